@@ -1,0 +1,1 @@
+"""Pure decisions: no asyncio, clock, chance, files, network or logging in here."""

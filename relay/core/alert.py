@@ -1,0 +1,66 @@
+"""Alerts and incidents: the present state of a (source, key), and its life in one room."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from relay.core.event import Event, Severity
+
+AlertState = Literal["firing", "resolved"]
+AlertKey = tuple[str, str]
+"""(source, key)."""
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """The present state of one (source, key). Times are Unix seconds."""
+
+    source: str
+    key: str
+    state: AlertState
+    severity: Severity
+    title: str
+    labels: dict[str, str]
+    started_at: float
+    updated_at: float
+
+
+class OpenIncident(msgspec.Struct, frozen=True):
+    """An alert that is open in one room."""
+
+    source: str
+    key: str
+    room: str
+    group: str
+    opened_at: float
+
+
+def inherit(event: Event, alert: Alert | None) -> Event:
+    """Give an event of an open key the labels, severity and title that it lacks."""
+    if alert is None or alert.state != "firing":
+        return event
+    return msgspec.structs.replace(
+        event,
+        labels={**alert.labels, **event.labels},
+        severity=event.severity if event.severity_given else alert.severity,
+        severity_given=True,
+        title=alert.title if event.title in ("", event.key) else event.title,
+    )
+
+
+def fold(event: Event, alert: Alert | None) -> Alert | None:
+    """The alert after an event; a notice leaves none."""
+    if event.status == "notice":
+        return None
+    was_open = alert is not None and alert.state == "firing"
+    return Alert(
+        source=event.source,
+        key=event.key,
+        state=event.status,
+        severity=event.severity,
+        title=event.title,
+        labels=event.labels,
+        started_at=alert.started_at if alert is not None and was_open else event.occurred_at,
+        updated_at=event.occurred_at,
+    )

@@ -1,0 +1,104 @@
+"""Deliveries: intents on messages, and what became of an attempt."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from relay.core.event import Event
+
+Action = Literal["post", "reply"]
+DeliveryState = Literal["waiting", "leased", "done", "dead", "superseded", "merged", "moved", "dropped"]
+Reason = Literal["network", "timeout", "auth", "refused", "unknown_room", "too_large", "remote", "bug"]
+Scope = Literal["delivery", "message", "room", "account"]
+
+OPEN_STATES: tuple[DeliveryState, ...] = ("waiting", "leased")
+RESULTS: tuple[DeliveryState, ...] = ("done", "dead", "superseded", "merged", "moved", "dropped")
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """The service has it, under this id, in this space (both the service's own)."""
+
+    remote_id: str
+    space: str = ""
+
+
+class Throttled(msgspec.Struct, frozen=True):
+    """The service asks to wait this many seconds; never a failure."""
+
+    seconds: float
+    detail: str = ""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """Worth another try; `retry_after` in seconds where the service named a time. `ambiguous`: it may have arrived."""
+
+    kind: Reason
+    detail: str
+    retry_after: float | None = None
+    ambiguous: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Not worth another try as it stands; `scope` says how far the refusal reaches."""
+
+    kind: Reason
+    scope: Scope
+    detail: str
+
+
+Outcome = Delivered | Throttled | Failed | Refused
+
+
+class Posting(msgspec.Struct, frozen=True):
+    """An intent to post an event in a room, in a new message there."""
+
+    room: str
+    group: str
+    route: str
+    template: str | None
+    event_seq: int
+    rank: int
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that is recorded as in flight, with what is needed to render and send it.
+
+    `attempts` counts this one; `spent` is the time in seconds that retryable failures have cost so far; `content`
+    is the fixed text of a further part, `parent` the service's id of the message it replies to; `since` is when the
+    event's alert began.
+    """
+
+    id: int
+    room: str
+    action: Action
+    message: int
+    route: str
+    template: str | None
+    attempts: int
+    spent: float
+    created_at: float
+    content: str | None
+    parent: str | None
+    event: Event
+    failing_since: float | None = None
+    since: float | None = None
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded of a leased delivery after its attempt. `due_at` in Unix seconds; `parts` follow as replies."""
+
+    id: int
+    message: int
+    state: Literal["done", "waiting", "dead"]
+    attempts: int
+    spent: float
+    due_at: float
+    aside: bool = False
+    reason: Reason | None = None
+    detail: str | None = None
+    remote_id: str | None = None
+    parts: tuple[str, ...] = ()
+    failing_since: float | None = None
+    unset_aside: int | None = None

@@ -1,0 +1,130 @@
+"""An event: one normalised thing that happened at a source."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+Status = Literal["firing", "resolved", "notice"]
+Severity = Literal["critical", "major", "minor", "warning", "info"]
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""Worst first: the order of ITU-T X.733, with info below."""
+RANK: dict[Severity, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+
+MAX_TITLE = 1_000
+"""Characters of a title that are kept; the whole stays in the payload."""
+MAX_BODY = 60_000
+"""Characters of a body that are kept; the whole stays in the payload."""
+MAX_LABELS = 100
+MAX_LABEL_VALUE = 2_000
+MAX_LINKS = 20
+MAX_FILES = 20
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A named address that goes with an event."""
+
+    text: str
+    url: str
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What a format reads from a payload; the source's settings and the intake make an `Event` of it."""
+
+    title: str
+    status: Status = "notice"
+    severity: str | None = None
+    key: str | None = None
+    body: str = ""
+    labels: dict[str, str] = {}
+    links: tuple[Link, ...] = ()
+    files: tuple[str, ...] = ()
+    occurred_at: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One normalised event. Times are Unix seconds; `notes` say what was derived, cut or absent in its payload."""
+
+    id: str
+    source: str
+    format: str
+    status: Status
+    severity: Severity
+    severity_given: bool
+    title: str
+    body: str
+    key: str
+    labels: dict[str, str]
+    links: tuple[Link, ...]
+    files: tuple[str, ...]
+    occurred_at: float
+    received_at: float
+    notes: tuple[str, ...] = ()
+
+
+class SourceDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source's settings add to its events."""
+
+    source: str
+    format: str
+    severity: Severity = "warning"
+    labels: dict[str, str] = {}
+
+
+def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> Event:
+    """Make a bounded event of a draft: `now` in Unix seconds; the source's own labels yield to the draft's."""
+    word = draft.severity.strip().lower() if draft.severity else None
+    severity: Severity | None = word if word in RANK else None
+    labels = {**defaults.labels, **draft.labels} if defaults.labels else draft.labels
+    notes = draft.notes
+    if word and severity is None:
+        labels = {"severity": word[:MAX_LABEL_VALUE], **labels}
+    if _oversized(draft, labels):
+        draft, labels, notes = _bounded(draft, labels, notes)
+    return Event(
+        id=event_id,
+        source=defaults.source,
+        format=defaults.format,
+        status=draft.status,
+        severity=severity or defaults.severity,
+        severity_given=severity is not None,
+        title=draft.title,
+        body=draft.body,
+        key=draft.key or event_id,
+        labels=labels,
+        links=draft.links,
+        files=draft.files,
+        occurred_at=now if draft.occurred_at is None else draft.occurred_at,
+        received_at=now,
+        notes=notes,
+    )
+
+
+def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
+    return (
+        len(draft.title) > MAX_TITLE
+        or len(draft.body) > MAX_BODY
+        or len(labels) > MAX_LABELS
+        or len(draft.links) > MAX_LINKS
+        or len(draft.files) > MAX_FILES
+        or any(len(value) > MAX_LABEL_VALUE for value in labels.values())
+    )
+
+
+def _bounded(
+    draft: Draft, labels: dict[str, str], notes: tuple[str, ...]
+) -> tuple[Draft, dict[str, str], tuple[str, ...]]:
+    """Cut what is too long, and say so: an alert is never refused for its length."""
+    cut = msgspec.structs.replace(
+        draft,
+        title=draft.title[:MAX_TITLE],
+        body=draft.body[:MAX_BODY],
+        links=draft.links[:MAX_LINKS],
+        files=draft.files[:MAX_FILES],
+    )
+    kept = {name[:MAX_LABEL_VALUE]: value[:MAX_LABEL_VALUE] for name, value in list(labels.items())[:MAX_LABELS]}
+    return cut, kept, (*notes, "cut: the event was larger than is kept; the whole stands in its payload")

@@ -1,0 +1,253 @@
+"""Markdown as Webex shows it: making event text harmless, taking markdown down to plain text, splitting long texts.
+
+What Webex renders and where mentions hide: Webex for Developers, "Formatting Messages" (markdown is CommonMark
+without tables; mentions are `<@personEmail:…>`, `<@all>`, `<spark-mention …>`).
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+from markupsafe import Markup
+
+WEBEX_MAX_BYTES = 7439
+"""The most that Webex takes as `text` or `markdown`, in bytes of UTF-8."""
+
+_INVISIBLE = "".join(
+    chr(code)
+    for code in (*range(9), 11, 12, *range(14, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F),
+                 *range(0x2066, 0x206A), 0xFEFF)
+)  # fmt: skip
+_CLEAN = {**dict.fromkeys(map(ord, _INVISIBLE), None), ord("\r"): None, ord("\t"): " "}
+_ESCAPES = {**_CLEAN, **{ord(char): "\\" + char for char in "\\`*_[]~|"}, ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}  # fmt: skip
+_LINE_START = re.compile(r"^( *)(?:([#+\-=.)])|(\d+)(?=[.)]))?", re.MULTILINE)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_MENTION = re.compile(r"<(?=/?\s*(?:@|spark-mention))", re.IGNORECASE)
+_WHITESPACE = re.compile(r"\s+")
+_LONG_WORD = re.compile(r"\S{61,}")
+_BACKTICKS = re.compile(r"`+")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_ZERO_WIDTH = "\N{ZERO WIDTH SPACE}"
+
+
+class Markdown(Markup):
+    """Text that is markdown on purpose; whatever else is joined to it is escaped first."""
+
+    __slots__ = ()
+
+    @classmethod
+    def escape(cls, s: object, /) -> Markdown:
+        """Make markdown of anything: itself if it is `Markdown`, else its text with every sign made literal."""
+        return s if isinstance(s, Markdown) else cls(escape_markdown(str(s)))
+
+
+def whole(text: str) -> str:
+    """Replace unpaired surrogates, which no UTF-8 encoder takes and which have brought services down."""
+    return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def clean(text: str) -> str:
+    """Drop control and direction signs; keep line ends."""
+    return whole(text).translate(_CLEAN)
+
+
+def escape_markdown(text: str) -> str:
+    """Make text literal in markdown: no mention, link, format or list comes of it; line ends stay line ends."""
+    escaped = whole(text).translate(_ESCAPES)
+    return _LINE_START.sub(_escape_line_start, escaped)
+
+
+def _escape_line_start(found: re.Match[str]) -> str:
+    indent, sign, digits = found.groups()
+    opened = _NO_BREAK * len(indent)
+    if digits:
+        return f"{opened}{digits}\\"
+    return f"{opened}\\{sign}" if sign else opened
+
+
+def one_line(text: str, longest: int = 300) -> str:
+    """Fold white space, cut over-long words and then the whole in the middle: text for a single-line place."""
+    folded = _WHITESPACE.sub(" ", clean(text)).strip()
+    if len(folded) > 60:
+        folded = _LONG_WORD.sub(lambda word: middle(word[0], 60), folded)
+    return middle(folded, longest)
+
+
+def middle(text: str, longest: int) -> str:
+    """Cut text in the middle to at most `longest` characters."""
+    if len(text) <= longest:
+        return text
+    tail = (longest - 1) // 2
+    return f"{text[: longest - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def link(text: str, url: str) -> Markdown:
+    """A link where the address is plain http or https, else the text alone."""
+    shown = escape_markdown(one_line(text, 80)) or "link"
+    address = safe_url(url)
+    return Markdown(shown if address is None else f"[{shown}]({address})")
+
+
+def safe_url(url: str) -> str | None:
+    """An http or https address with every sign that could end a markdown link encoded; None for anything else."""
+    url = whole(url).strip()
+    if len(url) > 2_000:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return None
+    return quote(url, safe="%/:?#@!$&'*+,;=-._~[]").replace("[", "%5B").replace("]", "%5D").replace("*", "%2A")
+
+
+def code(text: str) -> Markdown:
+    """Text as inline code, its backticks and mentions made harmless."""
+    inner = _MENTION.sub("<" + _ZERO_WIDTH, one_line(text)) or " "
+    ticks = "`" * (_longest_run(inner) + 1)
+    pad = " " if inner.startswith("`") or inner.endswith("`") else ""
+    return Markdown(f"{ticks}{pad}{inner}{pad}{ticks}")
+
+
+def fenced(text: str) -> Markdown:
+    """Text as a code block on lines of its own, its fence longer than any run of backticks within."""
+    inner = _MENTION.sub("<" + _ZERO_WIDTH, clean(text)).strip("\n")
+    fence = "`" * max(3, _longest_run(inner) + 1)
+    return Markdown(f"{fence}\n{inner}\n{fence}")
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, _BACKTICKS.findall(text)), default=0)
+
+
+_TAKE_DOWN = re.compile(
+    r"""\\(?P<sign>[!-/:-@\[-`{-~])
+      | &(?P<entity>amp|lt|gt);
+      | ^(?P<fence>`{3,})[^\n]*\n(?P<block>.*?)\n(?P=fence)$
+      | (?P<ticks>`+)(?P<code>.+?)(?P=ticks)
+      | \[(?P<text>(?:\\.|[^\]\\])*)\]\((?P<url>[^)\s]*)\)
+      | <@person\w+:[^|>]*\|(?P<name>[^>]*)>
+      | (?P<mark>\*\*|\*|~~|^\#{1,6}[ ]|^>[ ]|[ ]{2}$)""",
+    re.VERBOSE | re.MULTILINE | re.DOTALL | re.IGNORECASE,
+)
+_ENTITIES = {"amp": "&", "lt": "<", "gt": ">"}
+
+
+def plain_text(markdown: str) -> str:
+    """Take markdown down to readable text: no stars or escapes, links as `text (url)`."""
+    return _TAKE_DOWN.sub(_take_down, markdown)
+
+
+def _take_down(found: re.Match[str]) -> str:
+    kind = found.lastgroup
+    if kind == "sign":
+        return found["sign"]
+    if kind == "entity":
+        return _ENTITIES[found["entity"].lower()]
+    if kind == "block":
+        return found["block"]
+    if kind == "code":
+        return found["code"].strip()
+    if kind == "url":
+        return f"{plain_text(found['text'])} ({found['url']})"
+    return "@" + found["name"] if kind == "name" else ""
+
+
+def cut(text: str, limit: int) -> str:
+    """Cut text to at most `limit` bytes of UTF-8, never within a character, with an ellipsis where it was cut."""
+    if len(text) * 4 <= limit:
+        return text
+    raw = text.encode()
+    return text if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"
+
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_UNSAFE_END = re.compile(r"(?:\\|&[a-z]{0,4})\Z")
+
+
+def split(text: str, limit: int = WEBEX_MAX_BYTES) -> list[str]:
+    """Split markdown into parts of at most `limit` bytes (at least 200), at line borders where possible.
+
+    A code block that is cut is closed and opened again; no character, escape or entity is cut.
+    """
+    if len(text) * 4 <= limit or len(text.encode()) <= limit:
+        return [text]
+    return _bodies(text, limit)
+
+
+def numbered(texts: list[str], limit: int = WEBEX_MAX_BYTES) -> list[str]:
+    """Split texts to the limit; where more than one part comes of it, each says at its end which it is: `(1/3)`."""
+    parts = [part for text in texts for part in split(text, limit)]
+    if len(parts) == 1:
+        return parts
+    parts = [part for text in texts for part in split(text, limit - len("  \n(9999/9999)"))]
+    return [f"{part}  \n({number}/{len(parts)})" for number, part in enumerate(parts, 1)]
+
+
+def hard_breaks(text: str) -> str:
+    """Make every line end outside code blocks a line break (two blanks before it); fold runs of empty lines."""
+    lines: list[str] = []
+    fence = ""
+    for raw in text.strip().split("\n"):
+        inside = bool(fence)
+        fence = _fence_after(raw, fence, WEBEX_MAX_BYTES)
+        if inside or fence:
+            lines.append(raw)
+            continue
+        line = raw.rstrip()
+        if line or (lines and lines[-1]):
+            lines.append(line + "  " if line else "")
+    return "\n".join(lines).rstrip()
+
+
+def _bodies(text: str, limit: int) -> list[str]:
+    bodies: list[str] = []
+    lines: list[str] = []
+    size = 0
+    fence = ""
+    for line in text.split("\n"):
+        for piece in _pieces(line, limit // 2):
+            length = len(piece.encode()) + 1
+            if lines and size + length + len(fence) + 1 > limit:
+                bodies.append("\n".join([*lines, fence] if fence else lines))
+                lines = [fence] if fence else []
+                size = len(fence) + 1 if fence else 0
+            lines.append(piece)
+            size += length
+        fence = _fence_after(line, fence, limit)
+    bodies.append("\n".join(lines))
+    return bodies
+
+
+def _fence_after(line: str, fence: str, limit: int) -> str:
+    """The fence that is open after a line: the marker that closes it, or an empty string."""
+    found = _FENCE.match(line)
+    if found is None or len(found[1]) > limit // 8:
+        return fence
+    if not fence:
+        return found[1]
+    closes = found[1].startswith(fence) and line.strip() == found[1]
+    return "" if closes else fence
+
+
+def _pieces(line: str, limit: int) -> list[str]:
+    """Cut a line that alone is too long: after a blank where there is one, else between two characters."""
+    pieces: list[str] = []
+    while len(line) * 4 > limit and len(line.encode()) > limit:
+        head = line.encode()[:limit].decode(errors="ignore")
+        blank = head.rfind(" ", len(head) // 2)
+        head = head[: blank + 1] if blank > 0 else _safe_end(head)
+        pieces.append(head)
+        line = line[len(head) :]
+    pieces.append(line)
+    return pieces
+
+
+def _safe_end(head: str) -> str:
+    backslashes = len(head) - len(head.rstrip("\\"))
+    if backslashes % 2 == 0 and head.endswith("\\"):
+        return head
+    shorter = _UNSAFE_END.sub("", head)
+    return shorter or head

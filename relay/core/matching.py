@@ -1,0 +1,126 @@
+"""Matchers with Alertmanager's syntax and meaning (its documentation, "Configuration", section "Matcher")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import msgspec
+import re2
+
+from relay.core.event import Event
+
+Operator = Literal["=", "!=", "=~", "!~"]
+
+EVENT_NAMES = ("source", "status", "severity", "title", "key", "format")
+"""What matchers see beside the labels; a label of such a name is reached as `label.NAME`."""
+LABEL_PREFIX = "label."
+
+_SYNTAX = re.compile(
+    r"""\s*(?: "(?P<quoted_name>(?:[^"\\]|\\.)*)" | (?P<name>[^\s"'`{},=!~\\]+) )
+        \s*(?P<op>=~|!~|!=|=)
+        \s*(?: "(?P<quoted>(?:[^"\\]|\\.)*)" | (?P<bare>[^"{},\s]*) )\s*""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+class BadMatcherError(ValueError):
+    """A matcher that can't be read; its text says what would be right."""
+
+
+class _Pattern(Protocol):
+    def fullmatch(self, text: str) -> object: ...
+
+
+class Matcher(msgspec.Struct, frozen=True):
+    """One comparison of a label with a value; an absent label is the empty string."""
+
+    name: str
+    op: Operator
+    value: str
+    pattern: _Pattern | None = None
+
+    def __str__(self) -> str:
+        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.name}{self.op}"{escaped}"'
+
+    def matches(self, view: Mapping[str, str]) -> bool:
+        """Tell whether an event's view (see `view_of`) satisfies the matcher."""
+        actual = view.get(self.name, "")
+        if self.pattern is None:
+            return (actual == self.value) is (self.op == "=")
+        return (self.pattern.fullmatch(actual) is not None) is (self.op == "=~")
+
+
+def view_of(event: Event) -> dict[str, str]:
+    """What matchers see of an event: its labels and, before them, its own fields."""
+    view = dict(event.labels)
+    for name in EVENT_NAMES:
+        if name in view:
+            view[LABEL_PREFIX + name] = view[name]
+    view["source"] = event.source
+    view["status"] = event.status
+    view["severity"] = event.severity
+    view["title"] = event.title
+    view["key"] = event.key
+    view["format"] = event.format
+    return view
+
+
+def parse_matchers(text: str) -> list[Matcher]:
+    """Read `name="value"`, or several separated by commas, with or without braces. Raises `BadMatcherError`."""
+    rest = text.strip()
+    if rest.startswith("{"):
+        if not rest.endswith("}"):
+            raise BadMatcherError(f"{text!r} opens a brace and does not close it")
+        rest = rest[1:-1].strip()
+    matchers: list[Matcher] = []
+    position = 0
+    while position < len(rest):
+        found = _SYNTAX.match(rest, position)
+        if found is None:
+            raise BadMatcherError(f'{text!r} is not a matcher; it would read like severity=~"critical|major"')
+        matchers.append(_matcher(found))
+        position = found.end()
+        if position < len(rest):
+            if rest[position] != ",":
+                raise BadMatcherError(f"{text!r} has {rest[position:]!r} where a comma or the end would be right")
+            position += 1
+    if not matchers:
+        raise BadMatcherError('an empty matcher; it would read like source="fabric"')
+    return matchers
+
+
+def _matcher(found: re.Match[str]) -> Matcher:
+    name = found["name"] if found["name"] is not None else _unescape(found["quoted_name"])
+    value = found["bare"] if found["quoted"] is None else _unescape(found["quoted"])
+    op: Operator = found["op"]  # type: ignore[assignment]  # the expression admits only the four
+    if not name:
+        raise BadMatcherError("a matcher without a label's name")
+    return make_matcher(name, op, value)
+
+
+def make_matcher(name: str, op: Operator, value: str) -> Matcher:
+    """Build a matcher, its RE2 expression anchored at both ends. Raises `BadMatcherError`."""
+    if name.startswith(LABEL_PREFIX) and name.removeprefix(LABEL_PREFIX) not in EVENT_NAMES:
+        name = name.removeprefix(LABEL_PREFIX)
+    return Matcher(name, op, value, compile_re2(value) if op in ("=~", "!~") else None)
+
+
+def compile_re2(expression: str) -> _Pattern:
+    """Compile a user's regular expression with RE2 (linear time). Raises `BadMatcherError`."""
+    options = re2.Options()
+    options.log_errors = False
+    options.dot_nl = True
+    try:
+        pattern: _Pattern = re2.compile(expression, options)
+    except re2.error as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        raise BadMatcherError(f"{expression!r} is not a regular expression of RE2: {reason}") from error
+    return pattern
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPE.sub(lambda found: {"n": "\n"}.get(found[1], found[1]), text)

@@ -1,0 +1,36 @@
+"""The durable retry schedule: when a delivery that failed is tried again, and when it is given up."""
+
+from __future__ import annotations
+
+import msgspec
+
+SET_ASIDE_AFTER = 120.0
+"""Seconds a head may fail, while another delivery of its account gets through, before its lane goes on without it."""
+PROBE_AFTER = 300.0
+"""Seconds a head may fail in an account's only lane before the next delivery is tried as a probe."""
+
+
+class RetryPolicy(msgspec.Struct, frozen=True):
+    """All in seconds: the first delay, the longest, and the failing time after which a delivery is dead."""
+
+    first: float = 1.0
+    longest: float = 300.0
+    give_up_after: float = 86_400.0
+
+
+def delay_after(attempts: int, policy: RetryPolicy, chance: float) -> float:
+    """Seconds to wait after the n-th failed attempt: doubling, with up to half taken off by `chance` in [0, 1)."""
+    doubled = policy.first * 2.0 ** min(attempts - 1, 60)
+    return min(doubled, policy.longest) * (1.0 - chance / 2.0)
+
+
+def gives_up(spent: float, policy: RetryPolicy) -> bool:
+    """Tell whether failures have cost a delivery, throttles and pauses left out, all the time that it has."""
+    return spent >= policy.give_up_after
+
+
+def should_set_aside(failing_for: float, *, others_got_through: bool, only_lane: bool) -> bool:
+    """Tell whether a lane goes on without its failing head (both times in seconds of failing)."""
+    if others_got_through:
+        return failing_for >= SET_ASIDE_AFTER
+    return only_lane and failing_for >= PROBE_AFTER

@@ -1,0 +1,134 @@
+"""The routing tree, with Alertmanager's semantics.
+
+Depth first; among siblings the first match wins unless it says `continue`; a node without a matching child is the
+answer itself; children inherit rooms and template (Alertmanager's documentation, "Configuration", section "route").
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from relay.core.matching import Matcher
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of the tree with everything inherited filled in; `path` is its place in the configuration."""
+
+    path: str
+    rooms: tuple[str, ...]
+    matchers: tuple[Matcher, ...] = ()
+    continues: bool = False
+    template: str | None = None
+    lineage: str = "{}"
+    routes: tuple[Route, ...] = ()
+    index: ChildIndex | None = None
+
+    def matches(self, view: Mapping[str, str]) -> bool:
+        """Tell whether all matchers of this node accept the view."""
+        return all(matcher.matches(view) for matcher in self.matchers)
+
+
+class ChildIndex(msgspec.Struct, frozen=True):
+    """Finds the children worth trying by an equality on one label; `others` have none on it and are always tried."""
+
+    label: str
+    by_value: dict[str, tuple[int, ...]]
+    others: tuple[int, ...]
+
+    def candidates(self, view: Mapping[str, str]) -> Sequence[int]:
+        """Positions of the children that can match, in their order."""
+        indexed = self.by_value.get(view.get(self.label, ""), ())
+        if not self.others:
+            return indexed
+        return sorted((*indexed, *self.others)) if indexed else self.others
+
+
+class RouteTrace(msgspec.Struct, frozen=True):
+    """What was tried at one node, for `explain`."""
+
+    path: str
+    matched: bool
+    why: str
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """A room that an event goes to, and the first route that leads there."""
+
+    room: str
+    route: Route
+
+
+def index_children(routes: Sequence[Route]) -> ChildIndex | None:
+    """Index siblings by the label on which most of them have an equality; None where it would not help."""
+    counts = Counter(matcher.name for route in routes for matcher in route.matchers if matcher.op == "=")
+    if len(routes) < 8 or not counts:
+        return None
+    label = counts.most_common(1)[0][0]
+    by_value: dict[str, list[int]] = {}
+    others: list[int] = []
+    for position, route in enumerate(routes):
+        wanted = next((m.value for m in route.matchers if m.op == "=" and m.name == label), None)
+        (others if wanted is None else by_value.setdefault(wanted, [])).append(position)
+    return ChildIndex(label, {value: tuple(places) for value, places in by_value.items()}, tuple(others))
+
+
+def resolve(root: Route, view: Mapping[str, str]) -> list[Route]:
+    """The routes that an event's view ends at, in order. The root matches everything."""
+    found: list[Route] = []
+    _resolve(root, view, found)
+    return found
+
+
+def _resolve(node: Route, view: Mapping[str, str], found: list[Route]) -> None:
+    before = len(found)
+    positions = range(len(node.routes)) if node.index is None else node.index.candidates(view)
+    for position in positions:
+        child = node.routes[position]
+        if child.matches(view):
+            _resolve(child, view, found)
+            if not child.continues:
+                break
+    if len(found) == before:
+        found.append(node)
+
+
+def destinations(routes: Sequence[Route]) -> list[Destination]:
+    """Each room once, by the first route that leads to it."""
+    if len(routes) == 1 and len(routes[0].rooms) == 1:
+        return [Destination(routes[0].rooms[0], routes[0])]
+    first: dict[str, Route] = {}
+    for route in routes:
+        for room in route.rooms:
+            first.setdefault(room, route)
+    return [Destination(room, route) for room, route in first.items()]
+
+
+def trace(root: Route, view: Mapping[str, str]) -> list[RouteTrace]:
+    """Everything that was tried for a view, node by node, with the reason in words."""
+    steps: list[RouteTrace] = []
+    _trace(root, view, steps)
+    return steps
+
+
+def _trace(node: Route, view: Mapping[str, str], steps: list[RouteTrace]) -> None:
+    taken: str | None = None
+    place = len(steps)
+    steps.append(RouteTrace(node.path, matched=True, why=""))
+    for child in node.routes:
+        if taken is not None:
+            steps.append(RouteTrace(child.path, matched=False, why=f"not tried: {taken} matched and does not continue"))
+        elif (failed := next((m for m in child.matchers if not m.matches(view)), None)) is not None:
+            actual = view.get(failed.name)
+            seen = "absent" if actual is None else repr(actual)
+            steps.append(RouteTrace(child.path, matched=False, why=f"{failed} fails: {failed.name} is {seen}"))
+        else:
+            _trace(child, view, steps)
+            taken = None if child.continues else child.path
+    steps[place] = RouteTrace(node.path, matched=True, why=_why(node))
+
+
+def _why(node: Route) -> str:
+    return "all of " + ", ".join(map(str, node.matchers)) if node.matchers else "no matchers: everything matches"

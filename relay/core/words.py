@@ -1,0 +1,94 @@
+"""Durations, sizes and times: as users write them and as people say them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, tzinfo
+
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_SECONDS = (365 * 86_400, 7 * 86_400, 86_400, 3_600, 60, 1, 0.001)
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)?")
+_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}  # fmt: skip
+_RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
+_FRACTION = re.compile(r"\.(\d{6})\d+")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration in Alertmanager's form (`30s`, `5m`, `1h30m`, `7d`). Raises ValueError."""
+    found = _DURATION.fullmatch(text.strip())
+    if text.strip() == "0":
+        return 0.0
+    if found is None or not any(found.groups()):
+        raise ValueError(f"{text!r} is not a duration; it would read like 30s, 5m or 1h30m")
+    return float(sum(int(amount) * unit for amount, unit in zip(found.groups(), _SECONDS, strict=True) if amount))
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size (`1048576`, `64KiB`, `20MB`). Raises ValueError."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is not a size; it would read like 1048576, 64KiB or 20MiB")
+    return int(found[1]) * _UNITS[found[2] or "B"]
+
+
+def parse_rate(text: str) -> float:
+    """A rate in events a second (`100/s`, `30/m`). Raises ValueError."""
+    found = _RATE.fullmatch(text.strip())
+    if found is None or float(found[1]) == 0:
+        raise ValueError(f"{text!r} is not a rate; it would read like 100/s or 30/m")
+    return float(found[1]) / {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def parse_time(value: str | float) -> float:
+    """Unix seconds of an RFC 3339 time, or of epoch seconds or milliseconds. Raises ValueError."""
+    if isinstance(value, (int, float)):
+        return _epoch(float(value))
+    try:
+        return _epoch(float(value))
+    except ValueError:
+        pass
+    try:
+        at = datetime.fromisoformat(_FRACTION.sub(r".\1", value.strip()))
+        return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{value[:60]!r} is not a time; it would read like 2026-03-01T02:10:00Z") from error
+
+
+def _epoch(number: float) -> float:
+    seconds = number / 1000 if abs(number) >= 1e11 else number
+    if not -62_135_596_800 < seconds < 253_402_300_800:
+        raise ValueError(f"{number!r} is not a time: epoch seconds or milliseconds would be right")
+    return seconds
+
+
+def say_duration(seconds: float) -> str:
+    """A duration as people say it: `14 s`, `14 min`, `2 h 05`, `3 d 4 h`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3_600:
+        return f"{whole // 60} min"
+    if whole < 86_400:
+        return f"{whole // 3_600} h {whole % 3_600 // 60:02}"
+    return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
+
+
+def say_size(amount: float) -> str:
+    """A size as people say it: `64 KiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def say_clock(at: float, now: float, zone: tzinfo) -> str:
+    """A time of day with its zone's name: `02:10 CET`, with the date where that is not today's."""
+    then, today = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
+    name = then.tzname() or ""
+    return f"{then:%H:%M} {name}" if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M} {name}"
+
+
+def iso(at: float) -> str:
+    """Unix seconds as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,252 @@
+"""What the pipeline needs of the world, each port in the words of its caller; and the errors that cross them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
+from typing import Any, Protocol
+
+import msgspec
+
+from relay.core.alert import AlertKey
+from relay.core.delivery import DeliveryState, Lease, Outcome, Reason, Settlement
+from relay.core.event import Event, Severity, Status
+from relay.core.planning import Known, Plan, Waiting
+
+
+class StoreError(Exception):
+    """The store can't do what was asked."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store can't be written for now; `full` where room is what is missing."""
+
+    def __init__(self, message: str, *, full: bool = False) -> None:
+        super().__init__(message)
+        self.full = full
+
+
+class StoreInUseError(StoreError):
+    """Another process holds the store."""
+
+
+class StoreCorruptError(StoreError):
+    """The store is damaged, or is none of ours."""
+
+
+class StoreNewerError(StoreError):
+    """The store was written by a newer relay."""
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """One request or frame as it enters the inbox; `digest` is its payload's, and both keys are set or neither."""
+
+    source: str
+    received_at: float
+    payload: bytes
+    events: tuple[Event, ...]
+    dedupe_key: str | None = None
+    digest: bytes | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """It is on disk: now, or (`duplicate`) since an earlier request under the same key."""
+
+    ids: tuple[str, ...]
+    duplicate: bool = False
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Another payload is on record under the same key."""
+
+    key: str
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """What could not be read, kept so that it can be looked at."""
+
+    source: str
+    received_at: float
+    reason: str
+    detail: str
+    payload: bytes
+
+
+class LaneHead(msgspec.Struct, frozen=True):
+    """The next delivery of a lane; leased where `lease` is set, else it is due later. Times in Unix seconds."""
+
+    lane: str
+    due_at: float
+    lease: Lease | None
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept: seconds since the end of a delivery, and bytes of the store."""
+
+    done: float = 7 * 86_400.0
+    dead: float = 30 * 86_400.0
+    size: int = 2 * 2**30
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events; `after` is a place in the order of arrival (`seq`)."""
+
+    source: str | None = None
+    after: int = 0
+    limit: int = 100
+    refused: bool = False
+
+
+class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which deliveries; `created_before` in Unix seconds."""
+
+    ids: tuple[int, ...] | None = None
+    event: str | None = None
+    state: DeliveryState | None = None
+    room: str | None = None
+    reason: Reason | None = None
+    created_before: float | None = None
+    limit: int = 100
+
+
+class Inbox(Protocol):
+    """Where events are committed before they are acknowledged. Raises `StoreError`."""
+
+    def accept(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
+        """Begin at once to commit a submission's events, or to find that it was committed before."""
+        ...
+
+    def refuse(self, refusal: Refusal) -> Awaitable[None]:
+        """Begin at once to keep what could not be read."""
+        ...
+
+
+class PlanStore(Protocol):
+    """What the planner reads and writes. Raises `StoreError`."""
+
+    async def waiting_events(self, limit: int) -> list[Waiting]:
+        """Events that wait for the planner, in order of arrival."""
+        ...
+
+    async def known(self, keys: Sequence[AlertKey]) -> Known:
+        """What is on record of these keys."""
+        ...
+
+    async def commit_plan(self, plan: Plan, now: float) -> None:
+        """Write a plan, all of it or nothing."""
+        ...
+
+    async def set_event_aside(self, seq: int, why: str) -> None:
+        """Take one event out of the way, with the reason."""
+        ...
+
+
+class Outbox(Protocol):
+    """What the dispatcher reads and writes. Raises `StoreError`."""
+
+    async def exchange(
+        self, settlements: Sequence[Settlement], lanes: Mapping[str, str], eager: Set[str], now: float
+    ) -> Sequence[LaneHead]:
+        """Settle deliveries and lease the next of each free lane, in one commit.
+
+        `lanes` names each room's lane; the head of an `eager` one is leased before it is due.
+        """
+        ...
+
+    async def recover(self) -> list[str]:
+        """Put back what an earlier process left leased: its rooms, one entry a delivery."""
+        ...
+
+    async def depths(self) -> dict[str, list[int]]:
+        """Waiting deliveries by room, worst severity first."""
+        ...
+
+
+class Retention(Protocol):
+    """What the janitor needs of the store. Raises `StoreError`."""
+
+    async def prune(self, limits: Limits, now: float) -> int:
+        """Delete one slice of what need not be kept; the rows deleted."""
+        ...
+
+    async def make_room(self) -> bool:
+        """After a full disk: tell whether there is room again."""
+        ...
+
+
+class Send(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to send: markdown, its plain text, and the service's id of the message it replies to."""
+
+    room: str
+    markdown: str
+    text: str
+    parent: str | None
+    delivery: str
+
+
+class Sender(Protocol):
+    """Posts to the rooms of one account."""
+
+    async def send(self, message: Send) -> Outcome:
+        """Try once. Remote trouble is a value, not an exception."""
+        ...
+
+    async def renew(self) -> bool:
+        """Read the account's credentials again; tell whether they changed."""
+        ...
+
+
+class Renderer(Protocol):
+    """Makes the text of a message."""
+
+    def render(self, event: Event, template: str | None, *, room: str, since: float | None, now: float) -> list[str]:
+        """The message's markdown and, behind it, its replies' (each of at most the service's limit).
+
+        `since` is when the event's alert began, `now` the time of sending, both in Unix seconds. Never fails.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Time: `wall` for stamps; `now` is wall time that never jumps while the process lives, for all that is due."""
+
+    def wall(self) -> float:
+        """Unix seconds as the machine has them."""
+        ...
+
+    def now(self) -> float:
+        """Unix seconds at start plus the monotonic time since."""
+        ...
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
+        """Wait until the event is set or the time is over."""
+        ...
+
+
+class Log(Protocol):
+    """A structured log: one line a change of state, keys in place of sentences."""
+
+    def debug(self, event: str, **values: object) -> object: ...
+    def info(self, event: str, **values: object) -> object: ...
+    def warning(self, event: str, **values: object) -> object: ...
+    def error(self, event: str, **values: object) -> object: ...
+
+
+class Telemetry(Protocol):
+    """What is counted."""
+
+    def received(self, source: str, status: Status, count: int) -> None: ...
+    def duplicate(self, source: str, count: int) -> None: ...
+    def refused(self, source: str, reason: str) -> None: ...
+    def accepted_in(self, seconds: float) -> None: ...
+    def settled(self, room: str, result: DeliveryState) -> None: ...
+    def failure(self, room: str, reason: Reason) -> None: ...
+    def posted_after(self, seconds: float) -> None: ...
+    def throttled(self, account: str) -> None: ...
+    def ambiguous(self, account: str) -> None: ...
+
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+"""Starts a task that the lifecycle owns."""
+Tell = Callable[[str, str, Severity, Status, str], None]
+"""Tells the operator: key, title, severity, status, body. Never blocks, never fails."""
