@@ -1,0 +1,170 @@
+"""Opening a database file: its lock, its settings, its migrations, and what its errors mean."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+
+from relay.ports import StoreCorruptError, StoreError, StoreInUseError, StoreNewerError, StoreUnavailableError
+
+APPLICATION_ID = 0x6E6F6372
+"""Marks a file as ours in SQLite's header ("nocr")."""
+MIN_SQLITE = (3, 38, 0)
+RESERVE_BYTES = 16 * 2**20
+"""Kept free for ourselves: given up on a full disk, so that pruning and the record of what was sent still work."""
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def translate(error: sqlite3.Error, path: Path) -> StoreError:
+    """What an error of SQLite means for the relay, as one of our words."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _CORRUPT:
+        return StoreCorruptError(f"{path} is damaged or no database ({error}); restore a copy or move it away")
+    if code == sqlite3.SQLITE_FULL:
+        return StoreUnavailableError(f"{path}: no room left on the disk, or the size of `keep.size` is reached", full=True)
+    return StoreUnavailableError(f"{path} can't be written: {error}")
+
+
+def lock(path: Path) -> int:
+    """Take the lock beside a database for this process's life; the file descriptor. Raises `StoreInUseError`."""
+    beside = path.with_name(path.name + ".lock")
+    try:
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreUnavailableError(f"{beside} can't be opened: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreInUseError(f"{path} is in use by another relay; one database serves one process") from error
+    return descriptor
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a relay runs on this database."""
+    try:
+        os.close(lock(path))
+    except StoreInUseError:
+        return True
+    except StoreUnavailableError:
+        return False
+    return False
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open a database for use from any one thread at a time."""
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection.execute("PRAGMA busy_timeout = 5000")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def open_database(path: Path, size: int | None = None) -> sqlite3.Connection:
+    """Open, configure and migrate a database of at most `size` bytes. Raises a `StoreError`; a refused file is untouched."""
+    if sqlite3.sqlite_version_info < MIN_SQLITE:
+        raise StoreUnavailableError(f"SQLite {sqlite3.sqlite_version} is too old; 3.38 or newer is needed")
+    if path.is_dir():
+        raise StoreUnavailableError(f"{path} is a directory; `storage` names a file, as in sqlite:/var/lib/relay/relay.db")
+    if not path.parent.is_dir():
+        raise StoreUnavailableError(f"{path.parent} does not exist; make it, or name another place in `storage`")
+    try:
+        return _open(path, size)
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
+def _open(path: Path, size: int | None) -> sqlite3.Connection:
+    if path.exists() and path.stat().st_size > 0:
+        _inspect(path)
+    connection = connect(path)
+    path.chmod(0o600)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY",
+                   "cache_size = -8192", "journal_size_limit = 67108864"):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}")
+    _migrate(connection)
+    limit_size(connection, size)
+    return connection
+
+
+def _inspect(path: Path) -> None:
+    """Look at an existing file without changing it. Raises where it is damaged, foreign or newer."""
+    wal_only_copy = not os.access(path, os.W_OK)
+    if wal_only_copy:
+        raise StoreUnavailableError(f"{path} is read-only for this user")
+    connection = connect(path)
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application != APPLICATION_ID and tables:
+            raise StoreCorruptError(f"{path} is a database of another program; name another file in `storage`")
+        if version > len(migrations()):
+            raise StoreNewerError(
+                f"{path} was written by a newer relay (schema {version}, this one knows {len(migrations())}); "
+                "start that version, or restore a copy from before the upgrade"
+            )
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if path.stat().st_size < 2**26 else "ok"
+        if found != "ok":
+            raise StoreCorruptError(f"{path} is damaged ({found}); restore a copy or move it away")
+    finally:
+        connection.close()
+
+
+def migrations() -> list[str]:
+    """The numbered migrations in order; the schema's version is their count."""
+    folder = files("relay.storage").joinpath("migrations")
+    return [
+        entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda e: e.name)
+        if entry.name.endswith(".sql")
+    ]
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, script in enumerate(migrations()[version:], version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nPRAGMA application_id = {APPLICATION_ID};\nCOMMIT;"
+        )
+
+
+def limit_size(connection: sqlite3.Connection, size: int | None, extra: int = 0) -> None:
+    """Hold the file to `size` + `extra` bytes (never less than it has)."""
+    if size is not None:
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {max(64, (size + extra) // page)}")
+
+
+class Reserve:
+    """A file of real bytes beside the database, given up when the disk is full and taken again when it is not."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + ".reserve")
+        self.size = min(RESERVE_BYTES, shutil.disk_usage(database.parent).total // 16)
+
+    def take(self) -> bool:
+        """Make sure that the reserve stands; False where the disk has no room for it."""
+        try:
+            if self._path.exists() and self._path.stat().st_size == self.size:
+                return True
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, self.size)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            self.give_up()
+            return False
+        return True
+
+    def give_up(self) -> None:
+        """Free the reserved room."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)

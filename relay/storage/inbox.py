@@ -1,0 +1,84 @@
+"""Writes of the inbox: submissions, and what was refused."""
+
+from __future__ import annotations
+
+from sqlite3 import Connection
+
+import msgspec
+
+from relay.core.event import Event
+from relay.ports import Accepted, Conflict, Refusal, Submission
+from relay.storage.sequence import Sequences
+from relay.storage.statements import Row, statements, write_rows
+
+_SQL = statements("inbox")
+_encode = msgspec.json.Encoder().encode
+REFUSED_PAYLOAD = 65_536
+"""Bytes of a refused payload that are kept."""
+
+
+def as_json(value: object) -> str:
+    """JSON text of a column; the empty ones, which are most, at no cost."""
+    if not value:
+        return "{}" if isinstance(value, dict) else "[]"
+    return _encode(value).decode()
+
+
+class InboxWriter:
+    """Operations of the group commit on requests, events and refusals."""
+
+    def __init__(self, sequences: Sequences) -> None:
+        self._sequences = sequences
+
+    def accept(self, connection: Connection, submissions: list[Submission]) -> list[Accepted | Conflict]:
+        """Insert requests and their events; a request under a key on record gives the original ids or a conflict."""
+        requests: list[Row] = []
+        events: list[Row] = []
+        results: list[Accepted | Conflict] = []
+        fresh: dict[tuple[str, str], tuple[bytes, str]] = {}
+        for submission in submissions:
+            ids = tuple(event.id for event in submission.events)
+            key = submission.dedupe_key
+            if key is not None:
+                known = fresh.get((submission.source, key)) or _recorded(connection, submission.source, key)
+                if known is not None:
+                    results.append(_again(submission, key, known))
+                    continue
+                fresh[submission.source, key] = (submission.digest or b"", as_json(ids))
+            request = self._sequences.next("request")
+            requests.append(
+                (request, submission.source, submission.received_at, submission.payload, key, submission.digest,
+                 None if key is None else as_json(ids))
+            )  # fmt: skip
+            events.extend(_row(self._sequences.next("event"), request, event) for event in submission.events)
+            results.append(Accepted(ids))
+        write_rows(connection, _SQL["insert_requests"], requests)
+        write_rows(connection, _SQL["insert_events"], events)
+        return results
+
+    @staticmethod
+    def refuse(connection: Connection, refusals: list[Refusal]) -> list[None]:
+        """Keep the beginning of what could not be read."""
+        rows = [(r.source, r.received_at, r.reason, r.detail, r.payload[:REFUSED_PAYLOAD]) for r in refusals]
+        write_rows(connection, _SQL["insert_refusals"], rows)
+        return [None] * len(refusals)
+
+
+def _recorded(connection: Connection, source: str, key: str) -> tuple[bytes, str] | None:
+    row: tuple[bytes, str] | None = connection.execute(_SQL["find_duplicate"], (source, key)).fetchone()
+    return row
+
+
+def _again(submission: Submission, key: str, known: tuple[bytes, str]) -> Accepted | Conflict:
+    digest, ids = known
+    if digest != submission.digest:
+        return Conflict(key)
+    return Accepted(msgspec.json.decode(ids, type=tuple[str, ...]), duplicate=True)
+
+
+def _row(seq: int, request: int, event: Event) -> Row:
+    return (
+        seq, event.id, request, event.source, event.format, event.status, event.severity, event.severity_given,
+        event.title, event.body, event.key, as_json(event.labels), as_json(event.links), as_json(event.files),
+        as_json(event.notes), event.occurred_at, event.received_at,
+    )  # fmt: skip

@@ -1,0 +1,133 @@
+-- Times are Unix seconds. `room`, `source`, `route` and `template` are names of the configuration, not rows.
+
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO meta (name, value) VALUES ('planned_up_to', 0);
+
+-- One request or frame: its payload, once, however many events it holds.
+CREATE TABLE requests (
+    id          INTEGER PRIMARY KEY,
+    source      TEXT NOT NULL,
+    received_at REAL NOT NULL,
+    payload     BLOB NOT NULL,
+    dedupe_key  TEXT,
+    digest      BLOB,
+    event_ids   TEXT,
+    CHECK ((dedupe_key IS NULL) = (digest IS NULL) AND (dedupe_key IS NULL) = (event_ids IS NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX requests_dedupe ON requests (source, dedupe_key) WHERE dedupe_key IS NOT NULL;
+
+-- The inbox and its history. An event with seq over meta.planned_up_to waits for the planner.
+CREATE TABLE events (
+    seq            INTEGER PRIMARY KEY,
+    id             TEXT NOT NULL UNIQUE,
+    request        INTEGER NOT NULL REFERENCES requests (id),
+    source         TEXT NOT NULL,
+    format         TEXT NOT NULL,
+    status         TEXT NOT NULL CHECK (status IN ('firing', 'resolved', 'notice')),
+    severity       TEXT NOT NULL CHECK (severity IN ('critical', 'major', 'minor', 'warning', 'info')),
+    severity_given INTEGER NOT NULL CHECK (severity_given IN (0, 1)),
+    title          TEXT NOT NULL,
+    body           TEXT NOT NULL,
+    key            TEXT NOT NULL,
+    labels         TEXT NOT NULL,
+    links          TEXT NOT NULL,
+    files          TEXT NOT NULL,
+    notes          TEXT NOT NULL,
+    occurred_at    REAL NOT NULL,
+    received_at    REAL NOT NULL,
+    set_aside      TEXT
+) STRICT;
+
+CREATE INDEX events_request ON events (request);
+
+-- What could not be read: kept so that it can be looked at.
+CREATE TABLE refusals (
+    id          INTEGER PRIMARY KEY,
+    source      TEXT NOT NULL,
+    received_at REAL NOT NULL,
+    reason      TEXT NOT NULL,
+    detail      TEXT NOT NULL,
+    payload     BLOB NOT NULL
+) STRICT;
+
+-- The present state of one (source, key).
+CREATE TABLE alerts (
+    source     TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('firing', 'resolved')),
+    severity   TEXT NOT NULL CHECK (severity IN ('critical', 'major', 'minor', 'warning', 'info')),
+    title      TEXT NOT NULL,
+    labels     TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    PRIMARY KEY (source, key)
+) STRICT, WITHOUT ROWID;
+
+-- What stands in a room, or is about to.
+CREATE TABLE messages (
+    id        INTEGER PRIMARY KEY,
+    room      TEXT NOT NULL,
+    grp       TEXT NOT NULL,
+    route     TEXT NOT NULL,
+    template  TEXT,
+    remote_id TEXT,
+    edits     INTEGER NOT NULL DEFAULT 0 CHECK (edits BETWEEN 0 AND 10),
+    state     TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'standing')),
+    CHECK ((state = 'standing') = (remote_id IS NOT NULL))
+) STRICT;
+
+-- An alert's life in one room, from its first firing event there to its end.
+CREATE TABLE incidents (
+    id        INTEGER PRIMARY KEY,
+    source    TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    room      TEXT NOT NULL,
+    grp       TEXT NOT NULL,
+    message   INTEGER NOT NULL,
+    opened_at REAL NOT NULL,
+    ended_at  REAL
+) STRICT;
+
+CREATE UNIQUE INDEX incidents_open ON incidents (source, key, room) WHERE ended_at IS NULL;
+CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Intents on messages. `position` is the lane's order, `part` the order of a long text's parts within it.
+CREATE TABLE deliveries (
+    id            INTEGER PRIMARY KEY,
+    message       INTEGER NOT NULL REFERENCES messages (id),
+    event_seq     INTEGER NOT NULL REFERENCES events (seq),
+    room          TEXT NOT NULL,
+    action        TEXT NOT NULL CHECK (action IN ('post', 'reply')),
+    state         TEXT NOT NULL CHECK (
+        state IN ('waiting', 'leased', 'done', 'dead', 'superseded', 'merged', 'moved', 'dropped')
+    ),
+    rank          INTEGER NOT NULL CHECK (rank BETWEEN 0 AND 4),
+    position      INTEGER NOT NULL,
+    part          INTEGER NOT NULL DEFAULT 0,
+    attempts      INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    spent         REAL NOT NULL DEFAULT 0,
+    failing_since REAL,
+    created_at    REAL NOT NULL,
+    due_at        REAL NOT NULL,
+    aside         INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1)),
+    reason        TEXT,
+    last_error    TEXT,
+    content       TEXT,
+    settled_at    REAL,
+    successor     INTEGER,
+    CHECK ((state IN ('waiting', 'leased')) = (settled_at IS NULL)),
+    CHECK ((action = 'reply') = (content IS NOT NULL)),
+    CHECK ((state IN ('superseded', 'merged', 'moved')) = (successor IS NOT NULL)),
+    CHECK (state != 'dead' OR reason IS NOT NULL)
+) STRICT;
+
+CREATE INDEX deliveries_waiting ON deliveries (room, position, part) WHERE state = 'waiting';
+CREATE INDEX deliveries_leased ON deliveries (id) WHERE state = 'leased';
+CREATE INDEX deliveries_dead ON deliveries (room) WHERE state = 'dead';
+CREATE INDEX deliveries_message ON deliveries (message);
+CREATE INDEX deliveries_event ON deliveries (event_seq);

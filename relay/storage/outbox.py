@@ -1,0 +1,118 @@
+"""Reads and writes of the dispatcher: settling, leasing, and the depth of rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from sqlite3 import Connection
+
+import msgspec
+
+from relay.core.delivery import Lease, Settlement
+from relay.core.event import SEVERITIES
+from relay.ports import LaneHead
+from relay.storage.sequence import Sequences
+from relay.storage.statements import read_json, statements, write_rows
+
+_SQL = statements("outbox")
+
+
+class _Head(msgspec.Struct, frozen=True):
+    lane: str
+    due_at: float
+    position: int
+    part: int
+    lease: Lease
+
+
+_heads = msgspec.json.Decoder(list[_Head])
+_pairs = msgspec.json.Decoder(list[tuple[str, float]])
+_triples = msgspec.json.Decoder(list[tuple[str, int, int]])
+
+
+class ExchangeRequest(msgspec.Struct, frozen=True):
+    """What the dispatcher's one commit is asked: settlements, and the free lanes by room."""
+
+    settlements: Sequence[Settlement]
+    lanes: Mapping[str, str]
+    eager: Set[str]
+    now: float
+
+
+class OutboxWriter:
+    """Operations of the group commit on deliveries."""
+
+    def __init__(self, sequences: Sequences) -> None:
+        self._sequences = sequences
+
+    def exchange(self, connection: Connection, requests: list[ExchangeRequest]) -> list[tuple[LaneHead, ...]]:
+        """Settle, then lease the next delivery of each free lane."""
+        heads: list[tuple[LaneHead, ...]] = []
+        for request in requests:
+            if request.settlements:
+                self._settle(connection, request.settlements, request.now)
+            heads.append(_lease(connection, request) if request.lanes else ())
+        return heads
+
+    def _settle(self, connection: Connection, settlements: Sequence[Settlement], now: float) -> None:
+        write_rows(
+            connection,
+            _SQL["settle"],
+            [(s.id, s.state, s.attempts, s.spent, s.due_at, int(s.aside), s.reason, s.detail,
+              None if s.state == "waiting" else now, s.failing_since) for s in settlements],
+        )  # fmt: skip
+        posted = [(s.message, s.remote_id) for s in settlements if s.remote_id is not None]
+        write_rows(connection, _SQL["settle_messages"], posted)
+        for s in settlements:
+            if s.unset_aside is not None:
+                connection.execute(_SQL["unset_aside"], (s.unset_aside,))
+            if s.state == "waiting":
+                connection.execute(_SQL["hold_message"], (int(s.aside), s.due_at, s.message))
+            for part, content in enumerate(s.parts, 1):
+                connection.execute(_SQL["add_part"], (self._sequences.next("delivery"), part, now, content, s.id))
+
+    @staticmethod
+    def recover(connection: Connection, items: list[None]) -> list[list[str]]:
+        """Put back what was left leased; the rooms, one entry a delivery."""
+        return [[room for (room,) in connection.execute(_SQL["recover"]).fetchall()] for _ in items]
+
+
+def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, ...]:
+    lanes, now = request.lanes, request.now
+    wanted = msgspec.json.encode(list(lanes.items())).decode()
+    first: dict[str, _Head] = {}
+    for head in _heads.decode(read_json(connection, _SQL["heads"], {"lanes": wanted, "now": now})):
+        known = first.get(head.lane)
+        if known is None or (head.position, head.part) < (known.position, known.part):
+            first[head.lane] = head
+    heads: list[LaneHead] = []
+    leased: list[int] = []
+    for lane, head in first.items():
+        due = head.due_at <= now or lane in request.eager
+        heads.append(LaneHead(lane, head.due_at, head.lease if due else None))
+        if due:
+            leased.append(head.lease.id)
+    if leased:
+        connection.execute(_SQL["lease"], (msgspec.json.encode(leased).decode(),))
+    idle = [pair for pair in lanes.items() if pair[1] not in first]
+    if idle:
+        later = _pairs.decode(read_json(connection, _SQL["next_aside"], (msgspec.json.encode(idle).decode(),)))
+        heads.extend(LaneHead(lane, due_at, None) for lane, due_at in later)
+    return tuple(heads)
+
+
+def depths(connection: Connection) -> dict[str, list[int]]:
+    """Waiting deliveries by room, worst severity first."""
+    found: dict[str, list[int]] = {}
+    for room, rank, count in _triples.decode(read_json(connection, _SQL["depths"])):
+        found.setdefault(room, [0] * len(SEVERITIES))[rank] = count
+    return found
+
+
+def dead_counts(connection: Connection) -> dict[str, int]:
+    """Dead deliveries by room."""
+    return {room: int(count) for room, count in _pairs.decode(read_json(connection, _SQL["dead_counts"]))}
+
+
+def oldest_waiting(connection: Connection, rooms: list[str]) -> dict[str, float]:
+    """When the oldest waiting delivery of each room was made, in Unix seconds."""
+    return dict(_pairs.decode(read_json(connection, _SQL["oldest_waiting"], (msgspec.json.encode(rooms).decode(),))))

@@ -1,0 +1,52 @@
+"""What the API and the command line read and change by hand, as JSON documents."""
+
+from __future__ import annotations
+
+from sqlite3 import Connection
+
+import msgspec
+
+from relay.ports import DeliveryFilter, EventFilter
+from relay.storage.statements import read_json, statements
+
+_SQL = statements("queries")
+MOST_ROWS = 10_000
+"""Rows that one answer holds at the most."""
+
+
+def list_events(connection: Connection, wanted: EventFilter) -> str:
+    """Events (or what was refused), newest first."""
+    name = "list_refusals" if wanted.refused else "list_events"
+    values = {"source": wanted.source, "after": wanted.after, "limit": min(wanted.limit, MOST_ROWS)}
+    return read_json(connection, _SQL[name], values)
+
+
+def show_event(connection: Connection, event_id: str) -> str:
+    """One event with its payload, or `null`."""
+    return read_json(connection, _SQL["show_event"], (event_id,))
+
+
+def list_deliveries(connection: Connection, wanted: DeliveryFilter) -> str:
+    """Deliveries, newest first."""
+    values = msgspec.structs.asdict(wanted)
+    values["ids"] = None if wanted.ids is None else msgspec.json.encode(wanted.ids).decode()
+    values["limit"] = min(wanted.limit, MOST_ROWS)
+    return read_json(connection, _SQL["list_deliveries"], values)
+
+
+def counts(connection: Connection) -> dict[str, dict[str, int]]:
+    """How many deliveries stand in each state, and how many events there are."""
+    return {
+        "deliveries": msgspec.json.decode(read_json(connection, _SQL["count_states"])),
+        "events": msgspec.json.decode(read_json(connection, _SQL["count_events"])),
+    }
+
+
+def change(connection: Connection, items: list[tuple[str, tuple[int, ...], float]]) -> list[list[int]]:
+    """`retry` or `drop` deliveries by id, at a time; the ids that were changed."""
+    changed: list[list[int]] = []
+    for verb, ids, now in items:
+        values = {"ids": msgspec.json.encode(ids).decode(), "now": now}
+        rows = connection.execute(_SQL[f"{verb}_deliveries"], values).fetchall()
+        changed.append(sorted(row[0] for row in rows))
+    return changed

@@ -1,0 +1,25 @@
+"""Row numbers, given out in memory: one process writes, and a number lost to a rollback is only a gap."""
+
+from __future__ import annotations
+
+from sqlite3 import Connection
+from typing import Literal
+
+from relay.storage.statements import statements
+
+Table = Literal["request", "event", "message", "delivery"]
+
+
+class Sequences:
+    """The last number given out for each table."""
+
+    def __init__(self, connection: Connection) -> None:
+        request, event, message, delivery = connection.execute(statements("inbox")["last_ids"]).fetchone()
+        self._last: dict[Table, int] = {
+            "request": request, "event": event or 0, "message": message, "delivery": delivery,
+        }  # fmt: skip
+
+    def next(self, table: Table) -> int:
+        """The next number of a table."""
+        self._last[table] = number = self._last[table] + 1
+        return number

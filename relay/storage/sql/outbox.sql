@@ -1,0 +1,82 @@
+-- name: heads
+SELECT json_group_array(json_object(
+    'lane', lanes.value ->> 1, 'due_at', d.due_at, 'position', d.position, 'part', d.part,
+    'lease', json_object(
+        'id', d.id, 'room', d.room, 'action', d.action, 'message', d.message, 'route', m.route,
+        'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
+        'failing_since', d.failing_since, 'content', d.content, 'parent', m.remote_id, 'since', a.started_at,
+        'event', json_object(
+            'id', e.id, 'source', e.source, 'format', e.format, 'status', e.status, 'severity', e.severity,
+            'severity_given', json(iif(e.severity_given, 'true', 'false')), 'title', e.title, 'body', e.body,
+            'key', e.key, 'labels', json(e.labels), 'links', json(e.links), 'files', json(e.files),
+            'notes', json(e.notes), 'occurred_at', e.occurred_at, 'received_at', e.received_at
+        )
+    )
+))
+FROM json_each(:lanes) AS lanes
+CROSS JOIN deliveries AS d ON d.id = (
+    SELECT id FROM deliveries
+    WHERE state = 'waiting' AND room = lanes.value ->> 0 AND (aside = 0 OR due_at <= :now)
+    ORDER BY position, part LIMIT 1
+)
+CROSS JOIN messages AS m ON m.id = d.message
+CROSS JOIN events AS e ON e.seq = d.event_seq
+LEFT JOIN alerts AS a ON e.status != 'notice' AND a.source = e.source AND a.key = e.key;
+
+-- name: next_aside
+SELECT json_group_array(json_array(lane, due_at)) FROM (
+    SELECT lanes.value ->> 1 AS lane, min(d.due_at) AS due_at
+    FROM json_each(?) AS lanes
+    CROSS JOIN deliveries AS d ON d.room = lanes.value ->> 0 AND d.state = 'waiting'
+    GROUP BY 1
+);
+
+-- name: lease
+UPDATE deliveries SET state = 'leased', attempts = attempts + 1
+WHERE state = 'waiting' AND id IN (SELECT value FROM json_each(?));
+
+-- name: settle
+UPDATE deliveries SET
+    state = v.column2, attempts = v.column3, spent = v.column4, due_at = v.column5, aside = v.column6,
+    reason = v.column7, last_error = v.column8, settled_at = v.column9, failing_since = v.column10
+FROM (VALUES :rows(10)) AS v
+WHERE deliveries.id = v.column1 AND deliveries.state = 'leased';
+
+-- name: settle_messages
+UPDATE messages SET remote_id = v.column2, state = 'standing'
+FROM (VALUES :rows(2)) AS v
+WHERE messages.id = v.column1 AND messages.remote_id IS NULL;
+
+-- name: add_part
+INSERT INTO deliveries (
+    id, message, event_seq, room, action, state, rank, position, part, created_at, due_at, content
+)
+SELECT ?, message, event_seq, room, 'reply', 'waiting', rank, position, ?, created_at, ?, ?
+FROM deliveries WHERE id = ?;
+
+-- name: hold_message
+UPDATE deliveries SET aside = ?, due_at = max(due_at, ?) WHERE message = ? AND state = 'waiting';
+
+-- name: unset_aside
+UPDATE deliveries SET aside = 0 WHERE state = 'waiting' AND message = (SELECT message FROM deliveries WHERE id = ?);
+
+-- name: recover
+UPDATE deliveries SET state = 'waiting', attempts = max(0, attempts - 1) WHERE state = 'leased' RETURNING room;
+
+-- name: depths
+SELECT json_group_array(json_array(room, rank, n)) FROM (
+    SELECT room, rank, count(*) AS n FROM deliveries WHERE state = 'waiting' GROUP BY room, rank
+);
+
+-- name: dead_counts
+SELECT json_group_array(json_array(room, n)) FROM (
+    SELECT room, count(*) AS n FROM deliveries WHERE state = 'dead' GROUP BY room
+);
+
+-- name: oldest_waiting
+SELECT json_group_array(json_array(room, oldest)) FROM (
+    SELECT value AS room, (
+        SELECT created_at FROM deliveries WHERE room = value AND state = 'waiting' ORDER BY position, part LIMIT 1
+    ) AS oldest
+    FROM json_each(?)
+) WHERE oldest IS NOT NULL;

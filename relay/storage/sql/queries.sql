@@ -1,0 +1,74 @@
+-- name: list_events
+SELECT json_group_array(json_object(
+    'seq', seq, 'id', id, 'source', source, 'format', format, 'status', status, 'severity', severity, 'title', title,
+    'body', body, 'key', key, 'labels', json(labels), 'links', json(links), 'files', json(files),
+    'occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', occurred_at, 'unixepoch'), 'received_at', strftime('%Y-%m-%dT%H:%M:%fZ', received_at, 'unixepoch'), 'notes', json(notes),
+    'state', iif(set_aside IS NOT NULL, 'set_aside', iif(seq > planned, 'waiting', 'planned'))
+))
+FROM (
+    SELECT *, (SELECT value FROM meta WHERE name = 'planned_up_to') AS planned FROM events
+    WHERE seq > :after AND (:source IS NULL OR source = :source)
+    ORDER BY seq DESC LIMIT :limit
+);
+
+-- name: list_refusals
+SELECT json_group_array(json_object(
+    'id', id, 'source', source, 'received_at', strftime('%Y-%m-%dT%H:%M:%fZ', received_at, 'unixepoch'), 'reason', reason, 'detail', detail,
+    'payload', cast(payload AS TEXT), 'state', 'refused'
+))
+FROM (
+    SELECT * FROM refusals WHERE id > :after AND (:source IS NULL OR source = :source) ORDER BY id DESC LIMIT :limit
+);
+
+-- name: show_event
+SELECT json_object(
+    'seq', seq, 'id', e.id, 'source', e.source, 'format', format, 'status', status, 'severity', severity,
+    'title', title, 'body', body, 'key', key, 'labels', json(labels), 'links', json(links), 'files', json(files),
+    'occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', occurred_at, 'unixepoch'), 'received_at', strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at, 'unixepoch'), 'notes', json(notes),
+    'payload', cast(r.payload AS TEXT), 'set_aside', set_aside,
+    'state', iif(set_aside IS NOT NULL, 'set_aside', iif(
+        seq > (SELECT value FROM meta WHERE name = 'planned_up_to'), 'waiting', 'planned'
+    ))
+)
+FROM events AS e JOIN requests AS r ON r.id = e.request WHERE e.id = ?;
+
+-- name: list_deliveries
+SELECT json_group_array(json_object(
+    'id', id, 'event_id', event_id, 'room', room, 'state', state, 'reason', reason, 'attempts', attempts,
+    'action', action, 'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at, 'unixepoch'), 'due_at', strftime('%Y-%m-%dT%H:%M:%fZ', due_at, 'unixepoch'), 'message_id', remote_id, 'last_error', last_error,
+    'route', route, 'settled_at', strftime('%Y-%m-%dT%H:%M:%fZ', settled_at, 'unixepoch'), 'part', part
+))
+FROM (
+    SELECT d.*, m.remote_id, m.route, e.id AS event_id
+    FROM deliveries AS d JOIN messages AS m ON m.id = d.message JOIN events AS e ON e.seq = d.event_seq
+    WHERE (:ids IS NULL OR d.id IN (SELECT value FROM json_each(:ids)))
+      AND (:event IS NULL OR e.id = :event)
+      AND (:state IS NULL OR d.state = :state)
+      AND (:room IS NULL OR d.room = :room)
+      AND (:reason IS NULL OR d.reason = :reason)
+      AND (:created_before IS NULL OR d.created_at < :created_before)
+    ORDER BY d.id DESC LIMIT :limit
+);
+
+-- name: retry_deliveries
+UPDATE deliveries SET
+    state = 'waiting', due_at = :now, aside = 0, spent = 0, failing_since = NULL, settled_at = NULL,
+    reason = NULL, last_error = NULL
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'dropped', 'waiting')
+RETURNING id, room, rank;
+
+-- name: drop_deliveries
+UPDATE deliveries SET state = 'dropped', settled_at = :now, aside = 0
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('waiting', 'dead')
+RETURNING id, room, rank;
+
+-- name: count_states
+SELECT json_group_object(state, n) FROM (SELECT state, count(*) AS n FROM deliveries GROUP BY state);
+
+-- name: count_events
+SELECT json_object(
+    'total', (SELECT count(*) FROM events), 'refused', (SELECT count(*) FROM refusals),
+    'waiting', (SELECT count(*) FROM events WHERE set_aside IS NULL
+                AND seq > (SELECT value FROM meta WHERE name = 'planned_up_to')),
+    'set_aside', (SELECT count(*) FROM events WHERE set_aside IS NOT NULL)
+);
