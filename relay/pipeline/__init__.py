@@ -1,0 +1,1 @@
+"""The loops: intake, planner, dispatcher, janitor. They know only core and ports."""

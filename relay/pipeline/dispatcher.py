@@ -1,0 +1,303 @@
+"""The dispatcher: leases what is due, renders it, has it sent, and records what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled
+from relay.core.event import RANK
+from relay.core.lanes import Circumstances, Verdict, judge, put_back
+from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
+from relay.core.planning import OPERATOR_SOURCE, Plan
+from relay.core.retry import RetryPolicy
+from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
+from relay.ports import Clock, LaneHead, Log, Outbox, Renderer, Send, Spawn, Telemetry, Tell
+
+
+class Attempt(msgspec.Struct):
+    """A send that has ended. `outcome` is None where a stop cut it."""
+
+    lane: Lane
+    lease: Lease
+    outcome: Outcome | None
+    parts: tuple[str, ...]
+    took: float
+
+
+class Dispatcher:
+    """Works the lanes: one delivery in flight in each, all lanes at once."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        lanes: Mapping[str, Lane],
+        renderer: Renderer,
+        policy: RetryPolicy,
+        clock: Clock,
+        chance: Callable[[], float],
+        telemetry: Telemetry,
+        log: Log,
+        tell: Tell,
+        spawn: Spawn,
+    ) -> None:
+        """`lanes` by room."""
+        self.lanes = dict(lanes)
+        self.depths = Depths()
+        self.room_errors: dict[str, str] = {}
+        self._outbox = outbox
+        self._renderer = renderer
+        self._policy = policy
+        self._clock = clock
+        self._chance = chance
+        self._telemetry = telemetry
+        self._log = log
+        self._tell = tell
+        self._spawn = spawn
+        self._wake = asyncio.Event()
+        self._idle: dict[str, Lane] = {}
+        self._ended: list[Attempt] = []
+        self._unsettled: list[tuple[Attempt, Settlement]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def recover(self) -> None:
+        """Put back what an earlier process left in flight, and count what waits. Raises `StoreError`."""
+        for room in await self._outbox.recover():
+            if (lane := self.lanes.get(room)) is not None:
+                self._telemetry.ambiguous(lane.account.name)
+        await self.resync()
+
+    async def resync(self) -> None:
+        """Count what waits anew, after deliveries were changed by hand. Raises `StoreError`."""
+        self.depths.load(await self._outbox.depths())
+        for room in self.depths.rooms:
+            self._offer(room)
+        self._wake.set()
+
+    def planned(self, plan: Plan) -> None:
+        """Take note of a plan that was committed."""
+        for posting in plan.postings:
+            self.depths.add(posting.room, posting.rank)
+            self._offer(posting.room)
+        if plan.postings:
+            self._wake.set()
+
+    def _offer(self, room: str) -> None:
+        lane = self.lanes.get(room)
+        if lane is not None and not lane.pending:
+            lane.pending = True
+            self._idle[lane.key] = lane
+
+    def accounts(self) -> list[Account]:
+        """The accounts of all lanes, each once."""
+        return list({lane.account.name: lane.account for lane in self.lanes.values()}.values())
+
+    def nudge(self) -> None:
+        """Have `wait` return."""
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Wait until an attempt has ended, a delivery has come, or a lane's rest is over."""
+        rest = next_turn(self._idle.values(), self._clock.now(), 5.0)
+        await self._clock.wait(self._wake, min(rest, 5.0))
+
+    async def run_once(self) -> int:
+        """Settle what has ended and lease what is due, in one commit; the number of sends begun. Raises `StoreError`."""
+        self._wake.clear()
+        now = self._clock.now()
+        ended, self._ended = self._ended, []
+        self._unsettled.extend((attempt, self._judge(attempt, now)) for attempt in ended)
+        settling = self._unsettled
+        for attempt, _ in settling:
+            attempt.lane.sending = None
+        free = [] if self._stopping else choose(self._idle.values(), self.depths, now)
+        if not settling and not free:
+            return 0
+        rooms = {room: lane.key for lane in free for room in lane.rooms}
+        eager = {lane.key for lane in free if lane.eager}
+        for lane in free:
+            lane.pending = lane.eager = False
+        try:
+            heads = await self._outbox.exchange([settlement for _, settlement in settling], rooms, eager, now)
+        except BaseException:
+            for attempt, _ in settling:
+                attempt.lane.sending = attempt.lease
+            for lane in free:
+                lane.pending = True
+            raise
+        self._unsettled = []
+        for attempt, settlement in settling:
+            self._settled(attempt, settlement, now)
+        return self._begin(free, heads, now)
+
+    def _begin(self, free: list[Lane], heads: Sequence[LaneHead], now: float) -> int:
+        by_key = {head.lane: head for head in heads}
+        begun = 0
+        for lane in free:
+            head = by_key.get(lane.key)
+            if head is not None:
+                lane.pending = True
+            if head is not None and head.lease is not None:
+                begun += 1
+                lane.sending, lane.served_at = head.lease, now
+                self.depths.add(head.lease.room, RANK[head.lease.event.severity], -1)
+                task = self._spawn(self._attempt(lane, head.lease))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                continue
+            if lane.account.bucket is not None:
+                lane.account.bucket.take(-1.0)
+            if head is not None:
+                lane.rest_until = head.due_at
+            elif not lane.pending:
+                self._idle.pop(lane.key, None)
+        return begun
+
+    async def _attempt(self, lane: Lane, lease: Lease) -> None:
+        began = self._clock.now()
+        outcome: Outcome | None = None
+        parts: tuple[str, ...] = ()
+        try:
+            texts = self._texts(lease)
+            parts = tuple(texts[1:])
+            outcome = await self._send(lane, lease, texts[0])
+        except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
+            self._log.error("delivery_bug", delivery_id=lease.id, room=lease.room, error=repr(error))
+            outcome = Refused("bug", "delivery", repr(error))
+        finally:
+            self._ended.append(Attempt(lane, lease, outcome, parts, self._clock.now() - began))
+            self._wake.set()
+
+    def _texts(self, lease: Lease) -> list[str]:
+        if lease.content is not None:
+            return [lease.content]
+        now = self._clock.wall()
+        return self._renderer.render(lease.event, lease.template, room=lease.room, since=lease.since, now=now)
+
+    async def _send(self, lane: Lane, lease: Lease, markdown: str) -> Outcome:
+        message = Send(
+            room=lease.room,
+            markdown=markdown,
+            text=cut(plain_text(markdown), WEBEX_MAX_BYTES),
+            parent=lease.parent if lease.action == "reply" else None,
+            delivery=str(lease.id),
+        )
+        outcome = await lane.account.sender.send(message)
+        if isinstance(outcome, Refused) and outcome.scope == "account" and await lane.account.sender.renew():
+            outcome = await lane.account.sender.send(message)
+        return outcome
+
+    def _judge(self, attempt: Attempt, now: float) -> Settlement:
+        """What an attempt means for its delivery; its lane and account take their part of it at once."""
+        lane, lease = attempt.lane, attempt.lease
+        account = lane.account
+        if attempt.outcome is None:
+            self._telemetry.ambiguous(account.name)
+            return put_back(lease, now, "cut by a stop")
+        at = Circumstances(
+            now=now,
+            took=attempt.took,
+            chance=self._chance(),
+            account_succeeded_at=account.succeeded_at,
+            only_lane=len(account.lanes) == 1,
+            probed_for=lane.probed_for,
+        )
+        verdict = judge(lease, attempt.outcome, attempt.parts, at, self._policy)
+        lane.rest_until = verdict.lane_until
+        lane.probed_for = lease.id if verdict.probe_next else None
+        self._note(attempt, attempt.outcome, verdict, now)
+        return verdict.settlement
+
+    def _note(self, attempt: Attempt, outcome: Outcome, verdict: Verdict, now: float) -> None:
+        lane, lease = attempt.lane, attempt.lease
+        account = lane.account
+        log = {"delivery_id": lease.id, "event_id": lease.event.id, "room": lease.room}
+        if isinstance(outcome, Delivered):
+            self._got_through(lane, lease, outcome, now)
+            return
+        if isinstance(outcome, Throttled):
+            account.throttle(lane, now + outcome.seconds, now)
+            self._telemetry.throttled(account.name)
+            self._log.warning("throttled", account=account.name, seconds=round(outcome.seconds, 1), **log)
+            return
+        self._telemetry.failure(lease.room, outcome.kind)
+        if isinstance(outcome, Failed):
+            account.failing = True
+            if outcome.ambiguous:
+                self._telemetry.ambiguous(account.name)
+        if verdict.pause_account is not None and account.pause(verdict.pause_account, now):
+            self._log.error("account_paused", account=account.name, detail=verdict.pause_account)
+            self._tell(f"account:{account.name}", f"relay: account {account.name} is refused", "critical", "firing",
+                       f"{verdict.pause_account}\nEverything for its rooms is kept and waits.")  # fmt: skip
+        if verdict.refused_room is not None:
+            self._refuse_room(lease, verdict.refused_room)
+        state = verdict.settlement.state
+        self._log.warning("delivery_" + ("dead" if state == "dead" else "failed"), reason=outcome.kind,
+                          detail=outcome.detail, attempts=verdict.settlement.attempts, **log)  # fmt: skip
+
+    def _refuse_room(self, lease: Lease, detail: str) -> None:
+        if lease.room not in self.room_errors and lease.event.source != OPERATOR_SOURCE:
+            self._tell(f"room:{lease.room}", f"relay: room {lease.room} is refused", "major", "firing", detail)
+        self.room_errors[lease.room] = detail
+
+    def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float) -> None:
+        account = lane.account
+        account.succeeded_at = now
+        if account.resume():
+            self._log.info("account_resumed", account=account.name)
+            self._tell(f"account:{account.name}", f"relay: account {account.name} is taken again", "info", "resolved", "")
+        if account.failing:
+            account.failing = False
+            for other in account.lanes:
+                other.hurry()
+        if self.room_errors.pop(lease.room, None) is not None:
+            self._tell(f"room:{lease.room}", f"relay: room {lease.room} takes messages again", "info", "resolved", "")
+        if outcome.space and not lane.space:
+            lane.space = outcome.space
+            self._share(lane)
+
+    def _share(self, lane: Lane) -> None:
+        """Two names for one space share a lane from the moment this is found out."""
+        twin = next((o for o in lane.account.lanes if o is not lane and o.space == lane.space), None)
+        if twin is None:
+            return
+        self._log.warning("rooms_are_one_space", rooms=[*twin.rooms, *lane.rooms])
+        lane.account.lanes.remove(lane)
+        self._idle.pop(lane.key, None)
+        twin.rooms = [*twin.rooms, *lane.rooms]
+        for room in lane.rooms:
+            self.lanes[room] = twin
+            twin.pending = False
+            self._offer(room)
+
+    def _settled(self, attempt: Attempt, settlement: Settlement, now: float) -> None:
+        """Count what is on record now, and offer the lane again."""
+        lease = attempt.lease
+        rank = RANK[lease.event.severity]
+        waiting = len(settlement.parts) + (settlement.state == "waiting")
+        if waiting:
+            self.depths.add(lease.room, rank, waiting)
+            self._offer(lease.room)
+        if settlement.state == "waiting":
+            return
+        self._telemetry.settled(lease.room, settlement.state)
+        if settlement.state == "done":
+            self._telemetry.posted_after(max(0.0, now - lease.event.received_at))
+            self._log.debug("delivery_done", delivery_id=lease.id, event_id=lease.event.id, room=lease.room)
+        elif lease.event.source != OPERATOR_SOURCE:
+            self._tell(f"dead:{lease.room}", f"relay: an alert for room {lease.room} could not be delivered", "major",
+                       "notice", f"{lease.event.title}\n{settlement.reason}: {settlement.detail}")  # fmt: skip
+
+    async def finish(self, grace: float) -> None:
+        """Lease nothing more; give sends in flight `grace` seconds, cut the rest, record all. Raises `StoreError`."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.run_once()

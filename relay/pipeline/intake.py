@@ -1,0 +1,95 @@
+"""Intake: drafts become events, are given their ids, and are committed before anyone is told so."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from relay.core.event import Draft, SourceDefaults, stamp
+from relay.ports import Accepted, Clock, Conflict, Inbox, Log, Refusal, StoreUnavailableError, Submission, Telemetry
+
+
+class QueueFullError(StoreUnavailableError):
+    """More waits already than `limits.queue` allows."""
+
+
+class Intake:
+    """The one way into the inbox for all listeners."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        clock: Clock,
+        new_id: Callable[[float], str],
+        telemetry: Telemetry,
+        log: Log,
+        wake_planner: Callable[[int], None],
+        has_room: Callable[[], bool],
+    ) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._new_id = new_id
+        self._telemetry = telemetry
+        self._log = log
+        self._wake_planner = wake_planner
+        self._has_room = has_room
+
+    async def accept(
+        self, defaults: SourceDefaults, drafts: Sequence[Draft], payload: bytes, dedupe_key: str | None = None
+    ) -> Accepted | Conflict:
+        """Commit the events of one request. Raises `StoreError`, and `QueueFullError` before anything is written."""
+        if not drafts:
+            return Accepted(())
+        self._check_room()
+        began = self._clock.now()
+        submission = self._submission(defaults, drafts, payload, dedupe_key)
+        outcome = await self._inbox.accept(submission)
+        self._telemetry.accepted_in(self._clock.now() - began)
+        self._record(defaults.source, submission, outcome)
+        return outcome
+
+    async def accept_frames(self, defaults: SourceDefaults, frames: Sequence[tuple[Sequence[Draft], bytes]]) -> None:
+        """Commit the frames of a feed together. Raises as `accept` does; what was committed by then is not undone."""
+        self._check_room()
+        began = self._clock.now()
+        submissions = [self._submission(defaults, drafts, payload, None) for drafts, payload in frames if drafts]
+        begun = [self._inbox.accept(submission) for submission in submissions]
+        for submission, outcome in zip(submissions, begun, strict=True):
+            self._record(defaults.source, submission, await outcome)
+        self._telemetry.accepted_in(self._clock.now() - began)
+
+    def _check_room(self) -> None:
+        if not self._has_room():
+            raise QueueFullError("the queue has reached `limits.queue`")
+
+    def _submission(
+        self, defaults: SourceDefaults, drafts: Sequence[Draft], payload: bytes, dedupe_key: str | None
+    ) -> Submission:
+        now = self._clock.wall()
+        return Submission(
+            source=defaults.source,
+            received_at=now,
+            payload=payload,
+            events=tuple(stamp(draft, defaults, self._new_id(now), now) for draft in drafts),
+            dedupe_key=dedupe_key,
+            digest=None if dedupe_key is None else hashlib.sha256(payload).digest(),
+        )
+
+    def _record(self, source: str, submission: Submission, outcome: Accepted | Conflict) -> None:
+        if isinstance(outcome, Conflict):
+            return
+        if outcome.duplicate:
+            self._telemetry.duplicate(source, len(submission.events))
+            return
+        for event in submission.events:
+            self._telemetry.received(source, event.status, 1)
+        self._wake_planner(len(submission.events))
+
+    async def refuse(self, source: str, reason: str, detail: str, payload: bytes) -> None:
+        """Keep what could not be read. Raises `StoreError`."""
+        self._telemetry.refused(source, reason)
+        self._log.warning("event_refused", source=source, reason=reason, detail=detail)
+        refusal = Refusal(
+            source=source, received_at=self._clock.wall(), reason=reason, detail=detail, payload=payload
+        )
+        await self._inbox.refuse(refusal)

@@ -1,0 +1,53 @@
+"""The janitor: prunes what need not be kept, in slices, and finds out when a full disk has room again."""
+
+from __future__ import annotations
+
+import asyncio
+
+from relay.ports import Clock, Limits, Log, Retention
+
+BETWEEN_ROUNDS = 60.0
+BETWEEN_SLICES = 0.05
+WHILE_FULL = 1.0
+CLOCK_JUMP = 3_600.0
+"""Seconds that the wall clock may run away from the monotonic one before pruning stops."""
+
+
+class Janitor:
+    """Keeps the store small."""
+
+    def __init__(self, store: Retention, limits: Limits, clock: Clock, log: Log) -> None:
+        self._store = store
+        self._limits = limits
+        self._clock = clock
+        self._log = log
+        self._wake = asyncio.Event()
+        self._rest = 0.0
+        self._was_full = False
+
+    def nudge(self) -> None:
+        """Have `wait` return."""
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Wait until the next slice is due."""
+        self._wake.clear()
+        await self._clock.wait(self._wake, self._rest)
+
+    async def run_once(self) -> int:
+        """Prune one slice; the rows deleted. Raises `StoreError`."""
+        roomy = await self._store.make_room()
+        if roomy is self._was_full:
+            self._was_full = not roomy
+            (self._log.info if roomy else self._log.error)("store_has_room" if roomy else "store_full")
+        if abs(self._clock.wall() - self._clock.now()) > CLOCK_JUMP:
+            self._log.warning("clock_jumped", by=round(self._clock.wall() - self._clock.now()))
+            self._rest = BETWEEN_ROUNDS
+            return 0
+        deleted = await self._store.prune(self._limits, self._clock.now())
+        if deleted:
+            self._rest = BETWEEN_SLICES
+            self._log.debug("pruned", rows=deleted)
+        else:
+            self._rest = BETWEEN_ROUNDS if roomy else WHILE_FULL
+        return deleted

@@ -1,0 +1,136 @@
+"""Lanes and accounts while the relay runs: who may send now, and when the next one may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from relay.core.delivery import Lease
+from relay.core.event import SEVERITIES
+from relay.core.lanes import ACCOUNT_PAUSE
+from relay.core.rate import TokenBucket
+from relay.ports import Sender
+
+
+class Account:
+    """Credentials of one service, and what its lanes have in common. Times on the steady clock."""
+
+    def __init__(self, name: str, sender: Sender, pace: float | None, now: float) -> None:
+        self.name = name
+        self.sender = sender
+        self.lanes: list[Lane] = []
+        self.bucket = None if pace is None else TokenBucket(pace, now)
+        self.open_at = 0.0
+        self.refused: str | None = None
+        self.succeeded_at = 0.0
+        self.failing = False
+        self._throttled: Lane | None = None
+        self._throttled_until = 0.0
+
+    def throttle(self, lane: Lane, until: float, now: float) -> None:
+        """One lane's throttle rests that lane; a second lane's in that time rests the account until the later date."""
+        lane.throttled_until = until
+        if self._throttled is not None and self._throttled is not lane and now < self._throttled_until:
+            self.open_at = max(self.open_at, until, self._throttled_until)
+        self._throttled, self._throttled_until = lane, max(until, self._throttled_until)
+
+    def pause(self, why: str, now: float) -> bool:
+        """Hold everything, as the service refuses the account; True where it was not held already."""
+        was, self.refused = self.refused, why
+        self.open_at = max(self.open_at, now + ACCOUNT_PAUSE)
+        return was is None
+
+    def resume(self) -> bool:
+        """The service takes the account again; True where it was held."""
+        was, self.refused = self.refused, None
+        if was is not None:
+            self.open_at = 0.0
+        return was is not None
+
+    def wait(self, now: float) -> float:
+        """Seconds until a lane of this account may send."""
+        if self.refused is not None and any(lane.sending for lane in self.lanes):
+            return ACCOUNT_PAUSE
+        rest = max(0.0, self.open_at - now)
+        return rest if self.bucket is None else max(rest, self.bucket.wait(now))
+
+
+class Lane:
+    """The deliveries of one destination: one in flight. `pending`: the store may hold work for it."""
+
+    def __init__(self, key: str, account: Account, rooms: list[str]) -> None:
+        self.key = key
+        self.account = account
+        self.rooms = rooms
+        self.pending = False
+        self.sending: Lease | None = None
+        self.rest_until = 0.0
+        self.throttled_until = 0.0
+        self.eager = False
+        self.probed_for: int | None = None
+        self.served_at = 0.0
+        self.space = ""
+        account.lanes.append(self)
+
+    def hurry(self) -> None:
+        """Try the head now, whatever its schedule says: the service is there again."""
+        self.rest_until = 0.0
+        self.eager = True
+
+    def rest(self, now: float) -> float:
+        """Seconds until this lane may send, as far as that is up to itself."""
+        return max(0.0, self.rest_until - now, self.throttled_until - now)
+
+
+class Depths:
+    """Waiting deliveries by room and severity, counted along."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, list[int]] = {}
+        self.total = 0
+
+    def load(self, rooms: dict[str, list[int]]) -> None:
+        """Start anew from what the store counted."""
+        self.rooms = rooms
+        self.total = sum(map(sum, rooms.values()))
+
+    def add(self, room: str, rank: int, count: int = 1) -> None:
+        """Count deliveries that wait, or (negative) wait no more."""
+        self.rooms.setdefault(room, [0] * len(SEVERITIES))[rank] += count
+        self.total += count
+
+    def worst(self, rooms: Iterable[str]) -> int:
+        """The rank of the worst severity that waits in any of these rooms."""
+        ranks = (rank for room in rooms for rank, count in enumerate(self.rooms.get(room, ())) if count > 0)
+        return min(ranks, default=len(SEVERITIES))
+
+
+def choose(lanes: Iterable[Lane], depths: Depths, now: float) -> list[Lane]:
+    """The lanes that may send now. Where an account paces them, the worst severity first, then who waited longest."""
+    chosen: list[Lane] = []
+    contested: list[Lane] = []
+    for lane in lanes:
+        if lane.sending is not None or lane.rest(now) > 0:
+            continue
+        account = lane.account
+        if account.bucket is not None or account.refused is not None:
+            contested.append(lane)
+        elif account.open_at <= now:
+            chosen.append(lane)
+    contested.sort(key=lambda lane: (depths.worst(lane.rooms), lane.served_at))
+    probing: set[str] = set()
+    for lane in contested:
+        account = lane.account
+        if account.wait(now) > 0 or account.name in probing:
+            continue
+        if account.bucket is not None:
+            account.bucket.take()
+        if account.refused is not None:
+            probing.add(account.name)
+        chosen.append(lane)
+    return chosen
+
+
+def next_turn(lanes: Iterable[Lane], now: float, longest: float) -> float:
+    """Seconds until the first of these lanes may send, `longest` at the most."""
+    waits = (max(lane.rest(now), lane.account.wait(now)) for lane in lanes if lane.sending is None)
+    return max(0.0, min(waits, default=longest))
