@@ -1,0 +1,161 @@
+"""Users' mappings: JMESPath expressions that read an event's fields from any JSON (jmespath.org)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jmespath
+import jmespath.exceptions
+import msgspec
+from jmespath.parser import ParsedResult
+
+from relay.core.event import Draft, Link, Status
+from relay.core.words import parse_time
+from relay.formats.contract import Format, Request, UnreadableError, as_text, say_type
+
+MOST_EVENTS = 10_000
+"""Events that `each` may give."""
+_STATUS_WORDS: dict[str, Status] = {
+    "firing": "firing", "resolved": "resolved", "notice": "notice", "alerting": "firing", "problem": "firing",
+    "down": "firing", "critical": "firing", "open": "firing", "triggered": "firing", "active": "firing",
+    "ok": "resolved", "up": "resolved", "closed": "resolved", "cleared": "resolved", "recovered": "resolved",
+    "recovery": "resolved", "normal": "resolved",
+}  # fmt: skip
+
+
+class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A mapping as configured. All but `title` may be absent; expressions are JMESPath over one item."""
+
+    title: str
+    each: str | None = None
+    status: str | None = None
+    severity: str | None = None
+    key: str | None = None
+    body: str | None = None
+    occurred_at: str | None = None
+    labels: Mapping[str, str] = {}
+    links: Mapping[str, str] = {}
+    severities: Mapping[str, str] = {}
+    statuses: Mapping[str, str] = {}
+
+
+def compile_expression(text: str) -> ParsedResult:
+    """Compile a JMESPath expression. Raises ValueError with what is wrong."""
+    try:
+        return jmespath.compile(text)
+    except jmespath.exceptions.JMESPathError as error:
+        raise ValueError(f"{text!r} is not a JMESPath expression: {str(error).splitlines()[0]}") from error
+
+
+def make_mapping(settings: MappingSettings) -> Format:
+    """A format that follows a mapping. Raises ValueError where an expression can't be compiled."""
+    mapping = _Mapping(settings)
+    return mapping.read
+
+
+class _Mapping:
+    def __init__(self, settings: MappingSettings) -> None:
+        self._settings = settings
+        self._each = None if settings.each is None else compile_expression(settings.each)
+        self._title = compile_expression(settings.title)
+        self._optional = {
+            name: compile_expression(text)
+            for name in ("status", "severity", "key", "body", "occurred_at")
+            if (text := getattr(settings, name)) is not None
+        }
+        self._labels = {name: compile_expression(text) for name, text in settings.labels.items()}
+        self._links = {name: compile_expression(text) for name, text in settings.links.items()}
+
+    def read(self, request: Request) -> list[Draft]:
+        if self._each is None:
+            items = request.payload if isinstance(request.payload, list) else [request.payload]
+            where = "" if items is not request.payload else "[{}]"
+        else:
+            items = self._items(request.payload)
+            where = f"{self._settings.each}[{{}}]"
+        if len(items) > MOST_EVENTS:
+            raise UnreadableError("each", f"{len(items)} events in one payload; at most {MOST_EVENTS} are read")
+        return [self._one(item, where.format(number)) for number, item in enumerate(items)]
+
+    def _items(self, payload: Any) -> list[Any]:
+        assert self._each is not None  # noqa: S101 - narrowed by the caller
+        try:
+            items = self._each.search(payload)
+        except jmespath.exceptions.JMESPathError as error:
+            raise UnreadableError("each", f"{self._settings.each!r} fails: {error}") from error
+        if isinstance(items, list):
+            return items
+        raise UnreadableError("each", f"{self._settings.each!r} gives {say_type(items)} here; a list would be right")
+
+    def _one(self, item: Any, where: str) -> Draft:
+        notes: list[str] = []
+        found = {name: self._search(name, expression, item, notes) for name, expression in self._optional.items()}
+        key = as_text(found.get("key"))
+        status = self._status(found.get("status"), notes)
+        if status == "resolved" and not key:
+            raise UnreadableError(f"{where}.key" if where else "key", "a resolved event needs the key of its firing one")
+        return Draft(
+            title=self._read_title(item, where, key, status),
+            status=status,
+            severity=self._severity(found.get("severity")),
+            key=key or None,
+            body=as_text(found.get("body")),
+            labels={
+                name: as_text(value)
+                for name, expression in self._labels.items()
+                if (value := self._search(f"labels.{name}", expression, item, notes)) is not None
+            },
+            links=tuple(
+                Link(name, url)
+                for name, expression in self._links.items()
+                if isinstance(url := self._search(f"links.{name}", expression, item, notes), str) and url
+            ),
+            occurred_at=_time(found.get("occurred_at"), notes),
+            notes=tuple(notes),
+        )
+
+    def _read_title(self, item: Any, where: str, key: str, status: Status) -> str:
+        at = f"{where}.title" if where else "title"
+        try:
+            value = self._title.search(item)
+        except jmespath.exceptions.JMESPathError as error:
+            raise UnreadableError(at, f"{self._settings.title!r} fails: {error}") from error
+        title = as_text(value).strip()
+        if title:
+            return title
+        if status == "resolved" and key:
+            return key
+        raise UnreadableError(at, f"{self._settings.title!r} gives {say_type(value)}; a text is required")
+
+    @staticmethod
+    def _search(name: str, expression: ParsedResult, item: Any, notes: list[str]) -> Any:
+        """The value of an optional expression; one that fails counts as absent, with a note."""
+        try:
+            return expression.search(item)
+        except jmespath.exceptions.JMESPathError as error:
+            notes.append(f"map.{name} counts as absent: {str(error).splitlines()[0]}")
+            return None
+
+    def _severity(self, value: Any) -> str | None:
+        word = as_text(value)
+        return self._settings.severities.get(word, word) or None
+
+    def _status(self, value: Any, notes: list[str]) -> Status:
+        if value is None:
+            return "notice"
+        word = as_text(value)
+        known = _STATUS_WORDS.get(self._settings.statuses.get(word, word).lower())
+        if known is None:
+            notes.append(f"map.status: {word[:40]!r} is not in `statuses` and counts as firing")
+        return known or "firing"
+
+
+def _time(value: Any, notes: list[str]) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        return parse_time(value if isinstance(value, (str, int, float)) else as_text(value))
+    except ValueError as error:
+        notes.append(f"map.occurred_at counts as absent: {error}")
+        return None

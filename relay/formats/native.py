@@ -1,0 +1,110 @@
+"""The relay's own JSON: one object, or a list of them; only `title` is required (README, "Native JSON")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relay.core.event import STATUSES, Draft, Link
+from relay.core.words import parse_time
+from relay.formats.contract import Request, UnreadableError, as_text, say_type
+
+
+def read_native(request: Request) -> list[Draft]:
+    """Read one event or a list of events. Raises `UnreadableError` naming the field."""
+    payload = request.payload
+    if isinstance(payload, dict):
+        return [read_one(payload, "")]
+    if isinstance(payload, list):
+        return [read_one(item, f"[{number}]") for number, item in enumerate(payload)]
+    raise UnreadableError("", f"an event is an object like {{\"title\": \"…\"}}, or a list of them; this is {say_type(payload)}")
+
+
+def read_one(item: Any, where: str) -> Draft:
+    """Read one event; `where` is its place in the payload, for errors."""
+    if not isinstance(item, dict):
+        raise UnreadableError(where, f"an event is an object like {{\"title\": \"…\"}}, not {say_type(item)}")
+    at = f"{where}." if where else ""
+    title = _text(item, "title", at).strip()
+    status = _text(item, "status", at, "notice")
+    key = _text(item, "key", at)
+    if status not in STATUSES:
+        raise UnreadableError(f"{at}status", f"{status[:40]!r} is not one of firing, resolved, notice")
+    if not title and not (status == "resolved" and key):
+        raise UnreadableError(f"{at}title", "a title is required, as text that is not empty")
+    if status == "resolved" and not key:
+        raise UnreadableError(f"{at}key", "a resolved event needs the key that its firing event had")
+    return Draft(
+        title=title or key,
+        status=status,
+        severity=_text(item, "severity", at) or None,
+        key=key or None,
+        body=_text(item, "body", at),
+        labels=_labels(item.get("labels"), f"{at}labels"),
+        links=_links(item.get("links"), f"{at}links"),
+        files=_files(item.get("files"), f"{at}files"),
+        occurred_at=_time(item.get("occurred_at"), f"{at}occurred_at"),
+    )
+
+
+def _text(item: dict[str, Any], name: str, at: str, default: str = "") -> str:
+    value = item.get(name)
+    if value is None:
+        return default
+    if isinstance(value, str):
+        return value
+    if name == "key" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return as_text(value)
+    raise UnreadableError(f"{at}{name}", f"text would be right, not {say_type(value)}")
+
+
+def _labels(value: Any, where: str) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UnreadableError(where, f"an object of names and texts would be right, not {say_type(value)}")
+    for name, label in value.items():
+        if isinstance(label, (dict, list)):
+            raise UnreadableError(f"{where}.{name}", f"text would be right, not {say_type(label)}")
+    return {name: as_text(label) for name, label in value.items() if label is not None}
+
+
+def _links(value: Any, where: str) -> tuple[Link, ...]:
+    links = []
+    for number, link in enumerate(_list(value, where)):
+        place = f"{where}[{number}]"
+        if isinstance(link, str):
+            link = {"url": link}  # noqa: PLW2901 - an address alone is a link without a name
+        if not isinstance(link, dict):
+            raise UnreadableError(place, 'an object like {"text": "Runbook", "url": "https://…"} would be right')
+        url = _text(link, "url", f"{place}.")
+        if not url:
+            raise UnreadableError(f"{place}.url", "a link needs its address")
+        links.append(Link(_text(link, "text", f"{place}.") or "link", url))
+    return tuple(links)
+
+
+def _files(value: Any, where: str) -> tuple[str, ...]:
+    found = _list(value, where)
+    for number, file in enumerate(found):
+        if not isinstance(file, str):
+            raise UnreadableError(f"{where}[{number}]", f"the file's address as text would be right, not {say_type(file)}")
+    return tuple(found)
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise UnreadableError(where, f"a list would be right, not {say_type(value)}")
+    return value
+
+
+def _time(value: Any, where: str) -> float | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise UnreadableError(where, f"a time like 2026-03-01T02:10:00Z would be right, not {say_type(value)}")
+    try:
+        return parse_time(value)
+    except ValueError as error:
+        raise UnreadableError(where, str(error)) from error

@@ -1,0 +1,1 @@
+"""Listeners: what takes events from webhooks and websockets and hands them to the intake."""

@@ -1,0 +1,73 @@
+"""Authentication of what comes in: constant time, several live secrets, 401 for anything odd."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+Secrets = Callable[[], Sequence[str]]
+"""Gives the secrets that are good now; several during a rotation."""
+
+
+class Bearer(msgspec.Struct, frozen=True):
+    """`Authorization: Bearer …` (RFC 6750)."""
+
+    tokens: Secrets
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request's headers carry a good token."""
+        scheme, _, given = headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and _matches(given.strip(), self.tokens())
+
+
+class Basic(msgspec.Struct, frozen=True):
+    """`Authorization: Basic …` (RFC 7617)."""
+
+    username: str
+    passwords: Secrets
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request's headers carry the user's name and a good password."""
+        scheme, _, given = headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            user, colon, password = base64.b64decode(given.strip(), validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            return False
+        return _matches(user, [self.username]) & bool(colon) & _matches(password, self.passwords())
+
+
+class Header(msgspec.Struct, frozen=True):
+    """A header of the operator's choice with a secret value."""
+
+    name: str
+    values: Secrets
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request's headers carry a good value."""
+        return _matches(headers.get(self.name, ""), self.values())
+
+
+class NoAuth(msgspec.Struct, frozen=True):
+    """Everyone is admitted: on loopback, or where the configuration says `auth: none`."""
+
+    def admits(self, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the interface's
+        """Admit."""
+        return True
+
+
+Auth = Bearer | Basic | Header | NoAuth
+
+
+def _matches(given: str, good: Sequence[str]) -> bool:
+    """Compare with every good secret, all of them, in constant time; an empty one never matches."""
+    raw = given.encode(errors="surrogateescape")
+    found = False
+    for secret in good:
+        found |= bool(secret) & hmac.compare_digest(raw, secret.encode())
+    return found

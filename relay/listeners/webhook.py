@@ -1,0 +1,143 @@
+"""Webhooks: a request is answered 202 when its events are on disk, and not before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+from aiohttp import web
+
+from relay.core.event import Draft, SourceDefaults
+from relay.core.rate import TokenBucket
+from relay.formats import Format, Request
+from relay.formats.contract import NotJsonError, UnreadableError, decode_json
+from relay.listeners.auth import Auth
+from relay.listeners.body import RefusedRequestError, read_body
+from relay.pipeline.intake import Intake, QueueFullError
+from relay.ports import Accepted, Clock, Conflict, StoreError, Telemetry
+
+RETRY_STORE = 5.0
+"""Seconds after which a sender may try again when the store or the queue was the trouble."""
+MAX_KEY = 255
+_JSON_TYPES = {"", "application/json", "text/json", "application/octet-stream", "text/plain"}
+
+
+class WebhookSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured webhook. `max_body` in bytes; `patient` where its sender retries 503 but not 429."""
+
+    path: str
+    defaults: SourceDefaults
+    read: Format
+    auth: Auth
+    max_body: int
+    bucket: TokenBucket | None = None
+    patient: bool = False
+
+
+class _Taken(msgspec.Struct):
+    accepted: int
+    duplicates: int
+    ids: tuple[str, ...]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class WebhookListener:
+    """Answers for all webhook sources, by path."""
+
+    def __init__(
+        self, sources: Mapping[str, WebhookSource], intake: Intake, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        """`sources` by path."""
+        self._sources = sources
+        self._intake = intake
+        self._clock = clock
+        self._telemetry = telemetry
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        source = self._sources.get(request.path)
+        if source is None:
+            if request.path == "/healthz" and request.method in ("GET", "HEAD"):
+                return web.Response(text="ok\n")
+            return error_answer(404, "not_found", f"no source listens at {request.path[:200]}")
+        try:
+            return await self._take(source, request)
+        except RefusedRequestError as refused:
+            if refused.status != 422:  # those are kept, and counted where they are
+                self._telemetry.refused(source.defaults.source, refused.reason)
+            return error_answer(refused.status, refused.code, str(refused), refused.retry_after)
+
+    async def _take(self, source: WebhookSource, request: web.BaseRequest) -> web.Response:
+        self._admit(source, request)
+        body = await read_body(request, source.max_body)
+        drafts = await self._read(source, request, body)
+        if source.bucket is not None:
+            source.bucket.take(len(drafts))
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= MAX_KEY:
+            raise RefusedRequestError(400, "malformed", f"an Idempotency-Key has 1 to {MAX_KEY} characters", "malformed")
+        try:
+            outcome = await self._intake.accept(source.defaults, drafts, body, key)
+        except QueueFullError as error:
+            raise RefusedRequestError(503, "queue_full", f"{error}; try again later", "queue", RETRY_STORE) from error
+        except StoreError as error:
+            said = "the store can't take events now; try again later"
+            raise RefusedRequestError(503, "store_unavailable", said, "store", RETRY_STORE) from error
+        return _answer(outcome)
+
+    def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
+        """Everything that can be refused before the body is read."""
+        if request.method != "POST":
+            raise RefusedRequestError(405, "method_not_allowed", "events are sent with POST", "malformed")
+        if not source.auth.admits(request.headers):
+            raise RefusedRequestError(401, "unauthorized", "the credentials are missing or wrong", "unauthorized")
+        kind = request.content_type if "Content-Type" in request.headers else ""
+        if kind not in _JSON_TYPES and not kind.endswith("+json"):
+            said = f"Content-Type {kind[:80]!r} is not read here; application/json would be right"
+            raise RefusedRequestError(415, "unsupported_media_type", said, "malformed")
+        if source.bucket is not None and (wait := source.bucket.wait(self._clock.now())) > 0:
+            status = 503 if source.patient else 429
+            raise RefusedRequestError(status, "rate", "over this source's rate", "rate", wait)
+
+    async def _read(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> list[Draft]:
+        try:
+            payload = decode_json(body)
+        except NotJsonError as error:
+            raise RefusedRequestError(400, "malformed", str(error), "malformed") from error
+        name = source.defaults.source
+        try:
+            return source.read(Request(payload=payload, source=name, headers=request.headers))
+        except UnreadableError as error:
+            try:
+                await self._intake.refuse(name, "malformed", str(error), body)
+            except StoreError as trouble:
+                said = "the store can't take events now; try again later"
+                raise RefusedRequestError(503, "store_unavailable", said, "store", RETRY_STORE) from trouble
+            raise RefusedRequestError(422, "unreadable", str(error), "malformed") from error
+
+
+def _answer(outcome: Accepted | Conflict) -> web.Response:
+    if isinstance(outcome, Conflict):
+        return error_answer(409, "conflict", f"another body was taken under the Idempotency-Key {outcome.key!r}")
+    count = len(outcome.ids)
+    taken = _Taken(0, count, outcome.ids) if outcome.duplicate else _Taken(count, 0, outcome.ids)
+    return web.Response(body=_encode(taken), status=202, content_type="application/json")
+
+
+def error_answer(status: int, code: str, message: str, retry_after: float | None = None) -> web.Response:
+    """An error as users see it: `{"error": {"code": …, "message": …}}`."""
+    answer = web.Response(
+        body=_encode({"error": {"code": code, "message": message}}), status=status, content_type="application/json"
+    )
+    if retry_after is not None:
+        answer.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+    if status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer, Basic"
+    elif status == 405:
+        answer.headers["Allow"] = "POST"
+    elif status in (408, 413):
+        answer.force_close()
+    return answer

@@ -1,0 +1,115 @@
+"""One HTTP call to a service: bounded in time and size, no redirects, trouble as a value."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Protocol
+
+import aiohttp
+import msgspec
+
+from relay.core.delivery import Failed
+from relay.ports import Log
+from relay.senders.outcomes import Answer
+
+TOTAL_TIMEOUT = 30.0
+CONNECT_TIMEOUT = 10.0
+MAX_ANSWER = 4 * 2**20
+"""Bytes of an answer that are read."""
+
+
+class Token(Protocol):
+    """An account's credential."""
+
+    def current(self) -> str:
+        """The token to use now."""
+        ...
+
+    def reread(self) -> bool:
+        """Read it again where it can be; tell whether it changed."""
+        ...
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a service is reached. `ca` is the path of a PEM file."""
+
+    url: str
+    ca: str | None = None
+    verify: bool = True
+    proxy: str | None = None
+    total_timeout: float = TOTAL_TIMEOUT
+
+
+def tls_context(ca: str | None, *, verify: bool) -> ssl.SSLContext | bool:
+    """What aiohttp takes as `ssl`: True for the system's authorities, a context for a private one."""
+    if not verify:
+        return False
+    return True if ca is None else ssl.create_default_context(cafile=ca)
+
+
+class HttpClient:
+    """Calls one service with one credential."""
+
+    def __init__(self, settings: HttpSettings, token: Token, log: Log) -> None:
+        self._settings = settings
+        self._base = settings.url.rstrip("/")
+        self._token = token
+        self._log = log
+        self._session: aiohttp.ClientSession | None = None
+        self._ssl = tls_context(settings.ca, verify=settings.verify)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=30),
+                timeout=aiohttp.ClientTimeout(total=self._settings.total_timeout, connect=CONNECT_TIMEOUT),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=True,
+                auto_decompress=True,
+            )
+        return self._session
+
+    async def call(self, method: str, path: str, body: object = None) -> Answer | Failed:
+        """Call `path` below the base address (or an absolute address of the same host)."""
+        url = path if path.startswith(("http://", "https://")) else self._base + path
+        headers = {"Authorization": f"Bearer {self._token.current()}"}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = msgspec.json.encode(body)
+        try:
+            async with self._open().request(
+                method, url, data=data, headers=headers, allow_redirects=False, proxy=self._settings.proxy
+            ) as response:
+                return await self._read(response)
+        except aiohttp.ClientConnectorError as error:
+            return Failed("network", f"{self._base} can't be reached: {error.strerror or error}")
+        except (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError) as error:
+            return Failed("timeout", f"{self._base}: {error or 'no connection in time'}", ambiguous=False)
+        except TimeoutError:
+            said = f"{self._base} did not answer within {self._settings.total_timeout:g} s"
+            return Failed("timeout", said, ambiguous=method == "POST")
+        except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
+            return Failed("network", f"{self._base}: {type(error).__name__}: {error}", ambiguous=method == "POST")
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
+        body = await response.content.read(MAX_ANSWER) if response.content_length != 0 else b""
+        while len(body) < MAX_ANSWER and (more := await response.content.read(MAX_ANSWER - len(body))):
+            body += more
+        tracking = response.headers.get("TrackingID", "")
+        if response.status >= 400:
+            self._log.info("service_refused", status=response.status, tracking_id=tracking, url=self._base)
+        following = response.links.get("next") if "Link" in response.headers else None
+        return Answer(
+            response.status,
+            body,
+            response.headers.get("Retry-After"),
+            tracking,
+            str(following["url"]) if following else None,
+        )

@@ -1,0 +1,1 @@
+"""Rendering: an event becomes the markdown of its message."""

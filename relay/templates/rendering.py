@@ -1,0 +1,195 @@
+"""The renderer: what a template gets to see, its bounds, and what is shown where it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from functools import cached_property
+from importlib.resources import files
+
+import msgspec
+from jinja2 import Template
+
+from relay.core.event import Event
+from relay.core.markdown import WEBEX_MAX_BYTES, Markdown, hard_breaks, link, middle, numbered, one_line
+from relay.core.words import say_clock, say_duration
+from relay.templates.environment import MarkdownEnvironment
+
+MAX_OUTPUT = 65_536
+"""Characters that a template may write."""
+BODY_LINES = 6
+LINE_LENGTH = 400
+LATE_AFTER = 120.0
+"""Seconds after which a message says that it is posted late."""
+SIGNS = {"critical": "🔴", "major": "🟠", "minor": "🟡", "warning": "🔵", "info": "⚪"}
+RESOLVED = "✅"
+THREAD = "\f"
+"""What follows it goes into the message's thread. Event text can't hold it."""
+_TELLING = ("site", "pod", "cluster", "region", "host", "hostname", "device", "node", "instance", "service", "namespace",
+            "interface", "job")  # fmt: skip
+_SAID_ALREADY = {"alertname", "severity", "status", "title", "source", "summary", "description", "prometheus", "monitor"}
+
+
+class TemplateError(ValueError):
+    """A template that can't be read or fails; its text says where."""
+
+
+class View(msgspec.Struct, frozen=True, dict=True):
+    """What a template sees of an event; texts are plain, parts that are markdown already say so."""
+
+    event: Event
+    room: str
+    since: float | None
+    now: float
+    zone: tzinfo
+
+    @cached_property
+    def names(self) -> dict[str, object]:
+        """The template's variables."""
+        event = self.event
+        body, rest = self._body()
+        return {
+            "event": event, "room": self.room, "sign": Markdown(self.sign), "word": self.word, "title": self.title,
+            "lasted": self.lasted, "facts": self.facts, "body": body, "rest": rest, "links": self.links,
+            "thread": Markdown(THREAD), "labels": event.labels, "source": event.source, "status": event.status,
+            "severity": event.severity, "key": event.key, "late": self.late,
+            "since": say_clock(self.started_at, self.now, self.zone),
+            "at": say_clock(event.occurred_at, self.now, self.zone),
+        }  # fmt: skip
+
+    @property
+    def sign(self) -> str:
+        """The one sign of the first line."""
+        return RESOLVED if self.event.status == "resolved" else SIGNS[self.event.severity]
+
+    @property
+    def word(self) -> str:
+        """The severity (or the end) as a word, as colour alone excludes."""
+        return "resolved" if self.event.status == "resolved" else self.event.severity.upper()
+
+    @property
+    def title(self) -> str:
+        """The title in one line."""
+        return one_line(self.event.title)
+
+    @property
+    def started_at(self) -> float:
+        """When what the event speaks of began."""
+        return self.event.occurred_at if self.since is None else min(self.since, self.event.occurred_at)
+
+    @property
+    def lasted(self) -> str:
+        """How long a resolved alert lasted, where that is known."""
+        seconds = self.event.occurred_at - self.started_at
+        return say_duration(seconds) if self.event.status == "resolved" and seconds >= 1 else ""
+
+    @property
+    def late(self) -> str:
+        """How late the message is posted, where that is worth a word."""
+        behind = self.now - self.event.received_at
+        return say_duration(behind) if behind >= LATE_AFTER else ""
+
+    @property
+    def facts(self) -> Markdown:
+        """The second line: source, the labels that tell it from its siblings, since when."""
+        parts = [self.event.source, *self._telling_labels(), self._when()]
+        if self.event.status == "resolved" and self.event.severity_given:
+            parts.append(f"was {self.event.severity.upper()}")
+        if self.late:
+            parts.append(f"posted {self.late} late")
+        return Markdown(" · ").join(Markdown.escape(part) for part in parts)
+
+    def _when(self) -> str:
+        event = self.event
+        at = say_clock(event.occurred_at, self.now, self.zone)
+        if event.status == "firing":
+            return f"since {say_clock(self.started_at, self.now, self.zone)}"
+        if event.status == "resolved" and self.lasted:
+            return f"{say_clock(self.started_at, self.now, self.zone).rsplit(' ', 1)[0]}–{at}"  # noqa: RUF001
+        return at
+
+    def _telling_labels(self) -> list[str]:
+        labels, title = self.event.labels, self.event.title.lower()
+        ordered = sorted(labels, key=lambda n: (_TELLING.index(n) if n in _TELLING else len(_TELLING)))
+        values = [one_line(labels[name], 40) for name in ordered if name.lower() not in _SAID_ALREADY]
+        said = [value for value in dict.fromkeys(values) if value and value.lower() not in title]
+        return said[:3]
+
+    def _body(self) -> tuple[str, str]:
+        """The body's first lines, and what of it goes into the thread."""
+        text = self.event.body.strip()
+        lines = [line.rstrip() for line in text.split("\n")] if text else []
+        shown = [middle(line, LINE_LENGTH) for line in lines[:BODY_LINES]]
+        if shown != lines[:BODY_LINES]:
+            return "\n".join(shown), text
+        return "\n".join(shown), "\n".join(lines[BODY_LINES:]).strip("\n")
+
+    @property
+    def links(self) -> Markdown:
+        """The first three links by name, files behind them."""
+        event = self.event
+        shown = [link(item.text, item.url) for item in event.links]
+        shown += [link(address.rsplit("/", 1)[-1] or "file", address) for address in event.files]
+        return Markdown(" · ").join(shown[:3])
+
+
+class TemplateRenderer:
+    """Renders messages by their templates; one that fails gives the built-in message."""
+
+    def __init__(
+        self, sources: Mapping[str, str], zone: tzinfo, failed: Callable[[str, str, str], None]
+    ) -> None:
+        """`sources` by name; `failed` is told template, event id and error. Raises `TemplateError`."""
+        environment = MarkdownEnvironment()
+        self._zone = zone
+        self._failed = failed
+        self._builtin = environment.from_string(builtin("event"))
+        self._templates = {name: compile_template(environment, name, text) for name, text in sources.items()}
+
+    def render(
+        self, event: Event, template: str | None, *, room: str, since: float | None, now: float
+    ) -> list[str]:
+        """The message's markdown and, behind it, its replies' (each of at most Webex's limit). Never fails."""
+        view = View(event, room, since, now, self._zone)
+        chosen = None if template is None else self._templates.get(template)
+        if chosen is not None and template is not None:
+            try:
+                return self.render_strictly(chosen, view)
+            except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way; the alert goes out
+                self._failed(template, event.id, f"{type(error).__name__}: {error}")
+        try:
+            return self.render_strictly(self._builtin, view)
+        except Exception as error:  # noqa: BLE001 - likewise: the plainest message that can be made
+            self._failed("(built-in)", event.id, f"{type(error).__name__}: {error}")
+            return [f"{view.sign} **{view.word}** · {Markdown.escape(view.title)}"]
+
+    @staticmethod
+    def render_strictly(template: Template, view: View) -> list[str]:
+        """Render, split and number; raises what the template raises, and `TemplateError` where it writes nothing."""
+        written: list[str] = []
+        size = 0
+        for piece in template.generate(view.names):
+            written.append(piece[: MAX_OUTPUT - size])
+            size += len(written[-1])
+            if size >= MAX_OUTPUT:
+                break
+        segments = [hard_breaks(segment) for segment in "".join(written).split(THREAD)]
+        texts = [segment for segment in segments if segment]
+        if not texts:
+            raise TemplateError("the template writes nothing")
+        return numbered(texts, WEBEX_MAX_BYTES)
+
+
+def builtin(name: str) -> str:
+    """The text of a built-in template."""
+    return files("relay.templates").joinpath("builtin", f"{name}.md.j2").read_text(encoding="utf-8")
+
+
+def compile_template(environment: MarkdownEnvironment, name: str, text: str) -> Template:
+    """Compile an operator's template. Raises `TemplateError`."""
+    try:
+        return environment.from_string(text)
+    except Exception as error:
+        line = getattr(error, "lineno", None)
+        where = f", line {line}" if line else ""
+        raise TemplateError(f"template {name}{where}: {error}") from error
