@@ -1,0 +1,248 @@
+"""The configuration's shape. Field descriptions are the reference that `relay schema` and the README give."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from relay.core.event import Severity
+from relay.settings.types import (
+    Address,
+    Duration,
+    FileName,
+    ListenAddress,
+    Name,
+    PositiveDuration,
+    Rate,
+    Secret,
+    Secrets,
+    Size,
+    Zone,
+    wrong,
+)
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors; values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+
+class ListenTls(Strict):
+    """A certificate for both listeners."""
+
+    cert: FileName = Field(description="PEM file of the certificate and its chain.")
+    key: FileName = Field(description="PEM file of the private key.")
+
+
+class Listen(Strict):
+    """Where the relay listens."""
+
+    events: ListenAddress = Field(Address("127.0.0.1", 9080), description="Webhooks; the one address to expose.")
+    admin: ListenAddress = Field(Address("127.0.0.1", 9081), description="API, metrics and health.")
+    tls: ListenTls | None = Field(None, description="TLS for both listeners.")
+    admin_token: Secrets | None = Field(None, description="Needed for all but health; required where `admin` is not loopback.")
+    admin_hosts: tuple[str, ...] = Field((), description="Names under which the admin address is reached, beside its own.")
+
+
+class Operator(Strict):
+    """Where the relay tells its own trouble."""
+
+    room: str = Field(description="Name of a room.")
+
+
+class ClientTls(Strict):
+    """How a peer's certificate is checked."""
+
+    ca: FileName | None = Field(None, description="PEM file of a private authority.")
+    verify: bool = Field(True, description="False takes any certificate, and warns at every start.")
+
+
+class WebexAccount(Strict):
+    """A Webex token and the address it is good for."""
+
+    type: Literal["webex"]
+    token: Secret = Field(description="Access token of a bot or a person.")
+    url: str = Field("https://webexapis.com/v1", description="Base address of the API.")
+    pace: Rate | None = Field(None, description="Most messages a time, shared fairly by the account's rooms.")
+    tls: ClientTls = Field(ClientTls(), description="How the service's certificate is checked.")
+    proxy: str | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise wrong("an address with https:// (or http:// on loopback) would be right")
+        return value.rstrip("/")
+
+
+class Room(Strict):
+    """A destination: exactly one of `id`, `title`, `person`."""
+
+    account: str = Field(description="Name of an account.")
+    id: str | None = Field(None, description="The service's id of the room.")
+    title: str | None = Field(None, description="The room's title; it is looked for when it is first needed.")
+    person: str | None = Field(None, description="E-mail address of a person, for a direct message.")
+    create: bool = Field(False, description="Create the room where no room has the title.")
+    members: tuple[str, ...] = Field((), description="E-mail addresses that are added to a room that is created.")
+    template: str | None = Field(None, description="Name of a template for this room's messages.")
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Room:
+        given = [name for name in ("id", "title", "person") if getattr(self, name)]
+        if len(given) != 1:
+            raise wrong(f"one of id, title and person would be right; there {_count(given)}")
+        if (self.create or self.members) and self.title is None:
+            raise wrong("create and members go with a title")
+        return self
+
+
+def _count(given: list[str]) -> str:
+    return "is none" if not given else f"are {' and '.join(given)}"
+
+
+class BasicAuth(Strict):
+    """A user's name and password."""
+
+    username: str
+    password: Secrets
+
+
+class HeaderAuth(Strict):
+    """A header of your choice with a secret value."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9-]{1,100}$")
+    value: Secrets
+
+
+class AuthSettings(Strict):
+    """How a source proves itself: exactly one of these. Each secret may be a list, for rotation."""
+
+    bearer: Secrets | None = None
+    basic: BasicAuth | None = None
+    header: HeaderAuth | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> AuthSettings:
+        given = [name for name in ("bearer", "basic", "header") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise wrong(f"one of bearer, basic and header would be right; there {_count(given)}")
+        return self
+
+
+class MapSettings(Strict):
+    """JMESPath expressions that read an event from any JSON."""
+
+    title: str = Field(description="The event's title; the one expression that must give something.")
+    each: str | None = Field(None, description="A list within the payload: one event an item.")
+    status: str | None = Field(None, description="firing, resolved or notice, or a word of `statuses`; absent: notice.")
+    severity: str | None = Field(None, description="A severity, or a word of `severities`.")
+    key: str | None = Field(None, description="What firing and resolved are matched by.")
+    body: str | None = None
+    occurred_at: str | None = Field(None, description="A time: RFC 3339, or epoch seconds or milliseconds.")
+    labels: dict[str, str] = Field({}, description="An expression for each label.")
+    links: dict[str, str] = Field({}, description="An expression that gives an address, for each link's name.")
+    severities: dict[str, Severity] = Field({}, description="The payload's words for severities.")
+    statuses: dict[str, Literal["firing", "resolved", "notice"]] = Field({}, description="The payload's words for statuses.")
+
+
+class SourceBase(Strict):
+    """What every source has."""
+
+    format: str | None = Field(None, description="How payloads are read; `relay` where neither this nor `map` is given.")
+    map: MapSettings | None = Field(None, description="Expressions that read events from any JSON, in place of a format.")
+    labels: dict[str, str] = Field({}, description="Added to the source's events; an event's own labels win.")
+    severity: Severity = Field("warning", description="For events that have none.")
+    max_body: Size = Field(2**20, description="Largest request or frame.")
+
+    @model_validator(mode="after")
+    def _one_format(self) -> SourceBase:
+        if self.format is not None and self.map is not None:
+            raise wrong("one of format and map would be right; there are both")
+        return self
+
+
+class WebhookSettings(SourceBase):
+    """Events that are posted to `/hooks/NAME`."""
+
+    type: Literal["webhook"]
+    auth: AuthSettings | Literal["none"] | None = Field(None, description="Required where `listen.events` is not loopback.")
+    path: str | None = Field(None, description="Another path than /hooks/NAME.", pattern=r"^/[A-Za-z0-9_./~-]{1,200}$")
+    rate: Rate | None = Field(None, description="Most events a time; beyond it 429.")
+
+
+class WebsocketSettings(SourceBase):
+    """A feed that the relay connects to."""
+
+    type: Literal["websocket"]
+    url: str = Field(description="ws:// or wss:// address.", pattern=r"^wss?://\S+$")
+    headers: dict[str, Secret] = Field({}, description="Headers of the handshake; a value may be a secret.")
+    send: tuple[Any, ...] = Field((), description="Messages to send after connecting: JSON values, or texts as they stand.")
+    ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline of each answer.")
+    tls: ClientTls = Field(ClientTls(), description="How the peer's certificate is checked.")
+    proxy: str | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+
+
+Source = Annotated[WebhookSettings | WebsocketSettings, Field(discriminator="type")]
+
+
+class RouteSettings(Strict):
+    """A node of the routing tree, with Alertmanager's meaning."""
+
+    rooms: tuple[str, ...] | None = Field(None, description="Where matching events go; inherited where it is not given.")
+    matchers: tuple[str, ...] = Field((), description='All must match, like severity=~"critical|major".')
+    continue_: bool = Field(False, alias="continue", description="Go on with the next sibling after a match.")
+    template: str | None = Field(None, description="Name of a template; the route's wins over the room's.")
+    routes: tuple[RouteSettings, ...] = Field((), description="Children, tried in order.")
+
+
+class TemplateFile(Strict):
+    """A template in a file of its own."""
+
+    file: FileName
+
+
+class Retry(Strict):
+    """When a delivery that failed is tried again."""
+
+    first: PositiveDuration = Field(1.0, description="Delay after the first failure; it doubles with each.")
+    longest: PositiveDuration = Field(300.0, description="The delay's limit.")
+    give_up_after: PositiveDuration = Field(86_400.0, description="Failing time after which a delivery is dead.")
+
+
+class Keep(Strict):
+    """How long what is over stays on record."""
+
+    done: Duration = Field(7 * 86_400.0, description="Deliveries that got through.")
+    dead: Duration = Field(30 * 86_400.0, description="Deliveries that did not.")
+    size: Size = Field(2 * 2**30, description="Size of the database; what is done is pruned first.")
+
+
+class LimitSettings(Strict):
+    """Bounds of the whole."""
+
+    queue: Annotated[int, Field(gt=0)] = Field(1_000_000, description="Deliveries that may wait before 503.")
+
+
+class Settings(Strict):
+    """The relay's configuration."""
+
+    listen: Listen = Listen()
+    storage: str | None = Field(
+        None,
+        description="sqlite:PATH; default $STATE_DIRECTORY/relay.db, else ./relay.db",
+        pattern=r"^sqlite:.+$",
+    )
+    operator: Operator | None = None
+    timezone: Zone = Field("UTC", validate_default=True, description="Time zone of times in messages.")
+    accounts: dict[Name, WebexAccount] = Field(min_length=1)
+    rooms: dict[Name, Room] = Field(min_length=1)
+    sources: dict[Name, Source] = {}
+    route: RouteSettings
+    templates: dict[Name, str | TemplateFile] = Field({}, description="Markdown in Jinja2, inline or {file: PATH}.")
+    retry: Retry = Retry()
+    keep: Keep = Keep()
+    limits: LimitSettings = LimitSettings()
+    stop_grace: Duration = Field(10.0, description="Time that sends in flight get when the relay stops.")
+    include: tuple[str, ...] | str = Field((), description="More files; their accounts, rooms, sources and templates add up.")

@@ -1,0 +1,104 @@
+"""Secrets: where they come from, and a type that never shows what it holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+MASK = "********"
+MAX_SECRET = 65_536
+Origin = Literal["env", "file", "credential", "literal"]
+
+
+class SecretError(Exception):
+    """A secret that can't be had; its text names the origin, never the value."""
+
+
+class SecretRef(msgspec.Struct, frozen=True):
+    """Where a secret comes from; `place` is a variable's name, a path, a credential's name, or the secret itself."""
+
+    origin: Origin
+    place: str
+
+    def __repr__(self) -> str:
+        return f"SecretRef({self.describe()})"
+
+    def __str__(self) -> str:
+        return self.describe()
+
+    def describe(self) -> str:
+        """The origin in words; a literal is masked."""
+        return MASK if self.origin == "literal" else f"{{{self.origin}: {self.place}}}"
+
+    def resolve(self) -> str:
+        """The secret. Raises `SecretError`."""
+        if self.origin == "literal":
+            return self.place
+        value = os.environ.get(self.place) if self.origin == "env" else self._read()
+        if value is None:
+            raise SecretError(f"the environment variable {self.place} is not set")
+        if not value.strip():
+            raise SecretError(f"{self.describe()} is empty")
+        return value.strip()
+
+    def _read(self) -> str:
+        try:
+            with self.path().open("rb") as stream:
+                return stream.read(MAX_SECRET).decode()
+        except OSError as error:
+            raise SecretError(f"{self.describe()} can't be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SecretError(f"{self.describe()} is not text") from error
+
+    def path(self) -> Path:
+        """The file that holds it. Raises `SecretError` where systemd gave no credentials."""
+        if self.origin == "file":
+            return Path(self.place)
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if folder is None:
+            said = "there is no $CREDENTIALS_DIRECTORY; the unit's LoadCredential= makes one"
+            raise SecretError(f"{self.describe()}: {said}")
+        return Path(folder) / self.place
+
+
+class LiveSecret:
+    """A secret in use. One from a file follows the file; the others change by restart."""
+
+    def __init__(self, ref: SecretRef) -> None:
+        """Raises `SecretError`."""
+        self._ref = ref
+        self._value = self._used = ref.resolve()
+
+    def __repr__(self) -> str:
+        return f"LiveSecret({self._ref.describe()})"
+
+    def current(self) -> str:
+        """The secret to use now."""
+        self._used = self._value
+        return self._value
+
+    def reread(self) -> bool:
+        """Read the file again; tell whether the secret differs from the one that was last used."""
+        if self._ref.origin == "file":
+            try:
+                self._value = self._ref.resolve()
+            except SecretError:
+                return False
+        return self._value != self._used
+
+
+def secrets_of(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[tuple[str | int, ...], SecretRef]]:
+    """All secrets of a configuration with their paths."""
+    if isinstance(value, SecretRef):
+        return [(path, value)]
+    if isinstance(value, (tuple, list)):
+        return [found for number, item in enumerate(value) for found in secrets_of(item, (*path, number))]
+    if isinstance(value, dict):
+        return [found for name, item in value.items() for found in secrets_of(item, (*path, name))]
+    if hasattr(type(value), "model_fields"):
+        fields = type(value).model_fields
+        return [found for name in fields for found in secrets_of(getattr(value, name), (*path, fields[name].alias or name))]
+    return []

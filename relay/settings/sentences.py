@@ -1,0 +1,136 @@
+"""Pydantic's errors as sentences: what is wrong, and what would be right."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from relay.settings.document import Document
+from relay.settings.model import Settings
+from relay.settings.problems import Path, Problem, dotted, near
+
+_TYPES = {
+    "string_type": "text would be right here (in quotes, where it looks like a number)",
+    "int_type": "a whole number would be right here",
+    "int_parsing": "a whole number would be right here",
+    "bool_type": "true or false would be right here",
+    "bool_parsing": "true or false would be right here",
+    "tuple_type": "a list would be right here",
+    "list_type": "a list would be right here",
+    "dict_type": "a mapping would be right here",
+    "model_type": "a mapping would be right here",
+    "model_attributes_type": "a mapping would be right here",
+    "greater_than": "more than nothing would be right here",
+    "too_short": "at least one is needed",
+    "missing": "is missing",
+}
+_EXAMPLES = {
+    "url": "wss://feed.example.net/v1",
+    "storage": "sqlite:/var/lib/relay/relay.db",
+    "path": "/hooks/grafana",
+    "name": "X-Token",
+}
+
+
+def problem_of(error: ErrorDetails, document: Document) -> Problem:
+    """A problem with its place, its path and a sentence."""
+    path, missing = _path_in(error["loc"], document.values)
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        name = str(path[-1])
+        known = _known_keys(error["loc"][:-1])
+        return Problem(document.mark(path, key=True), dotted(path), f"unknown key{near(name, known)}{_listed(known)}")
+    where = document.mark(path) if not missing else document.mark(path[:-1], key=True)
+    return Problem(where, dotted(path), _sentence(error, path))
+
+
+def _sentence(error: ErrorDetails, path: Path) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "relay":
+        return str(context["message"])
+    if kind in ("literal_error", "enum"):
+        given, known = str(error.get("input")), [word.strip("' ") for word in _words(str(context.get("expected", "")))]
+        return f"{given[:50]!r} is not one of {', '.join(known)}{near(given, known)}"
+    if kind == "union_tag_invalid":
+        known = [word.strip("' ") for word in str(context["expected_tags"]).split(",")]
+        given = str(context["tag"])
+        return f"type {given[:50]!r} is not one of {', '.join(known)}{near(given, known)}"
+    if kind == "union_tag_not_found":
+        return "type is missing: webhook or websocket"
+    if kind == "string_pattern_mismatch":
+        example = _EXAMPLES.get(str(path[-1]), "")
+        return f"is not of the right form{'; it would read like ' + example if example else ''}"
+    return _TYPES.get(kind, error["msg"])
+
+
+def _words(expected: str) -> list[str]:
+    return expected.replace(" or ", ", ").split(",")
+
+
+def _listed(known: list[str]) -> str:
+    return f"; known are {', '.join(sorted(known))}" if known and len(known) <= 12 else ""
+
+
+def _path_in(location: tuple[int | str, ...], values: Any) -> tuple[Path, bool]:
+    """The part of pydantic's location that stands in the document: tags of unions are left out."""
+    path: list[int | str] = []
+    at = values
+    for position, step in enumerate(location):
+        last = position == len(location) - 1
+        if isinstance(at, Mapping) and isinstance(step, str):
+            if step in at:
+                path.append(step)
+                at = at[step]
+            elif last and step != "[key]":
+                path.append(step)
+                return tuple(path), True
+        elif isinstance(at, (list, tuple)) and isinstance(step, int) and step < len(at):
+            path.append(step)
+            at = at[step]
+    return tuple(path), False
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the model at a location knows."""
+    kind: Any = Settings
+    for step in location:
+        kind = _step(kind, step)
+    model = _model(kind, None)
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _step(kind: Any, step: int | str) -> Any:
+    for option in _options(kind):
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            by_alias = {field.alias or name: field for name, field in option.model_fields.items()}
+            if step in by_alias:
+                return by_alias[str(step)].annotation
+        elif get_origin(option) is dict:
+            return get_args(option)[1]
+        elif get_origin(option) in (tuple, list) and isinstance(step, int):
+            return get_args(option)[0]
+    return _model(kind, step) or kind
+
+
+def _options(kind: Any) -> list[Any]:
+    if get_origin(kind) is Annotated:
+        return _options(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return [one for option in get_args(kind) for one in _options(option)]
+    return [kind]
+
+
+def _model(kind: Any, tag: int | str | None) -> type[BaseModel] | None:
+    """The model among a type's options that a union's tag (a `type` word or a class's name) names."""
+    for option in _options(kind):
+        if not (isinstance(option, type) and issubclass(option, BaseModel)):
+            continue
+        field = option.model_fields.get("type")
+        words = get_args(field.annotation) if field is not None and get_origin(field.annotation) is Literal else ()
+        if tag is None or tag in words or tag == option.__name__:
+            return option
+    return None

@@ -1,0 +1,159 @@
+"""The types of settings that are written in a form of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from relay.core.words import parse_duration, parse_rate, parse_size
+from relay.settings.secrets import SecretRef
+
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """A problem in our words."""
+    return PydanticCustomError("relay", "{message}", {"message": message})
+
+
+def _parser(parse: Callable[[str], Any], kind: str) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise wrong(f"{kind} would be right here")
+        try:
+            return parse(str(value))
+        except ValueError as error:
+            raise wrong(str(error)) from error
+
+    return convert
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise wrong("more than nothing would be right")
+    return value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_parser(parse_duration, "a duration like 30s or 5m")),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+(y|w|d|h|m|s|ms))+$", "examples": ["30s", "5m", "1h30m"]}),
+]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Size = Annotated[
+    int,
+    BeforeValidator(_parser(parse_size, "a size like 64KiB")),
+    AfterValidator(_positive),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"^\d+\s*([kKMGT]i?B|B)?$"}]}
+    ),
+]
+Rate = Annotated[
+    float,
+    BeforeValidator(_parser(parse_rate, "a rate like 100/s")),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?/[smh]$", "examples": ["100/s", "5/s"]}),
+]
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a listener listens. An empty host is every interface."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """True where only this machine can reach it."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _address(value: Any) -> Any:
+    if isinstance(value, Address):
+        return value
+    found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if found is None or int(found["port"]) > 65535:
+        raise wrong("an address like 127.0.0.1:9080 or [::1]:9080 would be right")
+    return Address(found["v6"] or found["host"] or "0.0.0.0", int(found["port"]))  # noqa: S104 - as the user wrote
+
+
+ListenAddress = Annotated[
+    Address,
+    BeforeValidator(_address),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["127.0.0.1:9080"]}),
+]
+
+
+def _secret(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, SecretRef):
+        return value
+    if isinstance(value, str) and value:
+        return SecretRef("literal", value)
+    if isinstance(value, dict) and len(value) == 1:
+        (origin, place), = value.items()
+        if origin in ("env", "file", "credential") and isinstance(place, str) and place:
+            base = (info.context or {}).get("base", ".")
+            return SecretRef(origin, str(Path(base) / place) if origin == "file" else place)
+    raise wrong("a secret is {env: NAME}, {file: PATH} or {credential: NAME}")
+
+
+_SECRET_SCHEMA = {
+    "anyOf": [
+        {"type": "object", "properties": {name: {"type": "string"}}, "required": [name], "additionalProperties": False}
+        for name in ("env", "file", "credential")
+    ]
+    + [{"type": "string", "description": "The secret itself; works, and draws a warning."}]
+}
+Secret = Annotated[SecretRef, BeforeValidator(_secret), PlainSerializer(str), WithJsonSchema(_SECRET_SCHEMA)]
+
+
+def _secrets(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+Secrets = Annotated[
+    tuple[Secret, ...],
+    BeforeValidator(_secrets),
+    WithJsonSchema({"anyOf": [_SECRET_SCHEMA, {"type": "array", "minItems": 1, "items": _SECRET_SCHEMA}]}),
+]
+
+
+def _name(value: str) -> str:
+    if _NAME.fullmatch(value) is None:
+        raise wrong(f"{value[:50]!r} is no name; letters, digits, - _ and . make one")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+def _zone(value: Any) -> Any:
+    try:
+        return ZoneInfo(value) if isinstance(value, str) else value
+    except (OSError, ValueError) as error:
+        raise wrong(f"{value!r} is no time zone; it would read like UTC or Europe/Amsterdam") from error
+
+
+Zone = Annotated[
+    Any, BeforeValidator(_zone), PlainSerializer(str), WithJsonSchema({"type": "string", "examples": ["Europe/Amsterdam"]})
+]
+
+
+def _path(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise wrong("the path of a file would be right")
+    return Path((info.context or {}).get("base", ".")) / value
+
+
+FileName = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]
