@@ -1,0 +1,114 @@
+"""What only the adapters can tell of a configuration: mappings that don't compile, templates that don't render."""
+
+from __future__ import annotations
+
+import time
+
+from relay.app.sources import make_format, mapping_of
+from relay.core.event import SEVERITIES, STATUSES, Event, Link
+from relay.formats.mapping import compile_expression
+from relay.settings.load import Loaded
+from relay.settings.model import MapSettings
+from relay.settings.problems import Path, Problem, dotted
+from relay.templates.environment import MarkdownEnvironment
+from relay.templates.rendering import TemplateError, TemplateRenderer, View, compile_template
+
+SLOW_TEMPLATE = 0.05
+"""Seconds of rendering from which a template draws a warning."""
+_AT = 1_772_330_000.0
+
+
+def samples() -> list[Event]:
+    """The built-in sample events that templates are tried on: each status and severity, full and bare."""
+    full = [
+        Event(
+            id=f"sample{number:018}", source="fabric", format="relay", status=status, severity=severity,
+            severity_given=True, title="port-down on node-101 eth1/1", body="Physical interface is down\nusage is infra",
+            key="topology/pod-1/node-101", labels={"pod": "pod-1", "site": "ams1"},
+            links=(Link("Runbook", "https://runbooks.example.net/port-down"),),
+            files=("https://graphs.example.net/101.png",), occurred_at=_AT, received_at=_AT,
+        )
+        for number, (status, severity) in enumerate((st, se) for st in STATUSES for se in SEVERITIES)
+    ]  # fmt: skip
+    bare = Event(
+        id="sample000000000000000099", source="lab", format="relay", status="notice", severity="info",
+        severity_given=False, title="x", body="", key="sample000000000000000099", labels={}, links=(), files=(),
+        occurred_at=_AT, received_at=_AT,
+    )  # fmt: skip
+    long = Event(
+        id="sample000000000000000100", source="lab", format="relay", status="firing", severity="major",
+        severity_given=True, title="a `long` *one* " * 60, body="<@all> line\n" * 3_000, key="k",
+        labels={f"label{n}": "v" * 200 for n in range(30)}, links=(), files=(), occurred_at=_AT, received_at=_AT,
+    )  # fmt: skip
+    return [*full, bare, long]
+
+
+def adapter_problems(loaded: Loaded, *, thorough: bool = True) -> list[Problem]:
+    """Mappings and templates that can't be used; `thorough` also renders each template on each sample."""
+    return [*_mapping_problems(loaded), *_template_problems(loaded, thorough=thorough)]
+
+
+def _mapping_problems(loaded: Loaded) -> list[Problem]:
+    found: list[Problem] = []
+    for name, source in loaded.settings.sources.items():
+        if source.map is None:
+            continue
+        before = len(found)
+        for path, expression in _expressions(source.map):
+            try:
+                compile_expression(expression)
+            except ValueError as error:
+                found.append(_problem(loaded, ("sources", name, "map", *path), str(error)))
+        if len(found) == before:
+            make_format(source)
+    return found
+
+
+def _expressions(settings: MapSettings) -> list[tuple[Path, str]]:
+    mapping = mapping_of(settings)
+    single = [((name,), getattr(mapping, name)) for name in ("each", "title", "status", "severity", "key", "body", "occurred_at")]
+    nested = [((kind, name), text) for kind in ("labels", "links") for name, text in getattr(mapping, kind).items()]
+    return [(path, text) for path, text in (*single, *nested) if text is not None]
+
+
+def _template_problems(loaded: Loaded, *, thorough: bool) -> list[Problem]:
+    found: list[Problem] = []
+    environment = MarkdownEnvironment()
+    for name, text in loaded.templates.items():
+        path: Path = ("templates", name)
+        try:
+            template = compile_template(environment, name, text)
+        except TemplateError as error:
+            found.append(_problem(loaded, path, str(error)))
+            continue
+        for event in samples() if thorough else ():
+            view = View(event, "sample", None, _AT, loaded.settings.timezone)
+            began = time.perf_counter()
+            try:
+                TemplateRenderer.render_strictly(template, view)
+            except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way
+                found.append(_problem(loaded, path, f"fails on a sample {event.status} event: {error}"))
+                break
+            took = time.perf_counter() - began
+            if took > SLOW_TEMPLATE:
+                said = f"takes {took * 1000:.0f} ms on a sample {event.status} event"
+                found.append(Problem(loaded.document.mark(path), dotted(path), said, "warning"))
+                break
+    return found
+
+
+def template_times(loaded: Loaded) -> dict[str, float]:
+    """Milliseconds that each template takes on the samples, the slowest of them."""
+    environment = MarkdownEnvironment()
+    times: dict[str, float] = {}
+    for name, text in loaded.templates.items():
+        template = compile_template(environment, name, text)
+        for event in samples():
+            began = time.perf_counter()
+            TemplateRenderer.render_strictly(template, View(event, "sample", None, _AT, loaded.settings.timezone))
+            times[name] = max(times.get(name, 0.0), (time.perf_counter() - began) * 1000)
+    return times
+
+
+def _problem(loaded: Loaded, path: Path, message: str) -> Problem:
+    return Problem(loaded.document.mark(path), dotted(path), message)

@@ -1,0 +1,216 @@
+"""The daemon put together: one straight way from settings to running parts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import ssl
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from aiohttp import web
+
+from relay.app.accounts import make_lanes, make_sender
+from relay.app.sources import make_feed, make_webhook
+from relay.app.status import StatusBoard
+from relay.core.delivery import Outcome
+from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
+from relay.core.planning import OPERATOR_SOURCE, Plan
+from relay.core.retry import RetryPolicy
+from relay.lifecycle import Lifecycle, Loop, SystemClock
+from relay.listeners.webhook import WebhookListener
+from relay.listeners.websocket import WebsocketListener
+from relay.pipeline.credentials import CredentialKeeper
+from relay.pipeline.dispatcher import Dispatcher
+from relay.pipeline.intake import Intake
+from relay.pipeline.janitor import Janitor
+from relay.pipeline.operator import OperatorDesk
+from relay.pipeline.planner import Planner
+from relay.ports import Limits, Log, Send
+from relay.settings.load import Loaded
+from relay.settings.model import WebhookSettings, WebsocketSettings
+from relay.settings.rules import compile_rules
+from relay.settings.secrets import LiveSecret, SecretRef
+from relay.settings.types import Address
+from relay.storage.sqlite import SqliteStore
+from relay.templates.rendering import TemplateRenderer
+from relay.web.admin import AdminGuard, make_admin
+from relay.web.api import Api
+from relay.web.metrics import Metrics
+
+KEEPALIVE = 75.0
+"""Seconds after which an idle connection, or one whose request does not come, is closed."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def new_event_id(now: float) -> str:
+    """An id that sorts by time: milliseconds and 48 random bits, in hexadecimal."""
+    return f"{int(now * 1000):012x}{os.urandom(6).hex()}"
+
+
+def chance() -> float:
+    """A number in [0, 1)."""
+    return secrets.randbits(30) / 2**30
+
+
+class RelayDaemon:
+    """Implements the lifecycle's `Daemon`. The constructor opens the store and resolves the secrets, and binds nothing."""
+
+    def __init__(self, loaded: Loaded, lifecycle: Lifecycle, clock: SystemClock, log: Log) -> None:
+        """Raises `StoreError`, `SecretError`, `TemplateError`, and OSError for files of TLS."""
+        settings = loaded.settings
+        self._settings = settings
+        self._log = log
+        self._clock = clock
+        self._undo = AsyncExitStack()
+        self._held: list[LiveSecret] = []
+        accounts = {name: room.account for name, room in settings.rooms.items()}
+        metrics = Metrics([*settings.sources, OPERATOR_SOURCE], accounts, loaded.digest)
+        renderer = TemplateRenderer(loaded.templates, settings.timezone, self._template_failed)
+        self._metrics = metrics
+        self._senders = {
+            name: make_sender(name, account, settings, self._vault, clock.wall, log)
+            for name, account in settings.accounts.items()
+        }
+        hooks = [
+            make_webhook(name, source, self._vault, clock.now())
+            for name, source in settings.sources.items()
+            if isinstance(source, WebhookSettings)
+        ]
+        feeds = [
+            make_feed(name, source, self._vault)
+            for name, source in settings.sources.items()
+            if isinstance(source, WebsocketSettings)
+        ]
+        admin_tokens = [self._vault(ref) for ref in settings.listen.admin_token or ()]
+        self._tls = self._server_tls()
+        self.store = store = SqliteStore(loaded.storage, settings.keep.size)
+        intake = Intake(store, clock, new_event_id, metrics, log, self._wake_planner, self._has_room)
+        desk = OperatorDesk(intake, clock, log)
+        tell = desk.tell if settings.operator is not None else self._tell_nobody
+        self.planner = Planner(store, compile_rules(settings), clock, log, tell, self._planned)
+        self.dispatcher = Dispatcher(
+            store,
+            make_lanes(settings, self._senders, clock.now()),
+            renderer,
+            RetryPolicy(settings.retry.first, settings.retry.longest, settings.retry.give_up_after),
+            clock,
+            chance,
+            metrics,
+            log,
+            tell,
+            self._spawn,
+        )
+        limits = Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)
+        keeper = CredentialKeeper(self.dispatcher.accounts(), self._reread, self.dispatcher.nudge, clock, log)
+        self.loops: dict[str, Loop] = {
+            "planner": self.planner,
+            "dispatcher": self.dispatcher,
+            "janitor": Janitor(store, limits, clock, log),
+            "credentials": keeper,
+            "operator": desk,
+        }
+        self._webhooks = WebhookListener({hook.path: hook for hook in hooks}, intake, clock, metrics)
+        self._feeds = {
+            feed.defaults.source: WebsocketListener(feed, intake, clock, metrics, log, tell) for feed in feeds
+        }
+        self._ready = lambda: lifecycle.why_not_ready() or store.trouble
+        board = StatusBoard(settings, store, self.dispatcher, self._feeds, metrics, self._ready, clock.now)
+        api = Api(store, board.status, self.dispatcher.resync, self._send_now, tuple(settings.rooms), clock.now)
+        hosts = (*_LOOPBACK, settings.listen.admin.host, *settings.listen.admin_hosts)
+        guard = AdminGuard((lambda: [t.current() for t in admin_tokens]) if admin_tokens else None, hosts)
+        self._admin = make_admin(guard, api, self._ready, board.metrics)
+        self._tasks: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
+
+    async def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
+        """Recover what an earlier process left, then bind the listeners. Raises `StoreError`, OSError."""
+        self._tasks = spawn
+        self._undo.push_async_callback(self._close_senders)
+        await self.dispatcher.recover()
+        self.planner.wake(await self.store.count_waiting_events())
+        listen = self._settings.listen
+        admin = web.AppRunner(self._admin, access_log=None, keepalive_timeout=KEEPALIVE)
+        await admin.setup()
+        self._undo.push_async_callback(admin.cleanup)
+        self.admin_address = await self._bind(admin, listen.admin)
+        server = web.Server(self._webhooks.handle, access_log=None, keepalive_timeout=KEEPALIVE)  # type: ignore[arg-type]
+        self._events = web.ServerRunner(server)
+        await self._events.setup()
+        self._undo.push_async_callback(self._events.cleanup)
+        self.events_address = await self._bind(self._events, listen.events)
+        self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
+
+    async def _bind(self, runner: web.BaseRunner[Any], address: Address) -> Address:
+        site = web.TCPSite(runner, address.host, address.port, ssl_context=self._tls, backlog=1024)
+        await site.start()
+        bound = runner.addresses[0]
+        return Address(address.host, int(bound[1]))
+
+    def feeds(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """The feeds' endless runs."""
+        return [feed.run() for feed in self._feeds.values()]
+
+    async def stop_listening(self) -> None:
+        """Take nothing more: close the events address, have the feeds end."""
+        for feed in self._feeds.values():
+            feed.stop()
+        await self._events.cleanup()
+
+    async def finish(self) -> None:
+        """Give sends in flight their time, and record them. Raises `StoreError`."""
+        await self.dispatcher.finish(self._settings.stop_grace)
+
+    async def close(self) -> None:
+        """Close everything, the store last."""
+        try:
+            await self._undo.aclose()
+        finally:
+            await self.store.close()
+
+    async def _close_senders(self) -> None:
+        for sender in self._senders.values():
+            await sender.close()
+
+    def _server_tls(self) -> ssl.SSLContext | None:
+        tls = self._settings.listen.tls
+        if tls is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls.cert, tls.key)
+        return context
+
+    def _vault(self, ref: SecretRef) -> LiveSecret:
+        secret = LiveSecret(ref)
+        self._held.append(secret)
+        return secret
+
+    def _reread(self) -> None:
+        for secret in self._held:
+            secret.reread()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        assert self._tasks is not None  # noqa: S101 - nothing is sent before the start
+        return self._tasks(work)
+
+    def _wake_planner(self, count: int) -> None:
+        self.planner.wake(count)
+
+    def _planned(self, plan: Plan) -> None:
+        self.dispatcher.planned(plan)
+
+    def _has_room(self) -> bool:
+        return self.planner.waiting + self.dispatcher.depths.total < self._settings.limits.queue
+
+    def _template_failed(self, template: str, event_id: str, error: str) -> None:
+        self._metrics.template_failed(template)
+        self._log.error("template_failed", template=template, event_id=event_id, error=error)
+
+    def _tell_nobody(self, key: str, title: str, severity: str, status: str, body: str) -> None:
+        self._log.warning("operator_notice", key=key, title=title, severity=severity, status=status, body=body)
+
+    async def _send_now(self, room: str, markdown: str) -> Outcome:
+        text = cut(plain_text(markdown), WEBEX_MAX_BYTES)
+        message = Send(room=room, markdown=markdown, text=text, parent=None, delivery="now")
+        return await self._senders[self._settings.rooms[room].account].send(message)

@@ -1,0 +1,92 @@
+"""The trail of a payload without sending: the same format, routing and rendering as the daemon's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from relay.app.sources import defaults_of, make_format
+from relay.core.event import Event, stamp
+from relay.core.matching import view_of
+from relay.core.planning import Known, Rules, decide, template_for
+from relay.core.routing import RouteTrace, trace
+from relay.core.words import iso
+from relay.formats import Request
+from relay.formats.contract import decode_json
+from relay.settings.load import Loaded
+from relay.settings.rules import compile_rules
+from relay.templates.rendering import TemplateRenderer
+
+
+class ExplainedDelivery(msgspec.Struct, frozen=True):
+    """What would be sent to a room; `replies` follow in the message's thread."""
+
+    room: str
+    action: str
+    route: str
+    markdown: str
+    replies: tuple[str, ...] = ()
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """One event's trail. `suppressed` is None where nothing held it back."""
+
+    event: Event
+    rooms: tuple[str, ...]
+    deliveries: tuple[ExplainedDelivery, ...]
+    routes: tuple[RouteTrace, ...]
+    suppressed: str | None = None
+    template_failures: tuple[str, ...] = ()
+
+
+def explain_payload(loaded: Loaded, source: str, body: bytes, now: float) -> list[Explanation]:
+    """The trails of all events of a payload. Raises `NotJsonError` and `UnreadableError`."""
+    settings = loaded.settings
+    configured = settings.sources[source]
+    drafts = make_format(configured)(Request(payload=decode_json(body), source=source))
+    defaults = defaults_of(source, configured)
+    failures: list[str] = []
+    renderer = TemplateRenderer(
+        loaded.templates, settings.timezone, lambda name, _, error: failures.append(f"template {name}: {error}")
+    )
+    rules = compile_rules(settings)
+    known = Known({}, {})
+    explained: list[Explanation] = []
+    for number, draft in enumerate(drafts):
+        failures.clear()
+        event = stamp(draft, defaults, f"explained-{number}", now)
+        explained.append(_explain(event, rules, known, renderer, now, failures))
+    return explained
+
+
+def _explain(
+    event: Event,
+    rules: Rules,
+    known: Known,
+    renderer: TemplateRenderer,
+    now: float,
+    failures: list[str],
+) -> Explanation:
+    decision = decide(event, rules, known)
+    deliveries = []
+    for target in decision.rooms:
+        template = template_for(target.room, target.route, rules)
+        texts = renderer.render(decision.event, template, room=target.room, since=None, now=now)
+        deliveries.append(ExplainedDelivery(target.room, "post", target.route.path, texts[0], tuple(texts[1:])))
+    return Explanation(
+        event=decision.event,
+        rooms=tuple(target.room for target in decision.rooms),
+        deliveries=tuple(deliveries),
+        routes=tuple(trace(rules.root, view_of(decision.event))),
+        template_failures=tuple(failures),
+    )
+
+
+def as_json(explanations: list[Explanation]) -> Any:
+    """Explanations as JSON values, times as RFC 3339."""
+    shown = msgspec.to_builtins(explanations)
+    for one in shown:
+        for name in ("occurred_at", "received_at"):
+            one["event"][name] = iso(one["event"][name])
+    return shown

@@ -1,0 +1,45 @@
+"""Running the daemon in its own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+import uvloop
+
+from relay.app.daemon import RelayDaemon
+from relay.lifecycle import Lifecycle, SystemClock
+from relay.ports import Log
+from relay.settings.load import Loaded
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that waits gets the interpreter: the store's writer must not wait 5 ms for each step."""
+
+
+def run(loaded: Loaded, log: Log) -> None:
+    """Run until a signal. Raises what the start refuses, and what a task raised."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(loaded, log))
+
+
+async def serve(
+    loaded: Loaded,
+    log: Log,
+    *,
+    lifecycle: Lifecycle | None = None,
+    signals: bool = True,
+    on_ready: Callable[[RelayDaemon], None] = lambda _: None,
+) -> None:
+    """Run within a loop, until the lifecycle (one's own, or a new one) is told to stop."""
+    clock = SystemClock()
+    lifecycle = lifecycle or Lifecycle(log, clock)
+    daemon = RelayDaemon(loaded, lifecycle, clock, log)
+    if signals:
+        lifecycle.handle_signals()
+    try:
+        await lifecycle.run(daemon, lambda: on_ready(daemon))
+    finally:
+        await daemon.close()
+    log.info("stopped")

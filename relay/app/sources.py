@@ -1,0 +1,95 @@
+"""Sources of the settings as listeners' values."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+import msgspec
+
+from relay.core.event import SourceDefaults
+from relay.core.rate import TokenBucket
+from relay.formats import FORMATS, Format
+from relay.formats.mapping import MappingSettings, make_mapping
+from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth
+from relay.listeners.webhook import WebhookSource
+from relay.listeners.websocket import WebsocketFeed
+from relay.settings.model import AuthSettings, ClientTls, MapSettings, SourceBase, WebhookSettings, WebsocketSettings
+from relay.settings.secrets import LiveSecret, SecretRef
+
+Vault = Callable[[SecretRef], LiveSecret]
+"""Gives the live secret of a reference; the daemon keeps what was given fresh."""
+
+
+def format_name(source: SourceBase) -> str:
+    """The name that a source's events carry as their format."""
+    return "map" if source.map is not None else source.format or "relay"
+
+
+def make_format(source: SourceBase) -> Format:
+    """How a source's payloads are read. Raises ValueError where its mapping can't be compiled."""
+    return FORMATS[source.format or "relay"] if source.map is None else make_mapping(mapping_of(source.map))
+
+
+def mapping_of(settings: MapSettings) -> MappingSettings:
+    """A mapping's settings as the format takes them."""
+    return MappingSettings(**settings.model_dump())
+
+
+def defaults_of(name: str, source: SourceBase) -> SourceDefaults:
+    """What a source adds to its events."""
+    return SourceDefaults(source=name, format=format_name(source), severity=source.severity, labels=source.labels)
+
+
+def make_webhook(name: str, source: WebhookSettings, vault: Vault, now: float) -> WebhookSource:
+    """A webhook, its secrets resolved. Raises `SecretError`."""
+    return WebhookSource(
+        path=source.path or f"/hooks/{name}",
+        defaults=defaults_of(name, source),
+        read=make_format(source),
+        auth=make_auth(source.auth, vault),
+        max_body=source.max_body,
+        bucket=None if source.rate is None else TokenBucket(source.rate, now),
+        patient=source.format == "alertmanager",
+    )
+
+
+def make_auth(settings: AuthSettings | str | None, vault: Vault) -> Auth:
+    """How a source proves itself. Raises `SecretError`."""
+
+    def live(refs: tuple[SecretRef, ...]) -> Callable[[], list[str]]:
+        held = [vault(ref) for ref in refs]
+        return lambda: [secret.current() for secret in held]
+
+    if not isinstance(settings, AuthSettings):
+        return NoAuth()
+    if settings.bearer is not None:
+        return Bearer(live(settings.bearer))
+    if settings.basic is not None:
+        return Basic(settings.basic.username, live(settings.basic.password))
+    assert settings.header is not None  # noqa: S101 - the settings hold exactly one
+    return Header(settings.header.name, live(settings.header.value))
+
+
+def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFeed:
+    """A feed, its secrets resolved. Raises `SecretError`."""
+    return WebsocketFeed(
+        url=source.url,
+        defaults=defaults_of(name, source),
+        read=make_format(source),
+        max_body=source.max_body,
+        headers={header: vault(ref).current() for header, ref in source.headers.items()},
+        send=tuple(item if isinstance(item, str) else msgspec.json.encode(item).decode() for item in source.send),
+        ping=source.ping,
+        tls=tls_of(source.tls) if source.url.startswith("wss:") else None,
+        proxy=source.proxy or True,
+    )
+
+
+def tls_of(tls: ClientTls) -> ssl.SSLContext:
+    """A client's TLS context. Raises OSError where the authority's file can't be read."""
+    context = ssl.create_default_context(cafile=None if tls.ca is None else str(tls.ca))
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,91 @@
+"""The state of a running relay in one document: for `relay status`, the API and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from relay import __version__
+from relay.core.words import iso
+from relay.listeners.websocket import WebsocketListener
+from relay.pipeline.dispatcher import Dispatcher
+from relay.settings.model import Settings
+from relay.storage.sqlite import SqliteStore
+from relay.web.metrics import Metrics
+
+
+class StatusBoard:
+    """Reads the parts of a running relay."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: SqliteStore,
+        dispatcher: Dispatcher,
+        feeds: Mapping[str, WebsocketListener],
+        metrics: Metrics,
+        ready: Callable[[], str | None],
+        now: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._dispatcher = dispatcher
+        self._feeds = feeds
+        self._metrics = metrics
+        self._ready = ready
+        self._now = now
+        self._started_at = now()
+
+    async def status(self) -> dict[str, object]:
+        """Everything that fits one screen."""
+        now = self._now()
+        oldest = await self._store.oldest_waiting(list(self._settings.rooms))
+        dead = await self._store.dead_counts()
+        why = self._ready()
+        return {
+            "version": __version__,
+            "ready": why is None,
+            "why_not_ready": why,
+            "started_at": iso(self._started_at),
+            "uptime_seconds": round(now - self._started_at, 1),
+            **await self._store.counts(),
+            "accounts": [
+                {
+                    "account": account.name,
+                    "refused": account.refused,
+                    "rests_for_seconds": round(max(0.0, account.open_at - now), 1),
+                }
+                for account in self._dispatcher.accounts()
+            ],
+            "rooms": [
+                {
+                    "room": room,
+                    "waiting": sum(self._dispatcher.depths.rooms.get(room, ())),
+                    "oldest_seconds": round(max(0.0, now - oldest[room]), 1) if room in oldest else 0,
+                    "dead": dead.get(room, 0),
+                    "rests_for_seconds": round(self._dispatcher.lanes[room].rest(now), 1),
+                    "error": self._dispatcher.room_errors.get(room),
+                }
+                for room in self._settings.rooms
+            ],
+            "feeds": [
+                {
+                    "source": name,
+                    "connected": feed.state.connected,
+                    "last_message_at": None if feed.state.last_message_at is None else iso(feed.state.last_message_at),
+                    "tries": feed.state.tries,
+                    "last_error": feed.state.last_error,
+                }
+                for name, feed in self._feeds.items()
+            ],
+        }
+
+    async def metrics(self) -> bytes:
+        """The exposition, its gauges set from what is true now."""
+        now = self._now()
+        oldest = await self._store.oldest_waiting(list(self._settings.rooms))
+        depths = {room: sum(counts) for room, counts in self._dispatcher.depths.rooms.items()}
+        ages = {room: max(0.0, now - at) for room, at in oldest.items()}
+        self._metrics.set_rooms(depths, ages, await self._store.dead_counts())
+        for name, feed in self._feeds.items():
+            self._metrics.set_feed(name, connected=feed.state.connected, last_message_at=feed.state.last_message_at)
+        return self._metrics.expose()

@@ -1,0 +1,62 @@
+"""The command line: the only place that prints or exits. Commands import what they need when they run."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from relay import __version__
+from relay.cli import check, deliveries, demo, events, explain, run, sandbox, send, status
+
+EXIT_INTERNAL = 70
+
+app = typer.Typer(
+    name="relay",
+    help="A notification relay for network operations centres: events in, routing rules, markdown alerts out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with: relay demo",
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        print(f"relay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command()(demo.demo)
+app.command()(run.run)
+app.command()(check.check)
+app.command()(explain.explain)
+app.command()(send.send)
+app.add_typer(events.app, name="events")
+app.add_typer(deliveries.app, name="deliveries")
+app.command()(status.status)
+app.command()(sandbox.sandbox)
+app.command()(check.schema)
+
+
+def main() -> None:
+    """Run the command line; an error nobody foresaw is told in a line and exits with 70."""
+    try:
+        app()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - the last border: said in a line, or whole where that is asked for
+        if os.environ.get("RELAY_TRACEBACK"):
+            raise
+        print(f"relay: internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        print("relay: RELAY_TRACEBACK=1 shows where it comes from", file=sys.stderr)
+        sys.exit(EXIT_INTERNAL)

@@ -1,0 +1,177 @@
+"""Speaking to the relay's state: through the daemon's API while it runs, else to the store itself."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
+
+import msgspec
+
+from relay.cli.common import EXIT_STORE, fail
+
+if TYPE_CHECKING:
+    from relay.settings.load import Loaded
+
+TIMEOUT = 30.0
+
+
+class Daemon:
+    """The API of a running relay."""
+
+    name = "the running relay"
+
+    def __init__(self, loaded: Loaded) -> None:
+        listen = loaded.settings.listen
+        host = "127.0.0.1" if listen.admin.host == "0.0.0.0" else listen.admin.host  # noqa: S104 - compared, not bound
+        shown = f"[{host}]" if ":" in host else host
+        self._base = f"{'http' if listen.tls is None else 'https'}://{shown}:{listen.admin.port}"
+        self._tokens = [ref.resolve() for ref in (listen.admin_token or ())[:1]]
+        self._context: ssl.SSLContext | None = None
+        if listen.tls is not None:
+            self._context = ssl.create_default_context(cafile=str(listen.tls.cert))
+            self._context.check_hostname = False
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """The decoded answer; None for 404. Exits where the daemon does not answer."""
+        data = None if body is None else msgspec.json.encode(body)
+        request = urllib.request.Request(self._base + path, data, method=method)  # noqa: S310 - our own address
+        request.add_header("Content-Type", "application/json")
+        for token in self._tokens:
+            request.add_header("Authorization", f"Bearer {token}")
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
+        )
+        try:
+            with opener.open(request, timeout=TIMEOUT) as answer:
+                return msgspec.json.decode(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            said = error.read()[:500].decode(errors="replace")
+            fail(f"{self._base}{path} answered {error.code}: {said}")
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            fail(f"a relay holds the database, but its admin address {self._base} does not answer: {reason}")
+
+    def events(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Events, newest first."""
+        return list(self.call("GET", f"/api/v1/events?{_query(wanted)}") or [])
+
+    def event(self, event_id: str) -> dict[str, Any] | None:
+        """One event with its deliveries."""
+        found: dict[str, Any] | None = self.call("GET", f"/api/v1/events/{urllib.request.quote(event_id, safe='')}")
+        return found
+
+    def deliveries(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Deliveries, newest first."""
+        return list(self.call("GET", f"/api/v1/deliveries?{_query(wanted)}") or [])
+
+    def change(self, verb: Literal["retry", "drop"], ids: Sequence[int]) -> list[int]:
+        """Retry or drop deliveries; the ids that were changed."""
+        return list(self.call("POST", f"/api/v1/deliveries/{verb}", {"ids": list(ids)})["changed"])
+
+    def status(self) -> dict[str, Any]:
+        """One screen's worth of state."""
+        return dict(self.call("GET", "/api/v1/status"))
+
+
+class Stored:
+    """The store, while no relay runs."""
+
+    name = "the database, as no relay runs"
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._path = loaded.storage
+        self._rooms = list(loaded.settings.rooms)
+        if not self._path.exists():
+            fail(f"there is no database at {self._path} yet: `relay run` makes it", EXIT_STORE)
+
+    def _connect(self) -> Any:
+        from relay.ports import StoreError
+        from relay.storage.database import open_database
+
+        try:
+            return open_database(self._path)
+        except StoreError as error:
+            fail(str(error), EXIT_STORE)
+
+    def events(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Events, newest first."""
+        from relay.ports import EventFilter
+        from relay.storage.queries import list_events
+
+        return list(msgspec.json.decode(list_events(self._connect(), msgspec.convert(wanted, EventFilter))))
+
+    def event(self, event_id: str) -> dict[str, Any] | None:
+        """One event with its deliveries."""
+        from relay.storage.queries import show_event
+
+        found: dict[str, Any] | None = msgspec.json.decode(show_event(self._connect(), event_id))
+        if found is not None:
+            found["deliveries"] = self.deliveries({"event": event_id, "limit": 1000})
+        return found
+
+    def deliveries(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Deliveries, newest first."""
+        from relay.ports import DeliveryFilter
+        from relay.storage.queries import list_deliveries
+
+        return list(msgspec.json.decode(list_deliveries(self._connect(), msgspec.convert(wanted, DeliveryFilter))))
+
+    def change(self, verb: Literal["retry", "drop"], ids: Sequence[int]) -> list[int]:
+        """Retry or drop deliveries; the ids that were changed."""
+        from relay.lifecycle import SystemClock
+        from relay.ports import StoreError
+        from relay.storage.database import lock
+        from relay.storage.queries import change
+
+        try:
+            lock(self._path)
+        except StoreError as error:
+            fail(str(error), EXIT_STORE)
+        return change(self._connect(), [(verb, tuple(ids), SystemClock().wall())])[0]
+
+    def status(self) -> dict[str, Any]:
+        """What the store alone can tell."""
+        from relay import __version__
+        from relay.storage.outbox import dead_counts, depths
+        from relay.storage.queries import counts
+
+        connection = self._connect()
+        waiting, dead = depths(connection), dead_counts(connection)
+        return {
+            "version": __version__,
+            "ready": False,
+            "why_not_ready": "no relay runs on this database",
+            **counts(connection),
+            "accounts": [],
+            "rooms": [
+                {"room": room, "waiting": sum(waiting.get(room, ())), "dead": dead.get(room, 0), "error": None,
+                 "oldest_seconds": 0, "rests_for_seconds": 0}
+                for room in self._rooms
+            ],
+            "feeds": [],
+        }  # fmt: skip
+
+
+def access(loaded: Loaded) -> Daemon | Stored:
+    """The daemon where one runs, else the store."""
+    from relay.settings.secrets import SecretError
+    from relay.storage.database import is_locked
+
+    path = loaded.storage
+    if not (path.exists() and is_locked(path)):
+        return Stored(loaded)
+    try:
+        return Daemon(loaded)
+    except SecretError as error:
+        fail(f"listen.admin_token: {error}", 2)
+
+
+def _query(wanted: Mapping[str, object]) -> str:
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return urlencode({name: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for name, v in given.items()})

@@ -1,0 +1,66 @@
+"""`relay check` and `relay schema`: what is wrong with a configuration, and what belongs in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relay.cli.common import EXIT_NO, Output, OutputOption, config_path, print_json, print_problems
+
+
+def check(
+    file: Annotated[Path | None, typer.Argument(help="Configuration; default as for `run`.", show_default=False)] = None,
+    secrets: Annotated[bool, typer.Option("--secrets/--no-secrets", help="Whether secrets must be there, too.")] = True,
+    output: OutputOption = Output.text,
+) -> None:
+    """Tell all that is wrong with a configuration, and what may not be meant.
+
+    Example: relay check --no-secrets config/relay.yaml
+    """
+    from relay.app.checks import adapter_problems, template_times
+    from relay.formats import FORMATS
+    from relay.settings.load import check_secrets, load
+    from relay.settings.problems import ConfigurationError
+
+    path = config_path(file)
+    times: dict[str, float] = {}
+    try:
+        loaded = load(path, FORMATS)
+        problems = [*loaded.warnings, *adapter_problems(loaded), *(check_secrets(loaded) if secrets else ())]
+        errors = [problem for problem in problems if problem.level == "error"]
+        times = {} if errors else template_times(loaded)
+    except ConfigurationError as error:
+        problems = list(error.problems)
+        errors = [problem for problem in problems if problem.level == "error"]
+    problems.sort()
+    if output is Output.json:
+        rows = [
+            {"file": p.mark.file, "line": p.mark.line, "column": p.mark.column, "path": p.path, "message": p.message,
+             "level": p.level}
+            for p in problems
+        ]  # fmt: skip
+        print_json(rows)
+    else:
+        print_problems(problems)
+        for name, took in times.items():
+            print(f"template {name}: {took:.1f} ms on the slowest sample")
+        warnings = len(problems) - len(errors)
+        print(f"{path}: {_count(len(errors), 'error')}, {_count(warnings, 'warning')}" if problems else f"{path}: good")
+    if errors:
+        raise typer.Exit(EXIT_NO)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def schema() -> None:
+    """Print the JSON Schema of the configuration.
+
+    Example: relay schema > relay.schema.json
+    """
+    from relay.settings.schema import schema_text
+
+    print(schema_text(), end="")

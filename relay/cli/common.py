@@ -1,0 +1,119 @@
+"""What commands share: options, the configuration, exits, and output for people or programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from relay.settings.load import Loaded
+    from relay.settings.problems import Problem
+
+EXIT_NO = 1
+EXIT_STORE = 74
+EXIT_CONFIGURATION = 78
+
+
+class Output(StrEnum):
+    """For people, or for programs."""
+
+    text = "text"
+    json = "json"
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Configuration; default $RELAY_CONFIG, config/relay.yaml, /etc/relay/relay.yaml.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people, or JSON for programs.")]
+
+
+def complain(message: str) -> None:
+    """Print to standard error."""
+    print(f"relay: {message}", file=sys.stderr)
+
+
+def fail(message: str, code: int = EXIT_NO) -> NoReturn:
+    """Say what is wrong, and exit."""
+    complain(message)
+    raise typer.Exit(code)
+
+
+def config_path(given: Path | None) -> Path:
+    """The configuration's file: as given, else where it is looked for."""
+    if given is not None:
+        return given
+    if os.environ.get("RELAY_CONFIG"):
+        return Path(os.environ["RELAY_CONFIG"])
+    local = Path("config/relay.yaml")
+    return local if local.exists() else Path("/etc/relay/relay.yaml")
+
+
+def load_config(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
+    """The configuration, or its problems and an exit."""
+    from relay.formats import FORMATS
+    from relay.settings.load import load
+    from relay.settings.problems import ConfigurationError
+
+    try:
+        return load(config_path(given), FORMATS)
+    except ConfigurationError as error:
+        print_problems(error.problems)
+        raise typer.Exit(code) from None
+
+
+def print_problems(problems: Sequence[Problem]) -> None:
+    """Print problems to standard error, one a line."""
+    for problem in problems:
+        print(problem, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON, indented on a terminal."""
+    import msgspec
+
+    text = msgspec.json.encode(value)
+    print((msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text).decode())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
+    """Print a table; a plain one where nobody watches."""
+    lines = [list(row) for row in rows]
+    if not lines:
+        print(empty)
+        return
+    if not sys.stdout.isatty():
+        for row in [[column.upper() for column in columns], *lines]:
+            print("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column)
+    for row in lines:
+        table.add_row(*[Text(cell.replace("\n", " "), overflow="ellipsis") for cell in row])
+    Console().print(table)
+
+
+def read_input(name: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`."""
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        fail(f"{name} can't be read: {error.strerror}", 2)

@@ -1,0 +1,183 @@
+"""`relay deliveries`: what was sent, what waits, what is dead; and a second chance for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, print_table
+
+if TYPE_CHECKING:
+    from relay.settings.load import Loaded
+
+app = typer.Typer(help="Deliveries: list, show, retry, drop.", no_args_is_help=True)
+
+StateOption = Annotated[
+    str | None, typer.Option(help="waiting, leased, done, dead, superseded, merged, moved or dropped.", show_default=False)
+]
+RoomOption = Annotated[str | None, typer.Option(help="Of this room only.", show_default=False)]
+ReasonOption = Annotated[str | None, typer.Option(help="That failed for this reason.", show_default=False)]
+AgeOption = Annotated[str | None, typer.Option(help="Older than a duration, like 2h.", show_default=False)]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at the most.")]
+IdsArgument = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Deliveries by id.", show_default=False)]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only tell which.")]
+
+
+@app.command("list")
+def list_(
+    config: ConfigOption = None,
+    state: StateOption = None,
+    room: RoomOption = None,
+    reason: ReasonOption = None,
+    older_than: AgeOption = None,
+    limit: LimitOption = 100,
+    output: OutputOption = Output.text,
+) -> None:
+    """List deliveries, newest first.
+
+    Example: relay deliveries list --state dead --room noc
+    """
+    from relay.cli.access import access
+
+    loaded = load_config(config)
+    found = access(loaded).deliveries(_wanted(loaded, None, state, room, reason, older_than, limit))
+    if output is Output.json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+@app.command()
+def show(
+    delivery: Annotated[int, typer.Argument(metavar="ID", help="The delivery's id.")],
+    config: ConfigOption = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Print one delivery with everything known of it.
+
+    Example: relay deliveries show 17
+    """
+    from relay.cli.access import access
+
+    reached = access(load_config(config))
+    found = reached.deliveries({"ids": [delivery]})
+    if not found:
+        fail(f"no delivery has the id {delivery} ({reached.name} was asked)")
+    if output is Output.json:
+        print_json(found[0])
+        return
+    for name, value in found[0].items():
+        if value is not None:
+            print(f"{name}: {value}")
+
+
+@app.command()
+def retry(
+    ids: IdsArgument = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    room: RoomOption = None,
+    reason: ReasonOption = None,
+    older_than: AgeOption = None,
+    limit: LimitOption = 10_000,
+    dry_run: DryRunOption = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Give deliveries that are dead, dropped or waiting another try now.
+
+    Example: relay deliveries retry --state dead --room noc
+    """
+    _change("retry", config, ids, (state, room, reason, older_than, limit), ("dead", "dropped", "waiting"), dry_run, output)
+
+
+@app.command()
+def drop(
+    ids: IdsArgument = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    room: RoomOption = None,
+    reason: ReasonOption = None,
+    older_than: AgeOption = None,
+    limit: LimitOption = 10_000,
+    dry_run: DryRunOption = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Give up deliveries that wait or are dead; they stay on record as dropped.
+
+    Example: relay deliveries drop --room lab --older-than 2d --dry-run
+    """
+    _change("drop", config, ids, (state, room, reason, older_than, limit), ("waiting", "dead"), dry_run, output)
+
+
+def _change(
+    verb: Literal["retry", "drop"],
+    config: Any,
+    ids: list[int] | None,
+    filters: tuple[str | None, str | None, str | None, str | None, int],
+    able: tuple[str, ...],
+    dry_run: bool,
+    output: Output,
+) -> None:
+    from relay.cli.access import access
+
+    if not ids and not any(filters[:4]):
+        fail(f"which ones? Name ids, or filters like --state dead; `relay deliveries {verb} --help` tells more", 2)
+    loaded = load_config(config)
+    reached = access(loaded)
+    found = [d for d in reached.deliveries(_wanted(loaded, ids, *filters)) if d["state"] in able]
+    changed = found if dry_run else _apply(reached, verb, found)
+    if output is Output.json:
+        print_json(changed)
+    else:
+        _print(changed)
+        done = {"retry": "tried again", "drop": "dropped"}[verb]
+        print(f"{len(changed)} {'would be ' if dry_run else ''}{done}, by {reached.name}")
+    if not dry_run and len(changed) < len(ids or ()):
+        fail(f"{len(ids or ()) - len(changed)} of them are not there, or not in a state to {verb} ({', '.join(able)})")
+
+
+def _apply(reached: Any, verb: Literal["retry", "drop"], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    done = set(reached.change(verb, [delivery["id"] for delivery in found])) if found else set()
+    return [delivery for delivery in found if delivery["id"] in done]
+
+
+def _wanted(
+    loaded: Loaded,
+    ids: list[int] | None,
+    state: str | None,
+    room: str | None,
+    reason: str | None,
+    older_than: str | None,
+    limit: int,
+) -> dict[str, Any]:
+    from typing import get_args
+
+    from relay.core.delivery import DeliveryState, Reason
+    from relay.core.words import parse_duration
+    from relay.lifecycle import SystemClock
+    from relay.settings.problems import near
+
+    for name, given, known in (
+        ("--state", state, get_args(DeliveryState)),
+        ("--room", room, loaded.settings.rooms),
+        ("--reason", reason, get_args(Reason)),
+    ):
+        if given is not None and given not in known:
+            fail(f"{name}: {given!r} is not one of {', '.join(known)}{near(given, known)}", 2)
+    before = None
+    if older_than is not None:
+        try:
+            before = SystemClock().wall() - parse_duration(older_than)
+        except ValueError as error:
+            fail(f"--older-than: {error}", 2)
+    return {"ids": ids or None, "state": state, "room": room, "reason": reason, "created_before": before, "limit": limit}
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    rows = [
+        (str(d["id"]), d["room"], d["state"], d["action"], str(d["attempts"]), d["created_at"], d["event_id"],
+         f"{d['reason'] or ''} {d['last_error'] or ''}".strip())
+        for d in found
+    ]  # fmt: skip
+    print_table(("id", "room", "state", "action", "tries", "created", "event", "error"), rows, "no deliveries")

@@ -1,0 +1,209 @@
+"""`relay demo`: the whole thing on loopback, with no account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relay.cli.common import EXIT_NO
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    from relay.app.daemon import RelayDaemon
+    from relay.sandbox.feed import ScriptedFeed
+    from relay.sandbox.server import Sandbox
+
+SETTLE = 10.0
+"""Seconds that what still waits gets at the end."""
+
+
+def demo(
+    for_: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", min=1, help="End by itself.", show_default=False)
+    ] = None,
+) -> None:
+    """Show the relay at work on loopback: faults, a flap, an outage, a storm, recoveries. No account is needed.
+
+    Example: relay demo --for 20
+    """
+    import asyncio
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    import uvloop
+
+    with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder, asyncio.Runner(
+        loop_factory=uvloop.new_event_loop
+    ) as runner:
+        good = runner.run(Demo(Path(folder), colour=sys.stdout.isatty()).run(for_))
+    if not good:
+        raise typer.Exit(EXIT_NO)
+
+
+class Demo:
+    """One demo from its start to its summary."""
+
+    def __init__(self, folder: Path, *, colour: bool) -> None:
+        from rich.console import Console
+
+        self._folder = folder
+        self._console = Console(highlight=False, no_color=None if colour else True, soft_wrap=True)
+        self._shown = 0
+        self._accepted: list[str] = []
+
+    async def run(self, seconds: float | None) -> bool:
+        """Run until the time is over or Ctrl-C; tell whether every event is accounted for."""
+        import asyncio
+        import signal
+
+        from relay.lifecycle import Lifecycle, SystemClock
+        from relay.logs import make_log
+        from relay.sandbox.feed import ScriptedFeed
+        from relay.sandbox.server import Sandbox
+
+        clock = SystemClock()
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        sandbox, feed = Sandbox(clock.wall), ScriptedFeed()
+        await sandbox.start()
+        await feed.start()
+        loaded = self._load(sandbox, feed)
+        log_file = (self._folder / "relay.log").open("w", encoding="utf-8")
+        log = make_log("info", log_file)
+        lifecycle = Lifecycle(log, clock)
+        good = False
+
+        async def play(daemon: RelayDaemon) -> None:
+            nonlocal good
+            try:
+                watching = asyncio.Event()
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._watch(sandbox, watching))
+                    await self._play(daemon, sandbox, feed, stop, seconds)
+                    good = await self._summary(daemon, sandbox, feed)
+                    watching.set()
+                    sandbox.state.touch()
+            finally:
+                lifecycle.stop()
+
+        from relay.app.run import serve
+
+        async with asyncio.TaskGroup() as tasks:
+            await serve(loaded, log, lifecycle=lifecycle, signals=False,
+                        on_ready=lambda daemon: tasks.create_task(play(daemon)))  # fmt: skip
+        await feed.stop()
+        await sandbox.stop()
+        log_file.close()
+        return good
+
+    def _load(self, sandbox: Sandbox, feed: ScriptedFeed) -> Any:
+        import os
+
+        from relay.formats import FORMATS
+        from relay.settings.load import load
+        from relay.settings.shipped import shipped
+
+        os.environ["RELAY_DEMO_TOKEN"] = sandbox.token
+        environment = {
+            "RELAY_DEMO_DATABASE": str(self._folder / "relay.db"),
+            "RELAY_DEMO_WEBEX": f"{sandbox.address}/v1",
+            "RELAY_DEMO_FEED": feed.address,
+        }
+        with shipped("demo.yaml") as file:
+            return load(file, FORMATS, environment)
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style, markup=False)
+
+    async def _play(
+        self, daemon: RelayDaemon, sandbox: Sandbox, feed: ScriptedFeed, stop: asyncio.Event, seconds: float | None
+    ) -> None:
+        """Play the script again and again, until it is enough."""
+        import aiohttp
+
+        from relay.lifecycle import SystemClock
+        from relay.sandbox.scenes import LENGTH, script
+
+        clock = SystemClock()
+        began = clock.now()
+        self._say(f"rooms  {sandbox.address}/", "bold")
+        self._say(f"status http://{daemon.admin_address}/api/v1/status   metrics http://{daemon.admin_address}/metrics")
+        self._say("Ctrl-C ends it." if seconds is None else f"It ends after {seconds:g} s; Ctrl-C ends it sooner.", "dim")
+        events = f"http://{daemon.events_address}"
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            turn = 0
+            while not stop.is_set():
+                for scene in script(turn, clock.wall()):
+                    at = began + turn * LENGTH + scene.at
+                    limit = float("inf") if seconds is None else began + seconds
+                    await clock.wait(stop, max(0.0, min(at, limit) - clock.now()))
+                    if stop.is_set() or clock.now() >= limit:
+                        return
+                    await self._act(scene, sandbox, feed, session, events)
+                turn += 1
+
+    async def _act(self, scene: Any, sandbox: Sandbox, feed: ScriptedFeed, session: Any, events: str) -> None:
+        if scene.says:
+            self._say(f"— {scene.says}", "cyan")
+        if scene.channel == "faults":
+            sandbox.state.faults = list(scene.payload)
+        elif scene.channel == "fabric":
+            feed.say(scene.payload)
+        else:
+            async with session.post(f"{events}/hooks/{scene.channel}", json=scene.payload) as answer:
+                self._accepted += (await answer.json())["ids"]
+
+    async def _watch(self, sandbox: Sandbox, done: asyncio.Event) -> None:
+        """Print what lands in the rooms."""
+        seen: set[str] = set()
+        while True:
+            changed = sandbox.state.changed
+            for room in sandbox.state.rooms.values():
+                for message in list(room.messages.values()):
+                    if message.id not in seen:
+                        seen.add(message.id)
+                        self._say(f"  {room.title:<16} {message.text.splitlines()[0]}")
+            if done.is_set():
+                return
+            await changed.wait()
+
+    async def _summary(self, daemon: RelayDaemon, sandbox: Sandbox, feed: ScriptedFeed) -> bool:
+        """Let everything land, then count: events in, deliveries, messages in rooms."""
+        import asyncio
+
+        from relay.lifecycle import SystemClock
+
+        clock = SystemClock()
+        sandbox.state.faults = []
+        deadline = clock.now() + SETTLE
+        while clock.now() < deadline:
+            counts = await daemon.store.counts()
+            told = counts["events"]["total"]
+            waiting = sum(counts["deliveries"].get(state, 0) for state in ("waiting", "leased"))
+            if told >= len(self._accepted) + feed.sent and not waiting and not counts["events"]["waiting"]:
+                break
+            await clock.wait(asyncio.Event(), 0.05)
+        counts = await daemon.store.counts()
+        events, deliveries = counts["events"], counts["deliveries"]
+        messages = sum(len(room.messages) for room in sandbox.state.rooms.values())
+        sent = len(self._accepted) + feed.sent
+        own = events["total"] - sent
+        posted = deliveries.get("done", 0)
+        unfinished = sum(count for state, count in deliveries.items() if state != "done")
+        good = own >= 0 and not unfinished and not events["waiting"] and not events["set_aside"] and messages >= posted
+        self._say("")
+        self._say("summary", "bold")
+        self._say(f"  {sent} events sent: {len(self._accepted)} by webhook, {feed.sent} by websocket")
+        if own:
+            self._say(f"  {own} events of the relay's own, for its operator")
+        self._say(f"  {events['total']} events on record, {events['waiting']} waiting, {events['set_aside']} set aside")
+        self._say(f"  {posted} deliveries done, {unfinished} not; {messages} messages in {len(sandbox.state.rooms)} rooms")
+        self._say(f"  {sandbox.state.requests} requests to the sandbox, {sandbox.state.throttled} answered 429")
+        verdict = "every event is accounted for" if good else "NOT every event is accounted for"
+        self._say(f"  {verdict}", "bold green" if good else "bold red")
+        return good

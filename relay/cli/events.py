@@ -1,0 +1,98 @@
+"""`relay events`: what came in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json
+
+if TYPE_CHECKING:
+    from relay.cli.access import Daemon, Stored
+
+app = typer.Typer(help="Events: as they come, or one with everything known of it.", no_args_is_help=True)
+POLL = 1.0
+
+
+@app.command()
+def tail(
+    config: ConfigOption = None,
+    source: Annotated[str | None, typer.Option(help="Of this source only.", show_default=False)] = None,
+    refused: Annotated[bool, typer.Option(help="What could not be read, with the reason.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=10_000, help="How many of the last ones.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come, until Ctrl-C.")] = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Print the last events, and with -f those that come.
+
+    Example: relay events tail -f --source prometheus
+    """
+    from relay.cli.access import access
+
+    reached = access(load_config(config))
+    wanted: dict[str, Any] = {"source": source, "refused": refused, "limit": lines}
+    events = list(reversed(reached.events(wanted)))
+    if output is Output.json and not follow:
+        print_json(events)
+        return
+    _print(events, output)
+    if not events and not follow:
+        print("no events" if not refused else "nothing was refused")
+    if follow:
+        _follow(reached, {**wanted, "limit": 1000}, events, output)
+
+
+def _follow(reached: Daemon | Stored, wanted: dict[str, Any], events: list[dict[str, Any]], output: Output) -> None:
+    import threading
+
+    place = "id" if wanted["refused"] else "seq"
+    last = events[-1][place] if events else 0
+    rest = threading.Event()
+    try:
+        while not rest.wait(POLL):
+            fresh = list(reversed(reached.events({**wanted, "after": last})))
+            _print(fresh, output)
+            last = fresh[-1][place] if fresh else last
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+def _print(events: list[dict[str, Any]], output: Output) -> None:
+    for event in events:
+        if output is Output.json:
+            print_json(event)
+        elif event["state"] == "refused":
+            payload = event["payload"][:200].replace("\n", " ")
+            print(f"{event['received_at']} {event['source']} refused: {event['detail']} · {payload}", flush=True)
+        else:
+            print(
+                f"{event['received_at']} {event['id']} {event['source']} {event['status']} {event['severity']}: "
+                f"{event['title']}",
+                flush=True,
+            )
+
+
+@app.command()
+def show(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="The id that the 202 answered.")],
+    config: ConfigOption = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Print one event: its fields, its payload, and what became of it.
+
+    Example: relay events show 019d8c4e2f0a1b2c3d4e5f60
+    """
+    from relay.cli.access import access
+    from relay.cli.explain import print_event
+
+    reached = access(load_config(config))
+    event = reached.event(event_id)
+    if event is None:
+        fail(f"no event has the id {event_id!r} ({reached.name} was asked)")
+    if output is Output.json:
+        print_json(event)
+        return
+    print_event(event)
+    print("  payload")
+    print("    " + event["payload"].replace("\n", "\n    "))

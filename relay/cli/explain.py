@@ -1,0 +1,134 @@
+"""`relay explain`: why an event goes where it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input
+
+if TYPE_CHECKING:
+    from relay.app.explain import Explanation
+    from relay.settings.load import Loaded
+
+
+def explain(
+    payload: Annotated[str, typer.Argument(help="A payload's file, - for standard input, or the id of an event.")],
+    config: ConfigOption = None,
+    source: Annotated[str | None, typer.Option(help="The source it comes from.", show_default=False)] = None,
+    at: Annotated[str | None, typer.Option(help="The time to explain it for.", show_default=False)] = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Tell the whole trail of a payload without sending anything, or the real trail of an event that was taken.
+
+    Example: relay explain --source prometheus payload.json
+    """
+    loaded = load_config(config)
+    if payload != "-" and not Path(payload).exists():
+        _explain_event(loaded, payload, output)
+        return
+    from relay.app.explain import as_json, explain_payload
+    from relay.formats.contract import NotJsonError, UnreadableError
+
+    name = _source(loaded, source)
+    try:
+        explained = explain_payload(loaded, name, read_input(payload), _time(at))
+    except (NotJsonError, UnreadableError) as error:
+        fail(f"source {name} would refuse this payload: {error}")
+    if output is Output.json:
+        print_json(as_json(explained))
+        return
+    if not explained:
+        print("no event comes of this payload")
+    for one in explained:
+        _print(one)
+
+
+def _source(loaded: Loaded, given: str | None) -> str:
+    names = list(loaded.settings.sources)
+    if given in names:
+        return given
+    if given is not None:
+        from relay.settings.problems import near
+
+        fail(f"no source is called {given!r}{near(given, names)}", 2)
+    if len(names) != 1:
+        fail(f"--source says where it comes from: {', '.join(names) or 'none is configured'}", 2)
+    return names[0]
+
+
+def _time(at: str | None) -> float:
+    from relay.core.words import parse_time
+    from relay.lifecycle import SystemClock
+
+    if at is None:
+        return SystemClock().wall()
+    try:
+        return parse_time(at)
+    except ValueError as error:
+        fail(f"--at: {error}", 2)
+
+
+def _print(one: Explanation) -> None:
+    event = one.event
+    print(f"{event.status} {event.severity}: {event.title}")
+    print(f"  source {event.source}, format {event.format}, key {event.key}")
+    if not event.severity_given:
+        print("  its severity is the source's default")
+    if event.labels:
+        print("  labels " + ", ".join(f"{name}={value!r}" for name, value in event.labels.items()))
+    for note in event.notes:
+        print(f"  note: {note}")
+    print("  routes")
+    for step in one.routes:
+        print(f"    {'✓' if step.matched else '✗'} {step.path}: {step.why}")
+    for failure in one.template_failures:
+        print(f"  {failure}; the built-in message stands in")
+    for delivery in one.deliveries:
+        print(f"  {delivery.action} to {delivery.room}, by {delivery.route}")
+        for number, text in enumerate((delivery.markdown, *delivery.replies)):
+            print("\n".join(f"    {'│' if number == 0 else '└'} {line}" for line in text.split("\n")))
+
+
+def _explain_event(loaded: Loaded, event_id: str, output: Output) -> None:
+    from relay.cli.access import access
+
+    reached = access(loaded)
+    event = reached.event(event_id)
+    if event is None:
+        fail(f"{event_id!r} is neither a file nor the id of an event that {reached.name} knows")
+    if output is Output.json:
+        print_json(event)
+        return
+    print_event(event)
+
+
+def print_event(event: dict[str, Any]) -> None:
+    """Print an event and what became of it."""
+    print(f"{event['status']} {event['severity']}: {event['title']}")
+    print(f"  id {event['id']}, source {event['source']}, format {event['format']}, key {event['key']}")
+    print(f"  received {event['received_at']}, occurred {event['occurred_at']}, {event['state']}")
+    if event["set_aside"]:
+        print(f"  set aside: {event['set_aside']}")
+    if event["labels"]:
+        print("  labels " + ", ".join(f"{name}={value!r}" for name, value in event["labels"].items()))
+    for note in event["notes"]:
+        print(f"  note: {note}")
+    if not event["deliveries"]:
+        print("  no delivery yet" if event["state"] == "waiting" else "  no delivery is on record")
+    for delivery in reversed(event["deliveries"]):
+        print(f"  {delivery['action']} {delivery['id']} to {delivery['room']}, by {delivery['route']}: {_fate(delivery)}")
+
+
+def _fate(delivery: dict[str, Any]) -> str:
+    attempts = delivery["attempts"]
+    tries = f"{attempts} attempt{'' if attempts == 1 else 's'}"
+    if delivery["state"] == "done":
+        return f"done at {delivery['settled_at']} after {tries}, message {delivery['message_id']}"
+    if delivery["state"] == "waiting":
+        error = f", last error {delivery['last_error']}" if delivery["last_error"] else ""
+        return f"waiting, due {delivery['due_at']}, {tries}{error}"
+    error = f": {delivery['reason']}, {delivery['last_error']}" if delivery["reason"] else ""
+    return f"{delivery['state']} after {tries}{error}"

@@ -1,0 +1,44 @@
+"""`relay sandbox`: the fake services alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from relay.cli.common import Output, OutputOption, fail, print_json
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any.")] = 9090,
+    token: Annotated[str | None, typer.Option(help="The token to let in; made up without it.", show_default=False)] = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Run a Webex on loopback, with a page of its rooms, until Ctrl-C.
+
+    Example: relay sandbox --port 9090 --token test
+    """
+    import asyncio
+    import signal
+
+    from relay.lifecycle import SystemClock
+    from relay.sandbox.server import Sandbox
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        served = Sandbox(SystemClock().wall, token)
+        try:
+            await served.start(port=port)
+        except OSError as error:
+            fail(f"127.0.0.1:{port} can't be had: {error.strerror}")
+        if output is Output.json:
+            print_json({"address": served.address, "url": f"{served.address}/v1", "token": served.token})
+        else:
+            print(f"address {served.address} (API at {served.address}/v1, rooms on the page)", flush=True)
+            print(f"token {served.token}", flush=True)
+        await stop.wait()
+        await served.stop()
+
+    asyncio.run(serve())

@@ -1,0 +1,101 @@
+"""`relay status`: one screen, or one line for a monitoring plugin."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from relay.cli.common import ConfigOption, Output, OutputOption, load_config, print_json, print_table
+
+OLD = 300.0
+"""Seconds that a delivery may wait before the plugin line warns."""
+
+
+def status(
+    config: ConfigOption = None,
+    nagios: Annotated[bool, typer.Option("--nagios", help="A plugin line; exits 0, 1, 2 or 3.")] = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Tell how the relay is: rooms, feeds, accounts, queue.
+
+    Example: relay status --nagios
+    """
+    from relay.cli.access import access
+
+    if nagios:
+        _nagios(config)
+        return
+    reached = access(load_config(config))
+    state = reached.status()
+    if output is Output.json:
+        print_json(state)
+        return
+    ready = "ready" if state["ready"] else f"not ready: {state['why_not_ready']}"
+    print(f"relay {state['version']} · {ready} · {reached.name} was asked")
+    deliveries = " · ".join(f"{count} {name}" for name, count in sorted(state["deliveries"].items()))
+    print(f"deliveries: {deliveries or 'none yet'}")
+    events = state["events"]
+    print(f"events: {events['total']} · {events['waiting']} waiting · {events['refused']} refused · "
+          f"{events['set_aside']} set aside\n")  # fmt: skip
+    print_table(
+        ("room", "waiting", "oldest", "dead", "rests", "error"),
+        [
+            (r["room"], str(r["waiting"]), _seconds(r["oldest_seconds"]), str(r["dead"]),
+             _seconds(r["rests_for_seconds"]), r["error"] or "")
+            for r in state["rooms"]
+        ],
+        "no rooms",
+    )  # fmt: skip
+    refused = [account for account in state["accounts"] if account["refused"]]
+    for account in refused:
+        print(f"\naccount {account['account']} is refused: {account['refused']}")
+    if state["feeds"]:
+        print()
+        rows = [
+            (f["source"], "connected" if f["connected"] else "down", f["last_message_at"] or "never", f["last_error"] or "")
+            for f in state["feeds"]
+        ]
+        print_table(("feed", "state", "last message", "last error"), rows, "no feeds")
+
+
+def _seconds(value: float) -> str:
+    from relay.core.words import say_duration
+
+    return say_duration(value) if value else ""
+
+
+def _nagios(config: Any) -> None:
+    from relay.cli.access import access
+
+    try:
+        state = access(load_config(config, 3)).status()
+    except typer.Exit:
+        print("RELAY UNKNOWN - no answer (see standard error)")
+        raise typer.Exit(3) from None
+    code, why = judge(state)
+    waiting, dead = (sum(room[name] for room in state["rooms"]) for name in ("waiting", "dead"))
+    oldest = max((room["oldest_seconds"] for room in state["rooms"]), default=0)
+    word = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[code]
+    print(f"RELAY {word} - {why} | waiting={waiting} dead={dead} oldest={oldest}s")
+    raise typer.Exit(code)
+
+
+def judge(state: dict[str, Any]) -> tuple[int, str]:
+    """The plugin's code and its reason: 2 where alerts do not get out, 1 where something wants a look."""
+    if not state["ready"]:
+        return 2, f"not ready: {state['why_not_ready']}"
+    refused = [account["account"] for account in state["accounts"] if account["refused"]]
+    if refused:
+        return 2, f"account refused: {', '.join(refused)}"
+    errors = [room["room"] for room in state["rooms"] if room["error"]]
+    if errors:
+        return 2, f"room refused: {', '.join(errors)}"
+    down = [feed["source"] for feed in state["feeds"] if not feed["connected"]]
+    if down:
+        return 1, f"feed down: {', '.join(down)}"
+    dead = sum(room["dead"] for room in state["rooms"])
+    if dead:
+        return 1, f"{dead} dead deliveries"
+    late = [room["room"] for room in state["rooms"] if room["oldest_seconds"] > OLD]
+    return (1, f"deliveries wait for {', '.join(late)}") if late else (0, "all is well")

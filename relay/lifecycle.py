@@ -1,0 +1,184 @@
+"""Owns every task: start, signals, the loops' rounds, the watchdog, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+from relay.ports import Log, StoreError, StoreUnavailableError
+
+STORE_RETRY = 1.0
+"""Seconds between two tries of a loop while the store is in trouble."""
+ROUND_WITHIN = 10.0
+"""Seconds that a loop's step may take for the watchdog to be fed."""
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()  # noqa: TID251 - this is the clock port
+
+    def wall(self) -> float:
+        """Unix seconds as the machine has them."""
+        return time.time()  # noqa: TID251 - this is the clock port
+
+    def now(self) -> float:
+        """Unix seconds at start plus the monotonic time since."""
+        return self._offset + time.monotonic()
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
+        """Wait until the event is set or the time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            return
+
+
+class Loop(Protocol):
+    """What the lifecycle repeats."""
+
+    async def run_once(self) -> int:
+        """One step. Raises `StoreError`."""
+        ...
+
+    async def wait(self) -> None:
+        """Wait until there is something to do."""
+        ...
+
+    def nudge(self) -> None:
+        """Have `wait` return."""
+        ...
+
+
+class Daemon(Protocol):
+    """What the lifecycle starts and stops, in this order."""
+
+    loops: dict[str, Loop]
+
+    async def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
+        """Recover, then bind the listeners."""
+        ...
+
+    def feeds(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """What runs until it is told to stop."""
+        ...
+
+    async def stop_listening(self) -> None:
+        """Take nothing more."""
+        ...
+
+    async def finish(self) -> None:
+        """Give what is in flight its time, and record it. Raises `StoreError`."""
+        ...
+
+
+class Lifecycle:
+    """Runs a daemon from its start to its stop."""
+
+    def __init__(self, log: Log, clock: SystemClock) -> None:
+        self._log = log
+        self._clock = clock
+        self._stopping = asyncio.Event()
+        self._busy_since: dict[str, float] = {}
+        self._waiting_out: set[str] = set()
+        self.ready = False
+
+    def stop(self) -> None:
+        """Begin to stop."""
+        self._stopping.set()
+
+    def why_not_ready(self) -> str | None:
+        """Why the relay is not ready, or None."""
+        if self._stopping.is_set():
+            return "stopping"
+        return None if self.ready else "starting"
+
+    def handle_signals(self) -> None:
+        """SIGTERM, SIGINT and SIGHUP stop in good order; a second one ends the process at once."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+        def first() -> None:
+            for number in signals:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
+            self._log.info("stop_requested")
+            self.stop()
+
+        for number in signals:
+            loop.add_signal_handler(number, first)
+
+    async def run(self, daemon: Daemon, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Run until `stop`; what a task raises ends the whole."""
+        async with asyncio.TaskGroup() as tasks:
+            await daemon.start(tasks.create_task)
+            loops = [tasks.create_task(self._repeat(name, loop)) for name, loop in daemon.loops.items()]
+            for feed in daemon.feeds():
+                tasks.create_task(feed)
+            watchdog = tasks.create_task(self._feed_watchdog())
+            self.ready = True
+            notify("READY=1")
+            on_ready()
+            await self._stopping.wait()
+            notify("STOPPING=1")
+            await daemon.stop_listening()
+            for loop in daemon.loops.values():
+                loop.nudge()
+            await asyncio.wait(loops)
+            try:
+                await daemon.finish()
+            except StoreError as error:
+                self._log.error("stop_unrecorded", error=str(error))
+            watchdog.cancel()
+
+    async def _repeat(self, name: str, loop: Loop) -> None:
+        while not self._stopping.is_set():
+            self._busy_since[name] = self._clock.now()
+            try:
+                await loop.run_once()
+            except StoreUnavailableError as error:
+                if name not in self._waiting_out:
+                    self._waiting_out.add(name)
+                    self._log.error("store_unavailable", loop=name, error=str(error))
+                del self._busy_since[name]
+                await self._clock.wait(self._stopping, STORE_RETRY)
+                continue
+            del self._busy_since[name]
+            if name in self._waiting_out:
+                self._waiting_out.remove(name)
+                self._log.info("store_available", loop=name)
+            if not self._stopping.is_set():
+                await loop.wait()
+
+    async def _feed_watchdog(self) -> None:
+        """Tell systemd that all is well while no loop is stuck in a step."""
+        interval = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6 / 3
+        while interval > 0 and not self._stopping.is_set():
+            now = self._clock.now()
+            stuck = [name for name, since in self._busy_since.items() if now - since > ROUND_WITHIN]
+            if stuck:
+                self._log.error("loops_stuck", loops=stuck)
+            else:
+                notify("WATCHDOG=1")
+            await self._clock.wait(self._stopping, interval)
+
+
+def notify(state: str) -> None:
+    """Tell systemd a state (sd_notify(3)); nothing where there is none."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        try:
+            channel.sendto(state.encode(), address)
+        except OSError:
+            return  # systemd went away; there is nobody to tell

@@ -1,0 +1,122 @@
+"""The sandbox as a server on loopback: the services' APIs, the switches for faults, and the page of rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from importlib.resources import files
+
+import msgspec
+from aiohttp import web
+from markdown_it import MarkdownIt
+
+from relay.core.words import iso
+from relay.sandbox.state import Fault, Message, Room, WebexState
+from relay.sandbox.webex import SandboxWebex
+
+LONG_POLL = 20.0
+SHOWN = 200
+"""Messages of a room that the page shows."""
+_MARKDOWN = MarkdownIt("commonmark", {"html": False})
+_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+_TYPES = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+
+
+class Sandbox:
+    """A Webex on loopback. `address` and `token` are there after `start`."""
+
+    def __init__(self, wall: Callable[[], float], token: str | None = None) -> None:
+        self.state = WebexState(wall)
+        self.token = token or f"sandbox-{secrets.token_hex(8)}"
+        self.state.add_token(self.token, "relay@sandbox.example", "Relay")
+        self.address = ""
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Bind; any free port where `port` is 0."""
+        application = web.Application()
+        application.add_subapp("/v1/", SandboxWebex(self.state).application())
+        application.add_routes(
+            [
+                web.get("/", self._file("page.html")),
+                web.get("/page.css", self._file("page.css")),
+                web.get("/page.js", self._file("page.js")),
+                web.get("/sandbox/rooms", self.get_rooms),
+                web.get("/sandbox/faults", self.get_faults),
+                web.put("/sandbox/faults", self.put_faults),
+            ]
+        )
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port, backlog=1024).start()
+        self.address = f"http://{host}:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Close."""
+        self.state.touch()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @staticmethod
+    def _file(name: str) -> Callable[[web.Request], web.Response]:
+        body = files("relay.sandbox").joinpath(name).read_bytes()
+
+        async def answer(_: web.Request) -> web.Response:
+            headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+            return web.Response(body=body, content_type=_TYPES[name], charset="utf-8", headers=headers)
+
+        return answer  # type: ignore[return-value]  # aiohttp takes coroutine functions
+
+    async def get_rooms(self, request: web.Request) -> web.Response:
+        """All rooms for the page; waits for a change where `after` names the version that is known."""
+        if request.query.get("after") == str(self.state.version):
+            changed = self.state.changed
+            try:
+                async with asyncio.timeout(LONG_POLL):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+        body = {
+            "version": self.state.version,
+            "faults": msgspec.to_builtins(self.state.faults),
+            "rooms": [self._room(room) for room in self.state.rooms.values()],
+        }
+        return web.Response(body=msgspec.json.encode(body), content_type="application/json")
+
+    async def get_faults(self, _: web.Request) -> web.Response:
+        """The faults in force."""
+        return web.Response(body=msgspec.json.encode(self.state.faults), content_type="application/json")
+
+    async def put_faults(self, request: web.Request) -> web.Response:
+        """Replace the faults in force by a list; an empty one heals everything."""
+        try:
+            self.state.faults = msgspec.json.decode(await request.read(), type=list[Fault])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return web.Response(status=400, text=f"a list of faults would be right: {error}\n")
+        self.state.touch()
+        return await self.get_faults(request)
+
+    @staticmethod
+    def _room(room: Room) -> dict[str, object]:
+        shown = list(room.messages.values())[-SHOWN:]
+        return {
+            "id": room.id,
+            "title": room.title,
+            "type": room.kind,
+            "count": len(room.messages),
+            "messages": [_shown(message) for message in shown],
+        }
+
+
+def _shown(message: Message) -> dict[str, object]:
+    source = message.markdown if message.markdown is not None else message.text
+    return {
+        "id": message.id,
+        "parent": message.parent,
+        "by": message.person.name,
+        "at": iso(message.created),
+        "edits": message.edits,
+        "html": _MARKDOWN.render(source) if message.markdown is not None else None,
+        "text": message.text,
+    }

@@ -1,0 +1,165 @@
+"""What the sandbox's Webex knows: people, rooms, messages, and the faults that it is told to have."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from relay.core.words import iso
+
+MOST_MESSAGES = 20_000
+"""Messages that are kept in one room."""
+MAX_EDITS = 10
+
+
+def make_id(kind: str) -> str:
+    """An id of Webex's form: base64 of `ciscospark://us/KIND/UUID`."""
+    return base64.urlsafe_b64encode(f"ciscospark://us/{kind}/{uuid.uuid4()}".encode()).decode().rstrip("=")
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Who a token belongs to."""
+
+    id: str
+    email: str
+    name: str
+    kind: str = "bot"
+
+
+class Message(msgspec.Struct):
+    """A message as it stands; `edits` counts its changes."""
+
+    id: str
+    room: str
+    person: Person
+    text: str
+    markdown: str | None
+    parent: str | None
+    created: float
+    updated: float | None = None
+    edits: int = 0
+
+
+class Room(msgspec.Struct):
+    """A space with its messages, oldest first."""
+
+    id: str
+    title: str
+    kind: str
+    created: float
+    members: dict[str, str]
+    messages: dict[str, Message]
+
+
+class Fault(msgspec.Struct, kw_only=True):
+    """What goes wrong: for `count` requests (0: until it is changed), of one room's title or of all."""
+
+    status: int = 0
+    retry_after: str | None = None
+    latency: float = 0.0
+    drop: bool = False
+    count: int = 0
+    room: str | None = None
+    method: str = "POST"
+
+
+class WebexState:
+    """One Webex organisation in memory."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self.wall = wall
+        self.tokens: dict[str, Person] = {}
+        self.rooms: dict[str, Room] = {}
+        self.where: dict[str, str] = {}
+        self.faults: list[Fault] = []
+        self.version = 0
+        self.requests = 0
+        self.throttled = 0
+        self.changed = asyncio.Event()
+
+    def touch(self) -> None:
+        """Note a change, for whoever watches."""
+        self.version += 1
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def add_token(self, token: str, email: str, name: str, kind: str = "bot") -> Person:
+        """Let a token in."""
+        person = self.tokens[token] = Person(make_id("PEOPLE"), email, name, kind)
+        return person
+
+    def add_room(self, title: str, kind: str = "group", owner: Person | None = None) -> Room:
+        """Make a room; its maker is a member."""
+        members = {owner.email: owner.name} if owner is not None else {}
+        room = Room(make_id("ROOM"), title, kind, self.wall(), members, {})
+        self.rooms[room.id] = room
+        self.touch()
+        return room
+
+    def direct_room(self, email: str, sender: Person) -> Room:
+        """The direct room with a person, made where there is none."""
+        found = next((room for room in self.rooms.values() if room.kind == "direct" and email in room.members), None)
+        if found is None:
+            found = self.add_room(email, "direct", sender)
+            found.members[email] = email
+        return found
+
+    def add_message(self, room: Room, person: Person, text: str, markdown: str | None, parent: str | None) -> Message:
+        """Post a message."""
+        message = Message(make_id("MESSAGE"), room.id, person, text, markdown, parent, self.wall())
+        room.messages[message.id] = message
+        self.where[message.id] = room.id
+        if len(room.messages) > MOST_MESSAGES:
+            oldest = next(iter(room.messages))
+            del room.messages[oldest], self.where[oldest]
+        self.touch()
+        return message
+
+    def find_message(self, message_id: str) -> Message | None:
+        """A message by its id."""
+        room = self.rooms.get(self.where.get(message_id, ""))
+        return None if room is None else room.messages.get(message_id)
+
+    def fault_for(self, method: str, room: str | None) -> Fault | None:
+        """The fault that meets a request, counted down."""
+        for fault in self.faults:
+            if fault.method not in (method, "*") or (fault.room is not None and fault.room != room):
+                continue
+            if fault.count > 0:
+                fault.count -= 1
+                if fault.count == 0:
+                    self.faults.remove(fault)
+            return fault
+        return None
+
+
+def message_json(message: Message, room: Room) -> dict[str, Any]:
+    """A message as Webex answers it."""
+    answer: dict[str, Any] = {
+        "id": message.id,
+        "roomId": room.id,
+        "roomType": room.kind,
+        "text": message.text,
+        "personId": message.person.id,
+        "personEmail": message.person.email,
+        "created": iso(message.created),
+    }
+    if message.markdown is not None:
+        answer["markdown"] = message.markdown
+    if message.parent is not None:
+        answer["parentId"] = message.parent
+    if message.updated is not None:
+        answer["updated"] = iso(message.updated)
+    return answer
+
+
+def room_json(room: Room) -> dict[str, Any]:
+    """A room as Webex answers it."""
+    last = max((m.created for m in list(room.messages.values())[-1:]), default=room.created)
+    return {"id": room.id, "title": room.title, "type": room.kind, "isLocked": False, "lastActivity": iso(last),
+            "created": iso(room.created)}  # fmt: skip

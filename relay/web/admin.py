@@ -1,0 +1,92 @@
+"""The admin address's application: who may ask, health, readiness, metrics, and the API behind them."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from relay.ports import StoreError
+from relay.web.api import MAX_BODY, Api, problem
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
+_SAME_SITE = ("same-origin", "none")
+
+
+class AdminGuard:
+    """Lets in whoever has the token, from a page of this address or from no page at all."""
+
+    def __init__(self, token: Callable[[], Sequence[str]] | None, hosts: Sequence[str]) -> None:
+        """`hosts`: the names under which this address is reached, beside loopback's and its own; empty admits any."""
+        self._token = token
+        self._hosts = {host.lower() for host in hosts}
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        """The answer for a request that is not let in."""
+        if not self._host_is_ours(request):
+            return problem(403, "forbidden", "this Host is not served here; `listen.admin_hosts` names the ones that are")
+        origin = request.headers.get("Origin")
+        foreign = origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+        if foreign or request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
+            return problem(403, "forbidden", "requests from pages of other sites are refused")
+        if request.path in _OPEN or self._token is None:
+            return None
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        raw = given.strip().encode(errors="surrogateescape")
+        good = [bool(token) and hmac.compare_digest(raw, token.encode()) for token in self._token()]
+        if scheme.lower() == "bearer" and any(good):
+            return None
+        answer = problem(401, "unauthorized", "the admin token is missing or wrong")
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+
+    def _host_is_ours(self, request: web.Request) -> bool:
+        name = urlsplit(f"//{request.host}").hostname or ""
+        return name in self._hosts
+
+
+def make_admin(
+    guard: AdminGuard,
+    api: Api,
+    ready: Callable[[], str | None],
+    metrics: Callable[[], Awaitable[bytes]],
+) -> web.Application:
+    """Put the admin application together; `ready` gives the reason where the relay is not."""
+
+    async def health(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readiness(_: web.Request) -> web.Response:
+        why = ready()
+        return web.Response(text="ready\n") if why is None else problem(503, "not_ready", why)
+
+    async def expose(_: web.Request) -> web.Response:
+        headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        return web.Response(body=await metrics(), headers=headers)
+
+    application = web.Application(middlewares=[_errors(guard)], client_max_size=MAX_BODY)
+    application.add_routes([web.get(path, health) for path in _OPEN[:2]])
+    application.add_routes([web.get(path, readiness) for path in _OPEN[2:]])
+    application.add_routes([web.get("/metrics", expose), *api.routes()])
+    return application
+
+
+def _errors(guard: AdminGuard) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        refused = guard.refusal(request)
+        if refused is not None:
+            return refused
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.content_type == "application/json":
+                raise
+            return problem(error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path[:200]}")
+        except StoreError as error:
+            return problem(503, "store_unavailable", str(error))
+
+    return middleware

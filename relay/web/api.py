@@ -1,0 +1,147 @@
+"""The admin API under `/api/v1`: what the command line shows and does while the daemon runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from relay.core.delivery import Outcome
+from relay.ports import DeliveryFilter, EventFilter
+
+T = TypeVar("T")
+MAX_BODY = 1 * 2**20
+
+
+class Queries(Protocol):
+    """What the API reads and changes in the store."""
+
+    async def list_events(self, wanted: EventFilter) -> str: ...
+    async def show_event(self, event_id: str) -> str: ...
+    async def list_deliveries(self, wanted: DeliveryFilter) -> str: ...
+    async def change_deliveries(
+        self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float
+    ) -> list[int]: ...
+
+
+class SendNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A message to post at once."""
+
+    room: str
+    markdown: str
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Deliveries to retry or drop."""
+
+    ids: tuple[int, ...]
+
+
+class Api:
+    """Handlers of the API; adapters hand in what they need."""
+
+    def __init__(
+        self,
+        queries: Queries,
+        status: Callable[[], Awaitable[Mapping[str, object]]],
+        changed: Callable[[], Awaitable[None]],
+        send: Callable[[str, str], Awaitable[Outcome]],
+        rooms: Sequence[str],
+        now: Callable[[], float],
+    ) -> None:
+        """`changed` is called after deliveries were changed by hand; `send` posts markdown in a room at once."""
+        self._queries = queries
+        self._status = status
+        self._changed = changed
+        self._send = send
+        self._rooms = rooms
+        self._now = now
+
+    def routes(self) -> list[web.RouteDef]:
+        """The API's routes."""
+        return [
+            web.get("/api/v1/status", self.get_status),
+            web.get("/api/v1/events", self.get_events),
+            web.get("/api/v1/events/{id}", self.get_event),
+            web.get("/api/v1/deliveries", self.get_deliveries),
+            web.post("/api/v1/deliveries/{verb:retry|drop}", self.post_change),
+            web.post("/api/v1/messages", self.post_message),
+        ]
+
+    async def get_status(self, _: web.Request) -> web.Response:
+        """One screen's worth of state."""
+        return json_answer(await self._status())
+
+    async def get_events(self, request: web.Request) -> web.Response:
+        """Events, newest first; filters as query parameters."""
+        return text_answer(await self._queries.list_events(_query(request, EventFilter)))
+
+    async def get_event(self, request: web.Request) -> web.Response:
+        """One event with its payload and deliveries."""
+        event_id = request.match_info["id"]
+        found = await self._queries.show_event(event_id)
+        if found == "null":
+            return problem(404, "not_found", f"no event has the id {event_id[:100]!r}")
+        deliveries = await self._queries.list_deliveries(DeliveryFilter(event=event_id, limit=1_000))
+        return json_answer({**msgspec.json.decode(found), "deliveries": msgspec.Raw(deliveries.encode())})
+
+    async def get_deliveries(self, request: web.Request) -> web.Response:
+        """Deliveries, newest first; filters as query parameters."""
+        return text_answer(await self._queries.list_deliveries(_query(request, DeliveryFilter)))
+
+    async def post_change(self, request: web.Request) -> web.Response:
+        """Retry or drop deliveries by id."""
+        verb: Literal["retry", "drop"] = "retry" if request.match_info["verb"] == "retry" else "drop"
+        wanted = await _body(request, Change)
+        changed = await self._queries.change_deliveries(verb, wanted.ids, self._now())
+        await self._changed()
+        return json_answer({"changed": changed})
+
+    async def post_message(self, request: web.Request) -> web.Response:
+        """Post a message at once, through the room's own sender."""
+        wanted = await _body(request, SendNow)
+        if wanted.room not in self._rooms:
+            return problem(404, "not_found", f"no room is configured as {wanted.room[:100]!r}")
+        outcome = await self._send(wanted.room, wanted.markdown)
+        return json_answer({"outcome": type(outcome).__name__.lower(), **msgspec.to_builtins(outcome)})
+
+
+def _query(request: web.Request, kind: type[T]) -> T:
+    values: dict[str, object] = dict(request.query)
+    if isinstance(values.get("ids"), str):
+        values["ids"] = [part for part in str(values["ids"]).split(",") if part]
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _bad(str(error)) from error
+
+
+async def _body(request: web.Request, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _bad(str(error)) from error
+
+
+def _bad(message: str) -> web.HTTPBadRequest:
+    body = msgspec.json.encode({"error": {"code": "malformed", "message": message}})
+    return web.HTTPBadRequest(body=body, content_type="application/json")
+
+
+def json_answer(value: object, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+
+
+def text_answer(document: str) -> web.Response:
+    """An answer that is JSON text already."""
+    return web.Response(text=document, content_type="application/json")
+
+
+def problem(status: int, code: str, message: str) -> web.Response:
+    """An error as users see it."""
+    return json_answer({"error": {"code": code, "message": message}}, status)
+
+

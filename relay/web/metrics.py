@@ -1,0 +1,119 @@
+"""Metrics in Prometheus' form, all there from the start with every label value that can occur."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from relay import __version__
+from relay.core.delivery import RESULTS, DeliveryState, Reason
+from relay.core.event import STATUSES, Status
+
+REFUSED = ("unauthorized", "malformed", "unknown_format", "too_large", "too_slow", "rate", "queue", "store")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+
+
+class Metrics:
+    """Implements the pipeline's `Telemetry`; gauges are set when they are asked for."""
+
+    def __init__(self, sources: Iterable[str], rooms: Mapping[str, str], config_hash: int) -> None:
+        """`rooms` names each room's account."""
+        self._registry = registry = CollectorRegistry()
+        accounts = sorted(set(rooms.values()))
+        self._sources = tuple(sources)
+        self._rooms = tuple(rooms)
+
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(name, help_text, labels, registry=registry)
+
+        def gauge(name: str, help_text: str, *labels: str) -> Gauge:
+            return Gauge(name, help_text, labels, registry=registry)
+
+        received = counter("relay_events_received_total", "Events committed to the inbox.", "source", "status")
+        duplicate = counter("relay_events_duplicate_total", "Events of repeated requests.", "source")
+        refused = counter("relay_events_refused_total", "Requests and frames that were not taken.", "source", "reason")
+        results = counter("relay_deliveries_total", "Deliveries that came to an end.", "room", "result")
+        failures = counter("relay_delivery_failures_total", "Attempts that failed.", "room", "reason")
+        throttled = counter("relay_throttled_total", "Answers that asked to wait (429).", "account")
+        ambiguous = counter("relay_ambiguous_sends_total", "Sends that may have arrived unseen.", "account")
+        self._received = {(s, st): received.labels(s, st) for s in self._sources for st in STATUSES}
+        self._duplicate = {s: duplicate.labels(s) for s in self._sources}
+        self._refused = {(s, r): refused.labels(s, r) for s in self._sources for r in REFUSED}
+        self._results = {(room, result): results.labels(room, result) for room in rooms for result in RESULTS}
+        self._failures = {(room, reason): failures.labels(room, reason) for room in rooms for reason in get_args(Reason)}
+        self._throttled = {account: throttled.labels(account) for account in accounts}
+        self._ambiguous = {account: ambiguous.labels(account) for account in accounts}
+        self._suppressed = counter("relay_suppressed_total", "Notifications held back by rules.", "reason")
+        for reason in ("silenced", "inhibited", "muted", "repeat"):
+            self._suppressed.labels(reason)
+        self._template_failures = counter("relay_template_failures_total", "Templates that failed.", "template")
+        self._accept = Histogram("relay_accept_seconds", "Time to commit a request.", buckets=_SECONDS, registry=registry)
+        self._delivery = Histogram(
+            "relay_delivery_seconds", "Time from acceptance to the posted message.", buckets=_SECONDS, registry=registry
+        )
+        self._depth = gauge("relay_queue_depth", "Deliveries that wait.", "room")
+        self._oldest = gauge("relay_queue_oldest_seconds", "Age of the oldest delivery that waits.", "room")
+        self._dead = gauge("relay_dead_deliveries", "Dead deliveries on record.", "room")
+        self._connected = gauge("relay_feed_connected", "1 while the feed is connected.", "source")
+        self._last = gauge("relay_feed_last_message_timestamp_seconds", "Time of the feed's last message.", "source")
+        gauge("relay_config_last_reload_successful", "1 where the last load of the configuration succeeded.").set(1)
+        gauge("relay_config_hash", "A number that changes with the configuration.").set(config_hash)
+        gauge("relay_build_info", "The program's version.", "version").labels(__version__).set(1)
+
+    def received(self, source: str, status: Status, count: int) -> None:
+        """Count committed events."""
+        self._received[source, status].inc(count)
+
+    def duplicate(self, source: str, count: int) -> None:
+        """Count events of a repeated request."""
+        self._duplicate[source].inc(count)
+
+    def refused(self, source: str, reason: str) -> None:
+        """Count a request or frame that was not taken."""
+        self._refused[source, reason].inc()
+
+    def accepted_in(self, seconds: float) -> None:
+        """Note how long a commit took."""
+        self._accept.observe(seconds)
+
+    def settled(self, room: str, result: DeliveryState) -> None:
+        """Count a delivery's end."""
+        self._results[room, result].inc()
+
+    def failure(self, room: str, reason: Reason) -> None:
+        """Count a failed attempt."""
+        self._failures[room, reason].inc()
+
+    def posted_after(self, seconds: float) -> None:
+        """Note how long an event took to its room."""
+        self._delivery.observe(seconds)
+
+    def throttled(self, account: str) -> None:
+        """Count a 429."""
+        self._throttled[account].inc()
+
+    def ambiguous(self, account: str) -> None:
+        """Count a send that may have arrived unseen."""
+        self._ambiguous[account].inc()
+
+    def template_failed(self, template: str) -> None:
+        """Count a template's failure."""
+        self._template_failures.labels(template).inc()
+
+    def set_rooms(self, depths: Mapping[str, int], ages: Mapping[str, float], dead: Mapping[str, int]) -> None:
+        """Set the gauges of all rooms; ages in seconds."""
+        for room in self._rooms:
+            self._depth.labels(room).set(depths.get(room, 0))
+            self._oldest.labels(room).set(ages.get(room, 0.0))
+            self._dead.labels(room).set(dead.get(room, 0))
+
+    def set_feed(self, source: str, *, connected: bool, last_message_at: float | None) -> None:
+        """Set a feed's gauges."""
+        self._connected.labels(source).set(connected)
+        self._last.labels(source).set(last_message_at or 0.0)
+
+    def expose(self) -> bytes:
+        """The exposition."""
+        return generate_latest(self._registry)
