@@ -50,9 +50,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """It is on disk: now, or (`duplicate`) since an earlier request under the same key."""
+    """It is on disk: now, its events in order from place `first_seq`, or since an earlier request of the same key."""
 
     ids: tuple[str, ...]
+    first_seq: int = 0
     duplicate: bool = False
 
 
@@ -132,8 +133,8 @@ class PlanStore(Protocol):
         """What is on record of these keys."""
         ...
 
-    async def commit_plan(self, plan: Plan, now: float) -> None:
-        """Write a plan, all of it or nothing."""
+    def commit_plan(self, plan: Plan, now: float) -> Awaitable[None]:
+        """Begin at once to write a plan, all of it or nothing."""
         ...
 
     async def set_event_aside(self, seq: int, why: str) -> None:

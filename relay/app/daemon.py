@@ -17,7 +17,7 @@ from relay.app.sources import make_feed, make_webhook
 from relay.app.status import StatusBoard
 from relay.core.delivery import Outcome
 from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
-from relay.core.planning import OPERATOR_SOURCE, Plan
+from relay.core.planning import OPERATOR_SOURCE, Plan, Waiting
 from relay.core.retry import RetryPolicy
 from relay.lifecycle import Lifecycle, Loop, SystemClock
 from relay.listeners.webhook import WebhookListener
@@ -87,10 +87,10 @@ class RelayDaemon:
         admin_tokens = [self._vault(ref) for ref in settings.listen.admin_token or ()]
         self._tls = self._server_tls()
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
-        intake = Intake(store, clock, new_event_id, metrics, log, self._wake_planner, self._has_room)
+        intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room)
         desk = OperatorDesk(intake, clock, log)
         tell = desk.tell if settings.operator is not None else self._tell_nobody
-        self.planner = Planner(store, compile_rules(settings), clock, log, tell, self._planned)
+        self.planner = Planner(store, compile_rules(settings), clock, log, tell, self._expect, self._planned)
         self.dispatcher = Dispatcher(
             store,
             make_lanes(settings, self._senders, clock.now()),
@@ -129,7 +129,7 @@ class RelayDaemon:
         self._tasks = spawn
         self._undo.push_async_callback(self._close_senders)
         await self.dispatcher.recover()
-        self.planner.wake(await self.store.count_waiting_events())
+        self.planner.waiting = await self.store.count_waiting_events()
         listen = self._settings.listen
         admin = web.AppRunner(self._admin, access_log=None, keepalive_timeout=KEEPALIVE)
         await admin.setup()
@@ -194,8 +194,11 @@ class RelayDaemon:
         assert self._tasks is not None  # noqa: S101 - nothing is sent before the start
         return self._tasks(work)
 
-    def _wake_planner(self, count: int) -> None:
-        self.planner.wake(count)
+    def _offer(self, committed: Sequence[Waiting]) -> None:
+        self.planner.offer(committed)
+
+    def _expect(self, plan: Plan) -> None:
+        self.dispatcher.expect(plan)
 
     def _planned(self, plan: Plan) -> None:
         self.dispatcher.planned(plan)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 
 import uvloop
@@ -13,13 +12,8 @@ from relay.lifecycle import Lifecycle, SystemClock
 from relay.ports import Log
 from relay.settings.load import Loaded
 
-SWITCH_INTERVAL = 0.0005
-"""Seconds after which a thread that waits gets the interpreter: the store's writer must not wait 5 ms for each step."""
-
-
 def run(loaded: Loaded, log: Log) -> None:
     """Run until a signal. Raises what the start refuses, and what a task raised."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(loaded, log))
 

@@ -77,6 +77,12 @@ class Dispatcher:
             self._offer(room)
         self._wake.set()
 
+    def expect(self, plan: Plan) -> None:
+        """Look for work in a plan's rooms: its commit has begun, and leases that are asked for now share it."""
+        for room in {posting.room for posting in plan.postings}:
+            self._offer(room)
+        self._wake.set()
+
     def planned(self, plan: Plan) -> None:
         """Take note of a plan that was committed."""
         for posting in plan.postings:

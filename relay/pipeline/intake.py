@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from relay.core.event import Draft, SourceDefaults, stamp
+from relay.core.planning import Waiting
 from relay.ports import Accepted, Clock, Conflict, Inbox, Log, Refusal, StoreUnavailableError, Submission, Telemetry
 
 
@@ -23,15 +24,16 @@ class Intake:
         new_id: Callable[[float], str],
         telemetry: Telemetry,
         log: Log,
-        wake_planner: Callable[[int], None],
+        offer: Callable[[Sequence[Waiting]], None],
         has_room: Callable[[], bool],
     ) -> None:
+        """`offer` is given what was committed, in order."""
         self._inbox = inbox
         self._clock = clock
         self._new_id = new_id
         self._telemetry = telemetry
         self._log = log
-        self._wake_planner = wake_planner
+        self._offer = offer
         self._has_room = has_room
 
     async def accept(
@@ -83,7 +85,7 @@ class Intake:
             return
         for event in submission.events:
             self._telemetry.received(source, event.status, 1)
-        self._wake_planner(len(submission.events))
+        self._offer([Waiting(seq, event) for seq, event in enumerate(submission.events, outcome.first_seq)])
 
     async def refuse(self, source: str, reason: str, detail: str, payload: bytes) -> None:
         """Keep what could not be read. Raises `StoreError`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment
 
 import aiohttp
 import msgspec
@@ -48,6 +50,15 @@ def tls_context(ca: str | None, *, verify: bool) -> ssl.SSLContext | bool:
     return True if ca is None else ssl.create_default_context(cafile=ca)
 
 
+def environment_proxy(url: str) -> str | None:
+    """The proxy that HTTPS_PROXY (HTTP_PROXY) and NO_PROXY name for an address, looked up once: aiohttp would do it
+    in a thread for every request."""
+    parts = urlsplit(url)
+    if proxy_bypass_environment(parts.netloc):
+        return None
+    return getproxies_environment().get(parts.scheme)
+
+
 class HttpClient:
     """Calls one service with one credential."""
 
@@ -58,6 +69,7 @@ class HttpClient:
         self._log = log
         self._session: aiohttp.ClientSession | None = None
         self._ssl = tls_context(settings.ca, verify=settings.verify)
+        self._proxy = settings.proxy or environment_proxy(settings.url)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -70,7 +82,6 @@ class HttpClient:
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=30),
                 timeout=aiohttp.ClientTimeout(total=self._settings.total_timeout, connect=CONNECT_TIMEOUT),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
                 auto_decompress=True,
             )
         return self._session
@@ -85,7 +96,7 @@ class HttpClient:
             data = msgspec.json.encode(body)
         try:
             async with self._open().request(
-                method, url, data=data, headers=headers, allow_redirects=False, proxy=self._settings.proxy
+                method, url, data=data, headers=headers, allow_redirects=False, proxy=self._proxy
             ) as response:
                 return await self._read(response)
         except aiohttp.ClientConnectorError as error:

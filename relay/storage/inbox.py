@@ -24,34 +24,50 @@ def as_json(value: object) -> str:
     return _encode(value).decode()
 
 
+class Entry(msgspec.Struct, frozen=True):
+    """A submission as rows, made where it came in, so that the writer's thread has little of its own to do."""
+
+    submission: Submission
+    ids: tuple[str, ...]
+    events: tuple[Row, ...]
+
+
+def entry_of(submission: Submission) -> Entry:
+    """Make the rows of a submission."""
+    ids = tuple(event.id for event in submission.events)
+    return Entry(submission, ids, tuple(_row(event) for event in submission.events))
+
+
 class InboxWriter:
     """Operations of the group commit on requests, events and refusals."""
 
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
 
-    def accept(self, connection: Connection, submissions: list[Submission]) -> list[Accepted | Conflict]:
+    def accept(self, connection: Connection, entries: list[Entry]) -> list[Accepted | Conflict]:
         """Insert requests and their events; a request under a key on record gives the original ids or a conflict."""
         requests: list[Row] = []
         events: list[Row] = []
         results: list[Accepted | Conflict] = []
         fresh: dict[tuple[str, str], tuple[bytes, str]] = {}
-        for submission in submissions:
-            ids = tuple(event.id for event in submission.events)
-            key = submission.dedupe_key
+        for entry in entries:
+            submission = entry.submission
+            key, recorded = submission.dedupe_key, None
             if key is not None:
                 known = fresh.get((submission.source, key)) or _recorded(connection, submission.source, key)
                 if known is not None:
                     results.append(_again(submission, key, known))
                     continue
-                fresh[submission.source, key] = (submission.digest or b"", as_json(ids))
+                recorded = as_json(entry.ids)
+                fresh[submission.source, key] = (submission.digest or b"", recorded)
             request = self._sequences.next("request")
+            first = self._sequences.take("event", len(entry.events))
             requests.append(
-                (request, submission.source, submission.received_at, submission.payload, key, submission.digest,
-                 None if key is None else as_json(ids))
+                (request, submission.source, submission.received_at, submission.payload, key, submission.digest, recorded,
+                 first, first + len(entry.events) - 1)
             )  # fmt: skip
-            events.extend(_row(self._sequences.next("event"), request, event) for event in submission.events)
-            results.append(Accepted(ids))
+            events.extend([(seq, request, *row) for seq, row in enumerate(entry.events, first)])
+            results.append(Accepted(entry.ids, first_seq=first))
         write_rows(connection, _SQL["insert_requests"], requests)
         write_rows(connection, _SQL["insert_events"], events)
         return results
@@ -76,9 +92,9 @@ def _again(submission: Submission, key: str, known: tuple[bytes, str]) -> Accept
     return Accepted(msgspec.json.decode(ids, type=tuple[str, ...]), duplicate=True)
 
 
-def _row(seq: int, request: int, event: Event) -> Row:
+def _row(event: Event) -> Row:
     return (
-        seq, event.id, request, event.source, event.format, event.status, event.severity, event.severity_given,
-        event.title, event.body, event.key, as_json(event.labels), as_json(event.links), as_json(event.files),
-        as_json(event.notes), event.occurred_at, event.received_at,
+        event.id, event.source, event.format, event.status, event.severity, event.severity_given, event.title,
+        event.body, event.key, as_json(event.labels), as_json(event.links), as_json(event.files), as_json(event.notes),
+        event.occurred_at, event.received_at,
     )  # fmt: skip

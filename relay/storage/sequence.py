@@ -21,5 +21,10 @@ class Sequences:
 
     def next(self, table: Table) -> int:
         """The next number of a table."""
-        self._last[table] = number = self._last[table] + 1
-        return number
+        return self.take(table, 1)
+
+    def take(self, table: Table, count: int) -> int:
+        """The first of `count` numbers of a table that follow one another."""
+        first = self._last[table] + 1
+        self._last[table] += count
+        return first

@@ -27,7 +27,7 @@ from relay.ports import (
 )
 from relay.storage import outbox, plans, queries, retention
 from relay.storage.database import Reserve, connect, limit_size, lock, open_database, translate
-from relay.storage.inbox import InboxWriter
+from relay.storage.inbox import InboxWriter, entry_of
 from relay.storage.outbox import ExchangeRequest, OutboxWriter
 from relay.storage.plans import PlanWriter
 from relay.storage.sequence import Sequences
@@ -81,7 +81,7 @@ class SqliteStore:
         """Commit a submission's events, or find that it was committed before."""
         if self._full:
             raise StoreUnavailableError(f"{self._path}: no room left for events", full=True)
-        return self._writer.submit(self._inbox.accept, submission)
+        return self._writer.submit(self._inbox.accept, entry_of(submission))
 
     def refuse(self, refusal: Refusal) -> Awaitable[None]:
         """Keep what could not be read."""
@@ -101,9 +101,9 @@ class SqliteStore:
         """What is on record of these keys."""
         return await self._read(plans.known, list(keys))
 
-    async def commit_plan(self, plan: Plan, now: float) -> None:
+    def commit_plan(self, plan: Plan, now: float) -> Awaitable[None]:
         """Write a plan, all of it or nothing."""
-        await self._writer.submit(self._plans.commit, (plan, now))
+        return self._writer.submit(self._plans.commit, (plan, now))
 
     async def set_event_aside(self, seq: int, why: str) -> None:
         """Take one event out of the way, with the reason."""

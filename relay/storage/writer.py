@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from relay.ports import StoreError, StoreUnavailableError
@@ -18,18 +18,29 @@ R = TypeVar("R")
 
 Operation = Callable[[sqlite3.Connection, list[T]], Sequence[R]]
 """Writes a list of items in the open transaction; one result an item."""
+QUIET_TURNS = 3
+"""Turns of the loop without company after which a commit begins: a request takes as many from its bytes to its rows."""
+MOST_TURNS = 30
+"""Turns of the loop that a commit waits for company at the most."""
 _Job = tuple[Operation[Any, Any], Any, "asyncio.Future[Any]"]
 _Result = tuple["asyncio.Future[Any]", object, BaseException | None]
 
 
 class Writer:
-    """Runs operations on one connection in one thread; items of one operation that wait together are one call."""
+    """Runs operations on one connection in one thread; items of one operation that wait together are one call.
+
+    What is submitted while a commit is under way waits for the next one; and a commit begins only when a turn of the
+    loop has brought nothing more, so that a burst shares it, and so that the thread does not compete with a busy loop
+    for the interpreter.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, on_full: Callable[[], None]) -> None:
         self._connection = connection
         self._path = path
         self._on_full = on_full
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._pending: list[_Job] = []
+        self._busy = False
+        self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self.trouble: str | None = None
@@ -42,30 +53,49 @@ class Writer:
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
             future.set_exception(StoreUnavailableError("the store is closed"))
-        else:
-            self._queue.put((operation, item, future))
+            return future
+        self._pending.append((operation, item, future))
+        if not self._busy:
+            self._busy = True
+            self._loop.call_soon(self._gather, 0, 0, MOST_TURNS)
         return future
+
+    def _gather(self, seen: int, quiet: int, turns: int) -> None:
+        """Hand what is pending to the thread, once some turns of the loop have added nothing."""
+        count = len(self._pending)
+        quiet = quiet + 1 if count == seen else 0
+        if quiet < QUIET_TURNS and turns > 0:
+            self._loop.call_soon(self._gather, count, quiet, turns - 1)
+            return
+        jobs, self._pending = self._pending, []
+        self._queue.put(jobs)
+
+    def _resolve(self, results: list[_Result]) -> None:
+        for future, value, error in results:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+        if self._pending:
+            self._loop.call_soon(self._gather, 0, 0, MOST_TURNS)
+        else:
+            self._busy = False
 
     async def close(self) -> None:
         """Write what waits, then end the thread."""
         self._closed = True
+        if self._pending:
+            jobs, self._pending = self._pending, []
+            self._queue.put(jobs)
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        closing = False
-        while not closing:
-            jobs = [self._queue.get()]
-            try:
-                while True:
-                    jobs.append(self._queue.get_nowait())
-            except Empty:
-                pass
-            closing = None in jobs
-            work = [job for job in jobs if job is not None]
-            if work:
-                results = self._commit(work)
-                self._loop.call_soon_threadsafe(_resolve, results)
+        while (jobs := self._queue.get()) is not None:
+            results = self._commit(jobs)
+            self._loop.call_soon_threadsafe(self._resolve, results)
 
     def _commit(self, jobs: list[_Job]) -> list[_Result]:
         connection = self._connection
@@ -105,13 +135,3 @@ class Writer:
                 self._connection.execute("ROLLBACK")
             except sqlite3.Error:
                 return  # a full disk rolls back by itself; the next BEGIN shows whether the store works
-
-
-def _resolve(results: list[_Result]) -> None:
-    for future, value, error in results:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)

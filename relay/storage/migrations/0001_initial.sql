@@ -7,7 +7,7 @@ CREATE TABLE meta (
 
 INSERT INTO meta (name, value) VALUES ('planned_up_to', 0);
 
--- One request or frame: its payload, once, however many events it holds.
+-- One request or frame: its payload, once, however many events it holds (those from first_seq to last_seq).
 CREATE TABLE requests (
     id          INTEGER PRIMARY KEY,
     source      TEXT NOT NULL,
@@ -16,6 +16,8 @@ CREATE TABLE requests (
     dedupe_key  TEXT,
     digest      BLOB,
     event_ids   TEXT,
+    first_seq   INTEGER NOT NULL,
+    last_seq    INTEGER NOT NULL,
     CHECK ((dedupe_key IS NULL) = (digest IS NULL) AND (dedupe_key IS NULL) = (event_ids IS NULL))
 ) STRICT;
 
@@ -25,7 +27,7 @@ CREATE UNIQUE INDEX requests_dedupe ON requests (source, dedupe_key) WHERE dedup
 CREATE TABLE events (
     seq            INTEGER PRIMARY KEY,
     id             TEXT NOT NULL UNIQUE,
-    request        INTEGER NOT NULL REFERENCES requests (id),
+    request        INTEGER NOT NULL,
     source         TEXT NOT NULL,
     format         TEXT NOT NULL,
     status         TEXT NOT NULL CHECK (status IN ('firing', 'resolved', 'notice')),
@@ -42,8 +44,6 @@ CREATE TABLE events (
     received_at    REAL NOT NULL,
     set_aside      TEXT
 ) STRICT;
-
-CREATE INDEX events_request ON events (request);
 
 -- What could not be read: kept so that it can be looked at.
 CREATE TABLE refusals (

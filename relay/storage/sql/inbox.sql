@@ -2,11 +2,12 @@
 SELECT digest, event_ids FROM requests WHERE source = ? AND dedupe_key = ?;
 
 -- name: insert_requests
-INSERT INTO requests (id, source, received_at, payload, dedupe_key, digest, event_ids) VALUES :rows(7);
+INSERT INTO requests (id, source, received_at, payload, dedupe_key, digest, event_ids, first_seq, last_seq)
+VALUES :rows(9);
 
 -- name: insert_events
 INSERT INTO events (
-    seq, id, request, source, format, status, severity, severity_given, title, body, key, labels, links, files, notes,
+    seq, request, id, source, format, status, severity, severity_given, title, body, key, labels, links, files, notes,
     occurred_at, received_at
 ) VALUES :rows(17);
 

@@ -23,7 +23,7 @@ DELETE FROM events WHERE seq IN (
 DELETE FROM requests WHERE id IN (
     SELECT id FROM requests
     WHERE received_at < iif(dedupe_key IS NULL, :done_before, :dedupe_before)
-      AND NOT EXISTS (SELECT 1 FROM events WHERE request = requests.id)
+      AND NOT EXISTS (SELECT 1 FROM events WHERE seq BETWEEN first_seq AND last_seq)
     ORDER BY id LIMIT :slice
 );
 

@@ -1,0 +1,236 @@
+"""Load for the benchmark: processes of their own, so that the relay has a core to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+import uvloop
+
+
+class Sink(asyncio.Protocol):
+    """Answers every POST as Webex answers a message, as quickly as Python can; counts, and notes arrival times."""
+
+    count = 0
+    arrivals: dict[str, float] = {}
+    noting = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end].lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self.buffer) < end + 4 + length:
+                return
+            body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
+            self.answer(head, body)
+
+    def answer(self, head: bytes, body: bytes) -> None:
+        if head.startswith(b"get /count"):
+            payload = str(Sink.count).encode()
+        elif head.startswith(b"get /arrivals"):
+            payload = json.dumps(Sink.arrivals).encode()
+        elif head.startswith(b"get /reset"):
+            Sink.count, Sink.arrivals, Sink.noting = 0, {}, head.startswith(b"get /reset?note")
+            payload = b"ok"
+        else:
+            Sink.count += 1
+            if Sink.noting and (at := body.find(b"mark-")) >= 0:
+                Sink.arrivals[body[at : at + 12].decode()] = time.monotonic()
+            start = body.find(b'"roomId":"') + 10
+            payload = b'{"id":"m%d","roomId":"%b"}' % (Sink.count, body[start : body.find(b'"', start)])
+        self.transport.write(  # type: ignore[attr-defined]
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(payload) + payload
+        )
+
+
+async def sink(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", port, backlog=1024)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+
+class Client(asyncio.Protocol):
+    """One keep-alive connection that sends prepared requests one after the other."""
+
+    def __init__(self, requests: asyncio.Queue[bytes] | None, next_request, done) -> None:
+        self.next_request, self.done = next_request, done
+
+    def connection_made(self, transport) -> None:
+        self.transport, self.buffer = transport, b""
+        self.send()
+
+    def send(self) -> None:
+        request = self.next_request()
+        if request is None:
+            self.transport.close()
+            self.done()
+            return
+        self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = self.buffer[:end].lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
+        if len(self.buffer) < end + 4 + length:
+            return
+        if not head.startswith((b"http/1.1 200", b"http/1.1 202")):
+            raise SystemExit(f"unexpected answer: {self.buffer!r}")
+        self.buffer = self.buffer[end + 4 + length :]
+        self.send()
+
+
+def request(path: str, body: bytes) -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+def event(number: int, rooms: int) -> dict[str, object]:
+    return {"title": f"link down on port {number}", "severity": "major", "body": "Physical interface is down",
+            "labels": {"room": f"r{number % rooms}", "site": "ams1", "device": f"node-{number % 500}"}}  # fmt: skip
+
+
+async def post(port: int, path: str, count: int, connections: int, batch: int, rooms: int) -> None:
+    """Post `count` requests of `batch` events over keep-alive connections; print the seconds that it took."""
+    bodies = [
+        request(path, json.dumps([event(n * batch + i, rooms) for i in range(batch)] if batch > 1 else event(n, rooms)).encode())
+        for n in range(min(count, 2000))
+    ]
+    sent = 0
+    left = connections
+    finished = asyncio.Event()
+
+    def next_request():
+        nonlocal sent
+        if sent >= count:
+            return None
+        sent += 1
+        return bodies[sent % len(bodies)]
+
+    def done():
+        nonlocal left
+        left -= 1
+        if left == 0:
+            finished.set()
+
+    began = time.monotonic()
+    loop = asyncio.get_running_loop()
+    for _ in range(connections):
+        await loop.create_connection(lambda: Client(None, next_request, done), "127.0.0.1", port)
+    await finished.wait()
+    print(time.monotonic() - began, flush=True)
+
+
+async def steady(port: int, path: str, rate: float, count: int, rooms: int) -> None:
+    """Post marked events at a steady rate; print, as JSON, when each was answered."""
+    answered: dict[str, float] = {}
+    loop = asyncio.get_running_loop()
+    connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = [
+        await asyncio.open_connection("127.0.0.1", port) for _ in range(16)
+    ]
+    free: asyncio.Queue = asyncio.Queue()
+    for connection in connections:
+        free.put_nowait(connection)
+
+    async def one(number: int) -> None:
+        reader, writer = await free.get()
+        mark = f"mark-{number:07}"
+        writer.write(request(path, json.dumps({**event(number, rooms), "title": mark}).encode()))
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
+        answered[mark] = time.monotonic()
+        free.put_nowait((reader, writer))
+
+    began = loop.time()
+    tasks = []
+    for number in range(count):
+        await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
+        tasks.append(loop.create_task(one(number)))
+    await asyncio.wait(tasks)
+    print(json.dumps(answered), flush=True)
+
+
+async def noop(port: int) -> None:
+    from aiohttp import web
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=b"{}", status=202, content_type="application/json")
+
+    application = web.Application()
+    application.router.add_post("/hooks/bench", handle)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+async def bare_client(port: int, count: int, concurrency: int) -> None:
+    """Post `count` messages to the sink with plain aiohttp; print the seconds that it took."""
+    import aiohttp
+
+    body = json.dumps({"roomId": "r", "markdown": "🔴 **CRITICAL** · x  \nfabric", "text": "x"}).encode()
+    left = count
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def work() -> None:
+            nonlocal left
+            while left > 0:
+                left -= 1
+                async with session.post(f"http://127.0.0.1:{port}/v1/messages", data=body,
+                                        headers={"Authorization": "Bearer x", "Content-Type": "application/json"}) as answer:  # fmt: skip
+                    await answer.read()
+
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(concurrency):
+                tasks.create_task(work())
+        print(time.monotonic() - began, flush=True)
+
+
+async def feed(port: int, count: int, rooms: int) -> None:
+    """A websocket server that sends `count` events to each client as fast as it takes them."""
+    from websockets.asyncio.server import serve
+
+    frames = [json.dumps(event(n, rooms)) for n in range(1000)]
+
+    async def handle(connection) -> None:
+        for number in range(count):
+            await connection.send(frames[number % 1000])
+        await connection.wait_closed()
+
+    async with serve(handle, "127.0.0.1", port, compression=None):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+async def bare_feed(port: int, count: int) -> None:
+    """Receive and decode `count` frames with a bare client; print the seconds that it took."""
+    from websockets.asyncio.client import connect
+
+    async with connect(f"ws://127.0.0.1:{port}", compression=None, max_size=None) as connection:
+        began = time.monotonic()
+        for _ in range(count):
+            json.loads(await connection.recv())
+        print(time.monotonic() - began, flush=True)
+
+
+if __name__ == "__main__":
+    role, *arguments = sys.argv[1:]
+    values = [float(a) if "." in a else int(a) if a.isdigit() else a for a in arguments]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run({"sink": sink, "post": post, "steady": steady, "noop": noop, "bare_client": bare_client,
+                    "feed": feed, "bare_feed": bare_feed}[role](*values))  # fmt: skip
