@@ -85,7 +85,7 @@ def _template_problems(loaded: Loaded, *, thorough: bool) -> list[Problem]:
             view = View(event, "sample", None, _AT, loaded.settings.timezone)
             began = time.perf_counter()
             try:
-                TemplateRenderer.render_strictly(template, view)
+                TemplateRenderer.render_strictly(template, view.names())
             except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way
                 found.append(_problem(loaded, path, f"fails on a sample {event.status} event: {error}"))
                 break
@@ -105,7 +105,8 @@ def template_times(loaded: Loaded) -> dict[str, float]:
         template = compile_template(environment, name, text)
         for event in samples():
             began = time.perf_counter()
-            TemplateRenderer.render_strictly(template, View(event, "sample", None, _AT, loaded.settings.timezone))
+            view = View(event, "sample", None, _AT, loaded.settings.timezone)
+            TemplateRenderer.render_strictly(template, view.names())
             times[name] = max(times.get(name, 0.0), (time.perf_counter() - began) * 1000)
     return times
 

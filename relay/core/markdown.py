@@ -22,6 +22,8 @@ _INVISIBLE = "".join(
 _CLEAN = {**dict.fromkeys(map(ord, _INVISIBLE), None), ord("\r"): None, ord("\t"): " "}
 _ESCAPES = {**_CLEAN, **{ord(char): "\\" + char for char in "\\`*_[]~|"}, ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}  # fmt: skip
 _LINE_START = re.compile(r"^( *)(?:([#+\-=.)])|(\d+)(?=[.)]))?", re.MULTILINE)
+_NOTABLE = re.compile(r"""[^ !"#$%'()+,\-./0-9:;=?@A-Z^a-z{}]|^[ #+\-=.)0-9]""")
+"""What plain ASCII text must have for anything in it to need escaping; most titles have nothing."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MENTION = re.compile(r"<(?=/?\s*(?:@|spark-mention))", re.IGNORECASE)
 _WHITESPACE = re.compile(r"\s+")
@@ -54,6 +56,8 @@ def clean(text: str) -> str:
 
 def escape_markdown(text: str) -> str:
     """Make text literal in markdown: no mention, link, format or list comes of it; line ends stay line ends."""
+    if _NOTABLE.search(text) is None:
+        return text
     escaped = whole(text).translate(_ESCAPES)
     return _LINE_START.sub(_escape_line_start, escaped)
 
@@ -68,6 +72,8 @@ def _escape_line_start(found: re.Match[str]) -> str:
 
 def one_line(text: str, longest: int = 300) -> str:
     """Fold white space, cut over-long words and then the whole in the middle: text for a single-line place."""
+    if len(text) <= 60 and text.isascii() and text.isprintable() and "  " not in text:
+        return middle(text.strip(), longest)
     folded = _WHITESPACE.sub(" ", clean(text)).strip()
     if len(folded) > 60:
         folded = _LONG_WORD.sub(lambda word: middle(word[0], 60), folded)

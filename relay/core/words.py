@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _SECONDS = (365 * 86_400, 7 * 86_400, 86_400, 3_600, 60, 1, 0.001)
@@ -84,9 +85,16 @@ def say_size(amount: float) -> str:
 
 def say_clock(at: float, now: float, zone: tzinfo) -> str:
     """A time of day with its zone's name: `02:10 CET`, with the date where that is not today's."""
-    then, today = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
-    name = then.tzname() or ""
-    return f"{then:%H:%M} {name}" if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M} {name}"
+    date, clock = _minute(int(at // 60), zone)
+    today, _ = _minute(int(now // 60), zone)
+    return clock if date == today else f"{date} {clock}"
+
+
+@lru_cache(maxsize=1024)
+def _minute(minute: int, zone: tzinfo) -> tuple[str, str]:
+    """Date and time of day of a minute since the epoch: most messages speak of the same few."""
+    then = datetime.fromtimestamp(minute * 60, zone)
+    return f"{then:%Y-%m-%d}", f"{then:%H:%M} {then.tzname() or ''}".rstrip()
 
 
 def iso(at: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import StrictUndefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
 from relay.core.markdown import Markdown, code, fenced, link, middle, one_line
 from relay.core.words import say_duration
@@ -42,6 +42,7 @@ class MarkdownEnvironment(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             keep_trailing_newline=False,
         )
+        self.globals = {"range": safe_range}
         self.filters = {
             name: self.filters[name]
             for name in ("abs", "batch", "default", "d", "dictsort", "first", "float", "groupby", "int", "items", "join",

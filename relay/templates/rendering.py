@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
-from functools import cached_property
 from importlib.resources import files
 
 import msgspec
 from jinja2 import Template
 
 from relay.core.event import Event
-from relay.core.markdown import WEBEX_MAX_BYTES, Markdown, hard_breaks, link, middle, numbered, one_line
+from relay.core.markdown import WEBEX_MAX_BYTES, Markdown, escape_markdown, hard_breaks, link, middle, numbered, one_line
 from relay.core.words import say_clock, say_duration
 from relay.templates.environment import MarkdownEnvironment
 
@@ -25,8 +24,11 @@ SIGNS = {"critical": "🔴", "major": "🟠", "minor": "🟡", "warning": "🔵"
 RESOLVED = "✅"
 THREAD = "\f"
 """What follows it goes into the message's thread. Event text can't hold it."""
+_THREAD = Markdown(THREAD)
+_SEPARATOR = Markdown(" · ")
 _TELLING = ("site", "pod", "cluster", "region", "host", "hostname", "device", "node", "instance", "service", "namespace",
             "interface", "job")  # fmt: skip
+_PLACES = {name: place for place, name in enumerate(_TELLING)}
 _SAID_ALREADY = {"alertname", "severity", "status", "title", "source", "summary", "description", "prometheus", "monitor"}
 
 
@@ -34,7 +36,7 @@ class TemplateError(ValueError):
     """A template that can't be read or fails; its text says where."""
 
 
-class View(msgspec.Struct, frozen=True, dict=True):
+class View(msgspec.Struct, frozen=True):
     """What a template sees of an event; texts are plain, parts that are markdown already say so."""
 
     event: Event
@@ -43,16 +45,21 @@ class View(msgspec.Struct, frozen=True, dict=True):
     now: float
     zone: tzinfo
 
-    @cached_property
-    def names(self) -> dict[str, object]:
-        """The template's variables."""
-        event = self.event
+    def parts(self) -> dict[str, object]:
+        """The variables that the built-in message is made of."""
         body, rest = self._body()
         return {
-            "event": event, "room": self.room, "sign": Markdown(self.sign), "word": self.word, "title": self.title,
-            "lasted": self.lasted, "facts": self.facts, "body": body, "rest": rest, "links": self.links,
-            "thread": Markdown(THREAD), "labels": event.labels, "source": event.source, "status": event.status,
-            "severity": event.severity, "key": event.key, "late": self.late,
+            "sign": Markdown(self.sign), "word": self.word, "title": self.title, "lasted": self.lasted,
+            "facts": self.facts, "body": body, "rest": rest, "links": self.links, "thread": _THREAD,
+        }  # fmt: skip
+
+    def names(self) -> dict[str, object]:
+        """All variables, for operators' templates."""
+        event = self.event
+        return {
+            **self.parts(),
+            "event": event, "room": self.room, "labels": event.labels, "source": event.source,
+            "status": event.status, "severity": event.severity, "key": event.key, "late": self.late,
             "since": say_clock(self.started_at, self.now, self.zone),
             "at": say_clock(event.occurred_at, self.now, self.zone),
         }  # fmt: skip
@@ -97,7 +104,7 @@ class View(msgspec.Struct, frozen=True, dict=True):
             parts.append(f"was {self.event.severity.upper()}")
         if self.late:
             parts.append(f"posted {self.late} late")
-        return Markdown(" · ").join(Markdown.escape(part) for part in parts)
+        return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     def _when(self) -> str:
         event = self.event
@@ -110,10 +117,14 @@ class View(msgspec.Struct, frozen=True, dict=True):
 
     def _telling_labels(self) -> list[str]:
         labels, title = self.event.labels, self.event.title.lower()
-        ordered = sorted(labels, key=lambda n: (_TELLING.index(n) if n in _TELLING else len(_TELLING)))
-        values = [one_line(labels[name], 40) for name in ordered if name.lower() not in _SAID_ALREADY]
-        said = [value for value in dict.fromkeys(values) if value and value.lower() not in title]
-        return said[:3]
+        said: dict[str, None] = {}
+        for name in sorted(labels, key=lambda label: _PLACES.get(label, len(_TELLING))):
+            value = one_line(labels[name], 40)
+            if value and name.lower() not in _SAID_ALREADY and value.lower() not in title:
+                said[value] = None
+                if len(said) == 3:
+                    break
+        return list(said)
 
     def _body(self) -> tuple[str, str]:
         """The body's first lines, and what of it goes into the thread."""
@@ -130,7 +141,7 @@ class View(msgspec.Struct, frozen=True, dict=True):
         event = self.event
         shown = [link(item.text, item.url) for item in event.links]
         shown += [link(address.rsplit("/", 1)[-1] or "file", address) for address in event.files]
-        return Markdown(" · ").join(shown[:3])
+        return _SEPARATOR.join(shown[:3])
 
 
 class TemplateRenderer:
@@ -143,7 +154,7 @@ class TemplateRenderer:
         environment = MarkdownEnvironment()
         self._zone = zone
         self._failed = failed
-        self._builtin = environment.from_string(builtin("event"))
+        self._builtin = compile_template(environment, "(built-in)", builtin("event"))
         self._templates = {name: compile_template(environment, name, text) for name, text in sources.items()}
 
     def render(
@@ -154,21 +165,21 @@ class TemplateRenderer:
         chosen = None if template is None else self._templates.get(template)
         if chosen is not None and template is not None:
             try:
-                return self.render_strictly(chosen, view)
+                return self.render_strictly(chosen, view.names())
             except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way; the alert goes out
                 self._failed(template, event.id, f"{type(error).__name__}: {error}")
         try:
-            return self.render_strictly(self._builtin, view)
+            return self.render_strictly(self._builtin, view.parts())
         except Exception as error:  # noqa: BLE001 - likewise: the plainest message that can be made
             self._failed("(built-in)", event.id, f"{type(error).__name__}: {error}")
             return [f"{view.sign} **{view.word}** · {Markdown.escape(view.title)}"]
 
     @staticmethod
-    def render_strictly(template: Template, view: View) -> list[str]:
+    def render_strictly(template: Template, names: dict[str, object]) -> list[str]:
         """Render, split and number; raises what the template raises, and `TemplateError` where it writes nothing."""
         written: list[str] = []
         size = 0
-        for piece in template.generate(view.names):
+        for piece in template.generate(names):
             written.append(piece[: MAX_OUTPUT - size])
             size += len(written[-1])
             if size >= MAX_OUTPUT:
@@ -188,8 +199,10 @@ def builtin(name: str) -> str:
 def compile_template(environment: MarkdownEnvironment, name: str, text: str) -> Template:
     """Compile an operator's template. Raises `TemplateError`."""
     try:
-        return environment.from_string(text)
+        template = environment.from_string(text)
     except Exception as error:
         line = getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
         raise TemplateError(f"template {name}{where}: {error}") from error
+    template.globals = dict(template.globals)  # a plain mapping: Jinja2 walks it for every message
+    return template
