@@ -115,7 +115,7 @@ class Lifecycle:
         for number in signals:
             loop.add_signal_handler(number, first)
 
-    async def run(self, daemon: Daemon, on_ready: Callable[[], None] = lambda: None) -> None:
+    async def run(self, daemon: Daemon, on_ready: Callable[[], object] = lambda: None) -> None:
         """Run until `stop`; what a task raises ends the whole."""
         async with asyncio.TaskGroup() as tasks:
             await daemon.start(tasks.create_task)

@@ -7,6 +7,7 @@ import sys
 from typing import TextIO, cast
 
 import structlog
+from structlog.typing import Processor
 
 from relay.ports import Log
 
@@ -18,8 +19,8 @@ def make_log(level: str = "info", stream: TextIO | None = None) -> Log:
     out = stream or sys.stderr
     number = logging.getLevelName(level.upper())
     console = out.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
-    shared = [
+    renderer: Processor = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    shared: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
     ]

@@ -35,9 +35,7 @@ def make_sender(
 
 def make_lanes(settings: Settings, senders: dict[str, WebexSender], now: float) -> dict[str, Lane]:
     """A lane for each destination, by room: names of one space share theirs."""
-    accounts = {
-        name: Account(name, sender, settings.accounts[name].pace, now) for name, sender in senders.items()
-    }
+    accounts = {name: Account(name, sender, settings.accounts[name].pace, now) for name, sender in senders.items()}
     by_key: dict[str, Lane] = {}
     lanes: dict[str, Lane] = {}
     for name, room in settings.rooms.items():

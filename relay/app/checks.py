@@ -23,7 +23,7 @@ def samples() -> list[Event]:
     full = [
         Event(
             id=f"sample{number:018}", source="fabric", format="relay", status=status, severity=severity,
-            severity_given=True, title="port-down on node-101 eth1/1", body="Physical interface is down\nusage is infra",
+            severity_given=True, title="port-down on node-101 eth1/1", body="Interface is down\nusage is infra",
             key="topology/pod-1/node-101", labels={"pod": "pod-1", "site": "ams1"},
             links=(Link("Runbook", "https://runbooks.example.net/port-down"),),
             files=("https://graphs.example.net/101.png",), occurred_at=_AT, received_at=_AT,
@@ -66,7 +66,10 @@ def _mapping_problems(loaded: Loaded) -> list[Problem]:
 
 def _expressions(settings: MapSettings) -> list[tuple[Path, str]]:
     mapping = mapping_of(settings)
-    single = [((name,), getattr(mapping, name)) for name in ("each", "title", "status", "severity", "key", "body", "occurred_at")]
+    single = [
+        ((name,), getattr(mapping, name))
+        for name in ("each", "title", "status", "severity", "key", "body", "occurred_at")
+    ]
     nested = [((kind, name), text) for kind in ("labels", "links") for name, text in getattr(mapping, kind).items()]
     return [(path, text) for path, text in (*single, *nested) if text is not None]
 

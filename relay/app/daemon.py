@@ -56,9 +56,11 @@ def chance() -> float:
 
 
 class RelayDaemon:
-    """Implements the lifecycle's `Daemon`. The constructor opens the store and resolves the secrets, and binds nothing."""
+    """Implements the lifecycle's `Daemon`. Made, it has its store and its secrets, and has bound nothing."""
 
-    def __init__(self, loaded: Loaded, lifecycle: Lifecycle, clock: SystemClock, log: Log) -> None:
+    def __init__(  # noqa: PLR0915 - one straight list of parts reads better whole
+        self, loaded: Loaded, lifecycle: Lifecycle, clock: SystemClock, log: Log
+    ) -> None:
         """Raises `StoreError`, `SecretError`, `TemplateError`, and OSError for files of TLS."""
         settings = loaded.settings
         self._settings = settings
@@ -135,14 +137,14 @@ class RelayDaemon:
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
         self.admin_address = await self._bind(admin, listen.admin)
-        server = web.Server(self._webhooks.handle, access_log=None, keepalive_timeout=KEEPALIVE)  # type: ignore[arg-type]
+        server = web.Server(self._webhooks.handle, access_log=None, keepalive_timeout=KEEPALIVE)
         self._events = web.ServerRunner(server)
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)
         self.events_address = await self._bind(self._events, listen.events)
         self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
 
-    async def _bind(self, runner: web.BaseRunner[Any], address: Address) -> Address:
+    async def _bind(self, runner: web.BaseRunner, address: Address) -> Address:
         site = web.TCPSite(runner, address.host, address.port, ssl_context=self._tls, backlog=1024)
         await site.start()
         bound = runner.addresses[0]

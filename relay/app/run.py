@@ -12,6 +12,7 @@ from relay.lifecycle import Lifecycle, SystemClock
 from relay.ports import Log
 from relay.settings.load import Loaded
 
+
 def run(loaded: Loaded, log: Log) -> None:
     """Run until a signal. Raises what the start refuses, and what a task raised."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -24,7 +25,7 @@ async def serve(
     *,
     lifecycle: Lifecycle | None = None,
     signals: bool = True,
-    on_ready: Callable[[RelayDaemon], None] = lambda _: None,
+    on_ready: Callable[[RelayDaemon], object] = lambda _: None,
 ) -> None:
     """Run within a loop, until the lifecycle (one's own, or a new one) is told to stop."""
     clock = SystemClock()

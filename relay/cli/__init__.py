@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+def _version(wanted: bool) -> None:
     if wanted:
         print(f"relay {__version__}")
         raise typer.Exit
@@ -54,7 +54,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - the last border: said in a line, or whole where that is asked for
+    except Exception as error:  # the last border: said in a line, or whole where that is asked for
         if os.environ.get("RELAY_TRACEBACK"):
             raise
         print(f"relay: internal error: {type(error).__name__}: {error}", file=sys.stderr)

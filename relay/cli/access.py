@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -63,7 +63,7 @@ class Daemon:
 
     def event(self, event_id: str) -> dict[str, Any] | None:
         """One event with its deliveries."""
-        found: dict[str, Any] | None = self.call("GET", f"/api/v1/events/{urllib.request.quote(event_id, safe='')}")
+        found: dict[str, Any] | None = self.call("GET", f"/api/v1/events/{quote(event_id, safe='')}")
         return found
 
     def deliveries(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:

@@ -11,7 +11,9 @@ from relay.cli.common import EXIT_NO, Output, OutputOption, config_path, print_j
 
 
 def check(
-    file: Annotated[Path | None, typer.Argument(help="Configuration; default as for `run`.", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="Configuration; default as for `run`.", show_default=False)
+    ] = None,
     secrets: Annotated[bool, typer.Option("--secrets/--no-secrets", help="Whether secrets must be there, too.")] = True,
     output: OutputOption = Output.text,
 ) -> None:

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Deliveries: list, show, retry, drop.", no_args_is_help=True)
 
 StateOption = Annotated[
-    str | None, typer.Option(help="waiting, leased, done, dead, superseded, merged, moved or dropped.", show_default=False)
+    str | None,
+    typer.Option(help="waiting, leased, done, dead, superseded, merged, moved or dropped.", show_default=False),
 ]
 RoomOption = Annotated[str | None, typer.Option(help="Of this room only.", show_default=False)]
 ReasonOption = Annotated[str | None, typer.Option(help="That failed for this reason.", show_default=False)]
 AgeOption = Annotated[str | None, typer.Option(help="Older than a duration, like 2h.", show_default=False)]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at the most.")]
-IdsArgument = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Deliveries by id.", show_default=False)]
+IdsArgument = Annotated[
+    list[int] | None, typer.Argument(metavar="[ID]...", help="Deliveries by id.", show_default=False)
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only tell which.")]
 
 
@@ -88,7 +91,9 @@ def retry(
 
     Example: relay deliveries retry --state dead --room noc
     """
-    _change("retry", config, ids, (state, room, reason, older_than, limit), ("dead", "dropped", "waiting"), dry_run, output)
+    _change(
+        "retry", config, ids, (state, room, reason, older_than, limit), ("dead", "dropped", "waiting"), dry_run, output
+    )
 
 
 @app.command()
@@ -171,7 +176,14 @@ def _wanted(
             before = SystemClock().wall() - parse_duration(older_than)
         except ValueError as error:
             fail(f"--older-than: {error}", 2)
-    return {"ids": ids or None, "state": state, "room": room, "reason": reason, "created_before": before, "limit": limit}
+    return {
+        "ids": ids or None,
+        "state": state,
+        "room": room,
+        "reason": reason,
+        "created_before": before,
+        "limit": limit,
+    }
 
 
 def _print(found: list[dict[str, Any]]) -> None:

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.app.daemon import RelayDaemon
+    from relay.lifecycle import Lifecycle, SystemClock
+    from relay.ports import Log
     from relay.sandbox.feed import ScriptedFeed
     from relay.sandbox.server import Sandbox
+    from relay.settings.load import Loaded
 
 SETTLE = 10.0
 """Seconds that what still waits gets at the end."""
@@ -36,9 +39,10 @@ def demo(
 
     import uvloop
 
-    with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder, asyncio.Runner(
-        loop_factory=uvloop.new_event_loop
-    ) as runner:
+    with (
+        tempfile.TemporaryDirectory(prefix="relay-demo-") as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         good = runner.run(Demo(Path(folder), colour=sys.stdout.isatty()).run(for_))
     if not good:
         raise typer.Exit(EXIT_NO)
@@ -72,10 +76,30 @@ class Demo:
         sandbox, feed = Sandbox(clock.wall), ScriptedFeed()
         await sandbox.start()
         await feed.start()
-        loaded = self._load(sandbox, feed)
-        log_file = (self._folder / "relay.log").open("w", encoding="utf-8")
-        log = make_log("info", log_file)
-        lifecycle = Lifecycle(log, clock)
+        with (self._folder / "relay.log").open("w", encoding="utf-8") as log_file:
+            log = make_log("info", log_file)
+            good = await self._relay(
+                self._load(sandbox, feed), Lifecycle(log, clock), log, sandbox, feed, stop, seconds
+            )
+        await feed.stop()
+        await sandbox.stop()
+        return good
+
+    async def _relay(
+        self,
+        loaded: Loaded,
+        lifecycle: Lifecycle,
+        log: Log,
+        sandbox: Sandbox,
+        feed: ScriptedFeed,
+        stop: asyncio.Event,
+        seconds: float | None,
+    ) -> bool:
+        """Run the relay itself and play the script on it."""
+        import asyncio
+
+        from relay.app.run import serve
+
         good = False
 
         async def play(daemon: RelayDaemon) -> None:
@@ -91,17 +115,17 @@ class Demo:
             finally:
                 lifecycle.stop()
 
-        from relay.app.run import serve
-
         async with asyncio.TaskGroup() as tasks:
-            await serve(loaded, log, lifecycle=lifecycle, signals=False,
-                        on_ready=lambda daemon: tasks.create_task(play(daemon)))  # fmt: skip
-        await feed.stop()
-        await sandbox.stop()
-        log_file.close()
+            await serve(
+                loaded,
+                log,
+                lifecycle=lifecycle,
+                signals=False,
+                on_ready=lambda daemon: tasks.create_task(play(daemon)),
+            )
         return good
 
-    def _load(self, sandbox: Sandbox, feed: ScriptedFeed) -> Any:
+    def _load(self, sandbox: Sandbox, feed: ScriptedFeed) -> Loaded:
         import os
 
         from relay.formats import FORMATS
@@ -133,7 +157,9 @@ class Demo:
         began = clock.now()
         self._say(f"rooms  {sandbox.address}/", "bold")
         self._say(f"status http://{daemon.admin_address}/api/v1/status   metrics http://{daemon.admin_address}/metrics")
-        self._say("Ctrl-C ends it." if seconds is None else f"It ends after {seconds:g} s; Ctrl-C ends it sooner.", "dim")
+        self._say(
+            "Ctrl-C ends it." if seconds is None else f"It ends after {seconds:g} s; Ctrl-C ends it sooner.", "dim"
+        )
         events = f"http://{daemon.events_address}"
         async with aiohttp.ClientSession(trust_env=False) as session:
             turn = 0
@@ -164,34 +190,24 @@ class Demo:
         while True:
             changed = sandbox.state.changed
             for room in sandbox.state.rooms.values():
-                for message in list(room.messages.values()):
-                    if message.id not in seen:
-                        seen.add(message.id)
-                        self._say(f"  {room.title:<16} {message.text.splitlines()[0]}")
+                fresh = [message for message in list(room.messages.values()) if message.id not in seen]
+                seen.update(message.id for message in fresh)
+                for message in fresh:
+                    self._say(f"  {room.title:<20}{message.text.splitlines()[0]}")
             if done.is_set():
                 return
             await changed.wait()
 
     async def _summary(self, daemon: RelayDaemon, sandbox: Sandbox, feed: ScriptedFeed) -> bool:
         """Let everything land, then count: events in, deliveries, messages in rooms."""
-        import asyncio
-
         from relay.lifecycle import SystemClock
 
-        clock = SystemClock()
         sandbox.state.faults = []
-        deadline = clock.now() + SETTLE
-        while clock.now() < deadline:
-            counts = await daemon.store.counts()
-            told = counts["events"]["total"]
-            waiting = sum(counts["deliveries"].get(state, 0) for state in ("waiting", "leased"))
-            if told >= len(self._accepted) + feed.sent and not waiting and not counts["events"]["waiting"]:
-                break
-            await clock.wait(asyncio.Event(), 0.05)
+        sent = len(self._accepted) + feed.sent
+        await self._settle(daemon, sent, SystemClock())
         counts = await daemon.store.counts()
         events, deliveries = counts["events"], counts["deliveries"]
         messages = sum(len(room.messages) for room in sandbox.state.rooms.values())
-        sent = len(self._accepted) + feed.sent
         own = events["total"] - sent
         posted = deliveries.get("done", 0)
         unfinished = sum(count for state, count in deliveries.items() if state != "done")
@@ -202,8 +218,23 @@ class Demo:
         if own:
             self._say(f"  {own} events of the relay's own, for its operator")
         self._say(f"  {events['total']} events on record, {events['waiting']} waiting, {events['set_aside']} set aside")
-        self._say(f"  {posted} deliveries done, {unfinished} not; {messages} messages in {len(sandbox.state.rooms)} rooms")
+        self._say(
+            f"  {posted} deliveries done, {unfinished} not; {messages} messages in {len(sandbox.state.rooms)} rooms"
+        )
         self._say(f"  {sandbox.state.requests} requests to the sandbox, {sandbox.state.throttled} answered 429")
         verdict = "every event is accounted for" if good else "NOT every event is accounted for"
         self._say(f"  {verdict}", "bold green" if good else "bold red")
         return good
+
+    @staticmethod
+    async def _settle(daemon: RelayDaemon, sent: int, clock: SystemClock) -> None:
+        """Wait until all that was sent is taken and delivered, for ten seconds at the most."""
+        import asyncio
+
+        deadline = clock.now() + SETTLE
+        while clock.now() < deadline:
+            counts = await daemon.store.counts()
+            waiting = sum(counts["deliveries"].get(state, 0) for state in ("waiting", "leased"))
+            if counts["events"]["total"] >= sent and not waiting and not counts["events"]["waiting"]:
+                return
+            await clock.wait(asyncio.Event(), 0.05)

@@ -119,7 +119,9 @@ def print_event(event: dict[str, Any]) -> None:
     if not event["deliveries"]:
         print("  no delivery yet" if event["state"] == "waiting" else "  no delivery is on record")
     for delivery in reversed(event["deliveries"]):
-        print(f"  {delivery['action']} {delivery['id']} to {delivery['room']}, by {delivery['route']}: {_fate(delivery)}")
+        print(
+            f"  {delivery['action']} {delivery['id']} to {delivery['room']}, by {delivery['route']}: {_fate(delivery)}"
+        )
 
 
 def _fate(delivery: dict[str, Any]) -> str:

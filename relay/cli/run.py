@@ -25,9 +25,6 @@ def run(
 
     from relay.app import run as app
     from relay.app.checks import adapter_problems
-    from relay.ports import StoreCorruptError, StoreError
-    from relay.settings.secrets import SecretError
-    from relay.templates.rendering import TemplateError
 
     problems = adapter_problems(loaded, thorough=False)
     if problems:
@@ -39,20 +36,26 @@ def run(
         log.warning("configuration_warning", path=warning.path, message=warning.message, at=str(warning.mark.line))
     try:
         app.run(loaded, log)
-    except* StoreCorruptError as group:
-        _refuse(group, EXIT_STORE)
-    except* StoreError as group:
-        _refuse(group, EXIT_STORE)
-    except* (SecretError, TemplateError) as group:
-        _refuse(group, EXIT_CONFIGURATION)
-    except* OSError as group:
-        _refuse(group, EXIT_NO)
+    except BaseException as error:
+        refusals = [_refusal(leaf) for leaf in _leaves(error)]
+        if None in refusals:
+            raise
+        for leaf in _leaves(error):
+            complain(f"can't run: {leaf}")
+        raise typer.Exit(max(code for code in refusals if code is not None)) from None
 
 
-def _refuse(group: BaseExceptionGroup[BaseException], code: int) -> None:
-    for error in _leaves(group):
-        complain(f"can't run: {error}")
-    raise typer.Exit(code)
+def _refusal(error: BaseException) -> int | None:
+    """The exit code of an error that the start (or the store) can meet; None for any other."""
+    from relay.ports import StoreError
+    from relay.settings.secrets import SecretError
+    from relay.templates.rendering import TemplateError
+
+    if isinstance(error, StoreError):
+        return EXIT_STORE
+    if isinstance(error, (SecretError, TemplateError)):
+        return EXIT_CONFIGURATION
+    return EXIT_NO if isinstance(error, OSError) else None
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

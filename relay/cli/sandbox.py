@@ -11,7 +11,9 @@ from relay.cli.common import Output, OutputOption, fail, print_json
 
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any.")] = 9090,
-    token: Annotated[str | None, typer.Option(help="The token to let in; made up without it.", show_default=False)] = None,
+    token: Annotated[
+        str | None, typer.Option(help="The token to let in; made up without it.", show_default=False)
+    ] = None,
     output: OutputOption = Output.text,
 ) -> None:
     """Run a Webex on loopback, with a page of its rooms, until Ctrl-C.

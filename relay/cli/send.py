@@ -16,9 +16,13 @@ def send(
     room: Annotated[str, typer.Argument(help="Name of a configured room.")],
     text: Annotated[str | None, typer.Argument(help="The text; - reads standard input.", show_default=False)] = None,
     config: ConfigOption = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The text is markdown, mentions and links included.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The text is markdown, mentions and links included.")
+    ] = False,
     title: Annotated[str | None, typer.Option(help="A first line, in bold.", show_default=False)] = None,
-    severity: Annotated[str | None, typer.Option(help="critical … info: the first line's sign.", show_default=False)] = None,
+    severity: Annotated[
+        str | None, typer.Option(help="critical … info: the first line's sign.", show_default=False)
+    ] = None,
     output: OutputOption = Output.text,
 ) -> None:
     """Post a message now. A running relay posts it with its own account; else this command does.
@@ -89,7 +93,9 @@ async def _post_alone(loaded: Loaded, room: str, markdown: str) -> dict[str, Any
     settings = loaded.settings
     name = settings.rooms[room].account
     try:
-        sender = make_sender(name, settings.accounts[name], settings, LiveSecret, SystemClock().wall, make_log("warning"))
+        sender = make_sender(
+            name, settings.accounts[name], settings, LiveSecret, SystemClock().wall, make_log("warning")
+        )
     except SecretError as error:
         fail(f"accounts.{name}: {error}")
     try:

@@ -53,7 +53,12 @@ def status(
     if state["feeds"]:
         print()
         rows = [
-            (f["source"], "connected" if f["connected"] else "down", f["last_message_at"] or "never", f["last_error"] or "")
+            (
+                f["source"],
+                "connected" if f["connected"] else "down",
+                f["last_message_at"] or "never",
+                f["last_error"] or "",
+            )
             for f in state["feeds"]
         ]
         print_table(("feed", "state", "last message", "last error"), rows, "no feeds")

@@ -80,9 +80,7 @@ def _after_failure(lease: Lease, outcome: Failed, at: Circumstances, policy: Ret
         detail=outcome.detail,
         failing_since=since,
     )
-    return Verdict(
-        settlement=again, lane_until=0.0 if aside else at.now + delay, probe_next=aside and not others
-    )
+    return Verdict(settlement=again, lane_until=0.0 if aside else at.now + delay, probe_next=aside and not others)
 
 
 def put_back(lease: Lease, now: float, detail: str) -> Settlement:

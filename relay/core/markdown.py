@@ -20,7 +20,8 @@ _INVISIBLE = "".join(
                  *range(0x2066, 0x206A), 0xFEFF)
 )  # fmt: skip
 _CLEAN = {**dict.fromkeys(map(ord, _INVISIBLE), None), ord("\r"): None, ord("\t"): " "}
-_ESCAPES = {**_CLEAN, **{ord(char): "\\" + char for char in "\\`*_[]~|"}, ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}  # fmt: skip
+_ENTITIES_OUT = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
+_ESCAPES = {**_CLEAN, **{ord(char): "\\" + char for char in "\\`*_[]~|"}, **_ENTITIES_OUT}
 _LINE_START = re.compile(r"^( *)(?:([#+\-=.)])|(\d+)(?=[.)]))?", re.MULTILINE)
 _NOTABLE = re.compile(r"""[^ !"#$%'()+,\-./0-9:;=?@A-Z^a-z{}]|^[ #+\-=.)0-9]""")
 """What plain ASCII text must have for anything in it to need escaping; most titles have nothing."""

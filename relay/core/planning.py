@@ -93,7 +93,7 @@ def template_for(room: str, route: Route, rules: Rules) -> str | None:
 
 
 def plan(batch: Sequence[Waiting], rules: Rules, known: Known) -> Plan:
-    """Plan a batch of at least one event; `known` is carried forward. Rooms that are not configured any more are left."""
+    """Plan a batch of at least one event; `known` is carried forward."""
     result = Plan(batch[-1].seq, [], {}, [], [], [])
     for waiting in batch:
         decision = decide(waiting.event, rules, known)

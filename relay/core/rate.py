@@ -13,7 +13,7 @@ class TokenBucket:
         self._at = now
 
     def wait(self, now: float, amount: float = 1.0) -> float:
-        """Seconds until `amount` may be taken; 0 when it may be taken now. An amount over the burst needs a full one."""
+        """Seconds until `amount` may be taken, 0 for now; an amount over the burst needs a full one."""
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self.rate)
         self._at = now
         return max(0.0, (min(amount, self._burst) - self._tokens) / self.rate)

@@ -94,7 +94,9 @@ class _Mapping:
         key = as_text(found.get("key"))
         status = self._status(found.get("status"), notes)
         if status == "resolved" and not key:
-            raise UnreadableError(f"{where}.key" if where else "key", "a resolved event needs the key of its firing one")
+            raise UnreadableError(
+                f"{where}.key" if where else "key", "a resolved event needs the key of its firing one"
+            )
         return Draft(
             title=self._read_title(item, where, key, status),
             status=status,

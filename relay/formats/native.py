@@ -16,13 +16,15 @@ def read_native(request: Request) -> list[Draft]:
         return [read_one(payload, "")]
     if isinstance(payload, list):
         return [read_one(item, f"[{number}]") for number, item in enumerate(payload)]
-    raise UnreadableError("", f"an event is an object like {{\"title\": \"…\"}}, or a list of them; this is {say_type(payload)}")
+    raise UnreadableError(
+        "", f'an event is an object like {{"title": "…"}}, or a list of them; this is {say_type(payload)}'
+    )
 
 
 def read_one(item: Any, where: str) -> Draft:
     """Read one event; `where` is its place in the payload, for errors."""
     if not isinstance(item, dict):
-        raise UnreadableError(where, f"an event is an object like {{\"title\": \"…\"}}, not {say_type(item)}")
+        raise UnreadableError(where, f'an event is an object like {{"title": "…"}}, not {say_type(item)}')
     at = f"{where}." if where else ""
     title = _text(item, "title", at).strip()
     status = _text(item, "status", at, "notice")
@@ -87,7 +89,9 @@ def _files(value: Any, where: str) -> tuple[str, ...]:
     found = _list(value, where)
     for number, file in enumerate(found):
         if not isinstance(file, str):
-            raise UnreadableError(f"{where}[{number}]", f"the file's address as text would be right, not {say_type(file)}")
+            raise UnreadableError(
+                f"{where}[{number}]", f"the file's address as text would be right, not {say_type(file)}"
+            )
     return tuple(found)
 
 

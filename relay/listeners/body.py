@@ -30,7 +30,9 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     if declared is not None and declared > limit:
         raise _too_large(limit)
     if request.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
-        raise RefusedRequestError(415, "unsupported_encoding", "gzip, deflate or no Content-Encoding would be right", "malformed")
+        raise RefusedRequestError(
+            415, "unsupported_encoding", "gzip, deflate or no Content-Encoding would be right", "malformed"
+        )
     content = request.content
     if content.is_eof() and content.exception() is None:
         body = content.read_nowait(-1)
@@ -64,4 +66,6 @@ async def _read_slowly(request: web.BaseRequest, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> RefusedRequestError:
-    return RefusedRequestError(413, "too_large", f"the body is over this source's max_body of {limit} bytes", "too_large")
+    return RefusedRequestError(
+        413, "too_large", f"the body is over this source's max_body of {limit} bytes", "too_large"
+    )

@@ -78,7 +78,9 @@ class WebhookListener:
             source.bucket.take(len(drafts))
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= MAX_KEY:
-            raise RefusedRequestError(400, "malformed", f"an Idempotency-Key has 1 to {MAX_KEY} characters", "malformed")
+            raise RefusedRequestError(
+                400, "malformed", f"an Idempotency-Key has 1 to {MAX_KEY} characters", "malformed"
+            )
         try:
             outcome = await self._intake.accept(source.defaults, drafts, body, key)
         except QueueFullError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Literal
 
 import msgspec
 import tenacity
@@ -40,7 +42,7 @@ class WebsocketFeed(msgspec.Struct, frozen=True, kw_only=True):
     send: tuple[str, ...] = ()
     ping: float = 20.0
     tls: ssl.SSLContext | None = None
-    proxy: str | bool | None = True
+    proxy: str | Literal[True] | None = True
 
 
 class FeedState:
@@ -219,9 +221,9 @@ class WebsocketListener:
             except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing
                 unreadable.append((f"bug: {error!r}", raw))
         if readable:
-            await self._store(lambda: self._intake.accept_frames(self._feed.defaults, readable))
+            await self._store(partial(self._intake.accept_frames, self._feed.defaults, readable))
         for detail, raw in unreadable:
-            await self._store(lambda detail=detail, raw=raw: self._intake.refuse(self._name, "malformed", detail, raw))
+            await self._store(partial(self._intake.refuse, self._name, "malformed", detail, raw))
 
     async def _store(self, write: Callable[[], Awaitable[None]]) -> None:
         while True:

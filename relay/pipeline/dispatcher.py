@@ -111,7 +111,7 @@ class Dispatcher:
         await self._clock.wait(self._wake, min(rest, 5.0))
 
     async def run_once(self) -> int:
-        """Settle what has ended and lease what is due, in one commit; the number of sends begun. Raises `StoreError`."""
+        """Settle what has ended and lease what is due, in one commit; how many sends began. Raises `StoreError`."""
         self._wake.clear()
         now = self._clock.now()
         ended, self._ended = self._ended, []
@@ -254,7 +254,9 @@ class Dispatcher:
         account.succeeded_at = now
         if account.resume():
             self._log.info("account_resumed", account=account.name)
-            self._tell(f"account:{account.name}", f"relay: account {account.name} is taken again", "info", "resolved", "")
+            self._tell(
+                f"account:{account.name}", f"relay: account {account.name} is taken again", "info", "resolved", ""
+            )
         if account.failing:
             account.failing = False
             for other in account.lanes:

@@ -91,7 +91,5 @@ class Intake:
         """Keep what could not be read. Raises `StoreError`."""
         self._telemetry.refused(source, reason)
         self._log.warning("event_refused", source=source, reason=reason, detail=detail)
-        refusal = Refusal(
-            source=source, received_at=self._clock.wall(), reason=reason, detail=detail, payload=payload
-        )
+        refusal = Refusal(source=source, received_at=self._clock.wall(), reason=reason, detail=detail, payload=payload)
         await self._inbox.refuse(refusal)

@@ -46,6 +46,11 @@ class Account:
             self.open_at = 0.0
         return was is not None
 
+    @property
+    def contested(self) -> bool:
+        """True where not all lanes may send at once: there is a pace, or a refused account is tried again."""
+        return self.bucket is not None or self.refused is not None
+
     def wait(self, now: float) -> float:
         """Seconds until a lane of this account may send."""
         if self.refused is not None and any(lane.sending for lane in self.lanes):
@@ -106,16 +111,9 @@ class Depths:
 
 def choose(lanes: Iterable[Lane], depths: Depths, now: float) -> list[Lane]:
     """The lanes that may send now. Where an account paces them, the worst severity first, then who waited longest."""
-    chosen: list[Lane] = []
-    contested: list[Lane] = []
-    for lane in lanes:
-        if lane.sending is not None or lane.rest(now) > 0:
-            continue
-        account = lane.account
-        if account.bucket is not None or account.refused is not None:
-            contested.append(lane)
-        elif account.open_at <= now:
-            chosen.append(lane)
+    able = [lane for lane in lanes if lane.sending is None and lane.rest(now) <= 0]
+    chosen = [lane for lane in able if not lane.account.contested and lane.account.open_at <= now]
+    contested = [lane for lane in able if lane.account.contested]
     contested.sort(key=lambda lane: (depths.worst(lane.rooms), lane.served_at))
     probing: set[str] = set()
     for lane in contested:

@@ -34,7 +34,7 @@ def _scenes(turn: int, now: float) -> Iterator[Scene]:
     yield Scene(0.0, "prometheus", "a host goes down", _group("firing", "NodeDown", node, "critical", now))
     yield Scene(0.6, "fabric", "a port goes down", [_fault(f"port-down on {leaf} eth1/1", "critical", f"{leaf}/1")])
     yield Scene(1.2, "cameras", "two cameras report", {"events": [
-        {"site": "ams1", "what": "door open after hours", "level": 2}, {"site": "fra2", "what": "lens dirty", "level": 3},
+        {"site": "ams1", "what": "door open at night", "level": 2}, {"site": "fra2", "what": "lens dirty", "level": 3},
     ]})  # fmt: skip
     for change in range(6):
         up = change % 2 == 1
@@ -68,10 +68,20 @@ def _group(status: str, name: str, instance: str, severity: str, now: float) -> 
     alert = {
         "status": status,
         "labels": {"alertname": name, "instance": instance, "severity": severity, "site": "ams1"},
-        "annotations": {"summary": f"{instance} does not answer", "runbook_url": "https://runbooks.example.net/node-down"},
+        "annotations": {
+            "summary": f"{instance} does not answer",
+            "runbook_url": "https://runbooks.example.net/node-down",
+        },
         "startsAt": iso(now - 60),
         "endsAt": iso(now) if status == "resolved" else "0001-01-01T00:00:00Z",
         "generatorURL": "https://prometheus.example.net/graph?g0.expr=up",
         "fingerprint": f"{name}-{instance}",
     }
-    return {"version": "4", "groupKey": "{}", "status": status, "receiver": "relay", "externalURL": "", "alerts": [alert]}
+    return {
+        "version": "4",
+        "groupKey": "{}",
+        "status": status,
+        "receiver": "relay",
+        "externalURL": "",
+        "alerts": [alert],
+    }

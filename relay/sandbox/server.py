@@ -9,6 +9,7 @@ from importlib.resources import files
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from markdown_it import MarkdownIt
 
 from relay.core.words import iso
@@ -19,7 +20,9 @@ LONG_POLL = 20.0
 SHOWN = 200
 """Messages of a room that the page shows."""
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
-_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
 _TYPES = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 
 
@@ -59,14 +62,14 @@ class Sandbox:
             await self._runner.cleanup()
 
     @staticmethod
-    def _file(name: str) -> Callable[[web.Request], web.Response]:
+    def _file(name: str) -> Handler:
         body = files("relay.sandbox").joinpath(name).read_bytes()
 
         async def answer(_: web.Request) -> web.Response:
             headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
             return web.Response(body=body, content_type=_TYPES[name], charset="utf-8", headers=headers)
 
-        return answer  # type: ignore[return-value]  # aiohttp takes coroutine functions
+        return answer
 
     async def get_rooms(self, request: web.Request) -> web.Response:
         """All rooms for the page; waits for a change where `after` names the version that is known."""

@@ -85,7 +85,9 @@ class SandboxWebex:
             scheme, _, token = request.headers.get("Authorization", "").partition(" ")
             person = self.state.tokens.get(token.strip()) if scheme.lower() == "bearer" else None
             if person is None:
-                raise WebexError(401, "The request requires a valid access token set in the Authorization request header.")
+                raise WebexError(
+                    401, "The request requires a valid access token set in the Authorization request header."
+                )
             request["person"] = person
             answer = await handler(request)
         except WebexError as error:

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from typing import Protocol
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -54,9 +54,9 @@ def environment_proxy(url: str) -> str | None:
     """The proxy that HTTPS_PROXY (HTTP_PROXY) and NO_PROXY name for an address, looked up once: aiohttp would do it
     in a thread for every request."""
     parts = urlsplit(url)
-    if proxy_bypass_environment(parts.netloc):
+    if proxy_bypass(parts.netloc):
         return None
-    return getproxies_environment().get(parts.scheme)
+    return getproxies().get(parts.scheme)
 
 
 class HttpClient:
@@ -101,8 +101,8 @@ class HttpClient:
                 return await self._read(response)
         except aiohttp.ClientConnectorError as error:
             return Failed("network", f"{self._base} can't be reached: {error.strerror or error}")
-        except (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError) as error:
-            return Failed("timeout", f"{self._base}: {error or 'no connection in time'}", ambiguous=False)
+        except (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError):
+            return Failed("timeout", f"{self._base}: no connection within {CONNECT_TIMEOUT:g} s", ambiguous=False)
         except TimeoutError:
             said = f"{self._base} did not answer within {self._settings.total_timeout:g} s"
             return Failed("timeout", said, ambiguous=method == "POST")

@@ -94,21 +94,30 @@ class _Check:
                 parse_matchers(matcher)
             except BadMatcherError as error:
                 yield self._error((*path, "matchers", number), str(error))
+        for number, child in enumerate(route.routes):
+            yield from self._route(child, (*path, "routes", number))
+        yield from self._reach(route, path)
+
+    def _reach(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
+        """Children that an earlier sibling leaves nothing for."""
         earlier: list[tuple[int, list[Matcher]]] = []
         for number, child in enumerate(route.routes):
             at = (*path, "routes", number)
-            yield from self._route(child, at)
             wanted = _matchers(child)
             taker = next((n for n, taken in earlier if all(m in wanted for m in taken)), None)
             if taker is not None:
-                yield self._warning(at, f"is never reached: {dotted((*path, 'routes', taker))} takes all that it would match")
+                yield self._warning(
+                    at, f"is never reached: {dotted((*path, 'routes', taker))} takes all that it would match"
+                )
             if not child.continue_:
                 earlier.append((number, wanted))
 
     def secrets(self) -> Iterator[Problem]:
         for path, ref in secrets_of(self._settings):
             if ref.origin == "literal" and path[-2:-1] != ("headers",):
-                yield self._warning(path, "a secret is written in the file; {env:}, {file:} or {credential:} keep it out")
+                yield self._warning(
+                    path, "a secret is written in the file; {env:}, {file:} or {credential:} keep it out"
+                )
 
     def _template(self, path: Path, template: str | None) -> Iterator[Problem]:
         if template is not None and template not in self._settings.templates:

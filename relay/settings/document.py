@@ -62,7 +62,9 @@ class Document:
         if node is None:
             if len(self.files) == 1:
                 mark = Mark(name, 1, 1)
-                raise ConfigurationError([Problem(mark, "", "the file is empty; `relay schema` tells what belongs in it")])
+                raise ConfigurationError(
+                    [Problem(mark, "", "the file is empty; `relay schema` tells what belongs in it")]
+                )
             return
         if not isinstance(node, yaml.MappingNode):
             said = "the configuration is a mapping (`listen:`, `accounts:`, `rooms:`, …)"
@@ -138,7 +140,7 @@ class Document:
         if node.tag == _TIMESTAMP:
             node.tag = _STRING
         try:
-            value = self._loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+            value = self._loader.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError) as error:
             problem = getattr(error, "problem", None) or str(error)
             self.add(path, f"can't be read: {problem}", _mark(node, file))
@@ -154,7 +156,9 @@ class Document:
             if name is None:
                 return "$" if text[found.end() : found.end() + 1] == "{" else found[0]
             if name not in self._environment:
-                self.add(path, f"the environment variable {name} is not set (write $${{{name}}} for the text itself)", mark)
+                self.add(
+                    path, f"the environment variable {name} is not set (write $${{{name}}} for the text itself)", mark
+                )
                 return ""
             return self._environment[name]
 

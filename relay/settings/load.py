@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from relay.settings.crosscheck import cross_check
 from relay.settings.document import Document, read_text
 from relay.settings.model import Settings, TemplateFile
-from relay.settings.problems import ConfigurationError, Problem
+from relay.settings.problems import ConfigurationError, Problem, dotted
 from relay.settings.secrets import SecretError, secrets_of
 from relay.settings.sentences import problem_of
 
@@ -83,5 +83,5 @@ def check_secrets(loaded: Loaded) -> list[Problem]:
         try:
             ref.resolve()
         except SecretError as error:
-            problems.append(Problem(loaded.document.mark(path), ".".join(map(str, path)), str(error)))
+            problems.append(Problem(loaded.document.mark(path), dotted(path), str(error)))
     return problems

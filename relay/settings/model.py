@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from relay.core.event import Severity
 from relay.settings.types import (
-    Address,
     Duration,
     FileName,
     ListenAddress,
@@ -39,11 +38,17 @@ class ListenTls(Strict):
 class Listen(Strict):
     """Where the relay listens."""
 
-    events: ListenAddress = Field(Address("127.0.0.1", 9080), description="Webhooks; the one address to expose.")
-    admin: ListenAddress = Field(Address("127.0.0.1", 9081), description="API, metrics and health.")
+    events: ListenAddress = Field(
+        "127.0.0.1:9080", validate_default=True, description="Webhooks; the one address to expose."
+    )
+    admin: ListenAddress = Field("127.0.0.1:9081", validate_default=True, description="API, metrics and health.")
     tls: ListenTls | None = Field(None, description="TLS for both listeners.")
-    admin_token: Secrets | None = Field(None, description="Needed for all but health; required where `admin` is not loopback.")
-    admin_hosts: tuple[str, ...] = Field((), description="Names under which the admin address is reached, beside its own.")
+    admin_token: Secrets | None = Field(
+        None, description="Needed for all but health; required where `admin` is not loopback."
+    )
+    admin_hosts: tuple[str, ...] = Field(
+        (), description="Names under which the admin address is reached, beside its own."
+    )
 
 
 class Operator(Strict):
@@ -56,7 +61,7 @@ class ClientTls(Strict):
     """How a peer's certificate is checked."""
 
     ca: FileName | None = Field(None, description="PEM file of a private authority.")
-    verify: bool = Field(True, description="False takes any certificate, and warns at every start.")
+    verify: bool = Field(default=True, description="False takes any certificate, and warns at every start.")
 
 
 class WebexAccount(Strict):
@@ -84,7 +89,7 @@ class Room(Strict):
     id: str | None = Field(None, description="The service's id of the room.")
     title: str | None = Field(None, description="The room's title; it is looked for when it is first needed.")
     person: str | None = Field(None, description="E-mail address of a person, for a direct message.")
-    create: bool = Field(False, description="Create the room where no room has the title.")
+    create: bool = Field(default=False, description="Create the room where no room has the title.")
     members: tuple[str, ...] = Field((), description="E-mail addresses that are added to a room that is created.")
     template: str | None = Field(None, description="Name of a template for this room's messages.")
 
@@ -144,14 +149,20 @@ class MapSettings(Strict):
     labels: dict[str, str] = Field({}, description="An expression for each label.")
     links: dict[str, str] = Field({}, description="An expression that gives an address, for each link's name.")
     severities: dict[str, Severity] = Field({}, description="The payload's words for severities.")
-    statuses: dict[str, Literal["firing", "resolved", "notice"]] = Field({}, description="The payload's words for statuses.")
+    statuses: dict[str, Literal["firing", "resolved", "notice"]] = Field(
+        {}, description="The payload's words for statuses."
+    )
 
 
 class SourceBase(Strict):
     """What every source has."""
 
-    format: str | None = Field(None, description="How payloads are read; `relay` where neither this nor `map` is given.")
-    map: MapSettings | None = Field(None, description="Expressions that read events from any JSON, in place of a format.")
+    format: str | None = Field(
+        None, description="How payloads are read; `relay` where neither this nor `map` is given."
+    )
+    map: MapSettings | None = Field(
+        None, description="Expressions that read events from any JSON, in place of a format."
+    )
     labels: dict[str, str] = Field({}, description="Added to the source's events; an event's own labels win.")
     severity: Severity = Field("warning", description="For events that have none.")
     max_body: Size = Field(2**20, description="Largest request or frame.")
@@ -167,7 +178,9 @@ class WebhookSettings(SourceBase):
     """Events that are posted to `/hooks/NAME`."""
 
     type: Literal["webhook"]
-    auth: AuthSettings | Literal["none"] | None = Field(None, description="Required where `listen.events` is not loopback.")
+    auth: AuthSettings | Literal["none"] | None = Field(
+        None, description="Required where `listen.events` is not loopback."
+    )
     path: str | None = Field(None, description="Another path than /hooks/NAME.", pattern=r"^/[A-Za-z0-9_./~-]{1,200}$")
     rate: Rate | None = Field(None, description="Most events a time; beyond it 429.")
 
@@ -178,7 +191,9 @@ class WebsocketSettings(SourceBase):
     type: Literal["websocket"]
     url: str = Field(description="ws:// or wss:// address.", pattern=r"^wss?://\S+$")
     headers: dict[str, Secret] = Field({}, description="Headers of the handshake; a value may be a secret.")
-    send: tuple[Any, ...] = Field((), description="Messages to send after connecting: JSON values, or texts as they stand.")
+    send: tuple[Any, ...] = Field(
+        (), description="Messages to send after connecting: JSON values, or texts as they stand."
+    )
     ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline of each answer.")
     tls: ClientTls = Field(ClientTls(), description="How the peer's certificate is checked.")
     proxy: str | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
@@ -190,9 +205,11 @@ Source = Annotated[WebhookSettings | WebsocketSettings, Field(discriminator="typ
 class RouteSettings(Strict):
     """A node of the routing tree, with Alertmanager's meaning."""
 
-    rooms: tuple[str, ...] | None = Field(None, description="Where matching events go; inherited where it is not given.")
+    rooms: tuple[str, ...] | None = Field(
+        None, description="Where matching events go; inherited where it is not given."
+    )
     matchers: tuple[str, ...] = Field((), description='All must match, like severity=~"critical|major".')
-    continue_: bool = Field(False, alias="continue", description="Go on with the next sibling after a match.")
+    continue_: bool = Field(default=False, alias="continue", description="Go on with the next sibling after a match.")
     template: str | None = Field(None, description="Name of a template; the route's wins over the room's.")
     routes: tuple[RouteSettings, ...] = Field((), description="Children, tried in order.")
 
@@ -245,4 +262,6 @@ class Settings(Strict):
     keep: Keep = Keep()
     limits: LimitSettings = LimitSettings()
     stop_grace: Duration = Field(10.0, description="Time that sends in flight get when the relay stops.")
-    include: tuple[str, ...] | str = Field((), description="More files; their accounts, rooms, sources and templates add up.")
+    include: tuple[str, ...] | str = Field(
+        (), description="More files; their accounts, rooms, sources and templates add up."
+    )

@@ -30,7 +30,5 @@ def _compile(settings: RouteSettings, path: str, parent: Route) -> Route:
         template=settings.template or parent.template,
         lineage=parent.lineage if not matchers else f"{parent.lineage}/{{{','.join(map(str, matchers))}}}",
     )
-    children = tuple(
-        _compile(child, f"{path}.routes[{number}]", node) for number, child in enumerate(settings.routes)
-    )
+    children = tuple(_compile(child, f"{path}.routes[{number}]", node) for number, child in enumerate(settings.routes))
     return msgspec.structs.replace(node, routes=children, index=index_children(children))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from pydantic import BaseModel
 
 MASK = "********"
 MAX_SECRET = 65_536
@@ -98,7 +99,9 @@ def secrets_of(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[tu
         return [found for number, item in enumerate(value) for found in secrets_of(item, (*path, number))]
     if isinstance(value, dict):
         return [found for name, item in value.items() for found in secrets_of(item, (*path, name))]
-    if hasattr(type(value), "model_fields"):
+    if isinstance(value, BaseModel):
         fields = type(value).model_fields
-        return [found for name in fields for found in secrets_of(getattr(value, name), (*path, fields[name].alias or name))]
+        return [
+            found for name in fields for found in secrets_of(getattr(value, name), (*path, fields[name].alias or name))
+        ]
     return []

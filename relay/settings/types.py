@@ -88,7 +88,7 @@ def _address(value: Any) -> Any:
 
 
 ListenAddress = Annotated[
-    Address,
+    Any,
     BeforeValidator(_address),
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "examples": ["127.0.0.1:9080"]}),
@@ -101,7 +101,7 @@ def _secret(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str) and value:
         return SecretRef("literal", value)
     if isinstance(value, dict) and len(value) == 1:
-        (origin, place), = value.items()
+        ((origin, place),) = value.items()
         if origin in ("env", "file", "credential") and isinstance(place, str) and place:
             base = (info.context or {}).get("base", ".")
             return SecretRef(origin, str(Path(base) / place) if origin == "file" else place)
@@ -146,7 +146,10 @@ def _zone(value: Any) -> Any:
 
 
 Zone = Annotated[
-    Any, BeforeValidator(_zone), PlainSerializer(str), WithJsonSchema({"type": "string", "examples": ["Europe/Amsterdam"]})
+    Any,
+    BeforeValidator(_zone),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["Europe/Amsterdam"]}),
 ]
 
 

@@ -26,7 +26,9 @@ def translate(error: sqlite3.Error, path: Path) -> StoreError:
     if code in _CORRUPT:
         return StoreCorruptError(f"{path} is damaged or no database ({error}); restore a copy or move it away")
     if code == sqlite3.SQLITE_FULL:
-        return StoreUnavailableError(f"{path}: no room left on the disk, or the size of `keep.size` is reached", full=True)
+        return StoreUnavailableError(
+            f"{path}: no room left on the disk, or the size of `keep.size` is reached", full=True
+        )
     return StoreUnavailableError(f"{path} can't be written: {error}")
 
 
@@ -67,11 +69,13 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def open_database(path: Path, size: int | None = None) -> sqlite3.Connection:
-    """Open, configure and migrate a database of at most `size` bytes. Raises a `StoreError`; a refused file is untouched."""
+    """Open, configure and migrate a database of at most `size` bytes. Raises a `StoreError`, the file untouched."""
     if sqlite3.sqlite_version_info < MIN_SQLITE:
         raise StoreUnavailableError(f"SQLite {sqlite3.sqlite_version} is too old; 3.38 or newer is needed")
     if path.is_dir():
-        raise StoreUnavailableError(f"{path} is a directory; `storage` names a file, as in sqlite:/var/lib/relay/relay.db")
+        raise StoreUnavailableError(
+            f"{path} is a directory; `storage` names a file, as in sqlite:/var/lib/relay/relay.db"
+        )
     if not path.parent.is_dir():
         raise StoreUnavailableError(f"{path.parent} does not exist; make it, or name another place in `storage`")
     try:
@@ -131,7 +135,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, script in enumerate(migrations()[version:], version + 1):
         connection.executescript(
-            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nPRAGMA application_id = {APPLICATION_ID};\nCOMMIT;"
+            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\n"
+            f"PRAGMA application_id = {APPLICATION_ID};\nCOMMIT;"
         )
 
 

@@ -63,9 +63,11 @@ class InboxWriter:
             request = self._sequences.next("request")
             first = self._sequences.take("event", len(entry.events))
             requests.append(
-                (request, submission.source, submission.received_at, submission.payload, key, submission.digest, recorded,
-                 first, first + len(entry.events) - 1)
-            )  # fmt: skip
+                (
+                    *(request, submission.source, submission.received_at, submission.payload),
+                    *(key, submission.digest, recorded, first, first + len(entry.events) - 1),
+                )
+            )
             events.extend([(seq, request, *row) for seq, row in enumerate(entry.events, first)])
             results.append(Accepted(entry.ids, first_seq=first))
         write_rows(connection, _SQL["insert_requests"], requests)

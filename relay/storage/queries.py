@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlite3 import Connection
+from typing import Literal
 
 import msgspec
 
@@ -10,6 +11,7 @@ from relay.ports import DeliveryFilter, EventFilter
 from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
+Verb = Literal["retry", "drop"]
 MOST_ROWS = 10_000
 """Rows that one answer holds at the most."""
 
@@ -42,7 +44,7 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
     }
 
 
-def change(connection: Connection, items: list[tuple[str, tuple[int, ...], float]]) -> list[list[int]]:
+def change(connection: Connection, items: list[tuple[Verb, tuple[int, ...], float]]) -> list[list[int]]:
     """`retry` or `drop` deliveries by id, at a time; the ids that were changed."""
     changed: list[list[int]] = []
     for verb, ids, now in items:

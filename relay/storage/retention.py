@@ -63,5 +63,7 @@ def free_bytes(connection: Connection) -> int:
 
 
 def _anything_done(connection: Connection) -> bool:
-    query = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state IN ('done', 'superseded', 'merged', 'moved', 'dropped'))"
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state IN ('done', 'superseded', 'merged', 'moved', 'dropped'))"
+    )
     return bool(connection.execute(query).fetchone()[0])

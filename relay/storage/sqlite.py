@@ -184,9 +184,7 @@ class SqliteStore:
         """How many deliveries stand in each state, and how many events there are."""
         return await self._read(lambda connection, _: queries.counts(connection), None)
 
-    async def change_deliveries(
-        self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float
-    ) -> list[int]:
+    async def change_deliveries(self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float) -> list[int]:
         """Retry or drop deliveries; the ids that were changed."""
         return await self._writer.submit(queries.change, (verb, tuple(ids), now))
 

@@ -7,7 +7,7 @@ row itself. So rows are written hundreds a statement, and read as one JSON docum
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import chain
@@ -44,7 +44,7 @@ def write_rows(connection: Connection, sql: str, rows: Sequence[Row]) -> int:
     return changed
 
 
-def read_json(connection: Connection, sql: str, values: Row | dict[str, object] = ()) -> str:
+def read_json(connection: Connection, sql: str, values: Row | Mapping[str, object] = ()) -> str:
     """The one JSON document that a statement gives; `null` where it gives none."""
     row = connection.execute(sql, values).fetchone()
     return "null" if row is None or row[0] is None else str(row[0])

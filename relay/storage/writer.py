@@ -119,7 +119,9 @@ class Writer:
 
     def _after_failure(self, jobs: list[_Job], error: Exception) -> list[_Result]:
         """Give an unusable store's error to all; else repeat item by item, so that one bad item fails alone."""
-        if isinstance(error, sqlite3.Error) and not isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
+        if isinstance(error, sqlite3.Error) and not isinstance(
+            error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)
+        ):
             ours: StoreError = translate(error, self._path)
             self.trouble = str(ours)
             if isinstance(ours, StoreUnavailableError) and ours.full:

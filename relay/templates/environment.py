@@ -11,6 +11,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from relay.core.markdown import Markdown, code, fenced, link, middle, one_line
 from relay.core.words import say_duration
 
+_FILTERS = [
+    *("abs", "batch", "default", "d", "dictsort", "first", "float", "groupby", "int", "items", "join", "last"),
+    *("length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "select"),
+    *("selectattr", "slice", "sort", "sum", "title", "trim", "truncate", "unique", "upper", "wordcount"),
+]
+
 
 class _MarkdownGenerator(CodeGenerator):
     """Joins with `~` and calls macros so that what a template wrote stays markdown and what it was given does not."""
@@ -43,13 +49,7 @@ class MarkdownEnvironment(ImmutableSandboxedEnvironment):
             keep_trailing_newline=False,
         )
         self.globals = {"range": safe_range}
-        self.filters = {
-            name: self.filters[name]
-            for name in ("abs", "batch", "default", "d", "dictsort", "first", "float", "groupby", "int", "items", "join",
-                         "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace",
-                         "reverse", "round", "select", "selectattr", "slice", "sort", "sum", "title", "trim", "truncate",
-                         "unique", "upper", "wordcount")
-        }  # fmt: skip
+        self.filters = {name: self.filters[name] for name in _FILTERS}
         self.filters.update(
             code=code, fenced=fenced, oneline=one_line, middle=middle, duration=say_duration, link=_link_filter
         )
@@ -58,7 +58,7 @@ class MarkdownEnvironment(ImmutableSandboxedEnvironment):
     def join_markdown(values: tuple[object, ...]) -> object:
         """Join as `~` does: plain texts to plain text, anything with markdown to markdown."""
         if any(isinstance(value, Markdown) for value in values):
-            return Markdown("").join(values)
+            return Markdown("").join(Markdown.escape(value) for value in values)
         return "".join(str(value) for value in values)
 
     @staticmethod

@@ -10,7 +10,16 @@ import msgspec
 from jinja2 import Template
 
 from relay.core.event import Event
-from relay.core.markdown import WEBEX_MAX_BYTES, Markdown, escape_markdown, hard_breaks, link, middle, numbered, one_line
+from relay.core.markdown import (
+    WEBEX_MAX_BYTES,
+    Markdown,
+    escape_markdown,
+    hard_breaks,
+    link,
+    middle,
+    numbered,
+    one_line,
+)
 from relay.core.words import say_clock, say_duration
 from relay.templates.environment import MarkdownEnvironment
 
@@ -26,10 +35,20 @@ THREAD = "\f"
 """What follows it goes into the message's thread. Event text can't hold it."""
 _THREAD = Markdown(THREAD)
 _SEPARATOR = Markdown(" · ")
-_TELLING = ("site", "pod", "cluster", "region", "host", "hostname", "device", "node", "instance", "service", "namespace",
-            "interface", "job")  # fmt: skip
+_TELLING = ("site", "pod", "cluster", "region", "host", "hostname", "device", "node", "instance", "service",
+            "namespace", "interface", "job")  # fmt: skip
 _PLACES = {name: place for place, name in enumerate(_TELLING)}
-_SAID_ALREADY = {"alertname", "severity", "status", "title", "source", "summary", "description", "prometheus", "monitor"}
+_SAID_ALREADY = {
+    "alertname",
+    "severity",
+    "status",
+    "title",
+    "source",
+    "summary",
+    "description",
+    "prometheus",
+    "monitor",
+}
 
 
 class TemplateError(ValueError):
@@ -112,7 +131,7 @@ class View(msgspec.Struct, frozen=True):
         if event.status == "firing":
             return f"since {say_clock(self.started_at, self.now, self.zone)}"
         if event.status == "resolved" and self.lasted:
-            return f"{say_clock(self.started_at, self.now, self.zone).rsplit(' ', 1)[0]}–{at}"  # noqa: RUF001
+            return f"{say_clock(self.started_at, self.now, self.zone).rsplit(' ', 1)[0]}–{at}"
         return at
 
     def _telling_labels(self) -> list[str]:
@@ -147,9 +166,7 @@ class View(msgspec.Struct, frozen=True):
 class TemplateRenderer:
     """Renders messages by their templates; one that fails gives the built-in message."""
 
-    def __init__(
-        self, sources: Mapping[str, str], zone: tzinfo, failed: Callable[[str, str, str], None]
-    ) -> None:
+    def __init__(self, sources: Mapping[str, str], zone: tzinfo, failed: Callable[[str, str, str], None]) -> None:
         """`sources` by name; `failed` is told template, event id and error. Raises `TemplateError`."""
         environment = MarkdownEnvironment()
         self._zone = zone
@@ -157,9 +174,7 @@ class TemplateRenderer:
         self._builtin = compile_template(environment, "(built-in)", builtin("event"))
         self._templates = {name: compile_template(environment, name, text) for name, text in sources.items()}
 
-    def render(
-        self, event: Event, template: str | None, *, room: str, since: float | None, now: float
-    ) -> list[str]:
+    def render(self, event: Event, template: str | None, *, room: str, since: float | None, now: float) -> list[str]:
         """The message's markdown and, behind it, its replies' (each of at most Webex's limit). Never fails."""
         view = View(event, room, since, now, self._zone)
         chosen = None if template is None else self._templates.get(template)

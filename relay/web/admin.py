@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from relay.ports import StoreError
 from relay.web.api import MAX_BODY, Api, problem
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
 _SAME_SITE = ("same-origin", "none")
 
@@ -27,7 +27,9 @@ class AdminGuard:
     def refusal(self, request: web.Request) -> web.Response | None:
         """The answer for a request that is not let in."""
         if not self._host_is_ours(request):
-            return problem(403, "forbidden", "this Host is not served here; `listen.admin_hosts` names the ones that are")
+            return problem(
+                403, "forbidden", "this Host is not served here; `listen.admin_hosts` names the ones that are"
+            )
         origin = request.headers.get("Origin")
         foreign = origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
         if foreign or request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
@@ -74,7 +76,7 @@ def make_admin(
     return application
 
 
-def _errors(guard: AdminGuard) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _errors(guard: AdminGuard) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         refused = guard.refusal(request)
@@ -85,7 +87,9 @@ def _errors(guard: AdminGuard) -> Callable[[web.Request, Handler], Awaitable[web
         except web.HTTPException as error:
             if error.content_type == "application/json":
                 raise
-            return problem(error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path[:200]}")
+            return problem(
+                error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path[:200]}"
+            )
         except StoreError as error:
             return problem(503, "store_unavailable", str(error))
 

@@ -18,12 +18,21 @@ MAX_BODY = 1 * 2**20
 class Queries(Protocol):
     """What the API reads and changes in the store."""
 
-    async def list_events(self, wanted: EventFilter) -> str: ...
-    async def show_event(self, event_id: str) -> str: ...
-    async def list_deliveries(self, wanted: DeliveryFilter) -> str: ...
-    async def change_deliveries(
-        self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float
-    ) -> list[int]: ...
+    async def list_events(self, wanted: EventFilter) -> str:
+        """Events (or what was refused), newest first, as JSON."""
+        ...
+
+    async def show_event(self, event_id: str) -> str:
+        """One event with its payload as JSON, or `null`."""
+        ...
+
+    async def list_deliveries(self, wanted: DeliveryFilter) -> str:
+        """Deliveries, newest first, as JSON."""
+        ...
+
+    async def change_deliveries(self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float) -> list[int]:
+        """Retry or drop deliveries; the ids that were changed."""
+        ...
 
 
 class SendNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,5 +152,3 @@ def text_answer(document: str) -> web.Response:
 def problem(status: int, code: str, message: str) -> web.Response:
     """An error as users see it."""
     return json_answer({"error": {"code": code, "message": message}}, status)
-
-

@@ -18,7 +18,9 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 class Metrics:
     """Implements the pipeline's `Telemetry`; gauges are set when they are asked for."""
 
-    def __init__(self, sources: Iterable[str], rooms: Mapping[str, str], config_hash: int) -> None:
+    def __init__(  # noqa: PLR0915 - the list of all metrics
+        self, sources: Iterable[str], rooms: Mapping[str, str], config_hash: int
+    ) -> None:
         """`rooms` names each room's account."""
         self._registry = registry = CollectorRegistry()
         accounts = sorted(set(rooms.values()))
@@ -43,14 +45,18 @@ class Metrics:
         self._duplicate = {s: duplicate.labels(s) for s in self._sources}
         self._refused = {(s, r): refused.labels(s, r) for s in self._sources for r in REFUSED}
         self._results = {(room, result): results.labels(room, result) for room in rooms for result in RESULTS}
-        self._failures = {(room, reason): failures.labels(room, reason) for room in rooms for reason in get_args(Reason)}
+        self._failures = {
+            (room, reason): failures.labels(room, reason) for room in rooms for reason in get_args(Reason)
+        }
         self._throttled = {account: throttled.labels(account) for account in accounts}
         self._ambiguous = {account: ambiguous.labels(account) for account in accounts}
         self._suppressed = counter("relay_suppressed_total", "Notifications held back by rules.", "reason")
         for reason in ("silenced", "inhibited", "muted", "repeat"):
             self._suppressed.labels(reason)
         self._template_failures = counter("relay_template_failures_total", "Templates that failed.", "template")
-        self._accept = Histogram("relay_accept_seconds", "Time to commit a request.", buckets=_SECONDS, registry=registry)
+        self._accept = Histogram(
+            "relay_accept_seconds", "Time to commit a request.", buckets=_SECONDS, registry=registry
+        )
         self._delivery = Histogram(
             "relay_delivery_seconds", "Time from acceptance to the posted message.", buckets=_SECONDS, registry=registry
         )

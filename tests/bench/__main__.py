@@ -41,7 +41,9 @@ def server(*arguments: object):
 
 
 def load(*arguments: object) -> str:
-    return subprocess.run([sys.executable, LOAD, *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, LOAD, *map(str, arguments)], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def get(url: str) -> bytes:
@@ -65,7 +67,10 @@ class Relay:
             "accounts": {"webex": {"type": "webex", "token": "x", "url": f"http://127.0.0.1:{1 if dead else sink}/v1"}},
             "rooms": rooms,
             "sources": sources,
-            "route": {"rooms": ["r0"], "routes": [{"matchers": [f'room="r{n}"'], "rooms": [f"r{n}"]} for n in range(ROOMS)]},
+            "route": {
+                "rooms": ["r0"],
+                "routes": [{"matchers": [f'room="r{n}"'], "rooms": [f"r{n}"]} for n in range(ROOMS)],
+            },
         }
         (folder / "relay.yaml").write_text(json.dumps(config))
         self.log = (folder / "log").open("w")
@@ -146,9 +151,8 @@ def end_to_end(count: int, batch: int, bar: float) -> bool:
             theirs.append(count / float(load("bare_client", sink, count, 32)))
             with relay(sink) as running:
                 get(f"http://127.0.0.1:{sink}/reset")
-                posting = subprocess.Popen(
-                    [sys.executable, LOAD, "post", str(running.events), "/hooks/bench", str(count // batch), "32", str(batch),
-                     str(ROOMS)], stdout=subprocess.DEVNULL)  # fmt: skip
+                arguments = ("post", running.events, "/hooks/bench", count // batch, 32, batch, ROOMS)
+                posting = subprocess.Popen([sys.executable, LOAD, *map(str, arguments)], stdout=subprocess.DEVNULL)
                 while int(get(f"http://127.0.0.1:{sink}/count")) == 0:
                     time.sleep(0.002)
                 ours.append(sink_rate(sink, count, time.monotonic()))
@@ -156,7 +160,9 @@ def end_to_end(count: int, batch: int, bar: float) -> bool:
             ratios.append(ours[-1] / theirs[-1])
     ratio = statistics.median(ratios)
     figure = f"{statistics.median(ours):,.0f}/s of {statistics.median(theirs):,.0f}/s: {ratio:.0%}"
-    return show(f"end to end to {ROOMS} rooms, {batch} a request, of a bare client", figure, f">= {bar:.0%}", ratio >= bar)
+    return show(
+        f"end to end to {ROOMS} rooms, {batch} a request, of a bare client", figure, f">= {bar:.0%}", ratio >= bar
+    )
 
 
 def websocket(count: int) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from typing import ClassVar
 
 import uvloop
 
@@ -14,7 +15,7 @@ class Sink(asyncio.Protocol):
     """Answers every POST as Webex answers a message, as quickly as Python can; counts, and notes arrival times."""
 
     count = 0
-    arrivals: dict[str, float] = {}
+    arrivals: ClassVar[dict[str, float]] = {}
     noting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,7 +61,7 @@ async def sink(port: int) -> None:
 class Client(asyncio.Protocol):
     """One keep-alive connection that sends prepared requests one after the other."""
 
-    def __init__(self, requests: asyncio.Queue[bytes] | None, next_request, done) -> None:
+    def __init__(self, next_request, done) -> None:
         self.next_request, self.done = next_request, done
 
     def connection_made(self, transport) -> None:
@@ -93,7 +94,8 @@ class Client(asyncio.Protocol):
 
 def request(path: str, body: bytes) -> bytes:
     return (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
 
@@ -105,7 +107,10 @@ def event(number: int, rooms: int) -> dict[str, object]:
 async def post(port: int, path: str, count: int, connections: int, batch: int, rooms: int) -> None:
     """Post `count` requests of `batch` events over keep-alive connections; print the seconds that it took."""
     bodies = [
-        request(path, json.dumps([event(n * batch + i, rooms) for i in range(batch)] if batch > 1 else event(n, rooms)).encode())
+        request(
+            path,
+            json.dumps([event(n * batch + i, rooms) for i in range(batch)] if batch > 1 else event(n, rooms)).encode(),
+        )
         for n in range(min(count, 2000))
     ]
     sent = 0
@@ -128,7 +133,7 @@ async def post(port: int, path: str, count: int, connections: int, batch: int, r
     began = time.monotonic()
     loop = asyncio.get_running_loop()
     for _ in range(connections):
-        await loop.create_connection(lambda: Client(None, next_request, done), "127.0.0.1", port)
+        await loop.create_connection(lambda: Client(next_request, done), "127.0.0.1", port)
     await finished.wait()
     print(time.monotonic() - began, flush=True)
 
@@ -182,6 +187,7 @@ async def bare_client(port: int, count: int, concurrency: int) -> None:
     import aiohttp
 
     body = json.dumps({"roomId": "r", "markdown": "🔴 **CRITICAL** · x  \nfabric", "text": "x"}).encode()
+    headers = {"Authorization": "Bearer x", "Content-Type": "application/json"}
     left = count
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -190,8 +196,7 @@ async def bare_client(port: int, count: int, concurrency: int) -> None:
             nonlocal left
             while left > 0:
                 left -= 1
-                async with session.post(f"http://127.0.0.1:{port}/v1/messages", data=body,
-                                        headers={"Authorization": "Bearer x", "Content-Type": "application/json"}) as answer:  # fmt: skip
+                async with session.post(f"http://127.0.0.1:{port}/v1/messages", data=body, headers=headers) as answer:
                     await answer.read()
 
         began = time.monotonic()
