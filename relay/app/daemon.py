@@ -137,7 +137,7 @@ class RelayDaemon:
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
         self.admin_address = await self._bind(admin, listen.admin)
-        server = web.Server(self._webhooks.handle, access_log=None, keepalive_timeout=KEEPALIVE)
+        server = web.Server(self._webhooks.handle, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False)
         self._events = web.ServerRunner(server)
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)

@@ -30,6 +30,10 @@ _MENTION = re.compile(r"<(?=/?\s*(?:@|spark-mention))", re.IGNORECASE)
 _WHITESPACE = re.compile(r"\s+")
 _LONG_WORD = re.compile(r"\S{61,}")
 _BACKTICKS = re.compile(r"`+")
+_MOST_BACKTICKS = 20
+"""Backticks in a row that a code block keeps: `split` carries on fences that are a little longer, at any limit."""
+_ENTITY_LIKE = re.compile(r"(&#?\w+);")
+_IPV6_HOST = re.compile(r"https?://\[[0-9A-Fa-f:.]+\]", re.IGNORECASE)
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _ZERO_WIDTH = "\N{ZERO WIDTH SPACE}"
 
@@ -107,7 +111,10 @@ def safe_url(url: str) -> str | None:
         return None
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return None
-    return quote(url, safe="%/:?#@!$&'*+,;=-._~[]").replace("[", "%5B").replace("]", "%5D").replace("*", "%2A")
+    quoted = _ENTITY_LIKE.sub(r"\1%3B", quote(url, safe="%/:?#@!$&'*+,;=-._~[]"))
+    host = _IPV6_HOST.match(quoted)
+    start = host.end() if host is not None else 0
+    return quoted[:start] + quoted[start:].replace("[", "%5B").replace("]", "%5D").replace("*", "%2A")
 
 
 def code(text: str) -> Markdown:
@@ -121,6 +128,7 @@ def code(text: str) -> Markdown:
 def fenced(text: str) -> Markdown:
     """Text as a code block on lines of its own, its fence longer than any run of backticks within."""
     inner = _MENTION.sub("<" + _ZERO_WIDTH, clean(text)).strip("\n")
+    inner = _BACKTICKS.sub(lambda run: run[0][:_MOST_BACKTICKS], inner)
     fence = "`" * max(3, _longest_run(inner) + 1)
     return Markdown(f"{fence}\n{inner}\n{fence}")
 
@@ -132,7 +140,7 @@ def _longest_run(text: str) -> int:
 _TAKE_DOWN = re.compile(
     r"""\\(?P<sign>[!-/:-@\[-`{-~])
       | &(?P<entity>amp|lt|gt);
-      | ^(?P<fence>`{3,})[^\n]*\n(?P<block>.*?)\n(?P=fence)$
+      | ^(?P<fence>`{3,})[^`\n]*\n(?P<block>.*?)\n(?P=fence)[ ]*$
       | (?P<ticks>`+)(?P<code>.+?)(?P=ticks)
       | \[(?P<text>(?:\\.|[^\]\\])*)\]\((?P<url>[^)\s]*)\)
       | <@person\w+:[^|>]*\|(?P<name>[^>]*)>
@@ -170,7 +178,7 @@ def cut(text: str, limit: int) -> str:
     return text if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"
 
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 _UNSAFE_END = re.compile(r"(?:\\|&[a-z]{0,4})\Z")
 
 
@@ -215,15 +223,16 @@ def _bodies(text: str, limit: int) -> list[str]:
     size = 0
     fence = ""
     for line in text.split("\n"):
-        for piece in _pieces(line, limit // 2):
+        after = _fence_after(line, fence, limit)
+        for piece in _pieces(line, limit // 2, inside=bool(fence)):
             length = len(piece.encode()) + 1
-            if lines and size + length + len(fence) + 1 > limit:
+            if lines and size + length + max(len(fence), len(after)) + 1 > limit:
                 bodies.append("\n".join([*lines, fence] if fence else lines))
                 lines = [fence] if fence else []
                 size = len(fence) + 1 if fence else 0
             lines.append(piece)
             size += length
-        fence = _fence_after(line, fence, limit)
+        fence = after
     bodies.append("\n".join(lines))
     return bodies
 
@@ -239,20 +248,26 @@ def _fence_after(line: str, fence: str, limit: int) -> str:
     return "" if closes else fence
 
 
-def _pieces(line: str, limit: int) -> list[str]:
-    """Cut a line that alone is too long: after a blank where there is one, else between two characters."""
+def _pieces(line: str, limit: int, *, inside: bool) -> list[str]:
+    """Cut a line that alone is too long: after a blank where there is one, else between two characters.
+
+    What follows begins a line that was none: unless `inside` a code block, no heading or list may come of it.
+    """
     pieces: list[str] = []
     while len(line) * 4 > limit and len(line.encode()) > limit:
         head = line.encode()[:limit].decode(errors="ignore")
         blank = head.rfind(" ", len(head) // 2)
-        head = head[: blank + 1] if blank > 0 else _safe_end(head)
+        head = head[: blank + 1] if blank > 0 else whole_end(head)
         pieces.append(head)
         line = line[len(head) :]
+        if not inside:
+            line = _LINE_START.sub(_escape_line_start, line, count=1)
     pieces.append(line)
     return pieces
 
 
-def _safe_end(head: str) -> str:
+def whole_end(head: str) -> str:
+    """Text that was cut, without the half of an escape or entity at its end."""
     backslashes = len(head) - len(head.rstrip("\\"))
     if backslashes % 2 == 0 and head.endswith("\\"):
         return head

@@ -23,6 +23,7 @@ _SYNTAX = re.compile(
         \s*(?: "(?P<quoted>(?:[^"\\]|\\.)*)" | (?P<bare>[^"{},\s]*) )\s*""",
     re.VERBOSE | re.DOTALL,
 )
+_BARE_NAME = re.compile(r"""[^\s"'`{},=!~\\]+""")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -43,8 +44,8 @@ class Matcher(msgspec.Struct, frozen=True):
     pattern: _Pattern | None = None
 
     def __str__(self) -> str:
-        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.op}"{escaped}"'
+        name = self.name if _BARE_NAME.fullmatch(self.name) else _quote(self.name)
+        return f"{name}{self.op}{_quote(self.value)}"
 
     def matches(self, view: Mapping[str, str]) -> bool:
         """Tell whether an event's view (see `view_of`) satisfies the matcher."""
@@ -116,10 +117,14 @@ def compile_re2(expression: str) -> _Pattern:
     options.dot_nl = True
     try:
         pattern: _Pattern = re2.compile(expression, options)
-    except re2.error as error:
+    except (re2.error, UnicodeEncodeError) as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise BadMatcherError(f"{expression!r} is not a regular expression of RE2: {reason}") from error
     return pattern
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _unescape(text: str) -> str:

@@ -6,12 +6,14 @@ import re
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION = re.compile("".join(rf"(?:(\d{{1,12}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")))
 _SECONDS = (365 * 86_400, 7 * 86_400, 86_400, 3_600, 60, 1, 0.001)
-_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)?")
+_SIZE = re.compile(r"(\d{1,18})\s*(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)?")
 _UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)/(s|m|h)")
+_EARLIEST, _LATEST = -62_135_510_400.0, 253_402_214_400.0
+"""The years 1 to 9999, but for a day at either end: a time can then be said in every zone."""
 _FRACTION = re.compile(r"\.(\d{6})\d+")
 
 
@@ -44,22 +46,27 @@ def parse_rate(text: str) -> float:
 def parse_time(value: str | float) -> float:
     """Unix seconds of an RFC 3339 time, or of epoch seconds or milliseconds. Raises ValueError."""
     if isinstance(value, (int, float)):
-        return _epoch(float(value))
+        return _epoch(value)
     try:
         return _epoch(float(value))
     except ValueError:
         pass
     try:
         at = datetime.fromisoformat(_FRACTION.sub(r".\1", value.strip()))
-        return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
+        return _sayable(at.replace(tzinfo=at.tzinfo or UTC).timestamp())
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{value[:60]!r} is not a time; it would read like 2026-03-01T02:10:00Z") from error
 
 
 def _epoch(number: float) -> float:
-    seconds = number / 1000 if abs(number) >= 1e11 else number
-    if not -62_135_596_800 < seconds < 253_402_300_800:
-        raise ValueError(f"{number!r} is not a time: epoch seconds or milliseconds would be right")
+    if not abs(number) < 1e15:
+        raise ValueError(f"{str(number)[:60]} is not a time: epoch seconds or milliseconds would be right")
+    return _sayable(number / 1000.0 if abs(number) >= 1e11 else float(number))
+
+
+def _sayable(seconds: float) -> float:
+    if not _EARLIEST <= seconds <= _LATEST:
+        raise ValueError(f"{seconds!r} is not a time between the years 1 and 9999")
     return seconds
 
 

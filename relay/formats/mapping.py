@@ -70,13 +70,13 @@ class _Mapping:
     def read(self, request: Request) -> list[Draft]:
         if self._each is None:
             items = request.payload if isinstance(request.payload, list) else [request.payload]
-            where = "" if items is not request.payload else "[{}]"
+            each = None if items is not request.payload else ""
         else:
             items = self._items(request.payload)
-            where = f"{self._settings.each}[{{}}]"
+            each = self._settings.each
         if len(items) > MOST_EVENTS:
             raise UnreadableError("each", f"{len(items)} events in one payload; at most {MOST_EVENTS} are read")
-        return [self._one(item, where.format(number)) for number, item in enumerate(items)]
+        return [self._one(item, "" if each is None else f"{each}[{number}]") for number, item in enumerate(items)]
 
     def _items(self, payload: Any) -> list[Any]:
         assert self._each is not None  # noqa: S101 - narrowed by the caller

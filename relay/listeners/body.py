@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 
 from aiohttp import web
 from aiohttp.client_exceptions import ClientPayloadError
@@ -10,7 +11,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 BODY_TIMEOUT = 10.0
 """Seconds that a body may take to arrive."""
-_ENCODINGS = {"", "identity", "gzip", "deflate", "br", "zstd"}
+_ENCODINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True, "deflate": True}
+_EITHER = zlib.MAX_WBITS | 32
+"""Tells zlib to find out by itself whether a stream is gzip's or its own."""
 
 
 class RefusedRequestError(Exception):
@@ -25,14 +28,17 @@ class RefusedRequestError(Exception):
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
-    """The whole body, decompressed, of at most `limit` bytes. Raises `RefusedRequestError`."""
+    """The whole body, decompressed, of at most `limit` bytes. Raises `RefusedRequestError`.
+
+    The server must hand over bodies as they came (`auto_decompress` off).
+    """
     declared = request.content_length
     if declared is not None and declared > limit:
         raise _too_large(limit)
-    if request.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
-        raise RefusedRequestError(
-            415, "unsupported_encoding", "gzip, deflate or no Content-Encoding would be right", "malformed"
-        )
+    encoding = request.headers.get("Content-Encoding", "").lower()
+    if encoding not in _ENCODINGS:
+        said = "gzip, deflate or no Content-Encoding would be right"
+        raise RefusedRequestError(415, "unsupported_encoding", said, "malformed")
     content = request.content
     if content.is_eof() and content.exception() is None:
         body = content.read_nowait(-1)
@@ -40,7 +46,7 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
         body = await _read_slowly(request, limit)
     if len(body) > limit:
         raise _too_large(limit)
-    return body
+    return _decompress(body, limit) if _ENCODINGS[encoding] else body
 
 
 async def _read_slowly(request: web.BaseRequest, limit: int) -> bytes:
@@ -60,12 +66,28 @@ async def _read_slowly(request: web.BaseRequest, limit: int) -> bytes:
         said = f"the body did not arrive within {BODY_TIMEOUT:g} s"
         raise RefusedRequestError(408, "too_slow", said, "too_slow") from error
     except (HttpProcessingError, ClientPayloadError, web.RequestPayloadError) as error:
-        said = f"the body is corrupt or cut: {getattr(error, 'message', '') or error}"
-        raise RefusedRequestError(400, "malformed", said, "malformed") from error
+        raise _corrupt(getattr(error, "message", "") or str(error)) from error
     return b"".join(chunks)
 
 
+def _decompress(body: bytes, limit: int) -> bytes:
+    """The content of a whole gzip or zlib stream (RFC 1952, RFC 1950), no further than the limit."""
+    stream = zlib.decompressobj(wbits=_EITHER)
+    try:
+        content = stream.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise _corrupt(str(error)) from error
+    if len(content) > limit:
+        raise _too_large(limit)
+    if not stream.eof or stream.unused_data:
+        raise _corrupt("the compressed stream is cut, or something follows it")
+    return content
+
+
+def _corrupt(why: str) -> RefusedRequestError:
+    return RefusedRequestError(400, "malformed", f"the body is corrupt or cut: {why}", "malformed")
+
+
 def _too_large(limit: int) -> RefusedRequestError:
-    return RefusedRequestError(
-        413, "too_large", f"the body is over this source's max_body of {limit} bytes", "too_large"
-    )
+    said = f"the body is over this source's max_body of {limit} bytes"
+    return RefusedRequestError(413, "too_large", said, "too_large")

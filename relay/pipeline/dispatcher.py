@@ -78,9 +78,14 @@ class Dispatcher:
         self._wake.set()
 
     def expect(self, plan: Plan) -> None:
-        """Look for work in a plan's rooms: its commit has begun, and leases that are asked for now share it."""
+        """Look for work in a plan's rooms: its commit has begun, and leases that are asked for now share it.
+
+        Lanes that compete for their account's pace wait until the plan is counted, so that the worst goes first.
+        """
         for room in {posting.room for posting in plan.postings}:
-            self._offer(room)
+            lane = self.lanes.get(room)
+            if lane is not None and not lane.account.contested:
+                self._offer(room)
         self._wake.set()
 
     def planned(self, plan: Plan) -> None:

@@ -82,13 +82,7 @@ class SandboxWebex:
         self.state.requests += 1
         try:
             await self._have_faults(request)
-            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-            person = self.state.tokens.get(token.strip()) if scheme.lower() == "bearer" else None
-            if person is None:
-                raise WebexError(
-                    401, "The request requires a valid access token set in the Authorization request header."
-                )
-            request["person"] = person
+            self._person(request)
             answer = await handler(request)
         except WebexError as error:
             answer = _error(error, tracking)
@@ -96,6 +90,14 @@ class SandboxWebex:
             answer = _error(WebexError(404, "Not Found"), tracking)
         answer.headers["TrackingID"] = tracking
         return answer
+
+    def _person(self, request: web.Request) -> Person:
+        """Who asks."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        person = self.state.tokens.get(token.strip()) if scheme.lower() == "bearer" else None
+        if person is None:
+            raise WebexError(401, "The request requires a valid access token set in the Authorization request header.")
+        return person
 
     async def _have_faults(self, request: web.Request) -> None:
         room = None
@@ -124,7 +126,7 @@ class SandboxWebex:
 
     async def me(self, request: web.Request) -> web.Response:
         """Who the token belongs to."""
-        person: Person = request["person"]
+        person = self._person(request)
         return _json({"id": person.id, "emails": [person.email], "displayName": person.name, "type": person.kind})
 
     async def list_rooms(self, request: web.Request) -> web.Response:
@@ -145,7 +147,7 @@ class SandboxWebex:
         wanted = await _body(request, _PostRoom)
         if not wanted.title.strip():
             raise WebexError(400, "title cannot be empty.")
-        return _json(room_json(self.state.add_room(wanted.title, owner=request["person"])))
+        return _json(room_json(self.state.add_room(wanted.title, owner=self._person(request))))
 
     async def get_room(self, request: web.Request) -> web.Response:
         """One room."""
@@ -176,14 +178,14 @@ class SandboxWebex:
         if wanted.roomId is not None:
             room = self._room(wanted.roomId)
         else:
-            room = self.state.direct_room(wanted.toPersonEmail or "", request["person"])
+            room = self.state.direct_room(wanted.toPersonEmail or "", self._person(request))
         if wanted.parentId is not None:
             parent = room.messages.get(wanted.parentId)
             if parent is None:
                 raise WebexError(404, "The parent message could not be found.")
             if parent.parent is not None:
                 raise WebexError(400, "A reply can't be replied to; parentId names the first message of the thread.")
-        message = self.state.add_message(room, request["person"], text, wanted.markdown, wanted.parentId)
+        message = self.state.add_message(room, self._person(request), text, wanted.markdown, wanted.parentId)
         return _json(message_json(message, room))
 
     async def get_message(self, request: web.Request) -> web.Response:
@@ -195,7 +197,7 @@ class SandboxWebex:
         """Edit one's own message, ten times at the most."""
         message = self._message(request.match_info["id"])
         wanted = await _body(request, _PutMessage)
-        if message.person != request["person"]:
+        if message.person != self._person(request):
             raise WebexError(403, "Only the author of a message can edit it.")
         if message.edits >= MAX_EDITS:
             raise WebexError(400, f"A message can be edited {MAX_EDITS} times.")

@@ -7,6 +7,7 @@ from sqlite3 import Connection
 import msgspec
 
 from relay.core.event import Event
+from relay.core.markdown import whole
 from relay.ports import Accepted, Conflict, Refusal, Submission
 from relay.storage.sequence import Sequences
 from relay.storage.statements import Row, statements, write_rows
@@ -77,9 +78,14 @@ class InboxWriter:
     @staticmethod
     def refuse(connection: Connection, refusals: list[Refusal]) -> list[None]:
         """Keep the beginning of what could not be read."""
-        rows = [(r.source, r.received_at, r.reason, r.detail, r.payload[:REFUSED_PAYLOAD]) for r in refusals]
+        rows = [(r.source, r.received_at, r.reason, whole(r.detail), _readable(r.payload)) for r in refusals]
         write_rows(connection, _SQL["insert_refusals"], rows)
         return [None] * len(refusals)
+
+
+def _readable(payload: bytes) -> str:
+    """The beginning of a payload as text, whatever it is."""
+    return payload[:REFUSED_PAYLOAD].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _recorded(connection: Connection, source: str, key: str) -> tuple[bytes, str] | None:

@@ -19,6 +19,7 @@ from relay.core.markdown import (
     middle,
     numbered,
     one_line,
+    whole_end,
 )
 from relay.core.words import say_clock, say_duration
 from relay.templates.environment import MarkdownEnvironment
@@ -199,7 +200,10 @@ class TemplateRenderer:
             size += len(written[-1])
             if size >= MAX_OUTPUT:
                 break
-        segments = [hard_breaks(segment) for segment in "".join(written).split(THREAD)]
+        text = "".join(written)
+        if size >= MAX_OUTPUT:
+            text = whole_end(text) + "…"
+        segments = [hard_breaks(segment) for segment in text.split(THREAD)]
         texts = [segment for segment in segments if segment]
         if not texts:
             raise TemplateError("the template writes nothing")

@@ -52,7 +52,7 @@ CREATE TABLE refusals (
     received_at REAL NOT NULL,
     reason      TEXT NOT NULL,
     detail      TEXT NOT NULL,
-    payload     BLOB NOT NULL
+    payload     TEXT NOT NULL
 ) STRICT;
 
 -- The present state of one (source, key).

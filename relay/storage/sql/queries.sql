@@ -14,7 +14,7 @@ FROM (
 -- name: list_refusals
 SELECT json_group_array(json_object(
     'id', id, 'source', source, 'received_at', strftime('%Y-%m-%dT%H:%M:%fZ', received_at, 'unixepoch'), 'reason', reason, 'detail', detail,
-    'payload', cast(payload AS TEXT), 'state', 'refused'
+    'payload', payload, 'state', 'refused'
 ))
 FROM (
     SELECT * FROM refusals WHERE id > :after AND (:source IS NULL OR source = :source) ORDER BY id DESC LIMIT :limit

@@ -1,0 +1,264 @@
+"""The store's contract: whatever keeps the relay's events must pass this. SQLite's own errors stand at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from relay.core.delivery import Posting, Settlement
+from relay.core.event import Event
+from relay.core.planning import Plan, Waiting
+from relay.ports import (
+    Accepted,
+    Conflict,
+    DeliveryFilter,
+    LaneHead,
+    Limits,
+    StoreCorruptError,
+    StoreInUseError,
+    StoreNewerError,
+    StoreUnavailableError,
+    Submission,
+)
+from relay.storage.database import open_database
+from relay.storage.sqlite import SqliteStore
+
+NOW = 1_800_000_000.0
+
+
+@asynccontextmanager
+async def opened(folder: Path, size: int | None = None) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(folder / "relay.db", size)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    async with opened(tmp_path) as made:
+        yield made
+
+
+def event(number: int) -> Event:
+    return Event(
+        id=f"event{number:019}", source="lab", format="relay", status="notice", severity="major", severity_given=True,
+        title=f"event {number}", body="é" * 10, key=f"event{number:019}", labels={"n": str(number)}, links=(), files=(),
+        occurred_at=NOW, received_at=NOW,
+    )  # fmt: skip
+
+
+def submission(*numbers: int, key: str | None = None, payload: bytes = b"{}") -> Submission:
+    return Submission(
+        source="lab", received_at=NOW, payload=payload, events=tuple(map(event, numbers)), dedupe_key=key,
+        digest=None if key is None else hashlib.sha256(payload).digest(),
+    )  # fmt: skip
+
+
+async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
+    waiting = await store.waiting_events(1_000)
+    postings = [Posting(room, room, "route", None, w.seq, 1) for w in waiting]
+    await store.commit_plan(Plan(waiting[-1].seq, postings, {}, [], [], []), NOW)
+    return waiting
+
+
+async def lease(store: SqliteStore, *rooms: str, now: float = NOW) -> list[LaneHead]:
+    return list(await store.exchange([], {room: room for room in rooms or ("noc",)}, set(), now))
+
+
+def done(head: LaneHead, **changes: object) -> Settlement:
+    assert head.lease is not None
+    settled = Settlement(
+        id=head.lease.id, message=head.lease.message, state="done", attempts=1, spent=0, due_at=NOW, remote_id="m1"
+    )
+    return msgspec.structs.replace(settled, **changes)
+
+
+async def test_events_wait_in_order_and_whole_across_a_restart(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        assert await store.accept(submission(1, 2)) == Accepted((event(1).id, event(2).id), first_seq=1)
+        await store.accept(submission(3))
+    async with opened(tmp_path) as store:
+        assert [w.event for w in await store.waiting_events(10)] == [event(1), event(2), event(3)]
+        await plan_all(store)
+        assert await store.waiting_events(10) == []
+    async with opened(tmp_path) as store:
+        assert await store.waiting_events(10) == []
+        assert await store.accept(submission(4)) == Accepted((event(4).id,), first_seq=4)
+
+
+async def test_a_key_is_one_request_for_ever_and_another_body_is_a_conflict(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.accept(submission(1, key="k"))
+        assert await store.accept(submission(2, key="k")) == Accepted((event(1).id,), duplicate=True)
+    async with opened(tmp_path) as store:
+        assert await store.accept(submission(2, key="k")) == Accepted((event(1).id,), duplicate=True)
+        assert await store.accept(submission(2, key="k", payload=b"other")) == Conflict("k")
+        assert len(await store.waiting_events(10)) == 1
+
+
+async def test_one_bad_item_in_a_group_commit_fails_alone(store: SqliteStore) -> None:
+    begun = [store.accept(submission(1)), store.accept(submission(1)), store.accept(submission(2))]
+    results: list[object] = []
+    for one in begun:
+        try:
+            results.append(await one)
+        except sqlite3.IntegrityError as error:
+            results.append(type(error))
+    assert [type(result) for result in results].count(Accepted) == 2
+    assert results.count(sqlite3.IntegrityError) == 1
+    assert [w.event.title for w in await store.waiting_events(10)] == ["event 1", "event 2"]
+
+
+async def test_a_lane_gives_its_deliveries_in_order_one_at_a_time(store: SqliteStore) -> None:
+    await store.accept(submission(1, 2, 3))
+    await plan_all(store)
+    (head,) = await lease(store)
+    assert head.lease is not None
+    assert (head.lease.event.title, head.lease.attempts) == ("event 1", 1)
+    (second,) = await store.exchange([done(head)], {"noc": "noc"}, set(), NOW)
+    assert second.lease is not None
+    assert second.lease.event.title == "event 2"
+    found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
+    assert [d["state"] for d in found] == ["waiting", "leased", "done"]
+    assert found[-1]["message_id"] == "m1"
+
+
+async def test_a_lease_is_given_once(store: SqliteStore) -> None:
+    await store.accept(submission(1))
+    await plan_all(store)
+    (head,) = await lease(store)
+    assert head.lease is not None
+    assert await lease(store) == []
+
+
+async def test_what_was_leased_when_the_process_died_waits_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.accept(submission(1))
+        await plan_all(store)
+        await lease(store)
+    async with opened(tmp_path) as store:
+        assert await store.recover() == ["noc"]
+        assert await store.recover() == []
+        (head,) = await lease(store)
+        assert head.lease is not None
+        assert head.lease.attempts == 1
+
+
+async def test_a_head_that_is_not_due_holds_its_lane_unless_it_is_set_aside(store: SqliteStore) -> None:
+    await store.accept(submission(1, 2))
+    await plan_all(store)
+    (head,) = await lease(store)
+    failed = done(head, state="waiting", remote_id=None, due_at=NOW + 60, reason="remote")
+    (held,) = await store.exchange([failed], {"noc": "noc"}, set(), NOW)
+    assert (held.lease, held.due_at) == (None, NOW + 60)
+    (eager,) = await store.exchange([], {"noc": "noc"}, {"noc"}, NOW)
+    assert eager.lease is not None
+    aside = done(eager, state="waiting", remote_id=None, due_at=NOW + 60, reason="remote", aside=True)
+    (following,) = await store.exchange([aside], {"noc": "noc"}, set(), NOW)
+    assert following.lease is not None
+    assert following.lease.event.title == "event 2"
+
+
+async def test_parts_follow_their_message_before_the_next_one(store: SqliteStore) -> None:
+    await store.accept(submission(1, 2))
+    await plan_all(store)
+    (head,) = await lease(store)
+    contents = []
+    settlement = done(head, parts=("two", "three"))
+    for _ in range(3):
+        (head,) = await store.exchange([settlement], {"noc": "noc"}, set(), NOW)
+        assert head.lease is not None
+        contents.append((head.lease.action, head.lease.content, head.lease.parent))
+        settlement = done(head, remote_id=None)
+    assert contents == [("reply", "two", "m1"), ("reply", "three", "m1"), ("post", None, None)]
+
+
+async def test_a_late_settlement_of_a_lost_lease_changes_nothing(store: SqliteStore) -> None:
+    await store.accept(submission(1))
+    await plan_all(store)
+    (head,) = await lease(store)
+    await store.recover()
+    await store.exchange([done(head)], {}, set(), NOW)
+    found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
+    assert found[0]["state"] == "waiting"
+
+
+async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store: SqliteStore) -> None:
+    await store.accept(submission(1, 2))
+    await plan_all(store)
+    (head,) = await lease(store)
+    await store.exchange([done(head)], {}, set(), NOW)
+    limits = Limits(done=60, dead=120, size=2**30)
+    assert await store.prune(limits, NOW + 59) == 0
+    assert await store.prune(limits, NOW + 61) > 0
+    while await store.prune(limits, NOW + 10**9):
+        pass
+    found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
+    assert [d["state"] for d in found] == ["waiting"]
+    assert (await store.counts())["events"]["total"] == 1
+
+
+async def test_a_full_store_refuses_events_still_records_and_recovers_when_there_is_room(tmp_path: Path) -> None:
+    size = 600 * 4096
+    async with opened(tmp_path, size) as store:
+        accepted = 0
+        with pytest.raises(StoreUnavailableError) as caught:
+            for number in range(10_000):
+                await store.accept(submission(number, payload=b"x" * 4_000))
+                accepted += 1
+        assert caught.value.full
+        assert accepted > 50
+        assert store.trouble
+        await plan_all(store)
+        heads = await lease(store)
+        while heads and heads[0].lease is not None:
+            heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, set(), NOW))
+        limits = Limits(done=10**6, dead=10**6, size=size)
+        while await store.prune(limits, NOW + 1):
+            pass
+        assert await store.make_room()
+        assert isinstance(await store.accept(submission(20_000)), Accepted)
+
+
+async def test_a_second_relay_on_one_file_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path):
+        with pytest.raises(StoreInUseError, match="in use by another relay"):
+            SqliteStore(tmp_path / "relay.db", None)
+
+
+def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "relay.db"
+    file.write_bytes(b"this is no database at all" * 100)
+    before = file.read_bytes()
+    with pytest.raises(StoreCorruptError, match="damaged"):
+        open_database(file)
+    assert file.read_bytes() == before
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    open_database(tmp_path / "relay.db").close()
+    with sqlite3.connect(tmp_path / "relay.db") as connection:
+        connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    with pytest.raises(StoreNewerError, match="newer relay"):
+        open_database(tmp_path / "relay.db")
+
+
+def test_a_foreign_database_and_a_directory_are_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE t (a)")
+    connection.close()
+    with pytest.raises(StoreCorruptError, match="another program"):
+        open_database(tmp_path / "other.db")
+    with pytest.raises(StoreUnavailableError, match="is a directory"):
+        open_database(tmp_path)
+    with pytest.raises(StoreUnavailableError, match="does not exist"):
+        open_database(tmp_path / "none" / "relay.db")
