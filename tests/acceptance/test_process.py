@@ -1,0 +1,217 @@
+"""The program as its users have it: a process, a database file, a command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Fault
+from tests.acceptance.harness import ROOT, command, free_port, relay_process
+from tests.acceptance.killing import kill_under_load
+from tests.fakes.running import configuration, messages, started_sandbox, until
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with started_sandbox() as started:
+        yield started
+
+
+def configure(folder: Path, sandbox: Sandbox, **changes: object) -> Path:
+    listen = {"events": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}"}
+    config = folder / "relay.yaml"
+    config.write_text(json.dumps(configuration(sandbox, folder, **{"listen": listen, **changes})), encoding="utf-8")
+    return config
+
+
+async def test_kill_9_under_load_loses_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+    figures = await kill_under_load(tmp_path, sandbox, kills=4, seed=7)
+    assert figures.accepted > 20
+    assert (figures.lost, figures.out_of_order) == (0, 0)
+    assert figures.duplicates <= figures.most_duplicates
+
+
+async def test_sigterm_gives_sends_their_time_and_ends_with_0(tmp_path: Path, sandbox: Sandbox) -> None:
+    sandbox.state.faults = [Fault(latency=0.3, method="POST")]
+    sandbox.state.add_room("NOC")
+    config = configure(tmp_path, sandbox)
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        async with session.post(relay.events + "/hooks/lab", json={"title": "in flight"}) as answer:
+            assert answer.status == 202
+        async with asyncio.timeout(10):
+            while not (await relay.get(session, "/api/v1/status"))["deliveries"].get("leased"):
+                pass
+        assert await relay.stop() == 0
+    assert [m.text.splitlines()[0] for m in messages(sandbox)] == ["🔵 WARNING · in flight"]
+    code, out, _ = await command("deliveries", "list", "-c", str(config), "-o", "json")
+    assert (code, [d["state"] for d in json.loads(out)]) == (0, ["done"])
+
+
+async def test_a_second_signal_ends_it_at_once(tmp_path: Path, sandbox: Sandbox) -> None:
+    sandbox.state.faults = [Fault(latency=60, method="POST")]
+    sandbox.state.add_room("NOC")
+    async with relay_process(configure(tmp_path, sandbox, stop_grace="60s")) as relay:
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            async with session.post(relay.events + "/hooks/lab", json={"title": "slow"}):
+                pass
+            async with asyncio.timeout(10):
+                while not (await relay.get(session, "/api/v1/status"))["deliveries"].get("leased"):
+                    pass
+            relay.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        await relay.get(session, "/api/v1/status")
+                        async with session.get(relay.admin + "/readyz") as answer:
+                            if answer.status == 503:
+                                break
+                    except aiohttp.ClientError:
+                        break
+        assert await relay.stop() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "said"),
+    [
+        ("damaged", 74, "damaged"),
+        ("newer", 74, "newer relay"),
+        ("directory", 74, "is a directory"),
+        ("configuration", 78, "did you mean 'rooms'"),
+        ("secret", 78, "NO_SUCH_VARIABLE"),
+    ],
+)
+async def test_a_start_that_cannot_be_says_why_and_exits_with_its_code(
+    tmp_path: Path, sandbox: Sandbox, spoil: str, code: int, said: str
+) -> None:
+    config = configure(tmp_path, sandbox)
+    database = tmp_path / "relay.db"
+    text = config.read_text(encoding="utf-8")
+    if spoil == "damaged":
+        database.write_bytes(b"nonsense" * 1000)
+    elif spoil == "newer":
+        with sqlite3.connect(database) as connection:
+            connection.execute("PRAGMA application_id = 1852793714")
+            connection.execute("PRAGMA user_version = 99")
+            connection.execute("CREATE TABLE t (a)")
+        connection.close()
+    elif spoil == "directory":
+        database.mkdir()
+    elif spoil == "configuration":
+        config.write_text(text.replace('"rooms": {', '"roms": {'), encoding="utf-8")
+    else:
+        config.write_text(text.replace('"token-of-the-tests"', '{"env": "NO_SUCH_VARIABLE"}'), encoding="utf-8")
+    exit_code, _, error = await command("run", "-c", str(config))
+    assert (exit_code, said in error) == (code, True), error
+
+
+async def test_a_second_relay_on_one_database_is_refused_with_74(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    async with relay_process(config):
+        code, _, error = await command("run", "-c", str(config))
+        assert (code, "in use by another relay" in error) == (74, True)
+
+
+async def test_the_command_line_speaks_to_the_daemon_and_without_it_to_the_store(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    config = configure(tmp_path, sandbox, rooms={"noc": {"account": "webex", "title": "Later"}})
+    named = ("-c", str(config))
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        async with session.post(relay.events + "/hooks/lab", json={"title": "lost?", "labels": {"a": "b"}}) as answer:
+            event_id = (await answer.json())["ids"][0]
+        async with asyncio.timeout(10):
+            while not (await relay.get(session, "/api/v1/status"))["deliveries"].get("dead"):
+                pass
+        code, out, _ = await command("status", *named)
+        assert (code, "the running relay was asked" in out) == (0, True)
+        code, out, _ = await command("status", "--nagios", *named)
+        assert (code, out.startswith("RELAY CRITICAL - room refused: noc")) == (2, True)
+        code, out, _ = await command("events", "show", event_id, *named)
+        assert (code, "lost?" in out, "unknown_room" in out) == (0, True, True)
+    code, out, _ = await command("events", "tail", *named, "-o", "json")
+    assert (code, json.loads(out)[0]["id"]) == (0, event_id)
+    code, out, _ = await command("deliveries", "list", "--state", "dead", *named, "-o", "json")
+    (dead,) = json.loads(out)
+    assert {"id", "event_id", "room", "state", "reason", "attempts", "action", "created_at", "due_at", "message_id",
+            "last_error"} <= set(dead)  # fmt: skip
+    code, out, _ = await command("deliveries", "retry", "--state", "dead", "--dry-run", *named)
+    assert (code, "1 would be tried again" in out) == (0, True)
+    code, out, _ = await command("deliveries", "retry", str(dead["id"]), *named)
+    assert (code, "1 tried again, by the database" in out) == (0, True)
+    code, _, error = await command("deliveries", "drop", "999", *named)
+    assert (code, "not there" in error) == (1, True)
+    code, out, _ = await command("explain", event_id, *named)
+    assert (code, "waiting" in out) == (0, True)
+    sandbox.state.add_room("Later")
+    async with relay_process(config):
+        await until(sandbox, lambda: len(messages(sandbox, "Later")) == 1)
+
+
+async def test_send_posts_with_and_without_the_daemon(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    code, out, error = await command("send", "noc", "change *4711* begins", "--title", "Maintenance", "-c", str(config))
+    assert (code, "posted to noc" in out) == (0, True), error
+    async with relay_process(config):
+        code, out, _ = await command("send", "noc", "-", "--severity", "info", "-c", str(config), stdin=b"from a pipe")
+        assert (code, "posted to noc" in out) == (0, True)
+    assert [m.text for m in messages(sandbox)] == ["Maintenance\nchange *4711* begins", "⚪ INFO\nfrom a pipe"]
+    code, _, error = await command("send", "nok", "x", "-c", str(config))
+    assert (code, "did you mean 'noc'" in error) == (2, True)
+    sandbox.state.tokens.clear()
+    code, _, error = await command("send", "noc", "x", "-c", str(config))
+    assert (code, "401" in error) == (1, True)
+
+
+async def test_explain_tells_the_trail_of_a_payload(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    payload = b'{"title": "port down", "severity": "critical"}'
+    code, out, _ = await command("explain", "-", "-c", str(config), "-o", "json", stdin=payload)
+    (trail,) = json.loads(out)
+    assert code == 0
+    assert trail["rooms"] == ["noc"]
+    assert trail["deliveries"][0]["markdown"].startswith("🔴 **CRITICAL** · port down")
+    assert trail["routes"] == [{"path": "route", "matched": True, "why": "no matchers: everything matches"}]
+    assert trail["suppressed"] is None
+    code, _, error = await command("explain", "-", "-c", str(config), stdin=b'{"titel": 1}')
+    assert (code, "title" in error) == (1, True)
+
+
+async def test_check_tells_all_problems_with_their_places(tmp_path: Path) -> None:
+    config = tmp_path / "relay.yaml"
+    config.write_text("accounts: {w: {type: webx, token: x}}\nrooms: {a: {account: v, id: i}}\nroute: {room: [a]}\n")
+    code, _, error = await command("check", str(config))
+    assert code == 1
+    assert f"{config}:1:" in error
+    assert f"{config}:3:9: route.room: unknown key (did you mean 'rooms'?)" in error
+
+
+async def test_the_example_is_good_and_the_schema_is_current() -> None:
+    code, out, error = await command("check", "--no-secrets", "config/relay.yaml")
+    assert (code, "good" in out) == (0, True), error
+    code, out, _ = await command("schema")
+    assert out == (ROOT / "config" / "relay.schema.json").read_text(encoding="utf-8")
+
+
+async def test_the_demo_accounts_for_every_event() -> None:
+    code, out, error = await command("demo", "--for", "3")
+    assert (code, "every event is accounted for" in out) == (0, True), out + error
+    assert "NOT" not in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["run"], ["check"], ["explain"], ["send"], ["events", "tail"], ["events", "show"], ["deliveries", "list"],
+     ["deliveries", "show"], ["deliveries", "retry"], ["deliveries", "drop"], ["status"], ["sandbox"], ["schema"], ["demo"]],
+)  # fmt: skip
+async def test_every_command_has_help_with_an_example(words: list[str]) -> None:
+    code, out, _ = await command(*words, "--help")
+    assert code == 0
+    assert "Example: relay" in out or "Begin with: relay demo" in out
