@@ -111,7 +111,7 @@ def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
         or len(labels) > MAX_LABELS
         or len(draft.links) > MAX_LINKS
         or len(draft.files) > MAX_FILES
-        or any(len(value) > MAX_LABEL_VALUE for value in labels.values())
+        or any(len(name) > MAX_LABEL_VALUE or len(value) > MAX_LABEL_VALUE for name, value in labels.items())
     )
 
 

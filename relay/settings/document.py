@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 
 import yaml
 
+from relay.core.markdown import whole
 from relay.settings.problems import ConfigurationError, Mark, Path, Problem, dotted
 
 MAX_FILE = 4 * 2**20
@@ -141,11 +142,10 @@ class Document:
             node.tag = _STRING
         try:
             value = self._loader.construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError) as error:
-            problem = getattr(error, "problem", None) or str(error)
-            self.add(path, f"can't be read: {problem}", _mark(node, file))
+        except (yaml.YAMLError, ValueError):  # their texts quote the value, which may be a secret
+            self.add(path, "can't be read as what its tag or form says; quotes make it text", _mark(node, file))
             return None
-        return self._expand(value, path, _mark(node, file)) if isinstance(value, str) else value
+        return whole(self._expand(value, path, _mark(node, file))) if isinstance(value, str) else value
 
     def _expand(self, text: str, path: Path, mark: Mark) -> str:
         if "$" not in text:
@@ -198,7 +198,10 @@ def compose(text: str, name: str) -> yaml.Node | None:
         mark = Mark(name, place.line + 1, place.column + 1) if place else Mark(name, 1, 1)
         hint = "; indent with blanks, not tabs" if "'\\t'" in str(error.problem) else ""
         context = f" ({error.context})" if error.context else ""
-        raise ConfigurationError([Problem(mark, "", f"no YAML: {error.problem}{context}{hint}")]) from error
+        problem = error.problem
+        if isinstance(error, yaml.composer.ComposerError):  # its text quotes the name, which may begin a secret
+            problem = "an alias (*) or anchor (&) that does not fit; quotes make it text"
+        raise ConfigurationError([Problem(mark, "", f"no YAML: {problem}{context}{hint}")]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         said = f"no YAML: a control character ({error.character!r}) stands here"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from relay.core.event import Severity
 from relay.settings.types import (
@@ -136,6 +136,16 @@ class AuthSettings(Strict):
         return self
 
 
+def _auth_tag(value: object) -> str:
+    return "none" if value == "none" else "AuthSettings"
+
+
+Auth = Annotated[
+    Annotated[AuthSettings, Tag("AuthSettings")] | Annotated[Literal["none"], Tag("none")], Discriminator(_auth_tag)
+]
+"""Tagged, so that no error shows the value as a wrong `none`: it may be a secret."""
+
+
 class MapSettings(Strict):
     """JMESPath expressions that read an event from any JSON."""
 
@@ -178,7 +188,7 @@ class WebhookSettings(SourceBase):
     """Events that are posted to `/hooks/NAME`."""
 
     type: Literal["webhook"]
-    auth: AuthSettings | Literal["none"] | None = Field(
+    auth: Auth | None = Field(
         None, description="Required where `listen.events` is not loopback."
     )
     path: str | None = Field(None, description="Another path than /hooks/NAME.", pattern=r"^/[A-Za-z0-9_./~-]{1,200}$")

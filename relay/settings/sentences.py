@@ -38,13 +38,13 @@ _EXAMPLES = {
 
 def problem_of(error: ErrorDetails, document: Document) -> Problem:
     """A problem with its place, its path and a sentence."""
-    path, missing = _path_in(error["loc"], document.values)
     kind = error["type"]
+    path = _path_in(error["loc"], document.values, missing=kind == "missing")
     if kind == "extra_forbidden":
         name = str(path[-1])
         known = _known_keys(error["loc"][:-1])
         return Problem(document.mark(path, key=True), dotted(path), f"unknown key{near(name, known)}{_listed(known)}")
-    where = document.mark(path) if not missing else document.mark(path[:-1], key=True)
+    where = document.mark(path[:-1], key=True) if kind == "missing" else document.mark(path)
     return Problem(where, dotted(path), _sentence(error, path))
 
 
@@ -75,8 +75,11 @@ def _listed(known: list[str]) -> str:
     return f"; known are {', '.join(sorted(known))}" if known and len(known) <= 12 else ""
 
 
-def _path_in(location: tuple[int | str, ...], values: Any) -> tuple[Path, bool]:
-    """The part of pydantic's location that stands in the document: tags of unions are left out."""
+def _path_in(location: tuple[int | str, ...], values: Any, *, missing: bool) -> Path:
+    """The part of pydantic's location that stands in the document, and the last key where that is `missing`.
+
+    Tags of unions are left out.
+    """
     path: list[int | str] = []
     at = values
     for position, step in enumerate(location):
@@ -85,13 +88,12 @@ def _path_in(location: tuple[int | str, ...], values: Any) -> tuple[Path, bool]:
             if step in at:
                 path.append(step)
                 at = at[step]
-            elif last and step != "[key]":
+            elif last and missing:
                 path.append(step)
-                return tuple(path), True
         elif isinstance(at, (list, tuple)) and isinstance(step, int) and step < len(at):
             path.append(step)
             at = at[step]
-    return tuple(path), False
+    return tuple(path)
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:

@@ -141,7 +141,7 @@ Name = Annotated[str, AfterValidator(_name)]
 def _zone(value: Any) -> Any:
     try:
         return ZoneInfo(value) if isinstance(value, str) else value
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise wrong(f"{value!r} is no time zone; it would read like UTC or Europe/Amsterdam") from error
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
 import signal
 import tempfile
+from itertools import pairwise
 from pathlib import Path
+from random import Random  # noqa: TID251 - seeded moments, not the relay's chance
+from typing import Any
 
 import aiohttp
 import msgspec
 
+from relay.lifecycle import SystemClock
 from relay.sandbox.server import Sandbox
 from tests.acceptance.harness import free_port, relay_process
-from tests.fakes.running import PATIENCE, configuration, messages, started_sandbox, until
+from tests.fakes.running import PATIENCE, configuration, messages, started_sandbox
 
 ROOMS = 4
 SENDERS = 8
@@ -36,86 +39,90 @@ class Figures(msgspec.Struct):
     out_of_order: int = 0
 
 
-async def kill_under_load(folder: Path, sandbox: Sandbox, kills: int, seed: int, longest: float = 0.4) -> Figures:
-    """Kill a relay that works, again and again, and account for every event that it has acknowledged."""
-    chance = random.Random(seed)  # noqa: S311, TID251 - moments, not secrets; seeded, so that a run can be repeated
-    rooms = {f"r{n}": {"account": "webex", "title": f"R{n}", "create": True} for n in range(ROOMS)}
-    route = {
-        "rooms": ["r0"],
-        "routes": [{"matchers": [f'room="r{n}"'], "rooms": [f"r{n}"]} for n in range(ROOMS)],
-    }
-    for n in range(ROOMS):
-        sandbox.state.add_room(f"R{n}")
-    listen = {"events": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}"}
-    config = folder / "relay.yaml"
-    config.write_text(
-        json.dumps(configuration(sandbox, folder, rooms=rooms, route=route, listen=listen)), encoding="utf-8"
-    )
-    accepted: dict[str, list[str]] = {f"{s}": [] for s in range(SENDERS)}
-    sent = 0
+class Load:
+    """Senders that post marked events, each to its own room, and remember what was answered 202."""
 
-    async def send(sender: int, session: aiohttp.ClientSession, over: asyncio.Event) -> None:
-        nonlocal sent
-        while not over.is_set():
-            sent += 1
-            title = f"s{sender}-{sent:08}"
+    def __init__(self, url: str) -> None:
+        self.accepted: list[list[str]] = [[] for _ in range(SENDERS)]
+        self.over = asyncio.Event()
+        self._url = url
+        self._sent = 0
+
+    async def send(self, sender: int, session: aiohttp.ClientSession) -> None:
+        """Post until it is over, or the relay is gone."""
+        while not self.over.is_set():
+            self._sent += 1
+            title = f"s{sender}-{self._sent:08}"
             event = {"title": title, "labels": {"room": f"r{sender % ROOMS}"}}
             try:
-                async with session.post(f"http://{listen['events']}/hooks/lab", json=event) as answer:
+                async with session.post(self._url, json=event) as answer:
                     if answer.status == 202:
-                        accepted[str(sender)].append(title)
+                        self.accepted[sender].append(title)
             except aiohttp.ClientError:
                 return
 
+
+async def kill_under_load(folder: Path, sandbox: Sandbox, kills: int, seed: int, longest: float = 0.4) -> Figures:
+    """Kill a relay that works, again and again, and account for every event that it has acknowledged."""
+    config, url = _configure(folder, sandbox)
+    load = Load(url)
+    moments = Random(seed)  # noqa: S311 - moments, not secrets; seeded, so that a run can be repeated
     for _ in range(kills):
-        over = asyncio.Event()
-        async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
-            async with asyncio.TaskGroup() as tasks:
-                for sender in range(SENDERS):
-                    tasks.create_task(send(sender, session, over))
-                try:
-                    async with asyncio.timeout(chance.uniform(0.02, longest)):
-                        await asyncio.Event().wait()
-                except TimeoutError:
-                    relay.process.send_signal(signal.SIGKILL)
-                over.set()
-            await relay.ended()
-    titles = [title for sender in accepted.values() for title in sender]
+        await _kill_once(config, load, moments.uniform(0.02, longest))
     async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
         async with asyncio.timeout(PATIENCE * 10):
-            while True:
-                status = await relay.get(session, "/api/v1/status")
-                open_ = sum(status["deliveries"].get(state, 0) for state in ("waiting", "leased", "dead"))
-                if not open_ and not status["events"]["waiting"]:
-                    break
-        await until(sandbox, lambda: set(titles) <= _posted(sandbox))
+            while not _settled(await relay.get(session, "/api/v1/status")):
+                pass
         await relay.stop()
-    return _account(sandbox, accepted, kills)
+    return _account(sandbox, load.accepted, kills)
 
 
-def _posted(sandbox: Sandbox) -> set[str]:
-    return {_title(m.text) for n in range(ROOMS) for m in messages(sandbox, f"R{n}")}
+def _configure(folder: Path, sandbox: Sandbox) -> tuple[Path, str]:
+    names = [f"r{n}" for n in range(ROOMS)]
+    rooms = {name: {"account": "webex", "title": name} for name in names}
+    for name in names:
+        sandbox.state.add_room(name)
+    route = {"rooms": names[:1], "routes": [{"matchers": [f'room="{name}"'], "rooms": [name]} for name in names]}
+    listen = {"events": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}"}
+    config = folder / "relay.yaml"
+    values = configuration(sandbox, folder, rooms=rooms, route=route, listen=listen)
+    config.write_text(json.dumps(values), encoding="utf-8")
+    return config, f"http://{listen['events']}/hooks/lab"
 
 
-def _title(text: str) -> str:
-    return text.splitlines()[0].split(" · ")[1]
+async def _kill_once(config: Path, load: Load, after: float) -> None:
+    load.over = asyncio.Event()
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        async with asyncio.TaskGroup() as tasks:
+            for sender in range(SENDERS):
+                tasks.create_task(load.send(sender, session))
+            await SystemClock().wait(asyncio.Event(), after)
+            relay.process.send_signal(signal.SIGKILL)
+            load.over.set()
+        await relay.ended()
 
 
-def _account(sandbox: Sandbox, accepted: dict[str, list[str]], kills: int) -> Figures:
-    posted = [[_title(m.text) for m in messages(sandbox, f"R{n}")] for n in range(ROOMS)]
-    flat = [title for room in posted for title in room]
-    titles = [title for sender in accepted.values() for title in sender]
-    first_places = [{title: place for place, title in reversed(list(enumerate(room)))} for room in posted]
+def _settled(status: dict[str, Any]) -> bool:
+    """Tell whether nothing waits any more."""
+    waiting = sum(status["deliveries"].get(state, 0) for state in ("waiting", "leased", "dead"))
+    return not waiting and not status["events"]["waiting"]
+
+
+def _account(sandbox: Sandbox, accepted: list[list[str]], kills: int) -> Figures:
+    rooms = [[m.text.splitlines()[0].split(" · ")[1] for m in messages(sandbox, f"r{n}")] for n in range(ROOMS)]
+    posted = [title for room in rooms for title in room]
+    first = [{title: place for place, title in reversed(list(enumerate(room)))} for room in rooms]
     disorder = 0
-    for sender, sent in accepted.items():
-        places = [first_places[int(sender) % ROOMS][title] for title in sent]
-        disorder += sum(later < earlier for earlier, later in zip(places, places[1:], strict=False))
+    for sender, sent in enumerate(accepted):
+        places = [first[sender % ROOMS].get(title, -1) for title in sent]
+        disorder += sum(later < earlier for earlier, later in pairwise(places))
+    titles = {title for sent in accepted for title in sent}
     return Figures(
         kills=kills,
         accepted=len(titles),
-        posted=len(flat),
-        lost=len(set(titles) - set(flat)),
-        duplicates=len(flat) - len(set(flat)),
+        posted=len(posted),
+        lost=len(titles - set(posted)),
+        duplicates=len(posted) - len(set(posted)),
         most_duplicates=kills * ROOMS,
         out_of_order=disorder,
     )

@@ -209,7 +209,8 @@ async def test_the_demo_accounts_for_every_event() -> None:
 @pytest.mark.parametrize(
     "words",
     [[], ["run"], ["check"], ["explain"], ["send"], ["events", "tail"], ["events", "show"], ["deliveries", "list"],
-     ["deliveries", "show"], ["deliveries", "retry"], ["deliveries", "drop"], ["status"], ["sandbox"], ["schema"], ["demo"]],
+     ["deliveries", "show"], ["deliveries", "retry"], ["deliveries", "drop"], ["status"], ["sandbox"], ["schema"],
+     ["demo"]],
 )  # fmt: skip
 async def test_every_command_has_help_with_an_example(words: list[str]) -> None:
     code, out, _ = await command(*words, "--help")

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.core.event import (
+    MAX_BODY,
+    MAX_FILES,
+    MAX_LABEL_VALUE,
+    MAX_LABELS,
+    MAX_LINKS,
+    MAX_TITLE,
+    RANK,
+    SEVERITIES,
+    Draft,
+    Link,
+    SourceDefaults,
+    stamp,
+)
+
+DEFAULTS = SourceDefaults(source="cameras", format="map", severity="minor", labels={"site": "ams", "team": "video"})
+lengths = st.integers(0, 70_000)
+
+
+def test_severities_are_ranked_worst_first() -> None:
+    assert sorted(reversed(SEVERITIES), key=RANK.__getitem__) == ["critical", "major", "minor", "warning", "info"]
+
+
+def test_a_draft_takes_what_it_lacks_from_its_source_and_the_intake() -> None:
+    event = stamp(Draft(title="no picture"), DEFAULTS, "e7", 50.0)
+    assert (event.id, event.source, event.format, event.key) == ("e7", "cameras", "map", "e7")
+    assert (event.severity, event.severity_given, event.status) == ("minor", False, "notice")
+    assert (event.occurred_at, event.received_at) == (50.0, 50.0)
+    assert event.labels == {"site": "ams", "team": "video"}
+
+
+def test_what_a_draft_says_itself_wins() -> None:
+    draft = Draft(title="t", severity="major", key="k", labels={"site": "fra"}, occurred_at=0.0, status="firing")
+    event = stamp(draft, DEFAULTS, "e7", 50.0)
+    assert (event.severity, event.severity_given, event.key, event.status) == ("major", True, "k", "firing")
+    assert (event.occurred_at, event.received_at) == (0.0, 50.0)
+    assert event.labels == {"site": "fra", "team": "video"}
+
+
+@pytest.mark.parametrize("word", ["critical", "Critical", " CRITICAL ", "cRiTiCaL\n"])
+def test_a_severity_is_known_however_it_is_written(word: str) -> None:
+    assert stamp(Draft(title="t", severity=word), DEFAULTS, "e", 0.0).severity == "critical"
+
+
+def test_an_unknown_severity_takes_the_sources_and_stays_as_a_label() -> None:
+    event = stamp(Draft(title="t", severity="P1"), DEFAULTS, "e", 0.0)
+    assert (event.severity, event.severity_given, event.labels["severity"]) == ("minor", False, "p1")
+    kept = stamp(Draft(title="t", severity="P1", labels={"severity": "own"}), DEFAULTS, "e", 0.0)
+    assert kept.labels["severity"] == "own"
+
+
+@pytest.mark.parametrize("word", ["", "  ", None])
+def test_no_severity_leaves_no_label(word: str | None) -> None:
+    assert "severity" not in stamp(Draft(title="t", severity=word), DEFAULTS, "e", 0.0).labels
+
+
+@given(lengths, lengths, st.integers(0, 150), lengths, st.integers(0, 30), st.integers(0, 30))
+def test_every_event_is_within_the_bounds_and_says_where_it_was_cut(
+    title: int, body: int, labels: int, value: int, links: int, files: int
+) -> None:
+    draft = Draft(
+        title="t" * title,
+        body="b" * body,
+        labels={f"n{number}": "v" * value for number in range(labels)},
+        links=(Link("x", "https://example.org"),) * links,
+        files=("https://example.org/f",) * files,
+        notes=("first",),
+    )
+    event = stamp(draft, SourceDefaults(source="s", format="relay"), "e", 0.0)
+    assert len(event.title) == min(title, MAX_TITLE)
+    assert len(event.body) == min(body, MAX_BODY)
+    assert len(event.labels) == min(labels, MAX_LABELS)
+    assert all(len(text) == min(value, MAX_LABEL_VALUE) for text in event.labels.values())
+    assert len(event.links) == min(links, MAX_LINKS)
+    assert len(event.files) == min(files, MAX_FILES)
+    over = title > MAX_TITLE or body > MAX_BODY or labels > MAX_LABELS or links > MAX_LINKS or files > MAX_FILES
+    over = over or (labels > 0 and value > MAX_LABEL_VALUE)
+    assert event.notes[0] == "first"
+    assert len(event.notes) == (2 if over else 1)
+
+
+def test_a_long_labels_name_is_bounded_too() -> None:
+    event = stamp(Draft(title="t", labels={"n" * 100_000: "v"}), DEFAULTS, "e", 0.0)
+    assert event.notes
+    assert all(len(name) <= MAX_LABEL_VALUE for name in event.labels)
+
+
+def test_two_long_keys_that_differ_at_their_ends_stay_two() -> None:
+    one = stamp(Draft(title="t", key="k" * 100_000 + "1"), DEFAULTS, "e", 0.0)
+    two = stamp(Draft(title="t", key="k" * 100_000 + "2"), DEFAULTS, "e", 0.0)
+    assert one.key != two.key

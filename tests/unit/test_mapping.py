@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from relay.core.event import Draft, Link
+from relay.formats.contract import Request, UnreadableError
+from relay.formats.mapping import MOST_EVENTS, MappingSettings, compile_expression, make_mapping
+
+CAMERAS = MappingSettings(
+    title="join(' ', [site, what])",
+    each="events",
+    status="state",
+    severity="level",
+    key="id",
+    body="text",
+    occurred_at="at",
+    labels={"site": "site", "rack": "place.rack"},
+    links={"Picture": "picture"},
+    severities={"1": "critical"},
+    statuses={"2": "resolved"},
+)
+
+
+def read(settings: MappingSettings, payload: Any) -> list[Draft]:
+    return make_mapping(settings)(Request(payload=payload, source="cameras"))
+
+
+def test_every_field_is_read_by_its_expression() -> None:
+    item = {"site": "ams", "what": "dark", "state": "problem", "level": 1, "id": 12, "text": "b", "at": 1_772_331_000_000,
+            "place": {"rack": 3}, "picture": "https://example.org/p"}  # fmt: skip
+    assert read(CAMERAS, {"events": [item]}) == [
+        Draft(
+            title="ams dark", status="firing", severity="critical", key="12", body="b", labels={"site": "ams", "rack": "3"},
+            links=(Link("Picture", "https://example.org/p"),), occurred_at=1_772_331_000.0,
+        )
+    ]  # fmt: skip
+
+
+def test_what_an_item_lacks_is_absent() -> None:
+    (draft,) = read(CAMERAS, {"events": [{"site": "ams", "what": "dark"}]})
+    assert draft == Draft(title="ams dark", labels={"site": "ams"})
+
+
+@pytest.mark.parametrize("payload", [{"t": "a"}, [{"t": "a"}, {"t": "b"}]])
+def test_without_each_an_object_is_one_event_and_a_list_is_many(payload: Any) -> None:
+    drafts = read(MappingSettings(title="t"), payload)
+    assert [draft.title for draft in drafts] == ["a", "b"][: len(drafts)]
+    assert len(drafts) == (len(payload) if isinstance(payload, list) else 1)
+
+
+def test_each_may_build_its_items_with_braces() -> None:
+    settings = MappingSettings(title="name", each="hosts[].{name: host, up: state}")
+    assert [draft.title for draft in read(settings, {"hosts": [{"host": "a"}, {"host": "b"}]})] == ["a", "b"]
+    with pytest.raises(UnreadableError, match=re.escape("hosts[].{name: host, up: state}[1].title")):
+        read(settings, {"hosts": [{"host": "a"}, {}]})
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [("firing", "firing"), ("OK", "resolved"), ("Recovered", "resolved"), ("down", "firing"), ("2", "resolved"), (2, "resolved"),
+     ("notice", "notice"), ("odd", "firing")],
+)  # fmt: skip
+def test_status_words_are_known_or_count_as_firing_with_a_note(word: object, status: str) -> None:
+    (draft,) = read(CAMERAS, {"events": [{"site": "a", "what": "b", "id": "k", "state": word}]})
+    assert draft.status == status
+    assert bool(draft.notes) is (word == "odd")
+
+
+def test_an_end_may_lack_its_title_but_not_its_key() -> None:
+    settings = MappingSettings(title="t", status="s", key="k")
+    assert read(settings, {"s": "ok", "k": "x"})[0].title == "x"
+    with pytest.raises(UnreadableError, match="^key: a resolved event needs the key"):
+        read(settings, {"s": "ok", "t": "x"})
+    with pytest.raises(UnreadableError, match=re.escape("[1].key: a resolved")):
+        read(settings, [{"t": "a"}, {"s": "ok", "t": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({}, "each: 'events' gives null here; a list would be right"),
+        ({"events": {}}, "each: 'events' gives an object here"),
+        ({"events": [{}]}, "events[0].title: \"join(' ', [site, what])\" fails"),
+        ({"events": [{"site": "", "what": ""}]}, "events[0].title"),
+        ({"events": [0] * (MOST_EVENTS + 1)}, f"at most {MOST_EVENTS} are read"),
+    ],
+)
+def test_what_cannot_be_read_names_its_field(payload: Any, said: str) -> None:
+    with pytest.raises(UnreadableError, match=re.escape(said)):
+        read(CAMERAS, payload)
+
+
+def test_an_optional_expression_that_fails_counts_as_absent_with_a_note() -> None:
+    settings = MappingSettings(title="t", body="length(n)", labels={"x": "abs(t)"}, occurred_at="at")
+    (draft,) = read(settings, {"t": "a", "n": 5, "at": 10**400})
+    assert (draft.body, draft.labels, draft.occurred_at) == ("", {}, None)
+    assert [note.split(" ")[0] for note in draft.notes] == ["map.body", "map.labels.x", "map.occurred_at"]
+
+
+@pytest.mark.parametrize("text", ["", "a[", "nope(", "a ==", "unknown_function_name(", "`"])
+def test_what_is_no_expression_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a JMESPath expression"):
+        compile_expression(text)

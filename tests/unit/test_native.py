@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.core.event import Draft, Link
+from relay.formats import FORMATS, Request
+from relay.formats.contract import NotJsonError, UnreadableError, as_text, decode_json
+from relay.formats.native import read_native
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from(["title", "status", "severity", "key", "body", "labels", "links", "files", "occurred_at", "id", "alerts", "labels"])
+payloads = values | st.dictionaries(fields, values) | st.lists(st.dictionaries(fields, values | st.just("firing")), max_size=3)
+
+
+def read(payload: Any) -> list[Draft]:
+    return read_native(Request(payload=payload, source="s"))
+
+
+def test_a_title_is_all_that_is_needed() -> None:
+    assert read({"title": " hello "}) == [Draft(title="hello")]
+
+
+def test_every_field_is_read_and_unknown_ones_are_left() -> None:
+    (draft,) = read(
+        {
+            "title": "t", "severity": "major", "status": "firing", "key": 7, "body": "b", "extra": {"x": 1},
+            "labels": {"n": 1, "f": 1.0, "yes": True, "none": None},
+            "links": [{"text": "Runbook", "url": "https://example.org/r"}, "https://example.org/g", {"url": "https://example.org"}],
+            "files": ["https://example.org/f.png"], "occurred_at": "2026-03-01T02:10:00Z",
+        }
+    )  # fmt: skip
+    assert (draft.status, draft.severity, draft.key, draft.body) == ("firing", "major", "7", "b")
+    assert draft.labels == {"n": "1", "f": "1", "yes": "true"}
+    assert draft.links == (
+        Link("Runbook", "https://example.org/r"), Link("link", "https://example.org/g"), Link("link", "https://example.org"))  # fmt: skip
+    assert (draft.files, draft.occurred_at) == (("https://example.org/f.png",), 1_772_331_000)
+
+
+def test_an_end_needs_its_key_and_no_title() -> None:
+    assert read({"status": "resolved", "key": "k"}) == [Draft(title="k", status="resolved", key="k")]
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (5, "an event is an object like"),
+        ([{"title": "t"}, "x"], "[1]: an event is an object like"),
+        ({}, "title: a title is required"),
+        ({"title": "  "}, "title: a title is required"),
+        ({"title": 5}, "title: text would be right, not a number"),
+        ([{"title": "t"}, {"title": []}], "[1].title: text would be right, not a list"),
+        ({"title": "t", "status": "down"}, "status: 'down' is not one of firing, resolved, notice"),
+        ({"title": "t", "status": "resolved"}, "key: a resolved event needs the key"),
+        ({"title": "t", "key": True}, "key: text would be right, not true or false"),
+        ({"title": "t", "labels": []}, "labels: an object of names and texts would be right"),
+        ({"title": "t", "labels": {"a": {}}}, "labels.a: text would be right, not an object"),
+        ({"title": "t", "links": {}}, "links: a list would be right, not an object"),
+        ({"title": "t", "links": [{}]}, "links[0].url: a link needs its address"),
+        ({"title": "t", "links": [5]}, "links[0]: an object like"),
+        ({"title": "t", "files": [5]}, "files[0]: the file's address as text would be right"),
+        ({"title": "t", "occurred_at": True}, "occurred_at: a time like"),
+        ({"title": "t", "occurred_at": "soon"}, "occurred_at: 'soon' is not a time"),
+        ({"title": "t", "occurred_at": 10**400}, "occurred_at: 1000"),
+    ],
+)
+def test_what_cannot_be_read_names_its_field(payload: Any, said: str) -> None:
+    with pytest.raises(UnreadableError, match=re.escape(said)):
+        read(payload)
+
+
+@given(payloads)
+def test_any_json_is_read_or_refused_in_words(payload: Any) -> None:
+    for format_ in FORMATS.values():
+        try:
+            drafts = format_(Request(payload=payload, source="s"))
+        except UnreadableError as error:
+            assert str(error)
+        else:
+            assert all(draft.title for draft in drafts)
+            assert all(isinstance(value, str) for draft in drafts for value in draft.labels.values())
+
+
+# JSON of untrusted origin
+
+
+@pytest.mark.parametrize("body", [b"", b"  \n", b"{", b"nope", b"\xff\xfe", b"[NaN]", b"[Infinity]", b"{'a': 1}", b"[1,]"])
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        decode_json(body)
+
+
+def test_what_careless_senders_send_is_read_all_the_same() -> None:
+    assert decode_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+    assert decode_json(b'["\\ud800x"]') == ["\ufffdx"]
+    assert decode_json(b'{"\\udc00": [{"\\ud800": null}]}') == {"\ufffd": [{"\ufffd": None}]}
+
+
+@pytest.mark.parametrize("depth", [90, 150, 900, 5_000, 100_000])
+def test_deep_nesting_is_read_or_refused_and_never_fails(depth: int) -> None:
+    try:
+        payload = decode_json(b"[" * depth + b"]" * depth)
+    except NotJsonError as error:
+        assert "nested too deeply" in str(error)  # noqa: PT017 - both ends are right
+    else:
+        (draft,) = FORMATS["alertmanager"](Request(payload=payload, source="s"))
+        assert draft.title == "unrecognised payload from s"
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_json_or_refused(body: bytes) -> None:
+    try:
+        decode_json(body)
+    except NotJsonError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("x", "x"), (None, ""), (True, "true"), (5, "5"), (5.0, "5"), (0.5, "0.5"), (1e300, "1e+300"), ([1, "a"], '[1,"a"]'), ({}, "{}")],
+)
+def test_values_are_written_as_a_person_would(value: object, text: str) -> None:
+    assert as_text(value) == text
