@@ -8,7 +8,9 @@ settings.load_profile("quick")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew from what the code gives")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files anew from what the code gives"
+    )
 
 
 @pytest.fixture

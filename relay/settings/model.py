@@ -188,9 +188,7 @@ class WebhookSettings(SourceBase):
     """Events that are posted to `/hooks/NAME`."""
 
     type: Literal["webhook"]
-    auth: Auth | None = Field(
-        None, description="Required where `listen.events` is not loopback."
-    )
+    auth: Auth | None = Field(None, description="Required where `listen.events` is not loopback.")
     path: str | None = Field(None, description="Another path than /hooks/NAME.", pattern=r"^/[A-Za-z0-9_./~-]{1,200}$")
     rate: Rate | None = Field(None, description="Most events a time; beyond it 429.")
 

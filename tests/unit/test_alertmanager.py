@@ -29,7 +29,11 @@ def test_each_alert_of_a_group_is_an_event_with_its_own_status() -> None:
     ("labels", "annotations", "title"),
     [
         ({"alertname": "DiskFull", "instance": "db-1"}, {}, "DiskFull: db-1"),
-        ({"alertname": "DiskFull", "instance": "db-1"}, {"summary": "disk of db-1 is full"}, "DiskFull: disk of db-1 is full"),
+        (
+            {"alertname": "DiskFull", "instance": "db-1"},
+            {"summary": "disk of db-1 is full"},
+            "DiskFull: disk of db-1 is full",
+        ),
         ({"alertname": "DiskFull"}, {"summary": "diskfull on db-1"}, "diskfull on db-1"),
         ({"alertname": "DiskFull"}, {"title": "a title"}, "DiskFull: a title"),
         ({"alertname": "DiskFull"}, {}, "DiskFull"),
@@ -42,7 +46,15 @@ def test_the_title_says_what_and_where(labels: dict[str, str], annotations: dict
 
 @pytest.mark.parametrize(
     ("word", "severity"),
-    [("critical", "critical"), ("page", "critical"), ("Error", "major"), ("HIGH", "major"), ("warn", "warning"), ("none", "info"), ("CRITICAL", "critical")],
+    [
+        ("critical", "critical"),
+        ("page", "critical"),
+        ("Error", "major"),
+        ("HIGH", "major"),
+        ("warn", "warning"),
+        ("none", "info"),
+        ("CRITICAL", "critical"),
+    ],
 )
 def test_the_usual_words_for_severities_are_known(word: str, severity: str) -> None:
     draft = one(labels={"severity": word})
@@ -74,7 +86,13 @@ def test_links_are_named_and_only_addresses_are_links() -> None:
     (draft,) = read(
         {
             "externalURL": "https://am.example.org",
-            "alerts": [{"status": "firing", "generatorURL": "https://p.example.org/g", "annotations": {"runbook_url": "javascript:x"}}],
+            "alerts": [
+                {
+                    "status": "firing",
+                    "generatorURL": "https://p.example.org/g",
+                    "annotations": {"runbook_url": "javascript:x"},
+                }
+            ],
         }
     )
     assert draft.links == (Link("Graph", "https://p.example.org/g"), Link("Alertmanager", "https://am.example.org"))
@@ -85,7 +103,9 @@ def test_alerts_that_were_left_out_are_told() -> None:
     assert [draft.title for draft in drafts][1:] == ["12 more alerts were left out by Alertmanager"]
 
 
-@pytest.mark.parametrize("payload", [None, [], "x", {}, {"alerts": {}}, {"alerts": [5]}, {"alerts": [{"status": "unknown"}]}])
+@pytest.mark.parametrize(
+    "payload", [None, [], "x", {}, {"alerts": {}}, {"alerts": [5]}, {"alerts": [{"status": "unknown"}]}]
+)
 def test_what_is_no_group_of_alerts_becomes_a_notice(payload: Any) -> None:
     (draft,) = read(payload)
     assert (draft.title, draft.status) == ("unrecognised payload from prometheus", "notice")

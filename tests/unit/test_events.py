@@ -24,7 +24,7 @@ lengths = st.integers(0, 70_000)
 
 
 def test_severities_are_ranked_worst_first() -> None:
-    assert sorted(reversed(SEVERITIES), key=RANK.__getitem__) == ["critical", "major", "minor", "warning", "info"]
+    assert sorted(SEVERITIES, key=RANK.__getitem__) == ["critical", "major", "minor", "warning", "info"]
 
 
 def test_a_draft_takes_what_it_lacks_from_its_source_and_the_intake() -> None:

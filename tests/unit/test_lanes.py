@@ -17,7 +17,9 @@ from tests.unit.made import lease
 POLICY = RetryPolicy(first=1.0, longest=300.0, give_up_after=3_600.0)
 AT = Circumstances(now=5_000.0, took=0.5, chance=0.0, account_succeeded_at=0.0, only_lane=False)
 
-policies = st.builds(RetryPolicy, first=st.floats(0.01, 100), longest=st.floats(0.01, 1_000), give_up_after=st.floats(0.1, 1e6))
+policies = st.builds(
+    RetryPolicy, first=st.floats(0.01, 100), longest=st.floats(0.01, 1_000), give_up_after=st.floats(0.1, 1e6)
+)
 chances = st.floats(0, 1, exclude_max=True)
 reasons = st.sampled_from(get_args(Reason))
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
@@ -48,7 +50,9 @@ circumstances = st.builds(
 
 
 @given(policies, st.integers(1, 500), chances)
-def test_a_delay_is_at_most_what_was_doubled_and_at_least_half_of_it(policy: RetryPolicy, attempts: int, chance: float) -> None:
+def test_a_delay_is_at_most_what_was_doubled_and_at_least_half_of_it(
+    policy: RetryPolicy, attempts: int, chance: float
+) -> None:
     bound = min(policy.first * 2.0 ** min(attempts - 1, 60), policy.longest)
     assert bound / 2 <= delay_after(attempts, policy, chance) <= bound
 
@@ -73,7 +77,9 @@ def test_delays_double() -> None:
         (PROBE_AFTER - 1, False, True, False),
     ],
 )
-def test_a_head_is_set_aside_when_it_is_to_blame(failing_for: float, others: bool, only_lane: bool, aside: bool) -> None:
+def test_a_head_is_set_aside_when_it_is_to_blame(
+    failing_for: float, others: bool, only_lane: bool, aside: bool
+) -> None:
     assert should_set_aside(failing_for, others_got_through=others, only_lane=only_lane) is aside
 
 
@@ -140,8 +146,12 @@ def test_the_services_own_time_wins_over_the_schedule() -> None:
 
 
 @given(policies, st.floats(0, 60), chances)
-def test_a_delivery_that_always_fails_is_given_up_in_the_end_and_not_before(policy: RetryPolicy, took: float, chance: float) -> None:
-    policy = msgspec.structs.replace(policy, first=max(policy.first, policy.give_up_after / 500), longest=policy.give_up_after / 10)
+def test_a_delivery_that_always_fails_is_given_up_in_the_end_and_not_before(
+    policy: RetryPolicy, took: float, chance: float
+) -> None:
+    policy = msgspec.structs.replace(
+        policy, first=max(policy.first, policy.give_up_after / 500), longest=policy.give_up_after / 10
+    )
     held, now = lease(attempts=1), 5_000.0
     for _ in range(2_000):
         at = Circumstances(now=now, took=took, chance=chance, account_succeeded_at=0.0, only_lane=True)

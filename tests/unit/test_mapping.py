@@ -29,14 +29,29 @@ def read(settings: MappingSettings, payload: Any) -> list[Draft]:
 
 
 def test_every_field_is_read_by_its_expression() -> None:
-    item = {"site": "ams", "what": "dark", "state": "problem", "level": 1, "id": 12, "text": "b", "at": 1_772_331_000_000,
-            "place": {"rack": 3}, "picture": "https://example.org/p"}  # fmt: skip
+    item = {
+        "site": "ams",
+        "what": "dark",
+        "state": "problem",
+        "level": 1,
+        "id": 12,
+        "text": "b",
+        "at": 1_772_331_000_000,
+        "place": {"rack": 3},
+        "picture": "https://example.org/p",
+    }
     assert read(CAMERAS, {"events": [item]}) == [
         Draft(
-            title="ams dark", status="firing", severity="critical", key="12", body="b", labels={"site": "ams", "rack": "3"},
-            links=(Link("Picture", "https://example.org/p"),), occurred_at=1_772_331_000.0,
+            title="ams dark",
+            status="firing",
+            severity="critical",
+            key="12",
+            body="b",
+            labels={"site": "ams", "rack": "3"},
+            links=(Link("Picture", "https://example.org/p"),),
+            occurred_at=1_772_331_000.0,
         )
-    ]  # fmt: skip
+    ]
 
 
 def test_what_an_item_lacks_is_absent() -> None:
@@ -60,9 +75,17 @@ def test_each_may_build_its_items_with_braces() -> None:
 
 @pytest.mark.parametrize(
     ("word", "status"),
-    [("firing", "firing"), ("OK", "resolved"), ("Recovered", "resolved"), ("down", "firing"), ("2", "resolved"), (2, "resolved"),
-     ("notice", "notice"), ("odd", "firing")],
-)  # fmt: skip
+    [
+        ("firing", "firing"),
+        ("OK", "resolved"),
+        ("Recovered", "resolved"),
+        ("down", "firing"),
+        ("2", "resolved"),
+        (2, "resolved"),
+        ("notice", "notice"),
+        ("odd", "firing"),
+    ],
+)
 def test_status_words_are_known_or_count_as_firing_with_a_note(word: object, status: str) -> None:
     (draft,) = read(CAMERAS, {"events": [{"site": "a", "what": "b", "id": "k", "state": word}]})
     assert draft.status == status
@@ -72,7 +95,7 @@ def test_status_words_are_known_or_count_as_firing_with_a_note(word: object, sta
 def test_an_end_may_lack_its_title_but_not_its_key() -> None:
     settings = MappingSettings(title="t", status="s", key="k")
     assert read(settings, {"s": "ok", "k": "x"})[0].title == "x"
-    with pytest.raises(UnreadableError, match="^key: a resolved event needs the key"):
+    with pytest.raises(UnreadableError, match=r"^key: a resolved event needs the key"):
         read(settings, {"s": "ok", "t": "x"})
     with pytest.raises(UnreadableError, match=re.escape("[1].key: a resolved")):
         read(settings, [{"t": "a"}, {"s": "ok", "t": "x"}])

@@ -143,9 +143,19 @@ def test_a_link_is_one_link_with_the_given_address_and_text(text: str, url: str)
 
 @pytest.mark.parametrize(
     "url",
-    ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "//example.org", "example.org", "", "https://", "http://[",
-     "mailto:a@example.org", "https://example.org/" + "x" * 2_000],
-)  # fmt: skip
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "//example.org",
+        "example.org",
+        "",
+        "https://",
+        "http://[",
+        "mailto:a@example.org",
+        "https://example.org/" + "x" * 2_000,
+    ],
+)
 def test_an_address_that_is_not_plain_http_gives_text_alone(url: str) -> None:
     assert safe_url(url) is None
     assert link("Graph", url) == "Graph"
@@ -167,8 +177,17 @@ def test_inline_code_shows_its_text_and_ends_where_it_should(text: str, template
     (inner,) = (token.content for token in made if token.type == "code_inline")
     assert inner.replace("\u200b", "").strip() == one_line(text).replace("\u200b", "").strip()
     assert not re.search(r"<(/?\s*)(@|spark-mention)", inner, re.IGNORECASE)
-    assert {token.type for token in made} <= {"paragraph_open", "paragraph_close", "inline", "text", "code_inline",
-                                              "bullet_list_open", "bullet_list_close", "list_item_open", "list_item_close"}  # fmt: skip
+    assert {token.type for token in made} <= {
+        "paragraph_open",
+        "paragraph_close",
+        "inline",
+        "text",
+        "code_inline",
+        "bullet_list_open",
+        "bullet_list_close",
+        "list_item_open",
+        "list_item_close",
+    }
 
 
 @given(harmful)
@@ -241,10 +260,10 @@ def test_every_part_of_a_split_text_is_text_within_the_limit(text: str, limit: i
 
 
 @given(st.lists(st.tuples(st.booleans(), harmful, st.integers(1, 30)), min_size=1, max_size=6), limits)
-def test_every_part_of_a_split_text_closes_the_fences_it_opens(
-    blocks: list[tuple[bool, str, int]], limit: int
-) -> None:
-    text = "\n".join(fenced(text * times) if is_code else escape_markdown(text * times) for is_code, text, times in blocks)
+def test_every_part_of_a_split_text_closes_the_fences_it_opens(blocks: list[tuple[bool, str, int]], limit: int) -> None:
+    text = "\n".join(
+        fenced(text * times) if is_code else escape_markdown(text * times) for is_code, text, times in blocks
+    )
     parts = split(text, limit)
     assert all(len(part.encode()) <= limit for part in parts)
     assert not any(open_fence(part) for part in parts)
@@ -275,7 +294,13 @@ def test_a_long_lines_cut_makes_no_heading_or_list_of_what_follows() -> None:
     for sign in ("# ", "- ", "1. ", "+ ", "= ", "    "):
         parts = split(escape_markdown("w" + (" " + sign + "w" * 20) * 400), 500)
         assert {token.type for part in parts for token in tokens(part)} <= {
-            "paragraph_open", "paragraph_close", "inline", "text", "softbreak", "hardbreak"}  # fmt: skip
+            "paragraph_open",
+            "paragraph_close",
+            "inline",
+            "text",
+            "softbreak",
+            "hardbreak",
+        }
 
 
 def test_a_text_within_the_limit_is_one_part() -> None:

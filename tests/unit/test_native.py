@@ -17,8 +17,12 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-fields = st.sampled_from(["title", "status", "severity", "key", "body", "labels", "links", "files", "occurred_at", "id", "alerts", "labels"])
-payloads = values | st.dictionaries(fields, values) | st.lists(st.dictionaries(fields, values | st.just("firing")), max_size=3)
+fields = st.sampled_from(
+    ["title", "status", "severity", "key", "body", "labels", "links", "files", "occurred_at", "id", "alerts", "labels"]
+)
+payloads = (
+    values | st.dictionaries(fields, values) | st.lists(st.dictionaries(fields, values | st.just("firing")), max_size=3)
+)
 
 
 def read(payload: Any) -> list[Draft]:
@@ -32,16 +36,29 @@ def test_a_title_is_all_that_is_needed() -> None:
 def test_every_field_is_read_and_unknown_ones_are_left() -> None:
     (draft,) = read(
         {
-            "title": "t", "severity": "major", "status": "firing", "key": 7, "body": "b", "extra": {"x": 1},
+            "title": "t",
+            "severity": "major",
+            "status": "firing",
+            "key": 7,
+            "body": "b",
+            "extra": {"x": 1},
             "labels": {"n": 1, "f": 1.0, "yes": True, "none": None},
-            "links": [{"text": "Runbook", "url": "https://example.org/r"}, "https://example.org/g", {"url": "https://example.org"}],
-            "files": ["https://example.org/f.png"], "occurred_at": "2026-03-01T02:10:00Z",
+            "links": [
+                {"text": "Runbook", "url": "https://example.org/r"},
+                "https://example.org/g",
+                {"url": "https://example.org"},
+            ],
+            "files": ["https://example.org/f.png"],
+            "occurred_at": "2026-03-01T02:10:00Z",
         }
-    )  # fmt: skip
+    )
     assert (draft.status, draft.severity, draft.key, draft.body) == ("firing", "major", "7", "b")
     assert draft.labels == {"n": "1", "f": "1", "yes": "true"}
     assert draft.links == (
-        Link("Runbook", "https://example.org/r"), Link("link", "https://example.org/g"), Link("link", "https://example.org"))  # fmt: skip
+        Link("Runbook", "https://example.org/r"),
+        Link("link", "https://example.org/g"),
+        Link("link", "https://example.org"),
+    )
     assert (draft.files, draft.occurred_at) == (("https://example.org/f.png",), 1_772_331_000)
 
 
@@ -83,7 +100,7 @@ def test_any_json_is_read_or_refused_in_words(payload: Any) -> None:
         try:
             drafts = format_(Request(payload=payload, source="s"))
         except UnreadableError as error:
-            assert str(error)
+            assert str(error)  # noqa: PT017 - either end is right
         else:
             assert all(draft.title for draft in drafts)
             assert all(isinstance(value, str) for draft in drafts for value in draft.labels.values())
@@ -92,7 +109,9 @@ def test_any_json_is_read_or_refused_in_words(payload: Any) -> None:
 # JSON of untrusted origin
 
 
-@pytest.mark.parametrize("body", [b"", b"  \n", b"{", b"nope", b"\xff\xfe", b"[NaN]", b"[Infinity]", b"{'a': 1}", b"[1,]"])
+@pytest.mark.parametrize(
+    "body", [b"", b"  \n", b"{", b"nope", b"\xff\xfe", b"[NaN]", b"[Infinity]", b"{'a': 1}", b"[1,]"]
+)
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(NotJsonError):
         decode_json(body)
@@ -120,12 +139,22 @@ def test_any_bytes_are_json_or_refused(body: bytes) -> None:
     try:
         decode_json(body)
     except NotJsonError as error:
-        assert str(error)
+        assert str(error)  # noqa: PT017 - either end is right
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("x", "x"), (None, ""), (True, "true"), (5, "5"), (5.0, "5"), (0.5, "0.5"), (1e300, "1e+300"), ([1, "a"], '[1,"a"]'), ({}, "{}")],
+    [
+        ("x", "x"),
+        (None, ""),
+        (True, "true"),
+        (5, "5"),
+        (5.0, "5"),
+        (0.5, "0.5"),
+        (1e300, "1e+300"),
+        ([1, "a"], '[1,"a"]'),
+        ({}, "{}"),
+    ],
 )
 def test_values_are_written_as_a_person_would(value: object, text: str) -> None:
     assert as_text(value) == text

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from email.utils import format_datetime
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import get_args
 
 import pytest
@@ -69,7 +69,9 @@ def test_a_401_is_the_accounts_trouble_whatever_was_asked(operation: Operation) 
     assert outcome.scope == "account"
 
 
-@pytest.mark.parametrize(("status", "kind"), [(408, "timeout"), (423, "remote"), (500, "remote"), (503, "remote"), (302, "remote")])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(408, "timeout"), (423, "remote"), (500, "remote"), (503, "remote"), (302, "remote")]
+)
 def test_trouble_that_may_pass_is_tried_again(status: int, kind: str) -> None:
     outcome = classify("post", Answer(status, b"", "7"), NOW)
     assert isinstance(outcome, Failed)

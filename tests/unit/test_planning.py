@@ -19,7 +19,14 @@ ROOMS = ("noc", "core", "oncall", "vip")
 
 def child(number: int, matcher: str, *rooms: str, go_on: bool = False, template: str | None = None) -> Route:
     found = tuple(parse_matchers(matcher))
-    return Route(path=f"route.routes[{number}]", rooms=rooms, matchers=found, continues=go_on, template=template, lineage=f"{{}}/{{{matcher}}}")
+    return Route(
+        path=f"route.routes[{number}]",
+        rooms=rooms,
+        matchers=found,
+        continues=go_on,
+        template=template,
+        lineage=f"{{}}/{{{matcher}}}",
+    )
 
 
 TREE = Route(
@@ -142,7 +149,9 @@ def test_an_end_without_labels_goes_where_its_beginning_went() -> None:
 
 def test_an_end_whose_labels_changed_goes_to_its_own_route_and_where_it_is_open() -> None:
     made = plan(
-        [Waiting(1, event(labels={"site": "b"})), Waiting(2, event(labels={"site": "a"}, status="resolved"))], RULES, nothing()
+        [Waiting(1, event(labels={"site": "b"})), Waiting(2, event(labels={"site": "a"}, status="resolved"))],
+        RULES,
+        nothing(),
     )
     assert rooms_of(made, 2) == ["core", "vip"]
     assert [posting.route for posting in made.postings if posting.event_seq == 2] == ["route.routes[1]", "incident"]
@@ -168,7 +177,10 @@ def test_an_incident_that_returns_in_one_batch_is_two() -> None:
 def test_the_routes_template_wins_over_the_rooms() -> None:
     made = plan([Waiting(1, event(severity="critical", labels={"site": "a"}))], RULES, nothing())
     assert {posting.room: posting.template for posting in made.postings} == {
-        "noc": "loud", "oncall": "loud", "core": "terse"}  # fmt: skip
+        "noc": "loud",
+        "oncall": "loud",
+        "core": "terse",
+    }
 
 
 def test_the_relays_own_trouble_goes_to_the_operators_room_alone() -> None:

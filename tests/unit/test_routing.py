@@ -11,7 +11,13 @@ LABELS = ("site", "team")
 VALUES = ("", "a", "b", "c")
 
 
-def route(path: str = "route", *matchers: str, rooms: tuple[str, ...] = ("noc",), go_on: bool = False, routes: tuple[Route, ...] = ()) -> Route:
+def route(
+    path: str = "route",
+    *matchers: str,
+    rooms: tuple[str, ...] = ("noc",),
+    go_on: bool = False,
+    routes: tuple[Route, ...] = (),
+) -> Route:
     found = tuple(one for text in matchers for one in parse_matchers(text))
     return Route(path=path, rooms=rooms, matchers=found, continues=go_on, routes=routes)
 
@@ -39,14 +45,14 @@ def _nodes(children: st.SearchStrategy[Route]) -> st.SearchStrategy[Route]:
         rooms=_rooms,
         matchers=st.lists(matchers, max_size=2).map(tuple),
         continues=st.booleans(),
-        routes=st.lists(children, max_size=10).map(tuple),
+        routes=st.lists(children, max_size=9).map(tuple),
     )
 
 
 _leaves = st.builds(
     Route, path=st.just(""), rooms=_rooms, matchers=st.lists(matchers, max_size=2).map(tuple), continues=st.booleans()
 )
-trees = _nodes(st.recursive(_leaves, _nodes, max_leaves=25)).map(
+trees = _nodes(st.recursive(_leaves, _nodes, max_leaves=12)).map(
     lambda node: placed(msgspec.structs.replace(node, matchers=()), "route")
 )
 wide = st.lists(_leaves, min_size=8, max_size=20).map(
@@ -99,7 +105,10 @@ def test_a_node_none_of_whose_children_match_is_the_answer_itself() -> None:
 def test_a_room_belongs_to_the_first_route_that_leads_there() -> None:
     first, second = route("first", rooms=("noc", "core")), route("second", rooms=("core", "oncall"))
     assert [(found.room, found.route.path) for found in destinations([first, second])] == [
-        ("noc", "first"), ("core", "first"), ("oncall", "second")]  # fmt: skip
+        ("noc", "first"),
+        ("core", "first"),
+        ("oncall", "second"),
+    ]
 
 
 def test_few_siblings_or_none_with_an_equality_get_no_index() -> None:

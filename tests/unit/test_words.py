@@ -18,18 +18,25 @@ def test_a_durations_parts_add_up(parts: dict[str, int]) -> None:
     assert parse_duration(text) == sum(amount * UNITS[unit] for unit, amount in parts.items())
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("1h30m", 5_400), ("250ms", 0.25), ("0", 0), (" 5m ", 300), ("7d", 604_800)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("1h30m", 5_400), ("250ms", 0.25), ("0", 0), (" 5m ", 300), ("7d", 604_800)]
+)
 def test_alertmanagers_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "5", "s", "5 m", "30m1h", "-5s", "1.5h", "5M", "9" * 400 + "s", "9" * 5_000 + "s"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "s", "5 m", "30m1h", "-5s", "1.5h", "5M", "9" * 400 + "s", "9" * 5_000 + "s"]
+)
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="it would read like 30s, 5m or 1h30m"):
         parse_duration(text)
 
 
-@pytest.mark.parametrize(("text", "size"), [("1048576", 2**20), ("64KiB", 65_536), ("20MB", 20_000_000), ("2 GiB", 2**31), ("1B", 1), ("0", 0)])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1048576", 2**20), ("64KiB", 65_536), ("20MB", 20_000_000), ("2 GiB", 2**31), ("1B", 1), ("0", 0)],
+)
 def test_sizes_are_read(text: str, size: int) -> None:
     assert parse_size(text) == size
 
@@ -77,9 +84,22 @@ def test_times_are_read_as_vendors_write_them(value: str | float, seconds: float
 
 @pytest.mark.parametrize(
     "value",
-    ["", "yesterday", "nan", "inf", float("nan"), float("-inf"), 1e300, 10**400, "9" * 400, "2026-13-01T00:00:00Z",
-     "0001-01-01T00:00:00+05:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"],
-)  # fmt: skip
+    [
+        "",
+        "yesterday",
+        "nan",
+        "inf",
+        float("nan"),
+        float("-inf"),
+        1e300,
+        10**400,
+        "9" * 400,
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+05:00",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ],
+)
 def test_what_is_no_time_is_refused(value: str | float) -> None:
     with pytest.raises(ValueError, match="is not a time"):
         parse_time(value)
@@ -97,9 +117,18 @@ def test_every_time_that_is_read_can_be_said_in_every_zone(value: str | float, z
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(-3, "0 s"), (0, "0 s"), (59.9, "59 s"), (60, "1 min"), (840, "14 min"), (3_599, "59 min"), (7_500, "2 h 05"),
-     (86_399, "23 h 59"), (273_600, "3 d 4 h")],
-)  # fmt: skip
+    [
+        (-3, "0 s"),
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (840, "14 min"),
+        (3_599, "59 min"),
+        (7_500, "2 h 05"),
+        (86_399, "23 h 59"),
+        (273_600, "3 d 4 h"),
+    ],
+)
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert say_duration(seconds) == said
 

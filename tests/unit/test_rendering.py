@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from relay.core.event import Event, Link
+from relay.core.markdown import WEBEX_MAX_BYTES
+from relay.templates.environment import MarkdownEnvironment
+from relay.templates.rendering import TemplateError, TemplateRenderer, compile_template
+from tests.unit.made import event, harmful
+
+COMMONMARK = MarkdownIt("commonmark")
+NOW = 1_772_331_000.0
+
+hostile = st.builds(
+    event,
+    title=harmful.filter(str.strip),
+    body=st.tuples(harmful, st.sampled_from([1, 3, 40])).map(lambda pair: pair[0] * pair[1]),
+    labels=st.dictionaries(st.sampled_from(["site", "pod", "severity", "x"]), harmful),
+    status=st.sampled_from(["firing", "resolved", "notice"]),
+    severity=st.sampled_from(["critical", "info"]),
+    source=st.just("fabric"),
+    links=st.lists(st.builds(Link, harmful, st.just("https://example.org/") | harmful), max_size=3).map(tuple),
+    occurred_at=st.floats(NOW - 90_000, NOW),
+    received_at=st.floats(NOW - 9_000, NOW),
+)
+
+
+def renderer(failures: list[tuple[str, str]] | None = None, **sources: str) -> TemplateRenderer:
+    def failed(template: str, _event: str, error: str) -> None:
+        if failures is not None:
+            failures.append((template, error))
+
+    return TemplateRenderer(sources, ZoneInfo("Europe/Amsterdam"), failed)
+
+
+def render(one: Event, template: str | None = None, **sources: str) -> list[str]:
+    failures: list[tuple[str, str]] = []
+    texts = renderer(failures, **sources).render(one, template, room="noc", since=None, now=NOW)
+    assert failures == []
+    return texts
+
+
+def kinds(texts: list[str]) -> set[str]:
+    seen = [token for text in texts for token in COMMONMARK.parse(text)]
+    return {one.type for token in seen for one in (token, *(token.children or []))}
+
+
+def test_a_message_says_it_all_in_its_first_line() -> None:
+    one = event(
+        severity="critical",
+        title="port-down on node-101",
+        body="usage is infra",
+        labels={"pod": "pod-1", "team": "dc"},
+        links=(Link("APIC", "https://apic1.example.net/"),),
+        occurred_at=NOW,
+        received_at=NOW,
+    )
+    assert render(one) == [
+        "🔴 **CRITICAL** · port-down on node-101  \n"
+        "fabric · pod-1 · dc · since 03:10 CET  \n"
+        "usage is infra  \n"
+        "[APIC](https://apic1.example.net/)"
+    ]
+
+
+def test_an_end_says_how_long_it_lasted_and_what_it_was() -> None:
+    one = event(status="resolved", occurred_at=NOW, received_at=NOW)
+    (text,) = renderer().render(one, None, room="noc", since=NOW - 840, now=NOW)
+    assert text == "✅ **resolved** · port-down on node-7 · lasted 14 min  \nfabric · 02:56–03:10 CET · was MAJOR"
+
+
+def test_a_late_message_says_so() -> None:
+    assert "posted 14 min late" in render(event(occurred_at=NOW - 840, received_at=NOW - 840))[0]
+    assert "late" not in render(event(occurred_at=NOW - 840, received_at=NOW))[0]
+
+
+def test_of_a_long_body_six_lines_are_shown_and_the_rest_stands_in_the_thread() -> None:
+    first, rest = render(event(body="\n".join(f"line {n}" for n in range(1, 10))))
+    assert [n for n in range(1, 10) if f"line {n}" in first] == [1, 2, 3, 4, 5, 6]
+    assert rest == "line 7  \nline 8  \nline 9  \n(2/2)"
+
+
+@given(hostile, st.none() | st.floats(NOW - 1e6, NOW))
+def test_whatever_an_event_says_a_message_is_bold_words_text_and_links(one: Event, since: float | None) -> None:
+    failures: list[tuple[str, str]] = []
+    texts = renderer(failures).render(one, None, room="noc", since=since, now=NOW)
+    assert failures == []
+    assert kinds(texts) <= {
+        "paragraph_open",
+        "paragraph_close",
+        "inline",
+        "text",
+        "softbreak",
+        "hardbreak",
+        "strong_open",
+        "strong_close",
+        "link_open",
+        "link_close",
+    }
+    assert all(len(text.encode()) <= WEBEX_MAX_BYTES and text.strip() for text in texts)
+    assert not any("<" in text for text in texts)
+    assert texts[0].startswith(("🔴 **CRITICAL** · ", "⚪ **INFO** · ", "✅ **resolved** · "))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "x {{ title }} y",
+        "**bold** {{ event.title }} {{ labels | join(', ') }}",
+        "{{ 'a ' ~ title ~ ' b' }}",
+        "{% set t = title %}{{ t }}",
+        "{% set t %}x {{ title }}{% endset %}{{ t }}",
+        "{% macro m(x) %}**x** {{ x }}{% endmacro %}{{ m(title) }} {{ m(title) ~ title }}",
+        "{% for name, value in labels.items() %}\n- x {{ value }} {{ name }}\n{% endfor %}",
+        "x {{ title | upper }} {{ title | replace('a', '<b>') }} {{ title | truncate(20) }} {{ "
+        "[title, sign] | join(' ') }}",
+        "{{ sign ~ title }} {{ facts ~ title }}",
+        "x {{ '%s' % title }} {{ '{}'.format(title) }} {{ sign.format(title) }} {{ [sign, title] | "
+        "sum(start='') if false }}",
+        "{{ title | default('x') }} {{ (title, title) | first }}",
+        "x {% filter upper %}{{ title }}{% endfilter %}",
+        "{% macro m() %}x {{ caller() }}{% endmacro %}{% call m() %}{{ title }}{% endcall %}",
+    ],
+)
+@settings(max_examples=40)
+@given(hostile)
+def test_no_operators_template_lets_an_event_write_markup(template: str, one: Event) -> None:
+    texts = renderer(t=template).render(one, "t", room="noc", since=None, now=NOW)
+    assert not any("<" in text for text in texts)
+    assert not kinds(texts) & {
+        "code_inline",
+        "fence",
+        "code_block",
+        "html_inline",
+        "html_block",
+        "image",
+        "heading_open",
+    }
+
+
+@given(hostile)
+def test_code_in_a_template_stays_code(one: Event) -> None:
+    texts = render(one, "t", t="x {{ title | code }}\n\n{{ body | fenced }}")
+    assert (
+        {"code_inline", "fence"}
+        <= kinds(texts)
+        <= {"paragraph_open", "paragraph_close", "inline", "text", "code_inline", "fence", "hardbreak", "softbreak"}
+    )
+    assert not any("<@" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("template", "error"),
+    [
+        ("{{ nothing }}", "UndefinedError"),
+        ("{{ 1 / 0 }}", "ZeroDivisionError"),
+        ("{{ title.__class__.__mro__ }}", "SecurityError"),
+        ("  \n", "TemplateError"),
+        ("{{ range(1000000) | list }}", "OverflowError"),
+    ],
+)
+def test_a_template_that_fails_is_told_and_the_built_in_message_goes_out(template: str, error: str) -> None:
+    failures: list[tuple[str, str]] = []
+    texts = renderer(failures, t=template).render(event(), "t", room="noc", since=None, now=NOW)
+    assert texts == render(event())
+    ((name, said),) = failures
+    assert name == "t"
+    assert said.startswith(error)
+
+
+def test_an_unknown_template_gives_the_built_in_message() -> None:
+    assert renderer().render(event(), "gone", room="noc", since=None, now=NOW) == render(event())
+
+
+def test_a_template_that_writes_without_end_is_cut() -> None:
+    texts = render(event(), "t", t="{% for n in range(99999) %}word {{ n }} {% endfor %}")
+    assert sum(map(len, texts)) < 70_000
+
+
+@pytest.mark.parametrize(("text", "line"), [("{{ a", 1), ("ok\n{% if %}", 2), ("{% nope %}", 1), ("{{ x | nope }}", 1)])
+def test_a_template_that_cannot_be_read_is_told_with_its_line(text: str, line: int) -> None:
+    with pytest.raises(TemplateError, match=f"template t, line {line}: "):
+        compile_template(MarkdownEnvironment(), "t", text)
+
+
+def test_a_message_of_an_event_at_the_edge_of_time_is_rendered() -> None:
+    for at in (-62_135_510_400.0, 253_402_214_400.0):
+        assert TemplateRenderer({}, UTC, pytest.fail).render(
+            event(occurred_at=at), None, room="noc", since=None, now=NOW
+        )
