@@ -7,6 +7,7 @@ import sys
 from typing import TextIO, cast
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 from structlog.typing import Processor
 
 from relay.ports import Log
@@ -33,11 +34,19 @@ def make_log(level: str = "info", stream: TextIO | None = None) -> Log:
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared, structlog.processors.format_exc_info],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_is_ours_to_say)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING))
     return cast(Log, structlog.get_logger())
+
+
+def _is_ours_to_say(record: logging.LogRecord) -> bool:
+    """False for what any scanner can provoke: requests that are no HTTP, connections that are cut."""
+    error = record.exc_info[1] if record.exc_info else None
+    noise = isinstance(error, (ConnectionError, HttpProcessingError))
+    return not (noise and record.name.startswith("aiohttp."))

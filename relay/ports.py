@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -89,12 +89,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 2 * 2**30
 
 
+Limit = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+"""Rows that one answer holds at the most."""
+
+
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events; `after` is a place in the order of arrival (`seq`)."""
 
     source: str | None = None
-    after: int = 0
-    limit: int = 100
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Limit = 100
     refused: bool = False
 
 
@@ -107,7 +111,7 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     room: str | None = None
     reason: Reason | None = None
     created_before: float | None = None
-    limit: int = 100
+    limit: Limit = 100
 
 
 class Inbox(Protocol):

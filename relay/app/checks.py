@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from relay.app.sources import make_format, mapping_of
 from relay.core.event import SEVERITIES, STATUSES, Event, Link
@@ -13,6 +16,8 @@ from relay.settings.problems import Path, Problem, dotted
 from relay.templates.environment import MarkdownEnvironment
 from relay.templates.rendering import TemplateError, TemplateRenderer, View, compile_template
 
+TEMPLATE_LIMIT = 2.0
+"""Seconds that a template may take on a sample before it counts as one that never ends."""
 SLOW_TEMPLATE = 0.05
 """Seconds of rendering from which a template draws a warning."""
 _AT = 1_772_330_000.0
@@ -43,9 +48,9 @@ def samples() -> list[Event]:
     return [*full, bare, long]
 
 
-def adapter_problems(loaded: Loaded, *, thorough: bool = True) -> list[Problem]:
-    """Mappings and templates that can't be used; `thorough` also renders each template on each sample."""
-    return [*_mapping_problems(loaded), *_template_problems(loaded, thorough=thorough)]
+def adapter_problems(loaded: Loaded) -> list[Problem]:
+    """Mappings that can't be compiled, templates that fail on a sample event, or that take long."""
+    return [*_mapping_problems(loaded), *_template_problems(loaded)]
 
 
 def _mapping_problems(loaded: Loaded) -> list[Problem]:
@@ -74,7 +79,7 @@ def _expressions(settings: MapSettings) -> list[tuple[Path, str]]:
     return [(path, text) for path, text in (*single, *nested) if text is not None]
 
 
-def _template_problems(loaded: Loaded, *, thorough: bool) -> list[Problem]:
+def _template_problems(loaded: Loaded) -> list[Problem]:
     found: list[Problem] = []
     environment = MarkdownEnvironment()
     for name, text in loaded.templates.items():
@@ -84,11 +89,12 @@ def _template_problems(loaded: Loaded, *, thorough: bool) -> list[Problem]:
         except TemplateError as error:
             found.append(_problem(loaded, path, str(error)))
             continue
-        for event in samples() if thorough else ():
+        for event in samples():
             view = View(event, "sample", None, _AT, loaded.settings.timezone)
             began = time.perf_counter()
             try:
-                TemplateRenderer.render_strictly(template, view.names())
+                with _time_limit():
+                    TemplateRenderer.render_strictly(template, view.names())
             except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way
                 found.append(_problem(loaded, path, f"fails on a sample {event.status} event: {error}"))
                 break
@@ -98,6 +104,22 @@ def _template_problems(loaded: Loaded, *, thorough: bool) -> list[Problem]:
                 found.append(Problem(loaded.document.mark(path), dotted(path), said, "warning"))
                 break
     return found
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """Raise TimeoutError in the main thread where what it does takes longer than a template may."""
+
+    def over(_: int, __: object) -> None:
+        raise TimeoutError(f"does not end within {TEMPLATE_LIMIT:g} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, TEMPLATE_LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def template_times(loaded: Loaded) -> dict[str, float]:

@@ -107,10 +107,12 @@ class RelayDaemon:
         )
         limits = Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)
         keeper = CredentialKeeper(self.dispatcher.accounts(), self._reread, self.dispatcher.nudge, clock, log)
+        janitor = Janitor(store, limits, clock, log)
+        store.on_full = janitor.nudge
         self.loops: dict[str, Loop] = {
             "planner": self.planner,
             "dispatcher": self.dispatcher,
-            "janitor": Janitor(store, limits, clock, log),
+            "janitor": janitor,
             "credentials": keeper,
             "operator": desk,
         }
@@ -136,17 +138,21 @@ class RelayDaemon:
         admin = web.AppRunner(self._admin, access_log=None, keepalive_timeout=KEEPALIVE)
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
-        self.admin_address = await self._bind(admin, listen.admin)
+        self.admin_address = await self._bind(admin, listen.admin, "listen.admin")
         server = web.Server(self._webhooks.handle, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False)
         self._events = web.ServerRunner(server)
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)
-        self.events_address = await self._bind(self._events, listen.events)
+        self.events_address = await self._bind(self._events, listen.events, "listen.events")
         self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
 
-    async def _bind(self, runner: web.BaseRunner, address: Address) -> Address:
+    async def _bind(self, runner: web.BaseRunner, address: Address, key: str) -> Address:
         site = web.TCPSite(runner, address.host, address.port, ssl_context=self._tls, backlog=1024)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise OSError(f"{key}: {address} can't be had: {why}") from error
         bound = runner.addresses[0]
         return Address(address.host, int(bound[1]))
 

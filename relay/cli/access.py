@@ -82,7 +82,7 @@ class Daemon:
 class Stored:
     """The store, while no relay runs."""
 
-    name = "the database, as no relay runs"
+    name = "the database (no relay runs)"
 
     def __init__(self, loaded: Loaded) -> None:
         self._path = loaded.storage

@@ -87,9 +87,18 @@ def print_json(value: Any) -> None:
     print((msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text).decode())
 
 
+def say(text: str) -> None:
+    """Print text that may hold what an event said: without signs that steer a terminal."""
+    from relay.core.markdown import clean
+
+    print(clean(text), flush=True)
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
     """Print a table; a plain one where nobody watches."""
-    lines = [list(row) for row in rows]
+    from relay.core.markdown import clean
+
+    lines = [[clean(cell) for cell in row] for row in rows]
     if not lines:
         print(empty)
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json
+from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, say
 
 if TYPE_CHECKING:
     from relay.cli.access import Daemon, Stored
@@ -38,7 +38,7 @@ def tail(
         return
     _print(events, output)
     if not events and not follow:
-        print("no events" if not refused else "nothing was refused")
+        say("no events" if not refused else "nothing was refused")
     if follow:
         _follow(reached, {**wanted, "limit": 1000}, events, output)
 
@@ -64,12 +64,11 @@ def _print(events: list[dict[str, Any]], output: Output) -> None:
             print_json(event)
         elif event["state"] == "refused":
             payload = event["payload"][:200].replace("\n", " ")
-            print(f"{event['received_at']} {event['source']} refused: {event['detail']} · {payload}", flush=True)
+            say(f"{event['received_at']} {event['source']} refused: {event['detail']} · {payload}")
         else:
-            print(
+            say(
                 f"{event['received_at']} {event['id']} {event['source']} {event['status']} {event['severity']}: "
                 f"{event['title']}",
-                flush=True,
             )
 
 
@@ -94,5 +93,5 @@ def show(
         print_json(event)
         return
     print_event(event)
-    print("  payload")
-    print("    " + event["payload"].replace("\n", "\n    "))
+    say("  payload")
+    say("    " + event["payload"].replace("\n", "\n    "))

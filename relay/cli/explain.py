@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input
+from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input, say
 
 if TYPE_CHECKING:
     from relay.app.explain import Explanation
@@ -41,7 +41,7 @@ def explain(
         print_json(as_json(explained))
         return
     if not explained:
-        print("no event comes of this payload")
+        say("no event comes of this payload")
     for one in explained:
         _print(one)
 
@@ -73,23 +73,23 @@ def _time(at: str | None) -> float:
 
 def _print(one: Explanation) -> None:
     event = one.event
-    print(f"{event.status} {event.severity}: {event.title}")
-    print(f"  source {event.source}, format {event.format}, key {event.key}")
+    say(f"{event.status} {event.severity}: {event.title}")
+    say(f"  source {event.source}, format {event.format}, key {event.key}")
     if not event.severity_given:
-        print("  its severity is the source's default")
+        say("  its severity is the source's default")
     if event.labels:
-        print("  labels " + ", ".join(f"{name}={value!r}" for name, value in event.labels.items()))
+        say("  labels " + ", ".join(f"{name}={value!r}" for name, value in event.labels.items()))
     for note in event.notes:
-        print(f"  note: {note}")
-    print("  routes")
+        say(f"  note: {note}")
+    say("  routes")
     for step in one.routes:
-        print(f"    {'✓' if step.matched else '✗'} {step.path}: {step.why}")
+        say(f"    {'✓' if step.matched else '✗'} {step.path}: {step.why}")
     for failure in one.template_failures:
-        print(f"  {failure}; the built-in message stands in")
+        say(f"  {failure}; the built-in message stands in")
     for delivery in one.deliveries:
-        print(f"  {delivery.action} to {delivery.room}, by {delivery.route}")
+        say(f"  {delivery.action} to {delivery.room}, by {delivery.route}")
         for number, text in enumerate((delivery.markdown, *delivery.replies)):
-            print("\n".join(f"    {'│' if number == 0 else '└'} {line}" for line in text.split("\n")))
+            say("\n".join(f"    {'│' if number == 0 else '└'} {line}" for line in text.split("\n")))
 
 
 def _explain_event(loaded: Loaded, event_id: str, output: Output) -> None:
@@ -107,21 +107,19 @@ def _explain_event(loaded: Loaded, event_id: str, output: Output) -> None:
 
 def print_event(event: dict[str, Any]) -> None:
     """Print an event and what became of it."""
-    print(f"{event['status']} {event['severity']}: {event['title']}")
-    print(f"  id {event['id']}, source {event['source']}, format {event['format']}, key {event['key']}")
-    print(f"  received {event['received_at']}, occurred {event['occurred_at']}, {event['state']}")
+    say(f"{event['status']} {event['severity']}: {event['title']}")
+    say(f"  id {event['id']}, source {event['source']}, format {event['format']}, key {event['key']}")
+    say(f"  received {event['received_at']}, occurred {event['occurred_at']}, {event['state']}")
     if event["set_aside"]:
-        print(f"  set aside: {event['set_aside']}")
+        say(f"  set aside: {event['set_aside']}")
     if event["labels"]:
-        print("  labels " + ", ".join(f"{name}={value!r}" for name, value in event["labels"].items()))
+        say("  labels " + ", ".join(f"{name}={value!r}" for name, value in event["labels"].items()))
     for note in event["notes"]:
-        print(f"  note: {note}")
+        say(f"  note: {note}")
     if not event["deliveries"]:
-        print("  no delivery yet" if event["state"] == "waiting" else "  no delivery is on record")
+        say("  no delivery yet" if event["state"] == "waiting" else "  no delivery is on record")
     for delivery in reversed(event["deliveries"]):
-        print(
-            f"  {delivery['action']} {delivery['id']} to {delivery['room']}, by {delivery['route']}: {_fate(delivery)}"
-        )
+        say(f"  {delivery['action']} {delivery['id']} to {delivery['room']}, by {delivery['route']}: {_fate(delivery)}")
 
 
 def _fate(delivery: dict[str, Any]) -> str:

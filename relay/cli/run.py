@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.common import EXIT_CONFIGURATION, EXIT_NO, EXIT_STORE, ConfigOption, complain, load_config
+from relay.cli.common import (
+    EXIT_CONFIGURATION,
+    EXIT_NO,
+    EXIT_STORE,
+    ConfigOption,
+    complain,
+    load_config,
+    print_problems,
+)
 
 
 def run(
@@ -26,10 +34,9 @@ def run(
     from relay.app import run as app
     from relay.app.checks import adapter_problems
 
-    problems = adapter_problems(loaded, thorough=False)
-    if problems:
-        for problem in problems:
-            complain(str(problem))
+    found = adapter_problems(loaded)
+    print_problems(found)
+    if any(problem.level == "error" for problem in found):
         raise typer.Exit(EXIT_CONFIGURATION)
     log = make_log(log_level)
     for warning in loaded.warnings:

@@ -9,8 +9,10 @@ import msgspec
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled
 from relay.core.retry import RetryPolicy, delay_after, gives_up, should_set_aside
 
+FIRST_PAUSE = 10.0
+"""Seconds after which a refused account is tried again, one delivery at a time; doubled with each refusal."""
 ACCOUNT_PAUSE = 300.0
-"""Seconds after which a paused account is tried again though nothing changed."""
+"""The longest such pause."""
 LONGEST_ERROR = 500
 """Characters of a failure's detail that are recorded."""
 

@@ -11,6 +11,8 @@ import msgspec
 from relay.core.event import Draft
 from relay.core.markdown import whole
 
+MOST_EVENTS = 10_000
+"""Events that one payload may hold."""
 MAX_DEPTH = 100
 """How deep a payload may be nested."""
 

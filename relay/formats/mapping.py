@@ -12,10 +12,8 @@ from jmespath.parser import ParsedResult
 
 from relay.core.event import Draft, Link, Status
 from relay.core.words import parse_time
-from relay.formats.contract import Format, Request, UnreadableError, as_text, say_type
+from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, as_text, say_type
 
-MOST_EVENTS = 10_000
-"""Events that `each` may give."""
 _STATUS_WORDS: dict[str, Status] = {
     "firing": "firing", "resolved": "resolved", "notice": "notice", "alerting": "firing", "problem": "firing",
     "down": "firing", "critical": "firing", "open": "firing", "triggered": "firing", "active": "firing",

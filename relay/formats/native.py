@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.core.event import STATUSES, Draft, Link
 from relay.core.words import parse_time
-from relay.formats.contract import Request, UnreadableError, as_text, say_type
+from relay.formats.contract import MOST_EVENTS, Request, UnreadableError, as_text, say_type
 
 
 def read_native(request: Request) -> list[Draft]:
@@ -15,6 +15,8 @@ def read_native(request: Request) -> list[Draft]:
     if isinstance(payload, dict):
         return [read_one(payload, "")]
     if isinstance(payload, list):
+        if len(payload) > MOST_EVENTS:
+            raise UnreadableError("", f"{len(payload)} events in one request; at most {MOST_EVENTS} are read")
         return [read_one(item, f"[{number}]") for number, item in enumerate(payload)]
     raise UnreadableError(
         "", f'an event is an object like {{"title": "…"}}, or a list of them; this is {say_type(payload)}'

@@ -77,10 +77,9 @@ class WebhookListener:
         if source.bucket is not None:
             source.bucket.take(len(drafts))
         key = request.headers.get("Idempotency-Key")
-        if key is not None and not 0 < len(key) <= MAX_KEY:
-            raise RefusedRequestError(
-                400, "malformed", f"an Idempotency-Key has 1 to {MAX_KEY} characters", "malformed"
-            )
+        if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+            said = f"an Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters"
+            raise RefusedRequestError(400, "malformed", said, "malformed")
         try:
             outcome = await self._intake.accept(source.defaults, drafts, body, key)
         except QueueFullError as error:

@@ -28,6 +28,8 @@ REFUSED_DELAY = 300.0
 """Seconds before another try after the peer said 401, 403 or 404."""
 HELD = 30.0
 """Seconds that a connection must hold for its end to count as a fresh start."""
+TOLD_AFTER = 120.0
+"""Seconds without a connection after which the operator is told."""
 STORE_RETRY = 1.0
 
 
@@ -83,6 +85,8 @@ class WebsocketListener:
         self._taken = asyncio.Event()
         self._ended = asyncio.Event()
         self._told = False
+        self._down_since: float | None = None
+        self._cut = ""
 
     def stop(self) -> None:
         """Have `run` end, after what has come is committed."""
@@ -125,9 +129,12 @@ class WebsocketListener:
         (self._log.error if refused else self._log.warning)(
             "feed_down", source=self._name, error=str(error), tries=state.attempt_number, next_try_in=wait
         )
-        if refused and not self._told:
+        now = self._clock.now()
+        self._down_since = self._down_since or now
+        if (refused or now - self._down_since >= TOLD_AFTER) and not self._told:
             self._told = True
-            self._tell(f"feed:{self._name}", f"relay: feed {self._name} is refused", "major", "firing", str(error))
+            what = "is refused" if refused else "is down"
+            self._tell(f"feed:{self._name}", f"relay: feed {self._name} {what}", "major", "firing", str(error))
 
     async def _session(self) -> None:
         """One connection from its handshake to its end. Raises `FeedLostError` where it did not hold."""
@@ -146,7 +153,7 @@ class WebsocketListener:
                 logger=None,
             ) as connection:
                 await self._work(connection)
-                ended = f"closed by the peer: {connection.close_code} {connection.close_reason or ''}".strip()
+                ended = self._cut or f"closed: {connection.close_code} {connection.close_reason or ''}".strip()
         except InvalidStatus as error:
             status = error.response.status_code
             refused = status in (401, 403, 404)
@@ -164,6 +171,7 @@ class WebsocketListener:
         for message in self._feed.send:
             await connection.send(message)
         self.state.connected, self.state.tries = True, 0
+        self._down_since, self._cut = None, ""
         self._log.info("feed_connected", source=self._name, url=self._feed.url)
         if self._told:
             self._told = False
@@ -190,7 +198,7 @@ class WebsocketListener:
                     self._taken.clear()
                     await self._taken.wait()
         except ConnectionClosed as error:
-            self._log.info("feed_cut", source=self._name, error=str(error))
+            self._cut = str(error)
         finally:
             self._arrived.set()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from relay.core.delivery import Lease
 from relay.core.event import SEVERITIES
-from relay.core.lanes import ACCOUNT_PAUSE
+from relay.core.lanes import ACCOUNT_PAUSE, FIRST_PAUSE
 from relay.core.rate import TokenBucket
 from relay.ports import Sender
 
@@ -23,6 +23,7 @@ class Account:
         self.refused: str | None = None
         self.succeeded_at = 0.0
         self.failing = False
+        self._pause = FIRST_PAUSE
         self._throttled: Lane | None = None
         self._throttled_until = 0.0
 
@@ -36,7 +37,9 @@ class Account:
     def pause(self, why: str, now: float) -> bool:
         """Hold everything, as the service refuses the account; True where it was not held already."""
         was, self.refused = self.refused, why
-        self.open_at = max(self.open_at, now + ACCOUNT_PAUSE)
+        self._pause = FIRST_PAUSE if was is None else min(self._pause * 2, ACCOUNT_PAUSE)
+        if was is None or self.open_at <= now:
+            self.open_at = now + self._pause
         return was is None
 
     def resume(self) -> bool:

@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import msgspec
 
-from relay.core.delivery import Failed
+from relay.core.delivery import Failed, Refused
 from relay.ports import Log
 from relay.senders.outcomes import Answer
 
@@ -86,10 +86,15 @@ class HttpClient:
             )
         return self._session
 
-    async def call(self, method: str, path: str, body: object = None) -> Answer | Failed:
+    async def call(self, method: str, path: str, body: object = None) -> Answer | Failed | Refused:
         """Call `path` below the base address (or an absolute address of the same host)."""
         url = path if path.startswith(("http://", "https://")) else self._base + path
-        headers = {"Authorization": f"Bearer {self._token.current()}"}
+        token = self._token.current()
+        if not token.isprintable() or not token.isascii():
+            return Refused(
+                "auth", "account", "the token holds a sign that no header can carry; it is one line of plain text"
+            )
+        headers = {"Authorization": f"Bearer {token}"}
         data = None
         if body is not None:
             headers["Content-Type"] = "application/json"

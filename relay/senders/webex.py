@@ -97,7 +97,7 @@ class WebexSender:
         if message.parent is not None:
             body["parentId"] = message.parent
         answer = await self._http.call("POST", "/messages", body)
-        if isinstance(answer, Failed):
+        if isinstance(answer, (Failed, Refused)):
             return answer
         if answer.status != 200:
             return classify("post" if message.parent is None else "reply", answer, self._wall())
@@ -141,7 +141,7 @@ class WebexSender:
             if following is None:
                 return
             answer = await self._http.call("GET", following)
-            if isinstance(answer, Failed):
+            if isinstance(answer, (Failed, Refused)):
                 yield answer
                 return
             if answer.status != 200:
@@ -165,7 +165,7 @@ class WebexSender:
     async def _create(self, address: RoomAddress) -> dict[str, str] | Outcome:
         title = address.title or ""
         answer = await self._http.call("POST", "/rooms", {"title": title})
-        if isinstance(answer, Failed):
+        if isinstance(answer, (Failed, Refused)):
             return answer
         if answer.status != 200:
             return classify("create", answer, self._wall())
@@ -177,6 +177,6 @@ class WebexSender:
         self._log.info("room_created", title=title, room_id=room.id)
         for email in address.members:
             added = await self._http.call("POST", "/memberships", {"roomId": room.id, "personEmail": email})
-            if isinstance(added, Failed) or added.status not in (200, 409):
+            if isinstance(added, (Failed, Refused)) or added.status not in (200, 409):
                 self._log.warning("member_not_added", title=title, member=email)
         return {"roomId": room.id}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 
@@ -169,6 +170,8 @@ def read_text(file: FilePath) -> str:
     """A file's text. Raises `ConfigurationError` with what stands in the way."""
     mark = Mark(str(file), 1, 1)
     try:
+        if str(file) == "-":
+            return _decode(sys.stdin.buffer.read(MAX_FILE + 1), file)
         if file.is_dir():
             raise ConfigurationError([Problem(mark, "", "is a directory; the path of a file would be right")])
         if file.exists() and not file.is_file() and str(file) != "/dev/stdin":
@@ -177,6 +180,11 @@ def read_text(file: FilePath) -> str:
             raw = stream.read(MAX_FILE + 1)
     except OSError as error:
         raise ConfigurationError([Problem(mark, "", f"can't be read: {error.strerror}")]) from error
+    return _decode(raw, file)
+
+
+def _decode(raw: bytes, file: FilePath) -> str:
+    mark = Mark(str(file), 1, 1)
     if len(raw) > MAX_FILE:
         raise ConfigurationError([Problem(mark, "", f"is over {MAX_FILE // 2**20} MiB")])
     try:

@@ -33,7 +33,8 @@ def translate(error: sqlite3.Error, path: Path) -> StoreError:
 
 
 def lock(path: Path) -> int:
-    """Take the lock beside a database for this process's life; the file descriptor. Raises `StoreInUseError`."""
+    """Take the lock beside a database for this process's life; the file descriptor. Raises a `StoreError`."""
+    check_place(path)
     beside = path.with_name(path.name + ".lock")
     try:
         descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -45,6 +46,20 @@ def lock(path: Path) -> int:
         os.close(descriptor)
         raise StoreInUseError(f"{path} is in use by another relay; one database serves one process") from error
     return descriptor
+
+
+def check_place(path: Path) -> None:
+    """Raise `StoreUnavailableError` where a database can't be."""
+    if path.is_dir():
+        raise StoreUnavailableError(
+            f"{path} is a directory; `storage` names a file, as in sqlite:/var/lib/relay/relay.db"
+        )
+    if path.exists() and not path.is_file():
+        raise StoreUnavailableError(
+            f"{path} is no regular file; `storage` names one, as in sqlite:/var/lib/relay/relay.db"
+        )
+    if not path.parent.is_dir():
+        raise StoreUnavailableError(f"{path.parent} does not exist; make it, or name another place in `storage`")
 
 
 def is_locked(path: Path) -> bool:
@@ -72,12 +87,7 @@ def open_database(path: Path, size: int | None = None) -> sqlite3.Connection:
     """Open, configure and migrate a database of at most `size` bytes. Raises a `StoreError`, the file untouched."""
     if sqlite3.sqlite_version_info < MIN_SQLITE:
         raise StoreUnavailableError(f"SQLite {sqlite3.sqlite_version} is too old; 3.38 or newer is needed")
-    if path.is_dir():
-        raise StoreUnavailableError(
-            f"{path} is a directory; `storage` names a file, as in sqlite:/var/lib/relay/relay.db"
-        )
-    if not path.parent.is_dir():
-        raise StoreUnavailableError(f"{path.parent} does not exist; make it, or name another place in `storage`")
+    check_place(path)
     try:
         return _open(path, size)
     except sqlite3.Error as error:

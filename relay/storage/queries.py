@@ -12,14 +12,12 @@ from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
 Verb = Literal["retry", "drop"]
-MOST_ROWS = 10_000
-"""Rows that one answer holds at the most."""
 
 
 def list_events(connection: Connection, wanted: EventFilter) -> str:
     """Events (or what was refused), newest first."""
     name = "list_refusals" if wanted.refused else "list_events"
-    values = {"source": wanted.source, "after": wanted.after, "limit": min(wanted.limit, MOST_ROWS)}
+    values = {"source": wanted.source, "after": wanted.after, "limit": wanted.limit}
     return read_json(connection, _SQL[name], values)
 
 
@@ -32,7 +30,6 @@ def list_deliveries(connection: Connection, wanted: DeliveryFilter) -> str:
     """Deliveries, newest first."""
     values = msgspec.structs.asdict(wanted)
     values["ids"] = None if wanted.ids is None else msgspec.json.encode(wanted.ids).decode()
-    values["limit"] = min(wanted.limit, MOST_ROWS)
     return read_json(connection, _SQL["list_deliveries"], values)
 
 

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import msgspec
+
 from relay.core.alert import AlertKey
 from relay.core.delivery import Settlement
 from relay.core.planning import Known, Plan, Waiting
@@ -55,6 +57,9 @@ class SqliteStore:
         self._reserve = Reserve(path)
         self._reserve.take()
         self._full = False
+        self._loop = asyncio.get_running_loop()
+        self.on_full: Callable[[], object] = lambda: None
+        """Called in the loop when the store has gone full: pruning is due now."""
         sequences = Sequences(self._connection)
         self._inbox = InboxWriter(sequences)
         self._plans = PlanWriter(sequences)
@@ -136,8 +141,9 @@ class SqliteStore:
     # Retention
 
     async def prune(self, limits: Limits, now: float) -> int:
-        """Delete one slice of what need not be kept; the rows deleted."""
-        return await self._writer.submit(retention.prune, (limits, now))
+        """Delete one slice of what need not be kept (when full: of all that is done); the rows deleted."""
+        kept = msgspec.structs.replace(limits, size=0) if self._full else limits
+        return await self._writer.submit(retention.prune, (kept, now))
 
     async def make_room(self) -> bool:
         """Tell whether events can be committed; after a full disk, take the reserve anew when there is room."""
@@ -153,6 +159,7 @@ class SqliteStore:
         self._full = True
         self._reserve.give_up()
         self._set_size(self._connection, [self._reserve.size])
+        self._loop.call_soon_threadsafe(self.on_full)
 
     def _set_size(self, connection: sqlite3.Connection, extra: list[int]) -> list[None]:
         limit_size(connection, self._size, extra[-1])

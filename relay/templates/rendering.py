@@ -56,6 +56,13 @@ class TemplateError(ValueError):
     """A template that can't be read or fails; its text says where."""
 
 
+class Labels(dict[str, str]):
+    """An event's labels as templates see them: one that is not there is empty."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
 class View(msgspec.Struct, frozen=True):
     """What a template sees of an event; texts are plain, parts that are markdown already say so."""
 
@@ -78,7 +85,7 @@ class View(msgspec.Struct, frozen=True):
         event = self.event
         return {
             **self.parts(),
-            "event": event, "room": self.room, "labels": event.labels, "source": event.source,
+            "event": event, "room": self.room, "labels": Labels(event.labels), "source": event.source,
             "status": event.status, "severity": event.severity, "key": event.key, "late": self.late,
             "since": say_clock(self.started_at, self.now, self.zone),
             "at": say_clock(event.occurred_at, self.now, self.zone),

@@ -31,7 +31,7 @@ class AdminGuard:
                 403, "forbidden", "this Host is not served here; `listen.admin_hosts` names the ones that are"
             )
         origin = request.headers.get("Origin")
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+        foreign = origin is not None and origin.partition("://")[2].lower() != request.host.lower()
         if foreign or request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
             return problem(403, "forbidden", "requests from pages of other sites are refused")
         if request.path in _OPEN or self._token is None:
@@ -46,7 +46,12 @@ class AdminGuard:
         return answer
 
     def _host_is_ours(self, request: web.Request) -> bool:
-        name = urlsplit(f"//{request.host}").hostname or ""
+        if "@" in request.host:
+            return False
+        try:
+            name = urlsplit(f"//{request.host}").hostname or ""
+        except ValueError:
+            return False
         return name in self._hosts
 
 
