@@ -23,7 +23,7 @@ def check(
     """
     from relay.app.checks import adapter_problems, template_times
     from relay.formats import FORMATS
-    from relay.settings.load import check_secrets, load
+    from relay.settings.load import Loaded, check_secrets, load
     from relay.settings.problems import ConfigurationError
 
     path = config_path(file)
@@ -34,7 +34,7 @@ def check(
         errors = [problem for problem in problems if problem.level == "error"]
         times = {} if errors else template_times(loaded)
     except ConfigurationError as error:
-        problems = list(error.problems)
+        problems = [*error.problems, *(adapter_problems(error.rest) if isinstance(error.rest, Loaded) else ())]
         errors = [problem for problem in problems if problem.level == "error"]
     problems.sort()
     if output is Output.json:

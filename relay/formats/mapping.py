@@ -43,7 +43,12 @@ def compile_expression(text: str) -> ParsedResult:
     try:
         return jmespath.compile(text)
     except jmespath.exceptions.JMESPathError as error:
-        raise ValueError(f"{text!r} is not a JMESPath expression: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{text!r} is not a JMESPath expression: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """What JMESPath says, without the drawing below it."""
+    return str(error).splitlines()[0].removeprefix("Invalid jmespath expression: ").rstrip(":")
 
 
 def make_mapping(settings: MappingSettings) -> Format:

@@ -30,6 +30,11 @@ class _Check:
     def _warning(self, path: Path, message: str) -> Problem:
         return Problem(self._document.mark(path), dotted(path), message, "warning")
 
+    def _names(self, section: str) -> Collection[str]:
+        """What is called by name in a section, though something else may be wrong with it."""
+        named = self._document.values.get(section)
+        return named if isinstance(named, dict) else ()
+
     def listeners(self) -> Iterator[Problem]:
         listen, operator = self._settings.listen, self._settings.operator
         if not listen.admin.is_loopback and listen.admin_token is None:
@@ -38,15 +43,15 @@ class _Check:
             yield self._error(("listen", "admin"), "is the events address; they are two")
         if operator is None:
             yield self._warning((), "no `operator.room`: the relay tells its own trouble to the log alone")
-        elif operator.room not in self._settings.rooms:
-            yield self._error(("operator", "room"), self._unknown("room", operator.room, self._settings.rooms))
+        elif operator.room not in self._names("rooms"):
+            yield self._error(("operator", "room"), self._unknown("room", operator.room, self._names("rooms")))
 
     def rooms(self) -> Iterator[Problem]:
         spaces: dict[tuple[str, ...], str] = {}
         for name, room in self._settings.rooms.items():
-            if room.account not in self._settings.accounts:
+            if room.account not in self._names("accounts"):
                 yield self._error(
-                    ("rooms", name, "account"), self._unknown("account", room.account, self._settings.accounts)
+                    ("rooms", name, "account"), self._unknown("account", room.account, self._names("accounts"))
                 )
             yield from self._template(("rooms", name), room.template)
             space = (room.account, room.id or "", room.title or "", (room.person or "").lower())
@@ -84,8 +89,8 @@ class _Check:
 
     def _route(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
         for number, room in enumerate(route.rooms or ()):
-            if room not in self._settings.rooms:
-                yield self._error((*path, "rooms", number), self._unknown("room", room, self._settings.rooms))
+            if room not in self._names("rooms"):
+                yield self._error((*path, "rooms", number), self._unknown("room", room, self._names("rooms")))
         if route.rooms == ():
             yield self._error((*path, "rooms"), "an empty list; leave the key out to inherit")
         yield from self._template(path, route.template)
@@ -120,8 +125,8 @@ class _Check:
                 )
 
     def _template(self, path: Path, template: str | None) -> Iterator[Problem]:
-        if template is not None and template not in self._settings.templates:
-            yield self._error((*path, "template"), self._unknown("template", template, self._settings.templates))
+        if template is not None and template not in self._names("templates"):
+            yield self._error((*path, "template"), self._unknown("template", template, self._names("templates")))
 
     @staticmethod
     def _unknown(kind: str, name: str, known: Collection[str]) -> str:

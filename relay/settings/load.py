@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -14,8 +16,9 @@ from relay.settings.crosscheck import cross_check
 from relay.settings.document import Document, read_text
 from relay.settings.model import Settings, TemplateFile
 from relay.settings.problems import ConfigurationError, Problem, dotted
+from relay.settings.problems import Path as Path_
 from relay.settings.secrets import SecretError, secrets_of
-from relay.settings.sentences import problem_of
+from relay.settings.sentences import located
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,29 +39,65 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         return Path(os.environ.get("STATE_DIRECTORY", ".").split(":")[0]) / "relay.db"
 
 
+NAMED = ("accounts", "rooms", "sources", "templates")
+MOST_ROUNDS = 5
+"""How often what is wrong is left out before the rest is given up."""
+
+
 def load(file: Path, formats: Collection[str], environment: Mapping[str, str] | None = None) -> Loaded:
     """Read a configuration that may name these formats. Raises `ConfigurationError` with all that is wrong."""
     document = Document(environment)
     document.read(file)
     problems = list(document.problems)
-    try:
-        settings = Settings.model_validate(document.values, context={"base": file.parent})
-    except ValidationError as error:
-        problems += [problem_of(detail, document) for detail in error.errors(include_url=False)]
-        raise ConfigurationError(sorted(set(problems))) from None
+    settings, faults = _validate(document, file.parent)
+    problems += faults
+    if settings is None:
+        raise ConfigurationError(sorted(set(problems)))
     templates = _templates(settings, document, problems)
     problems += cross_check(settings, document, formats)
-    errors = [problem for problem in problems if problem.level == "error"]
-    if errors:
-        raise ConfigurationError(sorted(set(problems)))
-    return Loaded(
+    loaded = Loaded(
         settings=settings,
         templates=templates,
-        warnings=tuple(sorted(set(problems))),
+        warnings=tuple(sorted({problem for problem in problems if problem.level == "warning"})),
         file=str(file),
         digest=crc32(document.text),
         document=document,
     )
+    if any(problem.level == "error" for problem in problems):
+        raise ConfigurationError(sorted(set(problems)), loaded)
+    return loaded
+
+
+def _validate(document: Document, base: Path) -> tuple[Settings | None, list[Problem]]:
+    """The settings and what is wrong with them; what is wrong is left out, so that the rest can be checked as well."""
+    values = copy.deepcopy(document.values)
+    problems: list[Problem] = []
+    for _ in range(MOST_ROUNDS):
+        try:
+            return Settings.model_validate(values, context={"base": base}), problems
+        except ValidationError as error:
+            fresh = [located(detail, document) for detail in error.errors(include_url=False)]
+        if not problems:
+            problems = [problem for _, problem in fresh]
+        left_out = [_leave_out(values, path) for path, _ in fresh]
+        if not any(left_out):
+            break
+    return None, problems
+
+
+def _leave_out(values: dict[str, Any], path: Path_) -> bool:
+    """Take what a path is wrong in out of a configuration: a named thing whole; False where nothing was there."""
+    if not path:
+        return False
+    *above, last = path[: 2 if path[0] in NAMED else len(path)]
+    at: Any = values
+    try:
+        for step in above:
+            at = at[step]
+        del at[last]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
 
 
 def _templates(settings: Settings, document: Document, problems: list[Problem]) -> dict[str, str]:

@@ -34,11 +34,12 @@ class Problem(msgspec.Struct, frozen=True, order=True):
 
 
 class ConfigurationError(Exception):
-    """A configuration that can't be used, with all its problems."""
+    """A configuration that can't be used, with all its problems; `rest` is what of it is good, where that is much."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], rest: object = None) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+        self.rest = rest
 
 
 def dotted(path: Path) -> str:

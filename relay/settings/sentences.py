@@ -36,16 +36,17 @@ _EXAMPLES = {
 }
 
 
-def problem_of(error: ErrorDetails, document: Document) -> Problem:
-    """A problem with its place, its path and a sentence."""
+def located(error: ErrorDetails, document: Document) -> tuple[Path, Problem]:
+    """A problem with its place, its path and a sentence; and the path as steps."""
     kind = error["type"]
     path = _path_in(error["loc"], document.values, missing=kind == "missing")
     if kind == "extra_forbidden":
         name = str(path[-1])
         known = _known_keys(error["loc"][:-1])
-        return Problem(document.mark(path, key=True), dotted(path), f"unknown key{near(name, known)}{_listed(known)}")
+        said = f"unknown key{near(name, known)}{_listed(known)}"
+        return path, Problem(document.mark(path, key=True), dotted(path), said)
     where = document.mark(path[:-1], key=True) if kind == "missing" else document.mark(path)
-    return Problem(where, dotted(path), _sentence(error, path))
+    return path, Problem(where, dotted(path), _sentence(error, path))
 
 
 def _sentence(error: ErrorDetails, path: Path) -> str:

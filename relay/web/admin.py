@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from relay.ports import StoreError
-from relay.web.api import MAX_BODY, Api, problem
+from relay.web.api import MAX_BODY, Api, BadRequestError, problem
 
 _OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
 _SAME_SITE = ("same-origin", "none")
@@ -90,11 +90,11 @@ def _errors(guard: AdminGuard) -> Middleware:
         try:
             return await handler(request)
         except web.HTTPException as error:
-            if error.content_type == "application/json":
-                raise
             return problem(
                 error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path[:200]}"
             )
+        except BadRequestError as error:
+            return problem(400, "malformed", str(error))
         except StoreError as error:
             return problem(503, "store_unavailable", str(error))
 

@@ -15,6 +15,10 @@ T = TypeVar("T")
 MAX_BODY = 1 * 2**20
 
 
+class BadRequestError(ValueError):
+    """A query or body that can't be read; its text says what is wrong."""
+
+
 class Queries(Protocol):
     """What the API reads and changes in the store."""
 
@@ -124,19 +128,14 @@ def _query(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _bad(str(error)) from error
+        raise BadRequestError(str(error)) from error
 
 
 async def _body(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _bad(str(error)) from error
-
-
-def _bad(message: str) -> web.HTTPBadRequest:
-    body = msgspec.json.encode({"error": {"code": "malformed", "message": message}})
-    return web.HTTPBadRequest(body=body, content_type="application/json")
+        raise BadRequestError(str(error)) from error
 
 
 def json_answer(value: object, status: int = 200) -> web.Response:

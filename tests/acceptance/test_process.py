@@ -193,6 +193,23 @@ async def test_check_tells_all_problems_with_their_places(tmp_path: Path) -> Non
     assert f"{config}:3:9: route.room: unknown key (did you mean 'rooms'?)" in error
 
 
+async def test_check_tells_everything_in_one_run_whatever_else_is_wrong(tmp_path: Path) -> None:
+    config = tmp_path / "relay.yaml"
+    config.write_text(
+        "accounts: {w: {type: webex, token: {env: X}}}\n"
+        "rooms: {noc: {account: v, title: a}, bad: {account: w}}\n"
+        'sources: {b: {type: webhook, map: {title: "x["}}, c: {type: webhok}}\n'
+        "route: {rooms: [nok, bad], routes: [{matchers: ['a=~\"(\"']}]}\n"
+        "stop_grace: 5\n"
+        'templates: {t: "{{ x("}\n'
+    )
+    code, _, error = await command("check", str(config))
+    paths = [line.split(": ")[1] for line in error.splitlines() if ": warning: " not in line]
+    assert code == 1
+    assert paths == ["rooms.noc.account", "rooms.bad", "sources.b.map.title", "sources.c", "route.rooms[0]",
+                     "route.routes[0].matchers[0]", "stop_grace", "templates.t"]  # fmt: skip
+
+
 async def test_the_example_is_good_and_the_schema_is_current() -> None:
     code, out, error = await command("check", "--no-secrets", "config/relay.yaml")
     assert (code, "good" in out) == (0, True), error
@@ -216,3 +233,36 @@ async def test_every_command_has_help_with_an_example(words: list[str]) -> None:
     code, out, _ = await command(*words, "--help")
     assert code == 0
     assert "Example: relay" in out or "Begin with: relay demo" in out
+
+
+async def test_a_template_that_never_ends_is_named_by_check(tmp_path: Path, sandbox: Sandbox) -> None:
+    endless = "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}"
+    config = configure(tmp_path, sandbox, templates={"endless": endless})
+    code, _, error = await command("check", str(config))
+    assert (code, "templates.endless: fails on a sample" in error, "does not end" in error) == (1, True, True)
+
+
+async def test_what_an_event_says_cannot_steer_a_terminal(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        event = {"title": "esc \x1b[31mRED\x1b]0;pwned\x07", "key": "k\x1b[2J"}
+        async with session.post(relay.events + "/hooks/lab", json=event) as answer:
+            event_id = (await answer.json())["ids"][0]
+        for words in (["events", "tail"], ["events", "show", event_id], ["explain", event_id]):
+            code, out, _ = await command(*words, "-c", str(config))
+            assert (code, "\x1b" in out, "RED" in out) == (0, False, True)
+
+
+async def test_the_configuration_may_come_from_standard_input(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    code, out, error = await command("check", "-", stdin=config.read_bytes())
+    assert (code, "0 errors" in out) == (0, True), error
+
+
+async def test_a_taken_port_is_named_by_its_key(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    text = json.loads(config.read_text(encoding="utf-8"))
+    text["listen"]["admin"] = sandbox.address.removeprefix("http://")
+    config.write_text(json.dumps(text), encoding="utf-8")
+    code, _, error = await command("run", "-c", str(config))
+    assert (code, "listen.admin: 127.0.0.1:" in error) == (1, True)
