@@ -10,6 +10,8 @@ from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
+import tenacity
+
 from relay.ports import StoreCorruptError, StoreError, StoreInUseError, StoreNewerError, StoreUnavailableError
 
 APPLICATION_ID = 0x6E6F6372
@@ -17,6 +19,8 @@ APPLICATION_ID = 0x6E6F6372
 MIN_SQLITE = (3, 38, 0)
 RESERVE_BYTES = 16 * 2**20
 """Kept free for ourselves: given up on a full disk, so that pruning and the record of what was sent still work."""
+LOCK_PATIENCE = 1.0
+"""Seconds that a start waits for another's lock."""
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -46,6 +50,17 @@ def lock(path: Path) -> int:
         os.close(descriptor)
         raise StoreInUseError(f"{path} is in use by another relay; one database serves one process") from error
     return descriptor
+
+
+def lock_patiently(path: Path) -> int:
+    """Take the lock; one held for a moment (by a command that looks whether a relay runs) is waited out."""
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(StoreInUseError),
+        wait=tenacity.wait_random(0.02, 0.1),
+        stop=tenacity.stop_after_delay(LOCK_PATIENCE),
+        reraise=True,
+    )
+    return retrying(lock, path)
 
 
 def check_place(path: Path) -> None:

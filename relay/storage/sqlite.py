@@ -28,7 +28,7 @@ from relay.ports import (
     Submission,
 )
 from relay.storage import outbox, plans, queries, retention
-from relay.storage.database import Reserve, connect, limit_size, lock, open_database, translate
+from relay.storage.database import Reserve, connect, limit_size, lock_patiently, open_database, translate
 from relay.storage.inbox import InboxWriter, entry_of
 from relay.storage.outbox import ExchangeRequest, OutboxWriter
 from relay.storage.plans import PlanWriter
@@ -46,7 +46,7 @@ class SqliteStore:
         """Open (and lock) the database at `path`, to grow to `size` bytes at most. Raises a `StoreError`."""
         self._path = path
         self._size = size
-        self._lock = lock(path)
+        self._lock = lock_patiently(path)
         try:
             self._connection = open_database(path, size)
         except BaseException:

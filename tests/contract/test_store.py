@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +28,7 @@ from relay.ports import (
     StoreUnavailableError,
     Submission,
 )
-from relay.storage.database import open_database
+from relay.storage.database import lock, open_database
 from relay.storage.sqlite import SqliteStore
 
 NOW = 1_800_000_000.0
@@ -231,6 +233,13 @@ async def test_a_full_store_refuses_events_still_records_and_recovers_when_there
             pass
         assert await store.make_room()
         assert isinstance(await store.accept(submission(20_000)), Accepted)
+
+
+async def test_a_lock_that_is_held_for_a_moment_is_waited_out(tmp_path: Path) -> None:
+    held = lock(tmp_path / "relay.db")
+    threading.Timer(0.1, os.close, [held]).start()
+    async with opened(tmp_path) as store:
+        assert await store.waiting_events(1) == []
 
 
 async def test_a_second_relay_on_one_file_is_refused(tmp_path: Path) -> None:
