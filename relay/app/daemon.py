@@ -22,6 +22,7 @@ from relay.core.retry import RetryPolicy
 from relay.lifecycle import Lifecycle, Loop, SystemClock
 from relay.listeners.webhook import WebhookListener
 from relay.listeners.websocket import WebsocketListener
+from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.intake import Intake
@@ -93,6 +94,7 @@ class RelayDaemon:
         desk = OperatorDesk(intake, clock, log)
         tell = desk.tell if settings.operator is not None else self._tell_nobody
         self.planner = Planner(store, compile_rules(settings), clock, log, tell, self._expect, self._planned)
+        self._chronicle = Chronicle(metrics, log, tell)
         self.dispatcher = Dispatcher(
             store,
             make_lanes(settings, self._senders, clock.now()),
@@ -100,9 +102,7 @@ class RelayDaemon:
             RetryPolicy(settings.retry.first, settings.retry.longest, settings.retry.give_up_after),
             clock,
             chance,
-            metrics,
-            log,
-            tell,
+            self._chronicle,
             self._spawn,
         )
         limits = Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)
@@ -121,7 +121,9 @@ class RelayDaemon:
             feed.defaults.source: WebsocketListener(feed, intake, clock, metrics, log, tell) for feed in feeds
         }
         self._ready = lambda: lifecycle.why_not_ready() or store.trouble
-        board = StatusBoard(settings, store, self.dispatcher, self._feeds, metrics, self._ready, clock.now)
+        board = StatusBoard(
+            settings, store, self.dispatcher, self._chronicle, self._feeds, metrics, self._ready, clock.now
+        )
         api = Api(store, board.status, self.dispatcher.resync, self._send_now, tuple(settings.rooms), clock.now)
         hosts = (*_LOOPBACK, settings.listen.admin.host, *settings.listen.admin_hosts)
         guard = AdminGuard((lambda: [t.current() for t in admin_tokens]) if admin_tokens else None, hosts)

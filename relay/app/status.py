@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from relay import __version__
 from relay.core.words import iso
 from relay.listeners.websocket import WebsocketListener
+from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.dispatcher import Dispatcher
 from relay.settings.model import Settings
 from relay.storage.sqlite import SqliteStore
@@ -21,6 +22,7 @@ class StatusBoard:
         settings: Settings,
         store: SqliteStore,
         dispatcher: Dispatcher,
+        chronicle: Chronicle,
         feeds: Mapping[str, WebsocketListener],
         metrics: Metrics,
         ready: Callable[[], str | None],
@@ -29,6 +31,7 @@ class StatusBoard:
         self._settings = settings
         self._store = store
         self._dispatcher = dispatcher
+        self._chronicle = chronicle
         self._feeds = feeds
         self._metrics = metrics
         self._ready = ready
@@ -63,7 +66,7 @@ class StatusBoard:
                     "oldest_seconds": round(max(0.0, now - oldest[room]), 1) if room in oldest else 0,
                     "dead": dead.get(room, 0),
                     "rests_for_seconds": round(self._dispatcher.lanes[room].rest(now), 1),
-                    "error": self._dispatcher.room_errors.get(room),
+                    "error": self._chronicle.room_errors.get(room),
                 }
                 for room in self._settings.rooms
             ],

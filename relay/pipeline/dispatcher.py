@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import assert_never
 
 import msgspec
 
@@ -11,10 +12,11 @@ from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Sett
 from relay.core.event import RANK
 from relay.core.lanes import Circumstances, Verdict, judge, put_back
 from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
-from relay.core.planning import OPERATOR_SOURCE, Plan
+from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
+from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
-from relay.ports import Clock, LaneHead, Log, Outbox, Renderer, Send, Spawn, Telemetry, Tell
+from relay.ports import Clock, LaneHead, Outbox, Renderer, Send, Spawn
 
 
 class Attempt(msgspec.Struct):
@@ -38,23 +40,18 @@ class Dispatcher:
         policy: RetryPolicy,
         clock: Clock,
         chance: Callable[[], float],
-        telemetry: Telemetry,
-        log: Log,
-        tell: Tell,
+        chronicle: Chronicle,
         spawn: Spawn,
     ) -> None:
         """`lanes` by room."""
         self.lanes = dict(lanes)
         self.depths = Depths()
-        self.room_errors: dict[str, str] = {}
         self._outbox = outbox
         self._renderer = renderer
         self._policy = policy
         self._clock = clock
         self._chance = chance
-        self._telemetry = telemetry
-        self._log = log
-        self._tell = tell
+        self._chronicle = chronicle
         self._spawn = spawn
         self._wake = asyncio.Event()
         self._idle: dict[str, Lane] = {}
@@ -67,7 +64,7 @@ class Dispatcher:
         """Put back what an earlier process left in flight, and count what waits. Raises `StoreError`."""
         for room in await self._outbox.recover():
             if (lane := self.lanes.get(room)) is not None:
-                self._telemetry.ambiguous(lane.account.name)
+                self._chronicle.ambiguous(lane.account.name)
         await self.resync()
 
     async def resync(self) -> None:
@@ -176,7 +173,7 @@ class Dispatcher:
             parts = tuple(texts[1:])
             outcome = await self._send(lane, lease, texts[0])
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
-            self._log.error("delivery_bug", delivery_id=lease.id, room=lease.room, error=repr(error))
+            self._chronicle.bug(lease, error)
             outcome = Refused("bug", "delivery", repr(error))
         finally:
             self._ended.append(Attempt(lane, lease, outcome, parts, self._clock.now() - began))
@@ -206,7 +203,7 @@ class Dispatcher:
         lane, lease = attempt.lane, attempt.lease
         account = lane.account
         if attempt.outcome is None:
-            self._telemetry.ambiguous(account.name)
+            self._chronicle.ambiguous(account.name)
             return put_back(lease, now, "cut by a stop")
         at = Circumstances(
             now=now,
@@ -225,49 +222,32 @@ class Dispatcher:
     def _note(self, attempt: Attempt, outcome: Outcome, verdict: Verdict, now: float) -> None:
         lane, lease = attempt.lane, attempt.lease
         account = lane.account
-        log = {"delivery_id": lease.id, "event_id": lease.event.id, "room": lease.room}
-        if isinstance(outcome, Delivered):
-            self._got_through(lane, lease, outcome, now)
-            return
-        if isinstance(outcome, Throttled):
-            account.throttle(lane, now + outcome.seconds, now)
-            self._telemetry.throttled(account.name)
-            self._log.warning("throttled", account=account.name, seconds=round(outcome.seconds, 1), **log)
-            return
-        self._telemetry.failure(lease.room, outcome.kind)
-        if isinstance(outcome, Failed):
-            account.failing = True
-            if outcome.ambiguous:
-                self._telemetry.ambiguous(account.name)
-        if verdict.pause_account is not None and account.pause(verdict.pause_account, now):
-            self._log.error("account_paused", account=account.name, detail=verdict.pause_account)
-            self._tell(f"account:{account.name}", f"relay: account {account.name} is refused", "critical", "firing",
-                       f"{verdict.pause_account}\nEverything for its rooms is kept and waits.")  # fmt: skip
-        if verdict.refused_room is not None:
-            self._refuse_room(lease, verdict.refused_room)
-        state = verdict.settlement.state
-        self._log.warning("delivery_" + ("dead" if state == "dead" else "failed"), reason=outcome.kind,
-                          detail=outcome.detail, attempts=verdict.settlement.attempts, **log)  # fmt: skip
-
-    def _refuse_room(self, lease: Lease, detail: str) -> None:
-        if lease.room not in self.room_errors and lease.event.source != OPERATOR_SOURCE:
-            self._tell(f"room:{lease.room}", f"relay: room {lease.room} is refused", "major", "firing", detail)
-        self.room_errors[lease.room] = detail
+        match outcome:
+            case Delivered():
+                self._got_through(lane, lease, outcome, now)
+            case Throttled():
+                account.throttle(lane, now + outcome.seconds, now)
+                self._chronicle.throttled(account.name, lease, outcome)
+            case Failed() | Refused():
+                account.failing = account.failing or isinstance(outcome, Failed)
+                self._chronicle.failed(account.name, lease, outcome, verdict.settlement)
+                if verdict.pause_account is not None and account.pause(verdict.pause_account, now):
+                    self._chronicle.account_paused(account.name, verdict.pause_account)
+                if verdict.refused_room is not None:
+                    self._chronicle.room_refused(lease, verdict.refused_room)
+            case _:
+                assert_never(outcome)
 
     def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float) -> None:
         account = lane.account
         account.succeeded_at = now
         if account.resume():
-            self._log.info("account_resumed", account=account.name)
-            self._tell(
-                f"account:{account.name}", f"relay: account {account.name} is taken again", "info", "resolved", ""
-            )
+            self._chronicle.account_resumed(account.name)
         if account.failing:
             account.failing = False
             for other in account.lanes:
                 other.hurry()
-        if self.room_errors.pop(lease.room, None) is not None:
-            self._tell(f"room:{lease.room}", f"relay: room {lease.room} takes messages again", "info", "resolved", "")
+        self._chronicle.room_works(lease.room)
         if outcome.space and not lane.space:
             lane.space = outcome.space
             self._share(lane)
@@ -277,7 +257,7 @@ class Dispatcher:
         twin = next((o for o in lane.account.lanes if o is not lane and o.space == lane.space), None)
         if twin is None:
             return
-        self._log.warning("rooms_are_one_space", rooms=[*twin.rooms, *lane.rooms])
+        self._chronicle.one_space([*twin.rooms, *lane.rooms])
         lane.account.lanes.remove(lane)
         self._idle.pop(lane.key, None)
         twin.rooms = [*twin.rooms, *lane.rooms]
@@ -294,15 +274,8 @@ class Dispatcher:
         if waiting:
             self.depths.add(lease.room, rank, waiting)
             self._offer(lease.room)
-        if settlement.state == "waiting":
-            return
-        self._telemetry.settled(lease.room, settlement.state)
-        if settlement.state == "done":
-            self._telemetry.posted_after(max(0.0, now - lease.event.received_at))
-            self._log.debug("delivery_done", delivery_id=lease.id, event_id=lease.event.id, room=lease.room)
-        elif lease.event.source != OPERATOR_SOURCE:
-            self._tell(f"dead:{lease.room}", f"relay: an alert for room {lease.room} could not be delivered", "major",
-                       "notice", f"{lease.event.title}\n{settlement.reason}: {settlement.detail}")  # fmt: skip
+        if settlement.state != "waiting":
+            self._chronicle.settled(lease, settlement, now)
 
     async def finish(self, grace: float) -> None:
         """Lease nothing more; give sends in flight `grace` seconds, cut the rest, record all. Raises `StoreError`."""

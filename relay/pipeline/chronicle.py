@@ -1,0 +1,86 @@
+"""What is said of deliveries: to the log, to the metrics, and to the operator, on changes of state only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relay.core.delivery import Failed, Lease, Refused, Settlement, Throttled
+from relay.core.planning import OPERATOR_SOURCE
+from relay.ports import Log, Telemetry, Tell
+
+
+class Chronicle:
+    """Tells what the dispatcher does. `room_errors` holds the last refusal of each room that is refused."""
+
+    def __init__(self, telemetry: Telemetry, log: Log, tell: Tell) -> None:
+        self.room_errors: dict[str, str] = {}
+        self._telemetry = telemetry
+        self._log = log
+        self._tell = tell
+
+    def ambiguous(self, account: str) -> None:
+        """A send may have arrived unseen."""
+        self._telemetry.ambiguous(account)
+
+    def throttled(self, account: str, lease: Lease, outcome: Throttled) -> None:
+        """The service asked to wait."""
+        self._telemetry.throttled(account)
+        seconds = round(outcome.seconds, 1)
+        self._log.warning("throttled", account=account, seconds=seconds, delivery_id=lease.id, room=lease.room)
+
+    def failed(self, account: str, lease: Lease, outcome: Failed | Refused, settlement: Settlement) -> None:
+        """An attempt did not get through."""
+        self._telemetry.failure(lease.room, outcome.kind)
+        if isinstance(outcome, Failed) and outcome.ambiguous:
+            self._telemetry.ambiguous(account)
+        self._log.warning(
+            "delivery_dead" if settlement.state == "dead" else "delivery_failed",
+            reason=outcome.kind,
+            detail=outcome.detail,
+            attempts=settlement.attempts,
+            delivery_id=lease.id,
+            event_id=lease.event.id,
+            room=lease.room,
+        )
+
+    def bug(self, lease: Lease, error: Exception) -> None:
+        """An attempt raised what it should not."""
+        self._log.error("delivery_bug", delivery_id=lease.id, room=lease.room, error=repr(error))
+
+    def account_paused(self, account: str, detail: str) -> None:
+        """The service refuses an account."""
+        self._log.error("account_paused", account=account, detail=detail)
+        said = f"{detail}\nEverything for its rooms is kept and waits."
+        self._tell(f"account:{account}", f"relay: account {account} is refused", "critical", "firing", said)
+
+    def account_resumed(self, account: str) -> None:
+        """The service takes an account again."""
+        self._log.info("account_resumed", account=account)
+        self._tell(f"account:{account}", f"relay: account {account} is taken again", "info", "resolved", "")
+
+    def room_refused(self, lease: Lease, detail: str) -> None:
+        """The service refuses a room; its operator's own room can't be told so there."""
+        room = lease.room
+        if room not in self.room_errors and lease.event.source != OPERATOR_SOURCE:
+            self._tell(f"room:{room}", f"relay: room {room} is refused", "major", "firing", detail)
+        self.room_errors[room] = detail
+
+    def room_works(self, room: str) -> None:
+        """A message stands in a room."""
+        if self.room_errors and self.room_errors.pop(room, None) is not None:
+            self._tell(f"room:{room}", f"relay: room {room} takes messages again", "info", "resolved", "")
+
+    def one_space(self, rooms: Sequence[str]) -> None:
+        """Several names turned out to be one space."""
+        self._log.warning("rooms_are_one_space", rooms=list(rooms))
+
+    def settled(self, lease: Lease, settlement: Settlement, now: float) -> None:
+        """A delivery's end is on record."""
+        self._telemetry.settled(lease.room, settlement.state)
+        if settlement.state == "done":
+            self._telemetry.posted_after(max(0.0, now - lease.event.received_at))
+            self._log.debug("delivery_done", delivery_id=lease.id, event_id=lease.event.id, room=lease.room)
+        elif lease.event.source != OPERATOR_SOURCE:
+            said = f"{lease.event.title}\n{settlement.reason}: {settlement.detail}"
+            title = f"relay: an alert for room {lease.room} could not be delivered"
+            self._tell(f"dead:{lease.room}", title, "major", "notice", said)
