@@ -202,19 +202,22 @@ def numbered(texts: list[str], limit: int = WEBEX_MAX_BYTES) -> list[str]:
 
 
 def hard_breaks(text: str) -> str:
-    """Make every line end outside code blocks a line break (two blanks before it); fold runs of empty lines."""
+    """Make every line end outside code blocks a line break (two blanks before it); fold runs of empty lines.
+
+    Only blanks go: a no-break space may be what keeps the sign behind it from the start of its line.
+    """
     lines: list[str] = []
     fence = ""
-    for raw in text.strip().split("\n"):
+    for raw in text.strip(" \t\n").split("\n"):
         inside = bool(fence)
         fence = _fence_after(raw, fence, WEBEX_MAX_BYTES)
         if inside or fence:
             lines.append(raw)
             continue
-        line = raw.rstrip()
+        line = raw.rstrip(" \t")
         if line or (lines and lines[-1]):
             lines.append(line + "  " if line else "")
-    return "\n".join(lines).rstrip()
+    return "\n".join(lines).rstrip(" \t\n")
 
 
 def _bodies(text: str, limit: int) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -323,6 +323,7 @@ def test_line_ends_become_breaks_outside_code_and_empty_lines_are_folded() -> No
     assert hard_breaks("\na\n\n\n\nb\n```\nx\n\n\ny\n```\nc \n") == "a  \n\nb  \n```\nx\n\n\ny\n```\nc"
 
 
+@example("\N{NO-BREAK SPACE}#")
 @given(harmful)
 def test_hard_breaks_leave_the_words_alone(text: str) -> None:
     assert shown(hard_breaks(escape_markdown(text))) == folded(clean(text))
