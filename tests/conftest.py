@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 
 settings.register_profile("quick", max_examples=100, deadline=None)
-settings.load_profile("quick")
+settings.register_profile("fixed", max_examples=100, deadline=None, derandomize=True, database=None)
+settings.load_profile("fixed" if os.environ.get("CI") else "quick")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
