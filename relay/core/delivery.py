@@ -13,7 +13,6 @@ DeliveryState = Literal["waiting", "leased", "done", "dead", "superseded", "merg
 Reason = Literal["network", "timeout", "auth", "refused", "unknown_room", "too_large", "remote", "bug"]
 Scope = Literal["delivery", "message", "room", "account"]
 
-OPEN_STATES: tuple[DeliveryState, ...] = ("waiting", "leased")
 RESULTS: tuple[DeliveryState, ...] = ("done", "dead", "superseded", "merged", "moved", "dropped")
 
 

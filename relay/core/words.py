@@ -82,15 +82,6 @@ def say_duration(seconds: float) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
 
 
-def say_size(amount: float) -> str:
-    """A size as people say it: `64 KiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"
-
-
 def say_clock(at: float, now: float, zone: tzinfo) -> str:
     """A time of day with its zone's name: `02:10 CET`, with the date where that is not today's."""
     date, clock = _minute(int(at // 60), zone)

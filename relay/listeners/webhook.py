@@ -76,12 +76,8 @@ class WebhookListener:
         drafts = await self._read(source, request, body)
         if source.bucket is not None:
             source.bucket.take(len(drafts))
-        key = request.headers.get("Idempotency-Key")
-        if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
-            said = f"an Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters"
-            raise RefusedRequestError(400, "malformed", said, "malformed")
         try:
-            outcome = await self._intake.accept(source.defaults, drafts, body, key)
+            outcome = await self._intake.accept(source.defaults, drafts, body, request.headers.get("Idempotency-Key"))
         except QueueFullError as error:
             raise RefusedRequestError(503, "queue_full", f"{error}; try again later", "queue", RETRY_STORE) from error
         except StoreError as error:
@@ -99,6 +95,10 @@ class WebhookListener:
         if kind not in _JSON_TYPES and not kind.endswith("+json"):
             said = f"Content-Type {kind[:80]!r} is not read here; application/json would be right"
             raise RefusedRequestError(415, "unsupported_media_type", said, "malformed")
+        key = request.headers.get("Idempotency-Key", "none")
+        if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+            said = f"an Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters"
+            raise RefusedRequestError(400, "malformed", said, "malformed")
         if source.bucket is not None and (wait := source.bucket.wait(self._clock.now())) > 0:
             status = 503 if source.patient else 429
             raise RefusedRequestError(status, "rate", "over this source's rate", "rate", wait)

@@ -29,11 +29,6 @@ class ScriptedFeed:
         finally:
             self._clients.discard(connection)
 
-    @property
-    def clients(self) -> int:
-        """How many are connected."""
-        return len(self._clients)
-
     def say(self, messages: Sequence[object]) -> None:
         """Send each message, as JSON, to everyone who is connected."""
         for message in messages:

@@ -124,8 +124,7 @@ def _open(path: Path, size: int | None) -> sqlite3.Connection:
 
 def _inspect(path: Path) -> None:
     """Look at an existing file without changing it. Raises where it is damaged, foreign or newer."""
-    wal_only_copy = not os.access(path, os.W_OK)
-    if wal_only_copy:
+    if not os.access(path, os.W_OK):
         raise StoreUnavailableError(f"{path} is read-only for this user")
     connection = connect(path)
     try:

@@ -55,13 +55,6 @@ def used_bytes(connection: Connection) -> int:
     return int((pages - free) * size)
 
 
-def free_bytes(connection: Connection) -> int:
-    """Bytes within the file that can be written without growing it."""
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    return int(free * size)
-
-
 def _anything_done(connection: Connection) -> bool:
     query = (
         "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state IN ('done', 'superseded', 'merged', 'moved', 'dropped'))"

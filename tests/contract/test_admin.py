@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from tests.fakes.running import Running, running
+from tests.fakes.running import PATIENCE, Running, running
 
 METRICS = (
     "relay_events_received_total",
@@ -105,10 +106,12 @@ async def test_a_token_that_no_header_can_carry_holds_the_account(tmp_path: Path
     accounts = {"webex": {"type": "webex", "url": f"{sandbox.address}/v1", "token": {"file": str(file)}}}
     async with running(tmp_path, sandbox, accounts=accounts) as relay:
         await relay.post({"title": "held"})
+        async with asyncio.timeout(PATIENCE):
+            while not (refused := (await relay.get("/api/v1/status"))[1]["accounts"][0]["refused"]):
+                pass
+        assert "no header can carry" in refused
         (held,) = await relay.until_state("waiting")
-        assert "no header can carry" in (held["last_error"] or "no header can carry")
-        _, status = await relay.get("/api/v1/status")
-        assert status["rooms"][0]["dead"] == 0
+        assert held["attempts"] == 0
         file.write_text(sandbox.token, encoding="utf-8")
         relay.daemon.loops["credentials"].nudge()
         await relay.until(lambda: len(relay.messages()) == 1)

@@ -60,7 +60,7 @@ async def test_a_list_with_one_bad_item_is_refused_as_a_whole_and_kept(relay: Ru
         (b'"text"', {}, 422, "unreadable"),
         (b" " * (2**20 + 1), {}, 413, "too_large"),
         (gzip.compress(b" " * (2**21)), {"Content-Encoding": "gzip"}, 413, "too_large"),
-        (b"{}", {"Idempotency-Key": "k" * 300}, 422, "unreadable"),
+        (b'{"title": "x"}', {"Idempotency-Key": "k" * 300}, 400, "malformed"),
     ],
 )
 async def test_what_cannot_be_read_is_refused_with_its_code(

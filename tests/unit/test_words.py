@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.words import iso, parse_duration, parse_rate, parse_size, parse_time, say_clock, say_duration, say_size
+from relay.core.words import iso, parse_duration, parse_rate, parse_size, parse_time, say_clock, say_duration
 
 UNITS = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
@@ -131,11 +131,6 @@ def test_every_time_that_is_read_can_be_said_in_every_zone(value: str | float, z
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert say_duration(seconds) == said
-
-
-@pytest.mark.parametrize(("amount", "said"), [(0, "0 B"), (65_536, "64 KiB"), (2**31, "2.0 GiB"), (5 * 2**20, "5 MiB")])
-def test_sizes_are_said_as_people_say_them(amount: float, said: str) -> None:
-    assert say_size(amount) == said
 
 
 def test_a_clock_has_its_zones_name_and_the_date_where_it_is_not_todays() -> None:
