@@ -150,8 +150,14 @@ _TAKE_DOWN = re.compile(
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">"}
 
 
+_ELABORATE = re.compile(r"[\\&`\[<~#>]")
+_STARS = re.compile(r"\*\*|\*|[ ]{2}$", re.MULTILINE)
+
+
 def plain_text(markdown: str) -> str:
     """Take markdown down to readable text: no stars or escapes, links as `text (url)`."""
+    if _ELABORATE.search(markdown) is None:
+        return _STARS.sub("", markdown)
     return _TAKE_DOWN.sub(_take_down, markdown)
 
 

@@ -66,10 +66,15 @@ def _labels(value: Any, where: str) -> dict[str, str]:
         return {}
     if not isinstance(value, dict):
         raise UnreadableError(where, f"an object of names and texts would be right, not {say_type(value)}")
+    labels: dict[str, str] = {}
     for name, label in value.items():
-        if isinstance(label, (dict, list)):
+        if isinstance(label, str):
+            labels[name] = label
+        elif isinstance(label, (dict, list)):
             raise UnreadableError(f"{where}.{name}", f"text would be right, not {say_type(label)}")
-    return {name: as_text(label) for name, label in value.items() if label is not None}
+        elif label is not None:
+            labels[name] = as_text(label)
+    return labels
 
 
 def _links(value: Any, where: str) -> tuple[Link, ...]:

@@ -58,10 +58,7 @@ class PlanWriter:
             message, delivery = self._sequences.next("message"), self._sequences.next("delivery")
             placed[posting.event_seq, posting.room] = message
             messages.append((message, posting.room, posting.group, posting.route, posting.template))
-            deliveries.append(
-                (delivery, message, posting.event_seq, posting.room, "post", "waiting", posting.rank, delivery, 0, now,
-                 now, None)
-            )  # fmt: skip
+            deliveries.append((delivery, message, posting.event_seq, posting.room, posting.rank, now))
         write_rows(connection, _SQL["insert_messages"], messages)
         write_rows(connection, _SQL["insert_deliveries"], deliveries)
         write_rows(
@@ -79,8 +76,7 @@ class PlanWriter:
              for new in plan.opened for i in (new.incident,)],
         )  # fmt: skip
         for waiting in plan.adopted:
-            event = waiting.event
-            connection.execute(_SQL["adopt_event"], (event.severity, event.title, as_json(event.labels), waiting.seq))
+            connection.execute(_SQL["adopt_event"], (as_json(waiting.event), waiting.seq))
         connection.execute(_SQL["advance"], (plan.up_to, plan.up_to))
 
     @staticmethod

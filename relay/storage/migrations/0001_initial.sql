@@ -23,26 +23,17 @@ CREATE TABLE requests (
 
 CREATE UNIQUE INDEX requests_dedupe ON requests (source, dedupe_key) WHERE dedupe_key IS NOT NULL;
 
--- The inbox and its history. An event with seq over meta.planned_up_to waits for the planner.
+-- The inbox and its history: `event` is the whole event as JSON, the columns what is searched by. `alert` is the key
+-- of the alert it speaks of, NULL for a notice. An event with seq over meta.planned_up_to waits for the planner.
 CREATE TABLE events (
-    seq            INTEGER PRIMARY KEY,
-    id             TEXT NOT NULL UNIQUE,
-    request        INTEGER NOT NULL,
-    source         TEXT NOT NULL,
-    format         TEXT NOT NULL,
-    status         TEXT NOT NULL CHECK (status IN ('firing', 'resolved', 'notice')),
-    severity       TEXT NOT NULL CHECK (severity IN ('critical', 'major', 'minor', 'warning', 'info')),
-    severity_given INTEGER NOT NULL CHECK (severity_given IN (0, 1)),
-    title          TEXT NOT NULL,
-    body           TEXT NOT NULL,
-    key            TEXT NOT NULL,
-    labels         TEXT NOT NULL,
-    links          TEXT NOT NULL,
-    files          TEXT NOT NULL,
-    notes          TEXT NOT NULL,
-    occurred_at    REAL NOT NULL,
-    received_at    REAL NOT NULL,
-    set_aside      TEXT
+    seq         INTEGER PRIMARY KEY,
+    id          TEXT NOT NULL UNIQUE,
+    request     INTEGER NOT NULL,
+    source      TEXT NOT NULL,
+    alert       TEXT,
+    received_at REAL NOT NULL,
+    event       TEXT NOT NULL,
+    set_aside   TEXT
 ) STRICT;
 
 -- What could not be read: kept so that it can be looked at.

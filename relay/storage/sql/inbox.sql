@@ -6,10 +6,7 @@ INSERT INTO requests (id, source, received_at, payload, dedupe_key, digest, even
 VALUES :rows(9);
 
 -- name: insert_events
-INSERT INTO events (
-    seq, request, id, source, format, status, severity, severity_given, title, body, key, labels, links, files, notes,
-    occurred_at, received_at
-) VALUES :rows(17);
+INSERT INTO events (seq, request, id, source, alert, received_at, event) VALUES :rows(7);
 
 -- name: insert_refusals
 INSERT INTO refusals (source, received_at, reason, detail, payload) VALUES :rows(5);

@@ -5,12 +5,7 @@ SELECT json_group_array(json_object(
         'id', d.id, 'room', d.room, 'action', d.action, 'message', d.message, 'route', m.route,
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
         'failing_since', d.failing_since, 'content', d.content, 'parent', m.remote_id, 'since', a.started_at,
-        'event', json_object(
-            'id', e.id, 'source', e.source, 'format', e.format, 'status', e.status, 'severity', e.severity,
-            'severity_given', json(iif(e.severity_given, 'true', 'false')), 'title', e.title, 'body', e.body,
-            'key', e.key, 'labels', json(e.labels), 'links', json(e.links), 'files', json(e.files),
-            'notes', json(e.notes), 'occurred_at', e.occurred_at, 'received_at', e.received_at
-        )
+        'event', json(e.event)
     )
 ))
 FROM json_each(:lanes) AS lanes
@@ -21,7 +16,7 @@ CROSS JOIN deliveries AS d ON d.id = (
 )
 CROSS JOIN messages AS m ON m.id = d.message
 CROSS JOIN events AS e ON e.seq = d.event_seq
-LEFT JOIN alerts AS a ON e.status != 'notice' AND a.source = e.source AND a.key = e.key;
+LEFT JOIN alerts AS a ON a.source = e.source AND a.key = e.alert;
 
 -- name: next_aside
 SELECT json_group_array(json_array(lane, due_at)) FROM (

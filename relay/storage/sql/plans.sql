@@ -1,15 +1,7 @@
 -- name: waiting_events
-SELECT json_group_array(json_object(
-    'seq', seq,
-    'event', json_object(
-        'id', id, 'source', source, 'format', format, 'status', status, 'severity', severity,
-        'severity_given', json(iif(severity_given, 'true', 'false')), 'title', title, 'body', body, 'key', key,
-        'labels', json(labels), 'links', json(links), 'files', json(files), 'notes', json(notes),
-        'occurred_at', occurred_at, 'received_at', received_at
-    )
-))
+SELECT json_group_array(json_object('seq', seq, 'event', json(event)))
 FROM (
-    SELECT * FROM events
+    SELECT seq, event FROM events
     WHERE seq > (SELECT value FROM meta WHERE name = 'planned_up_to') AND set_aside IS NULL
     ORDER BY seq LIMIT ?
 );
@@ -36,9 +28,9 @@ UPDATE meta SET value = ? WHERE name = 'planned_up_to' AND value < ?;
 INSERT INTO messages (id, room, grp, route, template) VALUES :rows(5);
 
 -- name: insert_deliveries
-INSERT INTO deliveries (
-    id, message, event_seq, room, action, state, rank, position, part, created_at, due_at, content
-) VALUES :rows(12);
+INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, created_at, due_at)
+SELECT column1, column2, column3, column4, 'post', 'waiting', column5, column1, column6, column6
+FROM (VALUES :rows(6));
 
 -- name: upsert_alerts
 INSERT INTO alerts (source, key, state, severity, title, labels, started_at, updated_at) VALUES :rows(8)
@@ -53,7 +45,7 @@ UPDATE incidents SET ended_at = ? WHERE source = ? AND key = ? AND room = ? AND 
 INSERT INTO incidents (source, key, room, grp, message, opened_at, ended_at) VALUES :rows(7);
 
 -- name: adopt_event
-UPDATE events SET severity = ?, title = ?, labels = ? WHERE seq = ?;
+UPDATE events SET event = ? WHERE seq = ?;
 
 -- name: set_event_aside
 UPDATE events SET set_aside = ? WHERE seq = ?;

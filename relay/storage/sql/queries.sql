@@ -1,9 +1,10 @@
 -- name: list_events
-SELECT json_group_array(json_object(
-    'seq', seq, 'id', id, 'source', source, 'format', format, 'status', status, 'severity', severity, 'title', title,
-    'body', body, 'key', key, 'labels', json(labels), 'links', json(links), 'files', json(files),
-    'occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', occurred_at, 'unixepoch'), 'received_at', strftime('%Y-%m-%dT%H:%M:%fZ', received_at, 'unixepoch'), 'notes', json(notes),
-    'state', iif(set_aside IS NOT NULL, 'set_aside', iif(seq > planned, 'waiting', 'planned'))
+SELECT json_group_array(json_set(
+    json_remove(event, '$.severity_given'),
+    '$.seq', seq,
+    '$.occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', event ->> 'occurred_at', 'unixepoch'),
+    '$.received_at', strftime('%Y-%m-%dT%H:%M:%fZ', received_at, 'unixepoch'),
+    '$.state', iif(set_aside IS NOT NULL, 'set_aside', iif(seq > planned, 'waiting', 'planned'))
 ))
 FROM (
     SELECT *, (SELECT value FROM meta WHERE name = 'planned_up_to') AS planned FROM events
@@ -21,12 +22,14 @@ FROM (
 );
 
 -- name: show_event
-SELECT json_object(
-    'seq', seq, 'id', e.id, 'source', e.source, 'format', format, 'status', status, 'severity', severity,
-    'title', title, 'body', body, 'key', key, 'labels', json(labels), 'links', json(links), 'files', json(files),
-    'occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', occurred_at, 'unixepoch'), 'received_at', strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at, 'unixepoch'), 'notes', json(notes),
-    'payload', cast(r.payload AS TEXT), 'set_aside', set_aside,
-    'state', iif(set_aside IS NOT NULL, 'set_aside', iif(
+SELECT json_set(
+    json_remove(event, '$.severity_given'),
+    '$.seq', seq,
+    '$.occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', event ->> 'occurred_at', 'unixepoch'),
+    '$.received_at', strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at, 'unixepoch'),
+    '$.payload', cast(r.payload AS TEXT),
+    '$.set_aside', set_aside,
+    '$.state', iif(set_aside IS NOT NULL, 'set_aside', iif(
         seq > (SELECT value FROM meta WHERE name = 'planned_up_to'), 'waiting', 'planned'
     ))
 )
