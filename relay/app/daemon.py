@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
+import random  # noqa: TID251 - this is the chance port
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack

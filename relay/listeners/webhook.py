@@ -91,7 +91,8 @@ class WebhookListener:
             raise RefusedRequestError(405, "method_not_allowed", "events are sent with POST", "malformed")
         if not source.auth.admits(request.headers):
             raise RefusedRequestError(401, "unauthorized", "the credentials are missing or wrong", "unauthorized")
-        kind = request.content_type if "Content-Type" in request.headers else ""
+        if (kind := request.headers.get("Content-Type", "")) not in _JSON_TYPES:
+            kind = request.content_type  # without its parameters
         if kind not in _JSON_TYPES and not kind.endswith("+json"):
             said = f"Content-Type {kind[:80]!r} is not read here; application/json would be right"
             raise RefusedRequestError(415, "unsupported_media_type", said, "malformed")
