@@ -9,6 +9,7 @@ import typer
 
 from relay import __version__
 from relay.cli import check, deliveries, demo, events, explain, run, sandbox, send, status
+from relay.cli.common import EXIT_NO, SilentError
 
 EXIT_INTERNAL = 70
 
@@ -51,6 +52,9 @@ def main() -> None:
     """Run the command line; an error nobody foresaw is told in a line and exits with 70."""
     try:
         app()
+    except SilentError as error:
+        print(f"relay: {error}", file=sys.stderr)
+        sys.exit(EXIT_NO)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

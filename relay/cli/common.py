@@ -20,6 +20,10 @@ EXIT_STORE = 74
 EXIT_CONFIGURATION = 78
 
 
+class SilentError(Exception):
+    """A relay holds the database, but its admin address does not answer."""
+
+
 class Output(StrEnum):
     """For people, or for programs."""
 

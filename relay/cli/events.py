@@ -6,13 +6,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, say
+from relay.cli.common import (
+    ConfigOption,
+    Output,
+    OutputOption,
+    SilentError,
+    complain,
+    fail,
+    load_config,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
-    from relay.cli.access import Daemon, Stored
+    from relay.settings.load import Loaded
 
 app = typer.Typer(help="Events: as they come, or one with everything known of it.", no_args_is_help=True)
 POLL = 1.0
+"""Seconds between two looks."""
+MOST = 10_000
+"""Events that one look shows."""
 
 
 @app.command()
@@ -30,28 +43,37 @@ def tail(
     """
     from relay.cli.access import access
 
-    reached = access(load_config(config))
-    wanted: dict[str, Any] = {"source": source, "refused": refused, "limit": lines}
-    events = list(reversed(reached.events(wanted)))
+    loaded = load_config(config)
+    wanted: dict[str, Any] = {"source": source, "refused": refused, "limit": max(lines, 1)}
+    found = list(reversed(access(loaded).events(wanted)))
+    events = found[len(found) - min(lines, len(found)) :]
     if output is Output.json and not follow:
         print_json(events)
         return
     _print(events, output)
-    if not events and not follow:
+    if not found and not follow:
         say("no events" if not refused else "nothing was refused")
     if follow:
-        _follow(reached, {**wanted, "limit": 1000}, events, output)
+        _follow(loaded, {**wanted, "limit": MOST}, found, output)
 
 
-def _follow(reached: Daemon | Stored, wanted: dict[str, Any], events: list[dict[str, Any]], output: Output) -> None:
+def _follow(loaded: Loaded, wanted: dict[str, Any], found: list[dict[str, Any]], output: Output) -> None:
+    """Print what comes, whether the relay runs, stops or starts meanwhile."""
     import threading
 
+    from relay.cli.access import access
+
     place = "id" if wanted["refused"] else "seq"
-    last = events[-1][place] if events else 0
+    last = found[-1][place] if found else 0
     rest = threading.Event()
     try:
         while not rest.wait(POLL):
-            fresh = list(reversed(reached.events({**wanted, "after": last})))
+            try:
+                fresh = list(reversed(access(loaded).events({**wanted, "after": last})))
+            except SilentError:
+                continue  # it starts or stops just now
+            if len(fresh) == MOST:
+                complain(f"more came within {POLL:g} s than the {MOST:,} that follow")
             _print(fresh, output)
             last = fresh[-1][place] if fresh else last
     except KeyboardInterrupt:

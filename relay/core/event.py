@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Literal, get_args
 
 import msgspec
@@ -18,6 +19,8 @@ MAX_TITLE = 1_000
 """Characters of a title that are kept; the whole stays in the payload."""
 MAX_BODY = 60_000
 """Characters of a body that are kept; the whole stays in the payload."""
+MAX_KEY = 1_000
+"""Characters of a key; of a longer one the rest becomes a hash, so that keys that differ stay different."""
 MAX_LABELS = 100
 MAX_LABEL_VALUE = 2_000
 MAX_LINKS = 20
@@ -108,6 +111,7 @@ def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
     return (
         len(draft.title) > MAX_TITLE
         or len(draft.body) > MAX_BODY
+        or len(draft.key or "") > MAX_KEY
         or len(labels) > MAX_LABELS
         or len(draft.links) > MAX_LINKS
         or len(draft.files) > MAX_FILES
@@ -123,8 +127,13 @@ def _bounded(
         draft,
         title=draft.title[:MAX_TITLE],
         body=draft.body[:MAX_BODY],
+        key=draft.key if draft.key is None or len(draft.key) <= MAX_KEY else _short_key(draft.key),
         links=draft.links[:MAX_LINKS],
         files=draft.files[:MAX_FILES],
     )
     kept = {name[:MAX_LABEL_VALUE]: value[:MAX_LABEL_VALUE] for name, value in list(labels.items())[:MAX_LABELS]}
     return cut, kept, (*notes, "cut: the event was larger than is kept; the whole stands in its payload")
+
+
+def _short_key(key: str) -> str:
+    return key[: MAX_KEY - 65] + "#" + sha256(key.encode()).hexdigest()

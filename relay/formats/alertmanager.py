@@ -32,9 +32,10 @@ def read_alertmanager(request: Request) -> list[Draft]:
         return [unrecognised(request)]
     drafts = [_read_alert(alert, payload) for alert in alerts]
     missing = payload.get("truncatedAlerts")
-    if isinstance(missing, int) and missing > 0:
+    if isinstance(missing, (int, str)) and missing not in (0, "", "0"):
+        many = f"{missing} more" if type(missing) is int else "more"
         drafts.append(
-            Draft(title=f"{missing} more alerts were left out by Alertmanager", severity="warning",
+            Draft(title=f"{many} alerts were left out by Alertmanager", severity="warning",
                   body="its `max_alerts` for this receiver is lower than the group is large",
                   links=_links(None, payload.get("externalURL")))
         )  # fmt: skip

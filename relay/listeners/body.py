@@ -27,7 +27,7 @@ class RefusedRequestError(Exception):
         self.retry_after = retry_after
 
 
-async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+async def read_body(request: web.BaseRequest, limit: int, within: float = BODY_TIMEOUT) -> bytes:
     """The whole body, decompressed, of at most `limit` bytes. Raises `RefusedRequestError`.
 
     The server must hand over bodies as they came (`auto_decompress` off).
@@ -43,17 +43,17 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     if content.is_eof() and content.exception() is None:
         body = content.read_nowait(-1)
     else:
-        body = await _read_slowly(request, limit)
+        body = await _read_slowly(request, limit, within)
     if len(body) > limit:
         raise _too_large(limit)
     return _decompress(body, limit) if _ENCODINGS[encoding] else body
 
 
-async def _read_slowly(request: web.BaseRequest, limit: int) -> bytes:
+async def _read_slowly(request: web.BaseRequest, limit: int, within: float) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(within):
             if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0
@@ -63,7 +63,7 @@ async def _read_slowly(request: web.BaseRequest, limit: int) -> bytes:
                     raise _too_large(limit)
                 chunks.append(chunk)
     except TimeoutError as error:
-        said = f"the body did not arrive within {BODY_TIMEOUT:g} s"
+        said = f"the body did not arrive within {within:g} s"
         raise RefusedRequestError(408, "too_slow", said, "too_slow") from error
     except (HttpProcessingError, ClientPayloadError, web.RequestPayloadError) as error:
         raise _corrupt(getattr(error, "message", "") or str(error)) from error

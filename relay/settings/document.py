@@ -126,7 +126,10 @@ class Document:
             if key.tag == _MERGE:
                 for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                     built = self._build(source, (*path, "<<"), file, above)
-                    merged = {**(built if isinstance(built, dict) else {}), **merged}
+                    if not isinstance(built, dict):
+                        self.add((*path, "<<"), "merges a mapping, or a list of them", _mark(source, file))
+                        continue
+                    merged = {**built, **merged}
                 continue
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
             if not name:

@@ -6,17 +6,19 @@ import asyncio
 import json
 import signal
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from tests.acceptance.harness import ROOT, command, free_port, relay_process
+from tests.acceptance.harness import ROOT, RelayProcess, command, environment, free_port, relay_process
 from tests.acceptance.killing import kill_under_load
-from tests.fakes.running import configuration, messages, started_sandbox, until
+from tests.fakes.running import PATIENCE, configuration, messages, started_sandbox, until
 
 
 @pytest.fixture
@@ -266,3 +268,63 @@ async def test_a_taken_port_is_named_by_its_key(tmp_path: Path, sandbox: Sandbox
     config.write_text(json.dumps(text), encoding="utf-8")
     code, _, error = await command("run", "-c", str(config))
     assert (code, "listen.admin: 127.0.0.1:" in error) == (1, True)
+
+
+async def test_tail_follows_through_a_restart(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    async with aiohttp.ClientSession(trust_env=False) as session:
+
+        async def post(relay: RelayProcess, title: str) -> None:
+            async with session.post(relay.events + "/hooks/lab", json={"title": title}) as answer:
+                assert answer.status == 202
+
+        async with relay_process(config) as relay:
+            await post(relay, "before")
+            following = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "relay", "events", "tail", "-f", "-n", "1", "-c", str(config),
+                env=environment(), cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            assert following.stdout is not None
+            async with asyncio.timeout(PATIENCE):
+                assert (await following.stdout.readline()).endswith(b"warning: before\n")
+                await post(relay, "while it runs")
+                assert (await following.stdout.readline()).endswith(b"warning: while it runs\n")
+            assert await relay.stop() == 0
+        async with relay_process(config) as relay:
+            await post(relay, "after its restart")
+            async with asyncio.timeout(PATIENCE):
+                assert (await following.stdout.readline()).endswith(b"warning: after its restart\n")
+        following.send_signal(signal.SIGINT)
+        async with asyncio.timeout(PATIENCE):
+            _, error = await following.communicate()
+        assert (following.returncode, error) == (0, b"")
+
+
+async def test_tail_n_0_shows_nothing_of_what_was(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        async with session.post(relay.events + "/hooks/lab", json={"title": "old"}) as answer:
+            assert answer.status == 202
+        code, out, _ = await command("events", "tail", "-n", "0", "-c", str(config))
+    assert (code, out) == (0, "")
+
+
+async def test_the_command_line_trusts_the_certificate_of_its_own_relay(tmp_path: Path, sandbox: Sandbox) -> None:
+    issued = trustme.CA().issue_cert("relay.example")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    tls = {"cert": str(cert), "key": str(key)}
+    listen = {"events": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}", "tls": tls}
+    config = configure(tmp_path, sandbox, listen=listen)
+    async with relay_process(config):
+        code, out, error = await command("status", "-c", str(config))
+    assert (code, "the running relay was asked" in out) == (0, True), error
+
+
+async def test_a_relay_that_can_not_be_asked_is_told_in_a_line(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    async with relay_process(config):
+        elsewhere = configure(tmp_path, sandbox)
+        code, out, error = await command("status", "-c", str(elsewhere))
+    assert (code, out, "does not answer" in error, error.count("\n")) == (1, "", True, 1)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from relay.listeners import body as body_module
+from relay.listeners.body import RefusedRequestError, read_body
 from relay.sandbox.server import Sandbox
 from tests.fakes.running import Running, running
 
@@ -116,14 +117,26 @@ async def test_a_declared_length_over_the_limit_is_refused_before_the_body(relay
     await writer.wait_closed()
 
 
-async def test_a_body_that_does_not_come_ends_with_408(relay: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body_module, "BODY_TIMEOUT", 0.05)
-    reader, writer = await asyncio.open_connection("127.0.0.1", relay.daemon.events_address.port)
+async def test_a_body_that_does_not_come_ends_with_408() -> None:
+    answered: asyncio.Future[RefusedRequestError] = asyncio.get_running_loop().create_future()
+
+    async def handle(request: web.BaseRequest) -> web.Response:
+        with pytest.raises(RefusedRequestError) as refused:
+            await read_body(request, 100, within=0.05)
+        answered.set_result(refused.value)
+        return web.Response()
+
+    runner = web.ServerRunner(web.Server(handle))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    _, writer = await asyncio.open_connection(*runner.addresses[0])
     writer.write(b"POST /hooks/lab HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
     async with asyncio.timeout(5):
-        assert b" 408 " in await reader.readline()
+        error = await answered
+    assert (error.status, str(error)) == (408, "the body did not arrive within 0.05 s")
     writer.close()
     await writer.wait_closed()
+    await runner.cleanup()
 
 
 async def test_a_sender_that_waits_for_100_continue_is_told_to_go_on(relay: Running) -> None:
