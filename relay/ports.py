@@ -81,12 +81,31 @@ class LaneHead(msgspec.Struct, frozen=True):
     lease: Lease | None
 
 
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """What is true as a process starts: the time, the latest that anything may be due, the rooms that there are."""
+
+    now: float
+    latest: float
+    rooms: Sequence[str]
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """What a start found: rooms of deliveries that were in flight, and of those that became dead as theirs is gone."""
+
+    in_flight: list[str]
+    homeless: list[str]
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept: seconds since the end of a delivery, and bytes of the store."""
+    """What is kept: seconds since the end of a delivery, and bytes of the store.
+
+    `pressing`: what is done may go before its time, as the disk is full and that would help.
+    """
 
     done: float = 7 * 86_400.0
     dead: float = 30 * 86_400.0
     size: int = 2 * 2**30
+    pressing: bool = False
 
 
 Limit = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
@@ -107,7 +126,7 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     ids: tuple[int, ...] | None = None
     event: str | None = None
-    state: DeliveryState | None = None
+    state: tuple[DeliveryState, ...] | None = None
     room: str | None = None
     reason: Reason | None = None
     created_before: float | None = None
@@ -158,8 +177,8 @@ class Outbox(Protocol):
         """
         ...
 
-    async def recover(self) -> list[str]:
-        """Put back what an earlier process left leased: its rooms, one entry a delivery."""
+    async def recover(self, start: Start) -> Recovered:
+        """Put right what an earlier process, another configuration or another clock left."""
         ...
 
     async def depths(self) -> dict[str, list[int]]:
@@ -170,8 +189,8 @@ class Outbox(Protocol):
 class Retention(Protocol):
     """What the janitor needs of the store. Raises `StoreError`."""
 
-    async def prune(self, limits: Limits, now: float) -> int:
-        """Delete one slice of what need not be kept; the rows deleted."""
+    async def prune(self, limits: Limits, now: float) -> bool:
+        """Delete one slice of what need not be kept; tell whether there is more to look at."""
         ...
 
     async def make_room(self) -> bool:

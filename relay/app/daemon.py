@@ -125,7 +125,7 @@ class RelayDaemon:
         board = StatusBoard(
             settings, store, self.dispatcher, self._chronicle, self._feeds, metrics, self._ready, clock.now
         )
-        api = Api(store, board.status, self.dispatcher.resync, self._send_now, tuple(settings.rooms), clock.now)
+        api = Api(store, board.status, self.dispatcher.changed, self._send_now, tuple(settings.rooms), clock.now)
         hosts = (*_LOOPBACK, settings.listen.admin.host, *settings.listen.admin_hosts)
         guard = AdminGuard((lambda: [t.current() for t in admin_tokens]) if admin_tokens else None, hosts)
         self._admin = make_admin(guard, api, self._ready, board.metrics)
@@ -135,6 +135,10 @@ class RelayDaemon:
         """Recover what an earlier process left, then bind the listeners. Raises `StoreError`, OSError."""
         self._tasks = spawn
         self._undo.push_async_callback(self._close_senders)
+        told = await self.store.firing_keys(OPERATOR_SOURCE)
+        self._chronicle.recall(told)
+        for name, feed in self._feeds.items():
+            feed.told_down = f"feed:{name}" in told
         await self.dispatcher.recover()
         self.planner.waiting = await self.store.count_waiting_events()
         listen = self._settings.listen

@@ -15,7 +15,7 @@ from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth
 from relay.listeners.webhook import WebhookSource
 from relay.listeners.websocket import WebsocketFeed
 from relay.settings.model import AuthSettings, ClientTls, MapSettings, SourceBase, WebhookSettings, WebsocketSettings
-from relay.settings.secrets import LiveSecret, SecretRef
+from relay.settings.secrets import LiveSecret, SecretError, SecretRef
 
 Vault = Callable[[SecretRef], LiveSecret]
 """Gives the live secret of a reference; the daemon keeps what was given fresh."""
@@ -78,12 +78,18 @@ def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFe
         defaults=defaults_of(name, source),
         read=make_format(source),
         max_body=source.max_body,
-        headers={header: vault(ref).current() for header, ref in source.headers.items()},
+        headers={header: _header(header, vault(ref).current()) for header, ref in source.headers.items()},
         send=tuple(item if isinstance(item, str) else msgspec.json.encode(item).decode() for item in source.send),
         ping=source.ping,
         tls=tls_of(source.tls) if source.url.startswith("wss:") else None,
         proxy=source.proxy or True,
     )
+
+
+def _header(name: str, value: str) -> str:
+    if not (value.isprintable() and value.isascii()):
+        raise SecretError(f"the header {name} holds a sign that no header can carry; it is one line of plain text")
+    return value
 
 
 def tls_of(tls: ClientTls) -> ssl.SSLContext:

@@ -49,6 +49,8 @@ class Daemon:
         try:
             with opener.open(request, timeout=TIMEOUT) as answer:
                 return msgspec.json.decode(answer.read())
+        except msgspec.DecodeError:
+            fail(f"{self._base}{path} answered no JSON; is this the relay's admin address?")
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
@@ -135,7 +137,7 @@ class Stored:
             lock(self._path)
         except StoreError as error:
             fail(str(error), EXIT_STORE)
-        return change(self._connect(), [(verb, tuple(ids), SystemClock().wall())])[0]
+        return [number for number, _ in change(self._connect(), [(verb, tuple(ids), SystemClock().wall())])[0]]
 
     def status(self) -> dict[str, Any]:
         """What the store alone can tell."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, print_table
+from relay.cli.common import ConfigOption, Output, OutputOption, complain, fail, load_config, print_json, print_table
 
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
@@ -130,7 +130,9 @@ def _change(
         fail(f"which ones? Name ids, or filters like --state dead; `relay deliveries {verb} --help` tells more", 2)
     loaded = load_config(config)
     reached = access(loaded)
-    found = [d for d in reached.deliveries(_wanted(loaded, ids, *filters)) if d["state"] in able]
+    wanted = _wanted(loaded, ids, *filters)
+    wanted["state"] = tuple(state for state in able if state in (wanted["state"] or able))
+    found = reached.deliveries(wanted) if wanted["state"] else []
     changed = found if dry_run else _apply(reached, verb, found)
     if output is Output.json:
         print_json(changed)
@@ -165,11 +167,12 @@ def _wanted(
 
     for name, given, known in (
         ("--state", state, get_args(DeliveryState)),
-        ("--room", room, loaded.settings.rooms),
         ("--reason", reason, get_args(Reason)),
     ):
         if given is not None and given not in known:
             fail(f"{name}: {given!r} is not one of {', '.join(known)}{near(given, known)}", 2)
+    if room is not None and room not in loaded.settings.rooms:
+        complain(f"no room is called {room!r} in the configuration{near(room, loaded.settings.rooms)}")
     before = None
     if older_than is not None:
         try:
@@ -178,7 +181,7 @@ def _wanted(
             fail(f"--older-than: {error}", 2)
     return {
         "ids": ids or None,
-        "state": state,
+        "state": (state,) if state else None,
         "room": room,
         "reason": reason,
         "created_before": before,

@@ -74,7 +74,10 @@ def _post(loaded: Loaded, room: str, markdown: str) -> dict[str, Any]:
     if loaded.storage.exists() and is_locked(loaded.storage):
         reached = access(loaded)
         if isinstance(reached, Daemon):
-            return dict(reached.call("POST", "/api/v1/messages", {"room": room, "markdown": markdown}))
+            answer = reached.call("POST", "/api/v1/messages", {"room": room, "markdown": markdown})
+            if answer is None:
+                fail(f"the running relay knows no room {room!r}: it reads its configuration at its start")
+            return dict(answer)
     import asyncio
 
     return asyncio.run(_post_alone(loaded, room, markdown))

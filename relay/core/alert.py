@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.event import Event, Severity
+from relay.core.event import MAX_LABELS, Event, Severity
 
 AlertState = Literal["firing", "resolved"]
 AlertKey = tuple[str, str]
@@ -40,9 +40,10 @@ def inherit(event: Event, alert: Alert | None) -> Event:
     """Give an event of an open key the labels, severity and title that it lacks."""
     if alert is None or alert.state != "firing":
         return event
+    lacked = [name for name in alert.labels if name not in event.labels]
     return msgspec.structs.replace(
         event,
-        labels={**alert.labels, **event.labels},
+        labels={**{name: alert.labels[name] for name in lacked[: MAX_LABELS - len(event.labels)]}, **event.labels},
         severity=event.severity if event.severity_given else alert.severity,
         severity_given=True,
         title=alert.title if event.title in ("", event.key) else event.title,

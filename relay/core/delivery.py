@@ -64,9 +64,9 @@ class Posting(msgspec.Struct, frozen=True):
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery that is recorded as in flight, with what is needed to render and send it.
 
-    `attempts` counts this one; `spent` is the time in seconds that retryable failures have cost so far; `content`
-    is the fixed text of a further part, `parent` the service's id of the message it replies to; `since` is when the
-    event's alert began.
+    `attempts` counts this one; `spent` is the time in seconds that retryable failures have cost so far, without the
+    wait since the last one, at `failed_at`; `content` is the fixed text of a further part, `parent` the service's id
+    of the message it replies to; `since` is when the event's alert began.
     """
 
     id: int
@@ -81,6 +81,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     content: str | None
     parent: str | None
     event: Event
+    due_at: float = 0.0
+    failed_at: float | None = None
     failing_since: float | None = None
     since: float | None = None
 
@@ -99,5 +101,6 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
     remote_id: str | None = None
     parts: tuple[str, ...] = ()
+    failed_at: float | None = None
     failing_since: float | None = None
     unset_aside: int | None = None

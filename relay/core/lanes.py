@@ -45,8 +45,9 @@ def judge(lease: Lease, outcome: Outcome, parts: tuple[str, ...], at: Circumstan
         case Delivered(remote_id=remote_id):
             posted = remote_id if lease.action == "post" else None
             return Verdict(settlement=_settle(lease, at, state="done", remote_id=posted, parts=parts))
-        case Throttled(detail=detail):
-            return Verdict(settlement=_put_back(lease, at, detail))
+        case Throttled(seconds=seconds, detail=detail):
+            back = _put_back(lease, at, detail)
+            return Verdict(settlement=msgspec.structs.replace(back, due_at=at.now + max(seconds, policy.first)))
         case Refused(scope="account", detail=detail):
             return Verdict(settlement=_put_back(lease, at, detail), pause_account=detail)
         case Refused(kind=kind, scope=scope, detail=detail):
@@ -65,7 +66,7 @@ def _after_failure(lease: Lease, outcome: Failed, at: Circumstances, policy: Ret
     delay = delay_after(lease.attempts, policy, at.chance)
     if outcome.retry_after is not None:
         delay = max(outcome.retry_after, policy.first)
-    spent = lease.spent + at.took
+    spent = lease.spent + _waited(lease, at) + at.took
     if gives_up(spent, policy):
         dead = _settle(lease, at, state="dead", reason=outcome.kind, detail=outcome.detail, spent=spent)
         return Verdict(settlement=dead)
@@ -75,7 +76,8 @@ def _after_failure(lease: Lease, outcome: Failed, at: Circumstances, policy: Ret
         lease,
         at,
         state="waiting",
-        spent=spent + delay,
+        spent=spent,
+        failed_at=at.now,
         due_at=at.now + delay,
         aside=aside,
         reason=outcome.kind,
@@ -83,6 +85,13 @@ def _after_failure(lease: Lease, outcome: Failed, at: Circumstances, policy: Ret
         failing_since=since,
     )
     return Verdict(settlement=again, lane_until=0.0 if aside else at.now + delay, probe_next=aside and not others)
+
+
+def _waited(lease: Lease, at: Circumstances) -> float:
+    """Seconds that the last failure has made it wait: what was waited for a throttle or a pause is left out."""
+    if lease.failed_at is None:
+        return 0.0
+    return max(0.0, min(at.now - at.took, lease.due_at) - lease.failed_at)
 
 
 def put_back(lease: Lease, now: float, detail: str) -> Settlement:
@@ -96,6 +105,7 @@ def _put_back(lease: Lease, at: Circumstances, detail: str, unset_aside: int | N
         at,
         state="waiting",
         attempts=lease.attempts - 1,
+        spent=lease.spent + _waited(lease, at),
         detail=detail or None,
         failing_since=lease.failing_since,
         unset_aside=unset_aside,

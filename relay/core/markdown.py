@@ -185,6 +185,7 @@ def cut(text: str, limit: int) -> str:
 
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`]*$)|~{3,})")
+_CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
 _UNSAFE_END = re.compile(r"(?:\\|&[a-z]{0,4})\Z")
 
 
@@ -265,7 +266,7 @@ def _pieces(line: str, limit: int, *, inside: bool) -> list[str]:
     pieces: list[str] = []
     while len(line) * 4 > limit and len(line.encode()) > limit:
         head = line.encode()[:limit].decode(errors="ignore")
-        blank = head.rfind(" ", len(head) // 2)
+        blank = _blank_outside_code(line, len(head))
         head = head[: blank + 1] if blank > 0 else whole_end(head)
         pieces.append(head)
         line = line[len(head) :]
@@ -273,6 +274,15 @@ def _pieces(line: str, limit: int, *, inside: bool) -> list[str]:
             line = _LINE_START.sub(_escape_line_start, line, count=1)
     pieces.append(line)
     return pieces
+
+
+def _blank_outside_code(line: str, longest: int) -> int:
+    """The last blank in the second half of a line's beginning at which no code span is open; -1 where there is none."""
+    blank = line.rfind(" ", longest // 2, longest)
+    for found in reversed(list(_CODE_SPAN.finditer(line))):
+        if found.start() < blank < found.end():
+            blank = line.rfind(" ", longest // 2, max(found.start(), longest // 2))
+    return blank
 
 
 def whole_end(head: str) -> str:

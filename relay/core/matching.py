@@ -114,7 +114,6 @@ def compile_re2(expression: str) -> _Pattern:
     """Compile a user's regular expression with RE2 (linear time). Raises `BadMatcherError`."""
     options = re2.Options()
     options.log_errors = False
-    options.dot_nl = True
     try:
         pattern: _Pattern = re2.compile(expression, options)
     except (re2.error, UnicodeEncodeError) as error:

@@ -22,6 +22,11 @@ _STATUS_WORDS: dict[str, Status] = {
 }  # fmt: skip
 
 
+_FAILURES = (jmespath.exceptions.JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
+             ValueError)  # fmt: skip
+"""What an expression may raise: its functions are Python's underneath, and trust what they are given."""
+
+
 class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping as configured. All but `title` may be absent; expressions are JMESPath over one item."""
 
@@ -85,7 +90,7 @@ class _Mapping:
         assert self._each is not None  # noqa: S101 - narrowed by the caller
         try:
             items = self._each.search(payload)
-        except jmespath.exceptions.JMESPathError as error:
+        except _FAILURES as error:
             raise UnreadableError("each", f"{self._settings.each!r} fails: {error}") from error
         if isinstance(items, list):
             return items
@@ -124,7 +129,7 @@ class _Mapping:
         at = f"{where}.title" if where else "title"
         try:
             value = self._title.search(item)
-        except jmespath.exceptions.JMESPathError as error:
+        except _FAILURES as error:
             raise UnreadableError(at, f"{self._settings.title!r} fails: {error}") from error
         title = as_text(value).strip()
         if title:
@@ -138,8 +143,9 @@ class _Mapping:
         """The value of an optional expression; one that fails counts as absent, with a note."""
         try:
             return expression.search(item)
-        except jmespath.exceptions.JMESPathError as error:
-            notes.append(f"map.{name} counts as absent: {str(error).splitlines()[0]}")
+        except _FAILURES as error:
+            said = str(error).splitlines() or [type(error).__name__]
+            notes.append(f"map.{name} counts as absent: {said[0]}")
             return None
 
     def _severity(self, value: Any) -> str | None:

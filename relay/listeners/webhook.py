@@ -12,7 +12,7 @@ from relay.core.event import Draft, SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import Format, Request
 from relay.formats.contract import NotJsonError, UnreadableError, decode_json
-from relay.listeners.auth import Auth
+from relay.listeners.auth import Auth, NoAuth
 from relay.listeners.body import RefusedRequestError, read_body
 from relay.pipeline.intake import Intake, QueueFullError
 from relay.ports import Accepted, Clock, Conflict, StoreError, Telemetry
@@ -20,6 +20,7 @@ from relay.ports import Accepted, Clock, Conflict, StoreError, Telemetry
 RETRY_STORE = 5.0
 """Seconds after which a sender may try again when the store or the queue was the trouble."""
 MAX_KEY = 255
+_SAME_SITE = ("none", "same-origin")
 _JSON_TYPES = {"", "application/json", "text/json", "application/octet-stream", "text/plain"}
 
 
@@ -91,6 +92,9 @@ class WebhookListener:
             raise RefusedRequestError(405, "method_not_allowed", "events are sent with POST", "malformed")
         if not source.auth.admits(request.headers):
             raise RefusedRequestError(401, "unauthorized", "the credentials are missing or wrong", "unauthorized")
+        if isinstance(source.auth, NoAuth) and request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
+            said = "a source without `auth` takes nothing from pages of other sites"
+            raise RefusedRequestError(403, "forbidden", said, "unauthorized")
         if (kind := request.headers.get("Content-Type", "")) not in _JSON_TYPES:
             kind = request.content_type  # without its parameters
         if kind not in _JSON_TYPES and not kind.endswith("+json"):

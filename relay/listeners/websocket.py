@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 import tenacity
@@ -46,6 +47,12 @@ class WebsocketFeed(msgspec.Struct, frozen=True, kw_only=True):
     tls: ssl.SSLContext | None = None
     proxy: str | Literal[True] | None = True
 
+    @property
+    def place(self) -> str:
+        """The address without what may be secret in it: a user's password, a token among the parameters."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
 
 class FeedState:
     """What a feed is doing, for the status and the metrics. Times in Unix seconds."""
@@ -84,7 +91,8 @@ class WebsocketListener:
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
         self._ended = asyncio.Event()
-        self._told = False
+        self.told_down = False
+        """The operator has been told that the feed is down, by this process or an earlier one."""
         self._down_since: float | None = None
         self._cut = ""
 
@@ -131,8 +139,8 @@ class WebsocketListener:
         )
         now = self._clock.now()
         self._down_since = self._down_since or now
-        if (refused or now - self._down_since >= TOLD_AFTER) and not self._told:
-            self._told = True
+        if (refused or now - self._down_since >= TOLD_AFTER) and not self.told_down:
+            self.told_down = True
             what = "is refused" if refused else "is down"
             self._tell(f"feed:{self._name}", f"relay: feed {self._name} {what}", "major", "firing", str(error))
 
@@ -158,8 +166,9 @@ class WebsocketListener:
             status = error.response.status_code
             refused = status in (401, 403, 404)
             raise FeedLostError(f"the handshake was answered {status}", refused=refused) from error
-        except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
-            raise FeedLostError(f"{type(error).__name__}: {error}") from error
+        except (OSError, TimeoutError, InvalidHandshake, WebSocketException, ValueError) as error:
+            said = str(error).replace(self._feed.url, self._feed.place)
+            raise FeedLostError(f"{type(error).__name__}: {said}") from error
         finally:
             self.state.connected = False
         self.state.last_error = ended
@@ -172,9 +181,9 @@ class WebsocketListener:
             await connection.send(message)
         self.state.connected, self.state.tries = True, 0
         self._down_since, self._cut = None, ""
-        self._log.info("feed_connected", source=self._name, url=self._feed.url)
-        if self._told:
-            self._told = False
+        self._log.info("feed_connected", source=self._name, url=self._feed.place)
+        if self.told_down:
+            self.told_down = False
             self._tell(f"feed:{self._name}", f"relay: feed {self._name} is back", "info", "resolved", "")
         self._ended.clear()
         async with asyncio.TaskGroup() as tasks:
@@ -238,9 +247,10 @@ class WebsocketListener:
             try:
                 await write()
             except StoreUnavailableError as error:
-                self._log.warning("feed_waits_for_store", source=self._name, error=str(error))
                 if self._stop.is_set():
-                    raise
-                await self._clock.wait(asyncio.Event(), STORE_RETRY)
+                    self._log.error("feed_frames_given_up", source=self._name, error=str(error))
+                    return
+                self._log.warning("feed_waits_for_store", source=self._name, error=str(error))
+                await self._clock.wait(self._stop, STORE_RETRY)
             else:
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from relay.core.delivery import Failed, Lease, Refused, Settlement, Throttled
 from relay.core.planning import OPERATOR_SOURCE
@@ -14,9 +14,19 @@ class Chronicle:
 
     def __init__(self, telemetry: Telemetry, log: Log, tell: Tell) -> None:
         self.room_errors: dict[str, str] = {}
+        self._refused: set[str] = set()
         self._telemetry = telemetry
         self._log = log
         self._tell = tell
+
+    def recall(self, keys: Iterable[str]) -> None:
+        """Take up what an earlier process told as firing: accounts and rooms that were refused."""
+        for key in keys:
+            kind, _, name = key.partition(":")
+            if kind == "account":
+                self._refused.add(name)
+            elif kind == "room":
+                self.room_errors[name] = "refused before the last start"
 
     def ambiguous(self, account: str) -> None:
         """A send may have arrived unseen."""
@@ -50,11 +60,15 @@ class Chronicle:
     def account_paused(self, account: str, detail: str) -> None:
         """The service refuses an account."""
         self._log.error("account_paused", account=account, detail=detail)
+        self._refused.add(account)
         said = f"{detail}\nEverything for its rooms is kept and waits."
         self._tell(f"account:{account}", f"relay: account {account} is refused", "critical", "firing", said)
 
     def account_resumed(self, account: str) -> None:
-        """The service takes an account again."""
+        """The service takes an account again, where it was refused."""
+        if account not in self._refused:
+            return
+        self._refused.remove(account)
         self._log.info("account_resumed", account=account)
         self._tell(f"account:{account}", f"relay: account {account} is taken again", "info", "resolved", "")
 
@@ -73,6 +87,17 @@ class Chronicle:
     def one_space(self, rooms: Sequence[str]) -> None:
         """Several names turned out to be one space."""
         self._log.warning("rooms_are_one_space", rooms=list(rooms))
+
+    def dropped(self, room: str) -> None:
+        """A delivery was given up by hand."""
+        self._telemetry.settled(room, "dropped")
+
+    def homeless(self, room: str, count: int) -> None:
+        """Deliveries that waited for a room that is no longer configured."""
+        self._log.error("room_gone", room=room, deliveries=count)
+        said = "`relay deliveries retry` sends them once the room is configured again; `drop` gives them up"
+        self._tell(f"gone:{room}", f"relay: {count} deliveries wait for room {room}, which is gone", "major", "notice",
+                   said)  # fmt: skip
 
     def settled(self, lease: Lease, settlement: Settlement, now: float) -> None:
         """A delivery's end is on record."""

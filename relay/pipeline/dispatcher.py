@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import assert_never
+from typing import Literal, assert_never
 
 import msgspec
 
@@ -16,7 +17,10 @@ from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
-from relay.ports import Clock, LaneHead, Outbox, Renderer, Send, Spawn
+from relay.ports import Clock, LaneHead, Outbox, Renderer, Send, Spawn, Start
+
+LONGEST_REST = 3_600.0
+"""Seconds that a service may ask a delivery to wait: nothing is due later than that, whatever the clock was."""
 
 
 class Attempt(msgspec.Struct):
@@ -62,13 +66,27 @@ class Dispatcher:
 
     async def recover(self) -> None:
         """Put back what an earlier process left in flight, and count what waits. Raises `StoreError`."""
-        for room in await self._outbox.recover():
+        now = self._clock.now()
+        latest = now + max(self._policy.longest, LONGEST_REST)
+        found = await self._outbox.recover(Start(now=now, latest=latest, rooms=tuple(self.lanes)))
+        for room in found.in_flight:
             if (lane := self.lanes.get(room)) is not None:
                 self._chronicle.ambiguous(lane.account.name)
+        for room, count in Counter(found.homeless).items():
+            self._chronicle.homeless(room, count)
+        await self.resync()
+
+    async def changed(self, verb: Literal["retry", "drop"], rooms: Sequence[str]) -> None:
+        """Take note of deliveries that were changed by hand, one room each. Raises `StoreError`."""
+        for room in rooms:
+            if (lane := self.lanes.get(room)) is not None:
+                lane.hurry()
+                if verb == "drop":
+                    self._chronicle.dropped(room)
         await self.resync()
 
     async def resync(self) -> None:
-        """Count what waits anew, after deliveries were changed by hand. Raises `StoreError`."""
+        """Count what waits anew. Raises `StoreError`."""
         self.depths.load(await self._outbox.depths())
         for room in self.depths.rooms:
             self._offer(room)
@@ -211,7 +229,7 @@ class Dispatcher:
             chance=self._chance(),
             account_succeeded_at=account.succeeded_at,
             only_lane=len(account.lanes) == 1,
-            probed_for=lane.probed_for,
+            probed_for=None if lane.probed_for == lease.id else lane.probed_for,
         )
         verdict = judge(lease, attempt.outcome, attempt.parts, at, self._policy)
         lane.rest_until = verdict.lane_until
@@ -226,10 +244,10 @@ class Dispatcher:
             case Delivered():
                 self._got_through(lane, lease, outcome, now)
             case Throttled():
-                account.throttle(lane, now + outcome.seconds, now)
+                account.throttle(lane, now + max(outcome.seconds, self._policy.first), now)
                 self._chronicle.throttled(account.name, lease, outcome)
             case Failed() | Refused():
-                account.failing = account.failing or isinstance(outcome, Failed)
+                lane.failing = isinstance(outcome, Failed) and outcome.retry_after is None
                 self._chronicle.failed(account.name, lease, outcome, verdict.settlement)
                 if verdict.pause_account is not None and account.pause(verdict.pause_account, now):
                     self._chronicle.account_paused(account.name, verdict.pause_account)
@@ -241,12 +259,13 @@ class Dispatcher:
     def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float) -> None:
         account = lane.account
         account.succeeded_at = now
-        if account.resume():
-            self._chronicle.account_resumed(account.name)
-        if account.failing:
-            account.failing = False
+        account.resume()
+        self._chronicle.account_resumed(account.name)
+        if lane.failing:  # it was the service, not one room: what gets through again here may elsewhere, too
+            lane.failing = False
             for other in account.lanes:
-                other.hurry()
+                if other.failing:
+                    other.hurry()
         self._chronicle.room_works(lease.room)
         if outcome.space and not lane.space:
             lane.space = outcome.space

@@ -35,7 +35,7 @@ class Janitor:
         await self._clock.wait(self._wake, self._rest)
 
     async def run_once(self) -> int:
-        """Prune one slice; the rows deleted. Raises `StoreError`."""
+        """Prune one slice; 1 where there is more to do. Raises `StoreError`."""
         roomy = await self._store.make_room()
         if roomy is self._was_full:
             self._was_full = not roomy
@@ -44,10 +44,8 @@ class Janitor:
             self._log.warning("clock_jumped", by=round(self._clock.wall() - self._clock.now()))
             self._rest = BETWEEN_ROUNDS
             return 0
-        deleted = await self._store.prune(self._limits, self._clock.now())
-        if deleted:
+        if await self._store.prune(self._limits, self._clock.now()):
             self._rest = BETWEEN_SLICES
-            self._log.debug("pruned", rows=deleted)
-        else:
-            self._rest = BETWEEN_ROUNDS if roomy else WHILE_FULL
-        return deleted
+            return 1
+        self._rest = BETWEEN_ROUNDS if roomy else WHILE_FULL
+        return 0

@@ -22,7 +22,6 @@ class Account:
         self.open_at = 0.0
         self.refused: str | None = None
         self.succeeded_at = 0.0
-        self.failing = False
         self._pause = FIRST_PAUSE
         self._throttled: Lane | None = None
         self._throttled_until = 0.0
@@ -42,12 +41,11 @@ class Account:
             self.open_at = now + self._pause
         return was is None
 
-    def resume(self) -> bool:
-        """The service takes the account again; True where it was held."""
-        was, self.refused = self.refused, None
-        if was is not None:
+    def resume(self) -> None:
+        """The service takes the account again."""
+        if self.refused is not None:
+            self.refused = None
             self.open_at = 0.0
-        return was is not None
 
     @property
     def contested(self) -> bool:
@@ -74,6 +72,7 @@ class Lane:
         self.rest_until = 0.0
         self.throttled_until = 0.0
         self.eager = False
+        self.failing = False
         self.probed_for: int | None = None
         self.served_at = 0.0
         self.space = ""

@@ -59,6 +59,13 @@ def environment_proxy(url: str) -> str | None:
     return getproxies().get(parts.scheme)
 
 
+def _describe(error: Exception) -> str:
+    """An error in words; never with the address that some of aiohttp's carry, as a proxy's may hold a password."""
+    if isinstance(error, (aiohttp.ClientResponseError, aiohttp.InvalidURL)):
+        return type(error).__name__
+    return f"{type(error).__name__}: {error}"
+
+
 class HttpClient:
     """Calls one service with one credential."""
 
@@ -104,6 +111,10 @@ class HttpClient:
                 method, url, data=data, headers=headers, allow_redirects=False, proxy=self._proxy
             ) as response:
                 return await self._read(response)
+        except aiohttp.ClientProxyConnectionError as error:
+            return Failed("network", f"the proxy of {self._base} can't be reached: {error.strerror or error.os_error}")
+        except aiohttp.ClientHttpProxyError as error:
+            return Failed("network", f"the proxy of {self._base} answered {error.status} {error.message}".strip())
         except aiohttp.ClientConnectorError as error:
             return Failed("network", f"{self._base} can't be reached: {error.strerror or error}")
         except (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError):
@@ -112,7 +123,7 @@ class HttpClient:
             said = f"{self._base} did not answer within {self._settings.total_timeout:g} s"
             return Failed("timeout", said, ambiguous=method == "POST")
         except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
-            return Failed("network", f"{self._base}: {type(error).__name__}: {error}", ambiguous=method == "POST")
+            return Failed("network", f"{self._base}: {_describe(error)}", ambiguous=method == "POST")
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         body = await response.content.read(MAX_ANSWER) if response.content_length != 0 else b""

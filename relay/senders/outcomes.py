@@ -55,7 +55,7 @@ def classify(operation: Operation, answer: Answer, now: float) -> Throttled | Fa
     if status == 429:
         wait = read_retry_after(answer.retry_after, now)
         return Throttled(DEFAULT_THROTTLE if wait is None else wait, detail)
-    if status in (408, 423) or status >= 500 or status < 400:
+    if status in (407, 408, 423) or status >= 500 or status < 400:
         kind: Reason = "timeout" if status == 408 else "remote"
         return Failed(kind, detail, read_retry_after(answer.retry_after, now))
     known = _REFUSALS.get((operation, status))

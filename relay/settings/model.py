@@ -13,13 +13,17 @@ from relay.settings.types import (
     ListenAddress,
     Name,
     PositiveDuration,
+    Proxy,
     Rate,
     Secret,
     Secrets,
     Size,
     Zone,
+    is_address,
     wrong,
 )
+
+HEADER = r"^[A-Za-z0-9-]{1,100}$"
 
 
 class Strict(BaseModel):
@@ -72,13 +76,15 @@ class WebexAccount(Strict):
     url: str = Field("https://webexapis.com/v1", description="Base address of the API.")
     pace: Rate | None = Field(None, description="Most messages a time, shared fairly by the account's rooms.")
     tls: ClientTls = Field(ClientTls(), description="How the service's certificate is checked.")
-    proxy: str | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+    proxy: Proxy | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
 
     @field_validator("url")
     @classmethod
     def _http(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise wrong("an address with https:// (or http:// on loopback) would be right")
+        if not is_address(value):
+            raise wrong("is no address; it would read like https://webexapis.com/v1")
         return value.rstrip("/")
 
 
@@ -98,6 +104,8 @@ class Room(Strict):
         given = [name for name in ("id", "title", "person") if getattr(self, name)]
         if len(given) != 1:
             raise wrong(f"one of id, title and person would be right; there {_count(given)}")
+        if self.person is not None and "@" not in self.person:
+            raise wrong("person is an e-mail address, like oncall@example.net")
         if (self.create or self.members) and self.title is None:
             raise wrong("create and members go with a title")
         return self
@@ -117,7 +125,7 @@ class BasicAuth(Strict):
 class HeaderAuth(Strict):
     """A header of your choice with a secret value."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9-]{1,100}$")
+    name: str = Field(pattern=HEADER)
     value: Secrets
 
 
@@ -198,13 +206,22 @@ class WebsocketSettings(SourceBase):
 
     type: Literal["websocket"]
     url: str = Field(description="ws:// or wss:// address.", pattern=r"^wss?://\S+$")
-    headers: dict[str, Secret] = Field({}, description="Headers of the handshake; a value may be a secret.")
+    headers: dict[Annotated[str, Field(pattern=HEADER)], Secret] = Field(
+        {}, description="Headers of the handshake; a value may be a secret."
+    )
     send: tuple[Any, ...] = Field(
         (), description="Messages to send after connecting: JSON values, or texts as they stand."
     )
     ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline of each answer.")
     tls: ClientTls = Field(ClientTls(), description="How the peer's certificate is checked.")
-    proxy: str | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+    proxy: Proxy | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not is_address(value):
+            raise wrong("is no address; it would read like wss://feed.example.net/events")
+        return value
 
 
 Source = Annotated[WebhookSettings | WebsocketSettings, Field(discriminator="type")]
@@ -234,6 +251,12 @@ class Retry(Strict):
     first: PositiveDuration = Field(1.0, description="Delay after the first failure; it doubles with each.")
     longest: PositiveDuration = Field(300.0, description="The delay's limit.")
     give_up_after: PositiveDuration = Field(86_400.0, description="Failing time after which a delivery is dead.")
+
+    @model_validator(mode="after")
+    def _grows(self) -> Retry:
+        if self.first > self.longest:
+            raise wrong("first is over longest; the delay grows from the one to the other")
+        return self
 
 
 class Keep(Strict):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -119,6 +120,8 @@ Secret = Annotated[SecretRef, BeforeValidator(_secret), PlainSerializer(str), Wi
 
 
 def _secrets(value: Any) -> Any:
+    if value == []:
+        raise wrong("an empty list admits nobody; a secret, or a list of them, would be right")
     return value if isinstance(value, list) else [value]
 
 
@@ -127,6 +130,25 @@ Secrets = Annotated[
     BeforeValidator(_secrets),
     WithJsonSchema({"anyOf": [_SECRET_SCHEMA, {"type": "array", "minItems": 1, "items": _SECRET_SCHEMA}]}),
 ]
+
+
+def is_address(value: str) -> bool:
+    """Tell whether an address has a host, and a port that can be."""
+    try:
+        parts = urlsplit(value)
+        (parts.hostname or "").encode("idna")
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _proxy(value: str) -> str:
+    if not value.startswith(("http://", "https://")) or not is_address(value):
+        raise wrong("is no proxy's address; it would read like http://proxy.example.net:3128")
+    return value
+
+
+Proxy = Annotated[str, AfterValidator(_proxy)]
 
 
 def _name(value: str) -> str:

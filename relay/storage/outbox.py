@@ -9,7 +9,7 @@ import msgspec
 
 from relay.core.delivery import Lease, Settlement
 from relay.core.event import SEVERITIES
-from relay.ports import LaneHead
+from relay.ports import LaneHead, Recovered, Start
 from relay.storage.sequence import Sequences
 from relay.storage.statements import read_json, statements, write_rows
 
@@ -58,7 +58,7 @@ class OutboxWriter:
             connection,
             _SQL["settle"],
             [(s.id, s.state, s.attempts, s.spent, s.due_at, int(s.aside), s.reason, s.detail,
-              None if s.state == "waiting" else now, s.failing_since) for s in settlements],
+              None if s.state == "waiting" else now, s.failing_since, s.failed_at) for s in settlements],
         )  # fmt: skip
         posted = [(s.message, s.remote_id) for s in settlements if s.remote_id is not None]
         write_rows(connection, _SQL["settle_messages"], posted)
@@ -71,9 +71,16 @@ class OutboxWriter:
                 connection.execute(_SQL["add_part"], (self._sequences.next("delivery"), part, now, content, s.id))
 
     @staticmethod
-    def recover(connection: Connection, items: list[None]) -> list[list[str]]:
-        """Put back what was left leased; the rooms, one entry a delivery."""
-        return [[room for (room,) in connection.execute(_SQL["recover"]).fetchall()] for _ in items]
+    def recover(connection: Connection, starts: list[Start]) -> list[Recovered]:
+        """Put back what was left leased; nothing waits longer than a start allows, or for a room that is gone."""
+        found: list[Recovered] = []
+        for start in starts:
+            in_flight = [room for (room,) in connection.execute(_SQL["recover"]).fetchall()]
+            connection.execute(_SQL["not_later_than"], {"latest": start.latest})
+            values = {"now": start.now, "rooms": msgspec.json.encode(start.rooms).decode()}
+            homeless = [room for (room,) in connection.execute(_SQL["bury_homeless"], values).fetchall()]
+            found.append(Recovered(in_flight, homeless))
+        return found
 
 
 def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, ...]:

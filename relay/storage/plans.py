@@ -38,6 +38,11 @@ def known(connection: Connection, keys: list[AlertKey]) -> Known:
     return Known({(alert.source, alert.key): alert for alert in alerts}, opened)
 
 
+def firing_keys(connection: Connection, source: str) -> list[str]:
+    """Keys of a source's alerts that fire."""
+    return list(msgspec.json.decode(read_json(connection, _SQL["firing_keys"], (source,)), type=list[str]))
+
+
 class PlanWriter:
     """Operations of the group commit on messages, deliveries, alerts and incidents."""
 

@@ -29,7 +29,8 @@ def show_event(connection: Connection, event_id: str) -> str:
 def list_deliveries(connection: Connection, wanted: DeliveryFilter) -> str:
     """Deliveries, newest first."""
     values = msgspec.structs.asdict(wanted)
-    values["ids"] = None if wanted.ids is None else msgspec.json.encode(wanted.ids).decode()
+    for name in ("ids", "state"):
+        values[name] = None if values[name] is None else msgspec.json.encode(values[name]).decode()
     return read_json(connection, _SQL["list_deliveries"], values)
 
 
@@ -41,11 +42,11 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
     }
 
 
-def change(connection: Connection, items: list[tuple[Verb, tuple[int, ...], float]]) -> list[list[int]]:
-    """`retry` or `drop` deliveries by id, at a time; the ids that were changed."""
-    changed: list[list[int]] = []
+def change(connection: Connection, items: list[tuple[Verb, tuple[int, ...], float]]) -> list[list[tuple[int, str]]]:
+    """`retry` or `drop` deliveries by id, at a time; ids and rooms of those that were changed."""
+    changed: list[list[tuple[int, str]]] = []
     for verb, ids, now in items:
         values = {"ids": msgspec.json.encode(ids).decode(), "now": now}
         rows = connection.execute(_SQL[f"{verb}_deliveries"], values).fetchall()
-        changed.append(sorted(row[0] for row in rows))
+        changed.append(sorted((row[0], row[1]) for row in rows))
     return changed

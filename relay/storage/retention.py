@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 
 import msgspec
@@ -10,8 +11,13 @@ from relay.ports import Limits
 from relay.storage.statements import statements
 
 _SQL = statements("retention")
-SLICE = 500
-"""Rows a slice deletes of one table at the most."""
+WINDOW = 500
+"""Rows of a table that one slice looks at."""
+_SWEPT = {
+    "deliveries": ("prune_deliveries",),
+    "events": ("prune_events",),
+    "requests": ("forget_payloads", "prune_requests"),
+}
 DEDUPE_KEPT = 7 * 86_400.0
 """Seconds that an idempotency key is remembered at least."""
 MOST_REFUSALS = 10_000
@@ -19,32 +25,61 @@ FULL_AT = 0.9
 """Share of the allowed size from which what is done is pruned before its time."""
 
 
-def prune(connection: Connection, items: list[tuple[Limits, float]]) -> list[int]:
-    """Delete one slice for each item's limits and time; the rows deleted."""
-    return [_prune(connection, limits, now) for limits, now in items]
+class Pruner:
+    """Sweeps over the tables in the order of their numbers, which is that of time: one window of each a slice."""
+
+    def __init__(self) -> None:
+        self._after = dict.fromkeys(_SWEPT, 0)
+
+    def prune(self, connection: Connection, items: list[tuple[Limits, float]]) -> list[bool]:
+        """One slice for each item's limits and time; tells whether the sweep goes on."""
+        return [self._prune(connection, limits, now) for limits, now in items]
+
+    def _prune(self, connection: Connection, limits: Limits, now: float) -> bool:
+        done, dead = now - limits.done, now - limits.dead
+        if limits.pressing:
+            done = now
+        elif used_bytes(connection) > limits.size * FULL_AT:
+            done = now
+            if not _anything_done(connection):
+                dead = now
+        values: dict[str, float | int] = {
+            "done_before": done,
+            "dead_before": dead,
+            "dedupe_before": now - max(DEDUPE_KEPT, limits.done),
+            "window": WINDOW,
+            "most": MOST_REFUSALS,
+        }
+        more = False
+        for table, names in _SWEPT.items():
+            more |= self._sweep(connection, table, names, values, done)
+        for name in ("prune_refusals", "prune_alerts", "prune_incidents"):
+            more |= connection.execute(_SQL[name], values).rowcount > 0
+        return more
+
+    def _sweep(
+        self, connection: Connection, table: str, names: Sequence[str], values: dict[str, float | int], before: float
+    ) -> bool:
+        values = {**values, "after": self._after[table]}
+        end, count, oldest = connection.execute(_SQL[f"window_of_{table}"], values).fetchone()
+        if not count or oldest > before:
+            self._after[table] = 0
+            return False
+        values["end"] = end
+        changed = sum(_run(connection, name, values) for name in names)
+        self._after[table] = end if count == WINDOW else 0
+        return changed > 0 or count == WINDOW
 
 
-def _prune(connection: Connection, limits: Limits, now: float) -> int:
-    done, dead = now - limits.done, now - limits.dead
-    if used_bytes(connection) > limits.size * FULL_AT:
-        done = now
-        if not _anything_done(connection):
-            dead = now
-    values = {
-        "done_before": done,
-        "dead_before": dead,
-        "dedupe_before": now - max(DEDUPE_KEPT, limits.done),
-        "slice": SLICE,
-        "most": MOST_REFUSALS,
-    }
-    touched = connection.execute(_SQL["prune_deliveries"], values).fetchall()
-    deleted = len(touched)
+def _run(connection: Connection, name: str, values: Mapping[str, float | int]) -> int:
+    """Run one statement; the rows it changed. Messages go with the last of their deliveries."""
+    if name != "prune_deliveries":
+        return connection.execute(_SQL[name], values).rowcount
+    touched = connection.execute(_SQL[name], values).fetchall()
     if touched:
         messages = msgspec.json.encode([message for (message,) in touched]).decode()
         connection.execute(_SQL["prune_messages"], (messages,))
-    for name in ("prune_events", "prune_requests", "prune_refusals", "prune_alerts", "prune_incidents"):
-        deleted += connection.execute(_SQL[name], values).rowcount
-    return deleted
+    return len(touched)
 
 
 def used_bytes(connection: Connection) -> int:
@@ -53,6 +88,13 @@ def used_bytes(connection: Connection) -> int:
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     return int((pages - free) * size)
+
+
+def free_bytes(connection: Connection) -> int:
+    """Bytes of the file that hold nothing and can be written again."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int(free * size)
 
 
 def _anything_done(connection: Connection) -> bool:

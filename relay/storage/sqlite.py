@@ -23,7 +23,9 @@ from relay.ports import (
     EventFilter,
     LaneHead,
     Limits,
+    Recovered,
     Refusal,
+    Start,
     StoreUnavailableError,
     Submission,
 )
@@ -32,6 +34,7 @@ from relay.storage.database import Reserve, connect, limit_size, lock_patiently,
 from relay.storage.inbox import InboxWriter, entry_of
 from relay.storage.outbox import ExchangeRequest, OutboxWriter
 from relay.storage.plans import PlanWriter
+from relay.storage.retention import Pruner
 from relay.storage.sequence import Sequences
 from relay.storage.writer import Writer
 
@@ -52,8 +55,8 @@ class SqliteStore:
         except BaseException:
             os.close(self._lock)
             raise
-        self._reading = connect(path, read_only=True)
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._reading = _Reading(path, "store-reader")
+        self._asking = _Reading(path, "store-queries")
         self._reserve = Reserve(path)
         self._reserve.take()
         self._full = False
@@ -64,13 +67,14 @@ class SqliteStore:
         self._inbox = InboxWriter(sequences)
         self._plans = PlanWriter(sequences)
         self._outbox = OutboxWriter(sequences)
+        self._pruner = Pruner()
         self._writer = Writer(self._connection, path, self._went_full)
 
     async def close(self) -> None:
         """Write what waits, fold the log into the file, give the lock back."""
         await self._writer.close()
-        self._reader.shutdown(wait=True)
         self._reading.close()
+        self._asking.close()
         self._connection.close()
         self._reserve.give_up()
         os.close(self._lock)
@@ -102,6 +106,10 @@ class SqliteStore:
         """How many events wait for the planner."""
         return await self._read(lambda connection, _: plans.count_waiting_events(connection), None)
 
+    async def firing_keys(self, source: str) -> list[str]:
+        """Keys of a source's alerts that fire."""
+        return await self._read(plans.firing_keys, source)
+
     async def known(self, keys: Sequence[AlertKey]) -> Known:
         """What is on record of these keys."""
         return await self._read(plans.known, list(keys))
@@ -122,9 +130,9 @@ class SqliteStore:
         """Settle deliveries and lease the next of each free lane, in one commit."""
         return await self._writer.submit(self._outbox.exchange, ExchangeRequest(settlements, lanes, eager, now))
 
-    async def recover(self) -> list[str]:
-        """Put back what an earlier process left leased: its rooms, one entry a delivery."""
-        return await self._writer.submit(self._outbox.recover, None)
+    async def recover(self, start: Start) -> Recovered:
+        """Put right what an earlier process, another configuration or another clock left."""
+        return await self._writer.submit(self._outbox.recover, start)
 
     async def depths(self) -> dict[str, list[int]]:
         """Waiting deliveries by room, worst severity first."""
@@ -132,24 +140,27 @@ class SqliteStore:
 
     async def dead_counts(self) -> dict[str, int]:
         """Dead deliveries by room."""
-        return await self._read(lambda connection, _: outbox.dead_counts(connection), None)
+        return await self._ask(lambda connection, _: outbox.dead_counts(connection), None)
 
     async def oldest_waiting(self, rooms: list[str]) -> dict[str, float]:
         """When the oldest waiting delivery of each room was made, in Unix seconds."""
-        return await self._read(outbox.oldest_waiting, rooms)
+        return await self._ask(outbox.oldest_waiting, rooms)
 
     # Retention
 
-    async def prune(self, limits: Limits, now: float) -> int:
-        """Delete one slice of what need not be kept (when full: of all that is done); the rows deleted."""
-        kept = msgspec.structs.replace(limits, size=0) if self._full else limits
-        return await self._writer.submit(retention.prune, (kept, now))
+    async def prune(self, limits: Limits, now: float) -> bool:
+        """Delete one slice of what need not be kept; tell whether there is more.
+
+        On a full disk what is done goes before its time, where that can make the room that is missing; nothing else.
+        """
+        pressing = self._full and await self._read(lambda connection, _: self._could_help(connection), None)
+        kept = msgspec.structs.replace(limits, pressing=True) if pressing else limits
+        return await self._writer.submit(self._pruner.prune, (kept, now))
 
     async def make_room(self) -> bool:
         """Tell whether events can be committed; after a full disk, take the reserve anew when there is room."""
         if self._full and await self._read(lambda connection, _: self._roomy(connection), None):
-            if not await asyncio.to_thread(self._reserve.take):
-                return False
+            await asyncio.to_thread(self._reserve.take)  # where the file's own room is enough, the disk may have none
             await self._writer.submit(self._set_size, 0)
             self._full = False
         return self.trouble is None
@@ -166,40 +177,74 @@ class SqliteStore:
         return [None] * len(extra)
 
     def _roomy(self, connection: sqlite3.Connection) -> bool:
-        needed = 2 * self._reserve.size
-        free = shutil.disk_usage(self._path.parent).free
+        """Tell whether events find room: on the disk, or in the file itself where something was pruned."""
+        return self._room(connection) > self._needed()
+
+    def _could_help(self, connection: sqlite3.Connection) -> bool:
+        """Tell whether room is missing that pruning could make."""
+        room = self._room(connection)
+        return room <= self._needed() < room + retention.used_bytes(connection)
+
+    def _needed(self) -> int:
+        return 2 * self._reserve.size if self._size is None else min(2 * self._reserve.size, self._size // 20)
+
+    def _room(self, connection: sqlite3.Connection) -> int:
+        room = shutil.disk_usage(self._path.parent).free + retention.free_bytes(connection)
         if self._size is not None:
-            free = min(free, max(0, self._size - retention.used_bytes(connection)))
-            needed = min(needed, self._size // 20)
-        return free > needed
+            room = min(room, max(0, self._size - retention.used_bytes(connection)))
+        return room
 
     # Queries
 
     async def list_events(self, wanted: EventFilter) -> str:
         """Events (or what was refused), newest first, as JSON."""
-        return await self._read(queries.list_events, wanted)
+        return await self._ask(queries.list_events, wanted)
 
     async def show_event(self, event_id: str) -> str:
         """One event with its payload as JSON, or `null`."""
-        return await self._read(queries.show_event, event_id)
+        return await self._ask(queries.show_event, event_id)
 
     async def list_deliveries(self, wanted: DeliveryFilter) -> str:
         """Deliveries, newest first, as JSON."""
-        return await self._read(queries.list_deliveries, wanted)
+        return await self._ask(queries.list_deliveries, wanted)
 
     async def counts(self) -> dict[str, dict[str, int]]:
         """How many deliveries stand in each state, and how many events there are."""
-        return await self._read(lambda connection, _: queries.counts(connection), None)
+        return await self._ask(lambda connection, _: queries.counts(connection), None)
 
-    async def change_deliveries(self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float) -> list[int]:
-        """Retry or drop deliveries; the ids that were changed."""
+    async def change_deliveries(
+        self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float
+    ) -> list[tuple[int, str]]:
+        """Retry or drop deliveries; ids and rooms of those that were changed."""
         return await self._writer.submit(queries.change, (verb, tuple(ids), now))
 
     async def _read(self, query: Callable[[sqlite3.Connection, T], R_co], value: T) -> R_co:
+        return await self._reading.read(query, value)
+
+    async def _ask(self, query: Callable[[sqlite3.Connection, T], R_co], value: T) -> R_co:
+        return await self._asking.read(query, value)
+
+
+class _Reading:
+    """A connection that reads in a thread of its own: a slow query of a person holds up no alert."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._connection = connect(path, read_only=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    def close(self) -> None:
+        """Wait for what runs, and close."""
+        self._thread.shutdown(wait=True)
+        self._connection.close()
+
+    async def read(self, query: Callable[[sqlite3.Connection, T], R_co], value: T) -> R_co:
+        """Run a query. Raises a `StoreError`."""
+
         def run() -> R_co:
             try:
-                return query(self._reading, value)
+                return query(self._connection, value)
             except sqlite3.Error as error:
                 raise translate(error, self._path) from error
 
-        return await asyncio.get_running_loop().run_in_executor(self._reader, run)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)

@@ -25,7 +25,9 @@ class AdminGuard:
         self._hosts = {host.lower() for host in hosts}
 
     def refusal(self, request: web.Request) -> web.Response | None:
-        """The answer for a request that is not let in."""
+        """The answer for a request that is not let in; health is told to anyone."""
+        if request.path in _OPEN:
+            return None
         if not self._host_is_ours(request):
             return problem(
                 403, "forbidden", "this Host is not served here; `listen.admin_hosts` names the ones that are"
@@ -34,7 +36,7 @@ class AdminGuard:
         foreign = origin is not None and origin.partition("://")[2].lower() != request.host.lower()
         if foreign or request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
             return problem(403, "forbidden", "requests from pages of other sites are refused")
-        if request.path in _OPEN or self._token is None:
+        if self._token is None:
             return None
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         raw = given.strip().encode(errors="surrogateescape")

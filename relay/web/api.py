@@ -34,8 +34,10 @@ class Queries(Protocol):
         """Deliveries, newest first, as JSON."""
         ...
 
-    async def change_deliveries(self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float) -> list[int]:
-        """Retry or drop deliveries; the ids that were changed."""
+    async def change_deliveries(
+        self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float
+    ) -> list[tuple[int, str]]:
+        """Retry or drop deliveries; ids and rooms of those that were changed."""
         ...
 
 
@@ -59,12 +61,12 @@ class Api:
         self,
         queries: Queries,
         status: Callable[[], Awaitable[Mapping[str, object]]],
-        changed: Callable[[], Awaitable[None]],
+        changed: Callable[[Literal["retry", "drop"], Sequence[str]], Awaitable[None]],
         send: Callable[[str, str], Awaitable[Outcome]],
         rooms: Sequence[str],
         now: Callable[[], float],
     ) -> None:
-        """`changed` is called after deliveries were changed by hand; `send` posts markdown in a room at once."""
+        """`changed` is told of deliveries changed by hand, with their rooms; `send` posts markdown at once."""
         self._queries = queries
         self._status = status
         self._changed = changed
@@ -109,8 +111,8 @@ class Api:
         verb: Literal["retry", "drop"] = "retry" if request.match_info["verb"] == "retry" else "drop"
         wanted = await _body(request, Change)
         changed = await self._queries.change_deliveries(verb, wanted.ids, self._now())
-        await self._changed()
-        return json_answer({"changed": changed})
+        await self._changed(verb, [room for _, room in changed])
+        return json_answer({"changed": [number for number, _ in changed]})
 
     async def post_message(self, request: web.Request) -> web.Response:
         """Post a message at once, through the room's own sender."""
@@ -123,8 +125,9 @@ class Api:
 
 def _query(request: web.Request, kind: type[T]) -> T:
     values: dict[str, object] = dict(request.query)
-    if isinstance(values.get("ids"), str):
-        values["ids"] = [part for part in str(values["ids"]).split(",") if part]
+    for name in ("ids", "state"):
+        if name in values:
+            values[name] = [part for part in str(values[name]).split(",") if part]
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -154,6 +154,53 @@ async def test_a_resolved_event_ends_where_it_began_and_inherits_what_it_lacks(
         ]
 
 
+async def test_a_room_at_fault_is_not_tried_faster_because_others_get_through(tmp_path: Path, sandbox: Sandbox) -> None:
+    rooms = {name: {"account": "webex", "title": name, "create": True} for name in ("good", "bad")}
+    route = {"rooms": ["good"], "routes": [{"matchers": ['severity="critical"'], "rooms": ["bad"]}]}
+    sandbox.state.add_room("bad")
+    sandbox.state.faults = [Fault(status=503, room="bad")]
+    async with running(tmp_path, sandbox, rooms=rooms, route=route, retry={"first": "1h", "longest": "1h"}) as relay:
+        await relay.post({"title": "x", "severity": "critical"})
+        async with asyncio.timeout(PATIENCE):
+            while not (await relay.get("/api/v1/deliveries?room=bad&reason=remote"))[1]:
+                pass
+        for number in range(20):
+            await relay.post({"title": f"{number}"})
+        await relay.until_state("done", 20)
+        _, ((bad),) = await relay.get("/api/v1/deliveries?room=bad")
+        assert (bad["state"], bad["attempts"]) == ("waiting", 1)
+        sandbox.state.faults = []
+        async with relay.session.post(relay.admin + "/api/v1/deliveries/retry", json={"ids": [bad["id"]]}) as answer:
+            assert (await answer.json())["changed"] == [bad["id"]]
+        await relay.until(lambda: len(relay.messages("bad")) == 1)
+
+
+async def test_what_is_dropped_by_hand_is_counted(relay: Running) -> None:
+    relay.sandbox.state.faults = [Fault(status=503, method="*")]
+    await relay.post({"title": "x"})
+    (waiting,) = await relay.until_state("waiting")
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            wanted = {"ids": [waiting["id"]]}
+            async with relay.session.post(relay.admin + "/api/v1/deliveries/drop", json=wanted) as answer:
+                if (await answer.json())["changed"]:
+                    break
+    _, metrics = await relay.get("/metrics")
+    assert 'relay_deliveries_total{result="dropped",room="noc"} 1.0' in metrics
+
+
+async def test_trouble_that_an_earlier_process_told_is_told_to_be_over(tmp_path: Path, sandbox: Sandbox) -> None:
+    options: dict[str, object] = {"operator": {"room": "noc"}}
+    bad = {"webex": {"type": "webex", "url": f"{sandbox.address}/v1", "token": "wrong"}}
+    async with running(tmp_path, sandbox, accounts=bad, **options) as relay:
+        await relay.post({"title": "held"})
+        async with asyncio.timeout(PATIENCE):
+            while not (await relay.get("/api/v1/events?source=relay"))[1]:
+                pass
+    async with running(tmp_path, sandbox, **options) as relay:
+        await relay.until(lambda: any("account webex is taken again" in m.text for m in relay.messages()))
+
+
 async def test_a_paced_account_sends_no_faster_and_the_worst_first(tmp_path: Path, sandbox: Sandbox) -> None:
     accounts = {"webex": {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN, "pace": "2/s"}}
     rooms = {name: {"account": "webex", "title": name, "create": True} for name in ("low", "high", "mid")}

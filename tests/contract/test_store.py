@@ -22,6 +22,8 @@ from relay.ports import (
     DeliveryFilter,
     LaneHead,
     Limits,
+    Recovered,
+    Start,
     StoreCorruptError,
     StoreInUseError,
     StoreNewerError,
@@ -65,7 +67,7 @@ def submission(*numbers: int, key: str | None = None, payload: bytes = b"{}") ->
 
 
 async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
-    waiting = await store.waiting_events(1_000)
+    waiting = await store.waiting_events(10_000)
     postings = [Posting(room, room, "route", None, w.seq, 1) for w in waiting]
     await store.commit_plan(Plan(waiting[-1].seq, postings, {}, [], [], []), NOW)
     return waiting
@@ -73,6 +75,10 @@ async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
 
 async def lease(store: SqliteStore, *rooms: str, now: float = NOW) -> list[LaneHead]:
     return list(await store.exchange([], {room: room for room in rooms or ("noc",)}, set(), now))
+
+
+def start(*rooms: str, now: float = NOW) -> Start:
+    return Start(now=now, latest=now + 3_600, rooms=rooms or ("noc",))
 
 
 def done(head: LaneHead, **changes: object) -> Settlement:
@@ -147,8 +153,8 @@ async def test_what_was_leased_when_the_process_died_waits_again(tmp_path: Path)
         await plan_all(store)
         await lease(store)
     async with opened(tmp_path) as store:
-        assert await store.recover() == ["noc"]
-        assert await store.recover() == []
+        assert await store.recover(start()) == Recovered(["noc"], [])
+        assert await store.recover(start()) == Recovered([], [])
         (head,) = await lease(store)
         assert head.lease is not None
         assert head.lease.attempts == 1
@@ -187,7 +193,7 @@ async def test_a_late_settlement_of_a_lost_lease_changes_nothing(store: SqliteSt
     await store.accept(submission(1))
     await plan_all(store)
     (head,) = await lease(store)
-    await store.recover()
+    await store.recover(start())
     await store.exchange([done(head)], {}, set(), NOW)
     found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
     assert found[0]["state"] == "waiting"
@@ -199,13 +205,63 @@ async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store:
     (head,) = await lease(store)
     await store.exchange([done(head)], {}, set(), NOW)
     limits = Limits(done=60, dead=120, size=2**30)
-    assert await store.prune(limits, NOW + 59) == 0
-    assert await store.prune(limits, NOW + 61) > 0
+    assert not await store.prune(limits, NOW + 59)
+    assert await store.prune(limits, NOW + 61)
     while await store.prune(limits, NOW + 10**9):
         pass
     found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
     assert [d["state"] for d in found] == ["waiting"]
     assert (await store.counts())["events"]["total"] == 1
+
+
+async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: SqliteStore) -> None:
+    for first in range(0, 1_200, 100):
+        await store.accept(submission(*range(first, first + 100)))
+    await plan_all(store)
+    heads = await lease(store)
+    for _ in range(1_100):
+        heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, set(), NOW))
+    limits = Limits(done=60, dead=120, size=2**30)
+    slices = 0
+    while await store.prune(limits, NOW + 61):
+        slices += 1
+    assert slices >= 2
+    counts = await store.counts()
+    assert counts["deliveries"] == {"leased": 1, "waiting": 99}
+    assert counts["events"]["total"] == 100
+
+
+async def test_a_key_outlives_its_payload(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.accept(submission(1, key="k", payload=b"x" * 5_000))
+        await plan_all(store)
+        (head,) = await lease(store)
+        await store.exchange([done(head)], {}, set(), NOW)
+        while await store.prune(Limits(done=60, dead=60, size=2**30), NOW + 61):
+            pass
+        assert await store.accept(submission(2, key="k", payload=b"x" * 5_000)) == Accepted(
+            (event(1).id,), duplicate=True
+        )
+    with sqlite3.connect(tmp_path / "relay.db") as connection:
+        assert connection.execute("SELECT length(payload) FROM requests").fetchall() == [(0,)]
+    connection.close()
+
+
+async def test_a_room_that_is_gone_makes_dead_deliveries_and_none_waits_for_a_clock_that_was_wrong(
+    store: SqliteStore,
+) -> None:
+    await store.accept(submission(1))
+    await plan_all(store, "old")
+    await store.accept(submission(2))
+    await plan_all(store, "noc")
+    (head,) = await lease(store, "noc")
+    later = done(head, state="waiting", remote_id=None, due_at=NOW + 10**8, reason="remote")
+    await store.exchange([later], {}, set(), NOW)
+    assert await store.recover(start()) == Recovered([], ["old"])
+    found = {d["room"]: d for d in msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))}
+    assert (found["old"]["state"], found["old"]["reason"]) == ("dead", "unknown_room")
+    (head,) = await lease(store, "noc")
+    assert head.due_at == NOW + 3_600
 
 
 async def fill(store: SqliteStore) -> int:

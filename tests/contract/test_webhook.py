@@ -108,6 +108,12 @@ async def test_other_paths_and_methods_are_refused(relay: Running) -> None:
         assert answer.status == 200
 
 
+async def test_a_page_of_another_site_can_post_nothing_where_nobody_is_asked_who_he_is(relay: Running) -> None:
+    status, answer = await relay.post({"title": "x"}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (status, answer["error"]["code"]) == (403, "forbidden")
+    assert (await relay.post({"title": "x"}, headers={"Sec-Fetch-Site": "same-origin"}))[0] == 202
+
+
 async def test_a_declared_length_over_the_limit_is_refused_before_the_body(relay: Running) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", relay.daemon.events_address.port)
     writer.write(b"POST /hooks/lab HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")

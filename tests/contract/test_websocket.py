@@ -12,6 +12,7 @@ from typing import Any
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Fault
 from tests.fakes.running import Running, running
 
 Script = Callable[[ServerConnection], Awaitable[None]]
@@ -144,3 +145,26 @@ async def test_a_peer_that_answers_no_ping_is_found_out(tmp_path: Path, sandbox:
         await relay.until(lambda: connections >= 2)
     server.close()
     await server.wait_closed()
+
+
+async def test_a_feed_that_waits_for_room_does_not_hold_up_a_stop(tmp_path: Path, sandbox: Sandbox) -> None:
+    async def script(connection: ServerConnection) -> None:
+        for number in range(50):
+            await connection.send(f'{{"title": "event {number}"}}')
+        await connection.wait_closed()
+
+    sandbox.state.add_room("NOC")
+    sandbox.state.faults = [Fault(latency=0.3)]
+    async with serve(script, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        sources = {"feed": {"type": "websocket", "url": f"ws://user:hunter2@127.0.0.1:{port}/x?token=s3cret"}}
+        async with running(tmp_path, sandbox, sources=sources, limits={"queue": 1}) as relay:
+            async with asyncio.timeout(10):
+                while "feed_waits_for_store" not in (log := relay.log.read_text(encoding="utf-8")):
+                    await relay.get("/healthz")
+            await relay.until(lambda: relay.sandbox.state.requests >= 1)
+    states = [line for line in relay.log.read_text(encoding="utf-8").splitlines() if "delivery_done" in line]
+    assert len(states) == len(relay.messages())
+    assert "feed_frames_given_up" in relay.log.read_text(encoding="utf-8")
+    assert "hunter2" not in log
+    assert "s3cret" not in log

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from relay.core.event import (
     MAX_BODY,
     MAX_FILES,
+    MAX_KEY,
     MAX_LABEL_VALUE,
     MAX_LABELS,
     MAX_LINKS,
@@ -95,3 +96,10 @@ def test_two_long_keys_that_differ_at_their_ends_stay_two() -> None:
     one = stamp(Draft(title="t", key="k" * 100_000 + "1"), DEFAULTS, "e", 0.0)
     two = stamp(Draft(title="t", key="k" * 100_000 + "2"), DEFAULTS, "e", 0.0)
     assert one.key != two.key
+
+
+def test_long_keys_stay_apart() -> None:
+    first, second = (stamp(Draft(title="t", key="k" * 5_000 + end), DEFAULTS, "e7", 50.0) for end in "ab")
+    assert first.key != second.key
+    assert max(len(first.key), len(second.key)) <= MAX_KEY
+    assert stamp(Draft(title="t", key="k" * MAX_KEY), DEFAULTS, "e7", 50.0).key == "k" * MAX_KEY

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.delivery import Delivered, Failed, Lease, Outcome, Reason, Refused, Scope, Throttled
+from relay.core.delivery import Delivered, Failed, Lease, Outcome, Reason, Refused, Scope, Settlement, Throttled
 from relay.core.lanes import ACCOUNT_PAUSE, LONGEST_ERROR, Circumstances, Verdict, judge, put_back
 from relay.core.retry import PROBE_AFTER, SET_ASIDE_AFTER, RetryPolicy, delay_after, gives_up, should_set_aside
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
@@ -135,7 +135,7 @@ def test_a_posts_id_is_its_messages_and_a_replys_is_not() -> None:
 def test_a_failure_is_tried_again_after_its_delay_while_the_lane_rests() -> None:
     verdict = judge(lease(attempts=3, spent=10.0), Failed("network", "refused"), (), AT, POLICY)
     settled = verdict.settlement
-    assert (settled.state, settled.attempts, settled.due_at, settled.spent) == ("waiting", 3, 5_004.0, 14.5)
+    assert (settled.state, settled.attempts, settled.due_at, settled.spent) == ("waiting", 3, 5_004.0, 10.5)
     assert (settled.failing_since, settled.reason, settled.aside) == (4_999.5, "network", False)
     assert verdict.lane_until == 5_004.0
 
@@ -143,6 +143,38 @@ def test_a_failure_is_tried_again_after_its_delay_while_the_lane_rests() -> None
 def test_the_services_own_time_wins_over_the_schedule() -> None:
     assert judge(lease(attempts=9), Failed("remote", "503", 20.0), (), AT, POLICY).lane_until == 5_020.0
     assert judge(lease(), Failed("remote", "503", 0.0), (), AT, POLICY).lane_until == 5_001.0
+
+
+def again(held: Lease, settled: Settlement) -> Lease:
+    """The next lease of a delivery that was settled as waiting."""
+    return msgspec.structs.replace(
+        held, attempts=settled.attempts + 1, spent=settled.spent, failing_since=settled.failing_since,
+        failed_at=settled.failed_at, due_at=settled.due_at,
+    )  # fmt: skip
+
+
+def at_time(now: float, took: float = 0.0) -> Circumstances:
+    return Circumstances(now=now, took=took, chance=0.0, account_succeeded_at=0.0, only_lane=True)
+
+
+def test_only_the_time_that_a_failure_made_it_wait_is_spent() -> None:
+    failed = Failed("network", "down")
+    held = lease(attempts=8)
+    settled = judge(held, failed, (), at_time(5_000.0, took=1.0), POLICY).settlement
+    assert (settled.spent, settled.due_at) == (1.0, 5_128.0)
+    hurried = judge(again(held, settled), failed, (), at_time(5_011.0, took=1.0), POLICY).settlement
+    assert hurried.spent == 1.0 + 10.0 + 1.0
+    delayed = judge(again(held, settled), failed, (), at_time(9_000.0, took=1.0), POLICY).settlement
+    assert delayed.spent == 1.0 + 128.0 + 1.0
+
+
+def test_a_wait_for_a_throttle_or_a_pause_is_not_spent() -> None:
+    held = lease(attempts=8)
+    held = again(held, judge(held, Failed("network", "down"), (), at_time(5_000.0), POLICY).settlement)
+    held = again(held, judge(held, Throttled(600.0), (), at_time(5_128.0), POLICY).settlement)
+    assert held.spent == 128.0
+    held = again(held, judge(held, Throttled(600.0), (), at_time(5_728.0), POLICY).settlement)
+    assert judge(held, Failed("network", "down"), (), at_time(6_328.0), POLICY).settlement.spent == 128.0
 
 
 @given(policies, st.floats(0, 60), chances)
@@ -161,10 +193,7 @@ def test_a_delivery_that_always_fails_is_given_up_in_the_end_and_not_before(
             return
         now = settled.due_at + took
         assert not gives_up(held.spent + took, policy)
-        assert settled.spent > held.spent
-        held = msgspec.structs.replace(
-            held, attempts=settled.attempts + 1, spent=settled.spent, failing_since=settled.failing_since
-        )
+        held = again(held, settled)
     pytest.fail("it was never given up")
 
 
@@ -258,7 +287,8 @@ def test_a_paused_account_sends_one_probe_after_its_pause() -> None:
     (probe,) = choose(made.lanes, Depths(), 20.0 + ACCOUNT_PAUSE)
     probe.sending = lease()
     assert choose(made.lanes, Depths(), 21.0 + ACCOUNT_PAUSE) == []
-    assert made.resume()
+    made.resume()
+    assert made.open_at == 0.0
     assert not made.resume()
     assert len(choose(made.lanes, Depths(), 21.0 + ACCOUNT_PAUSE)) == 2
 

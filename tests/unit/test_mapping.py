@@ -127,3 +127,13 @@ def test_an_optional_expression_that_fails_counts_as_absent_with_a_note() -> Non
 def test_what_is_no_expression_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a JMESPath expression"):
         compile_expression(text)
+
+
+@pytest.mark.parametrize(
+    "expression", ["contains(title, id)", "max_by(items, &n)", "ceil(huge)", "items[::0]", "title > id && 'x'"]
+)
+def test_whatever_an_optional_expression_raises_it_counts_as_absent(expression: str) -> None:
+    payload = {"title": "x", "id": 5, "items": [{"n": 1}, {"n": "a"}], "huge": float("inf")}
+    (draft,) = read(MappingSettings(title="title", body=expression), payload)
+    assert draft.title == "x"
+    assert draft.body in ("", "x")

@@ -327,3 +327,10 @@ def test_line_ends_become_breaks_outside_code_and_empty_lines_are_folded() -> No
 @given(harmful)
 def test_hard_breaks_leave_the_words_alone(text: str) -> None:
     assert shown(hard_breaks(escape_markdown(text))) == folded(clean(text))
+
+
+def test_a_cut_line_sets_nothing_in_its_code_free() -> None:
+    value = "a [click](http://evil.example) b"
+    line = " ".join(f"`{value}`" for _ in range(400))
+    for part in split(line, 2_000):
+        assert "link_open" not in [token.type for token in tokens(part)]

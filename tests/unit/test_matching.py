@@ -19,7 +19,7 @@ expressions = st.lists(st.lists(_repeated, max_size=4).map("".join), min_size=1,
 
 def accepts(op: Operator, value: str, actual: str) -> bool:
     """What Alertmanager's documentation says of the four operators, in Python's words."""
-    equal = actual == value if op in ("=", "!=") else re.fullmatch(value, actual, re.DOTALL) is not None
+    equal = actual == value if op in ("=", "!=") else re.fullmatch(value, actual) is not None
     return equal is (op in ("=", "=~"))
 
 
@@ -129,3 +129,8 @@ def test_the_events_own_fields_win_over_labels_which_stay_within_reach() -> None
     assert (view["source"], view["status"], view["key"], view["format"]) == ("fabric", "firing", "k", "relay")
     assert parse_matchers('label.severity="sev-9"')[0].matches(view)
     assert "label.site" not in view
+
+
+def test_a_dot_is_no_line_end_as_alertmanager_has_it() -> None:
+    matches = [make_matcher("x", "=~", value).matches({"x": "a\nb"}) for value in ("a.*b", "(?s:a.*b)")]
+    assert matches == [False, True]

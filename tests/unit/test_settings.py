@@ -194,6 +194,7 @@ def test_every_problem_has_its_place_its_path_and_a_sentence(tmp_path: Path, tex
             "{evn: WEBEX_TOKEN}",
             "2:31: accounts.webex.token: a secret is {env: NAME}, {file: PATH} or {credential: NAME}",
         ),
+        ("{env: WEBEX_TOKEN}", "[]", "2:31: accounts.webex.token: a secret is {env: NAME}"),
         ("noc: {account", '"n c": {account', "4:10: rooms.n c: 'n c' is no name; letters, digits, - _ and . make one"),
     ],
 )
@@ -439,3 +440,16 @@ def test_paths_and_near_names_read_as_users_write_them() -> None:
     assert dotted(("route", "routes", 0, "rooms")) == "route.routes[0].rooms"
     assert near("mayor", ["major", "minor"]) == " (did you mean 'major'?)"
     assert near("xyz", ["major"]) == ""
+
+
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:99999/", "ws://a..b/", "ws://[bad/", "ws://h:x/", "ws:///x"])
+def test_a_feed_that_could_never_be_reached_is_told(tmp_path: Path, url: str) -> None:
+    text = BASE + f"sources: {{feed: {{type: websocket, url: '{url}'}}}}\n"
+    assert any("sources.feed.url: is no address" in found for found in problems(tmp_path, text)), problems(
+        tmp_path, text
+    )
+
+
+def test_an_empty_list_of_secrets_is_no_list_that_admits_everyone(tmp_path: Path) -> None:
+    text = "listen: {admin: '0.0.0.0:9081', admin_token: []}\n" + BASE
+    assert any("listen.admin_token: an empty list admits nobody" in found for found in problems(tmp_path, text))

@@ -102,6 +102,7 @@ CREATE TABLE deliveries (
     part          INTEGER NOT NULL DEFAULT 0,
     attempts      INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     spent         REAL NOT NULL DEFAULT 0,
+    failed_at     REAL,
     failing_since REAL,
     created_at    REAL NOT NULL,
     due_at        REAL NOT NULL,

@@ -4,7 +4,7 @@ SELECT json_group_array(json_object(
     'lease', json_object(
         'id', d.id, 'room', d.room, 'action', d.action, 'message', d.message, 'route', m.route,
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
-        'failing_since', d.failing_since, 'content', d.content, 'parent', m.remote_id, 'since', a.started_at,
+        'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since, 'content', d.content, 'parent', m.remote_id, 'since', a.started_at,
         'event', json(e.event)
     )
 ))
@@ -33,8 +33,9 @@ WHERE state = 'waiting' AND id IN (SELECT value FROM json_each(?));
 -- name: settle
 UPDATE deliveries SET
     state = v.column2, attempts = v.column3, spent = v.column4, due_at = v.column5, aside = v.column6,
-    reason = v.column7, last_error = v.column8, settled_at = v.column9, failing_since = v.column10
-FROM (VALUES :rows(10)) AS v
+    reason = v.column7, last_error = v.column8, settled_at = v.column9, failing_since = v.column10,
+    failed_at = v.column11
+FROM (VALUES :rows(11)) AS v
 WHERE deliveries.id = v.column1 AND deliveries.state = 'leased';
 
 -- name: settle_messages
@@ -57,6 +58,16 @@ UPDATE deliveries SET aside = 0 WHERE state = 'waiting' AND message = (SELECT me
 
 -- name: recover
 UPDATE deliveries SET state = 'waiting', attempts = max(0, attempts - 1) WHERE state = 'leased' RETURNING room;
+
+-- name: not_later_than
+UPDATE deliveries SET due_at = :latest WHERE state = 'waiting' AND due_at > :latest;
+
+-- name: bury_homeless
+UPDATE deliveries SET
+    state = 'dead', settled_at = :now, aside = 0, reason = 'unknown_room',
+    last_error = 'no room ' || room || ' is configured any more'
+WHERE state = 'waiting' AND room NOT IN (SELECT value FROM json_each(:rooms))
+RETURNING room;
 
 -- name: depths
 SELECT json_group_array(json_array(room, rank, n)) FROM (

@@ -14,6 +14,9 @@ SELECT json_group_array(json_object(
 FROM json_each(?) AS wanted
 JOIN alerts AS a ON a.source = wanted.value ->> 0 AND a.key = wanted.value ->> 1;
 
+-- name: firing_keys
+SELECT json_group_array(key) FROM alerts WHERE source = ? AND state = 'firing';
+
 -- name: known_incidents
 SELECT json_group_array(json_object(
     'source', i.source, 'key', i.key, 'room', room, 'group', grp, 'opened_at', opened_at

@@ -46,7 +46,7 @@ FROM (
     FROM deliveries AS d JOIN messages AS m ON m.id = d.message JOIN events AS e ON e.seq = d.event_seq
     WHERE (:ids IS NULL OR d.id IN (SELECT value FROM json_each(:ids)))
       AND (:event IS NULL OR e.id = :event)
-      AND (:state IS NULL OR d.state = :state)
+      AND (:state IS NULL OR d.state IN (SELECT value FROM json_each(:state)))
       AND (:room IS NULL OR d.room = :room)
       AND (:reason IS NULL OR d.reason = :reason)
       AND (:created_before IS NULL OR d.created_at < :created_before)

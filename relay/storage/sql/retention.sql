@@ -1,31 +1,48 @@
+-- name: window_of_deliveries
+SELECT max(id), count(*), min(created_at) FROM (
+    SELECT id, created_at FROM deliveries WHERE id > :after ORDER BY id LIMIT :window
+);
+
 -- name: prune_deliveries
-DELETE FROM deliveries WHERE id IN (
-    SELECT id FROM deliveries
-    WHERE (state IN ('done', 'superseded', 'merged', 'moved', 'dropped') AND settled_at < :done_before)
-       OR (state = 'dead' AND settled_at < :dead_before)
-    ORDER BY id LIMIT :slice
-) RETURNING message;
+DELETE FROM deliveries
+WHERE id > :after AND id <= :end AND (
+    (state IN ('done', 'superseded', 'merged', 'moved', 'dropped') AND settled_at < :done_before)
+    OR (state = 'dead' AND settled_at < :dead_before)
+)
+RETURNING message;
 
 -- name: prune_messages
 DELETE FROM messages
-WHERE id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = messages.id);
+WHERE id IN (SELECT value FROM json_each(?))
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = messages.id)
+  AND NOT EXISTS (SELECT 1 FROM incidents WHERE message = messages.id AND ended_at IS NULL);
+
+-- name: window_of_events
+SELECT max(seq), count(*), min(received_at) FROM (
+    SELECT seq, received_at FROM events WHERE seq > :after ORDER BY seq LIMIT :window
+);
 
 -- name: prune_events
-DELETE FROM events WHERE seq IN (
-    SELECT seq FROM events
-    WHERE seq <= (SELECT value FROM meta WHERE name = 'planned_up_to')
-      AND received_at < iif(set_aside IS NULL, :done_before, :dead_before)
-      AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)
-    ORDER BY seq LIMIT :slice
+DELETE FROM events
+WHERE seq > :after AND seq <= :end
+  AND seq <= (SELECT value FROM meta WHERE name = 'planned_up_to')
+  AND received_at < iif(set_aside IS NULL, :done_before, :dead_before)
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq);
+
+-- name: window_of_requests
+SELECT max(id), count(*), min(received_at) FROM (
+    SELECT id, received_at FROM requests WHERE id > :after ORDER BY id LIMIT :window
 );
 
+-- name: forget_payloads
+UPDATE requests SET payload = x''
+WHERE id > :after AND id <= :end AND received_at < :done_before AND dedupe_key IS NOT NULL AND length(payload) > 0
+  AND NOT EXISTS (SELECT 1 FROM events WHERE seq BETWEEN first_seq AND last_seq);
+
 -- name: prune_requests
-DELETE FROM requests WHERE id IN (
-    SELECT id FROM requests
-    WHERE received_at < iif(dedupe_key IS NULL, :done_before, :dedupe_before)
-      AND NOT EXISTS (SELECT 1 FROM events WHERE seq BETWEEN first_seq AND last_seq)
-    ORDER BY id LIMIT :slice
-);
+DELETE FROM requests
+WHERE id > :after AND id <= :end AND received_at < iif(dedupe_key IS NULL, :done_before, :dedupe_before)
+  AND NOT EXISTS (SELECT 1 FROM events WHERE seq BETWEEN first_seq AND last_seq);
 
 -- name: prune_refusals
 DELETE FROM refusals
