@@ -112,11 +112,15 @@ Limit = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 """Rows that one answer holds at the most."""
 
 
+RowId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""The number of a row, as SQLite has them."""
+
+
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events; `after` is a place in the order of arrival (`seq`)."""
 
     source: str | None = None
-    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     limit: Limit = 100
     refused: bool = False
 
@@ -124,7 +128,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which deliveries; `created_before` in Unix seconds."""
 
-    ids: tuple[int, ...] | None = None
+    ids: tuple[RowId, ...] | None = None
     event: str | None = None
     state: tuple[DeliveryState, ...] | None = None
     room: str | None = None

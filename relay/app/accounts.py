@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from relay.app.sources import Vault
+from relay.app.tls import client_context
 from relay.pipeline.lanes import Account, Lane
 from relay.ports import Log
 from relay.senders.http import HttpClient, HttpSettings
 from relay.senders.webex import RoomAddress, WebexSender
-from relay.settings.model import Room, Settings, WebexAccount
+from relay.settings.model import ClientTls, Room, Settings, WebexAccount
 
 
 def make_sender(
@@ -19,8 +20,7 @@ def make_sender(
     token = vault(account.token)
     http = HttpSettings(
         url=account.url,
-        ca=None if account.tls.ca is None else str(account.tls.ca),
-        verify=account.tls.verify,
+        tls=True if account.tls == ClientTls() else client_context(account.tls),
         proxy=account.proxy,
     )
     rooms = {

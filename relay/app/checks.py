@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from relay.app.sources import make_format, mapping_of
+from relay.app.tls import client_context, server_context
 from relay.core.event import SEVERITIES, STATUSES, Event, Link
 from relay.formats.mapping import compile_expression
 from relay.settings.load import Loaded
-from relay.settings.model import MapSettings
+from relay.settings.model import ClientTls, MapSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted
 from relay.templates.environment import MarkdownEnvironment
 from relay.templates.rendering import TemplateError, TemplateRenderer, View, compile_template
@@ -49,8 +50,32 @@ def samples() -> list[Event]:
 
 
 def adapter_problems(loaded: Loaded) -> list[Problem]:
-    """Mappings that can't be compiled, templates that fail on a sample event, or that take long."""
-    return [*_mapping_problems(loaded), *_template_problems(loaded)]
+    """Mappings that can't be compiled, certificates that can't be had, templates that fail on a sample or take long."""
+    return [*_mapping_problems(loaded), *_tls_problems(loaded), *_template_problems(loaded)]
+
+
+def _tls_problems(loaded: Loaded) -> list[Problem]:
+    found: list[Problem] = []
+    settings = loaded.settings
+    if settings.listen.tls is not None:
+        try:
+            server_context(settings.listen.tls)
+        except (OSError, ValueError) as error:
+            found.append(_problem(loaded, ("listen", "tls"), str(error)))
+    clients: list[tuple[Path, ClientTls]] = [
+        *((("accounts", name, "tls"), account.tls) for name, account in settings.accounts.items()),
+        *(
+            (("sources", name, "tls"), source.tls)
+            for name, source in settings.sources.items()
+            if isinstance(source, WebsocketSettings)
+        ),
+    ]
+    for path, tls in clients:
+        try:
+            client_context(tls)
+        except OSError as error:
+            found.append(_problem(loaded, (*path, "ca"), str(error)))
+    return found
 
 
 def _mapping_problems(loaded: Loaded) -> list[Problem]:

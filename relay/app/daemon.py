@@ -15,11 +15,13 @@ from aiohttp import web
 from relay.app.accounts import make_lanes, make_sender
 from relay.app.sources import make_feed, make_webhook
 from relay.app.status import StatusBoard
+from relay.app.tls import server_context
 from relay.core.delivery import Outcome
 from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
 from relay.core.planning import OPERATOR_SOURCE, Plan, Waiting
 from relay.core.retry import RetryPolicy
 from relay.lifecycle import Lifecycle, Loop, SystemClock
+from relay.listeners.server import EventsServer
 from relay.listeners.webhook import WebhookListener
 from relay.listeners.websocket import WebsocketListener
 from relay.pipeline.chronicle import Chronicle
@@ -146,7 +148,9 @@ class RelayDaemon:
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
         self.admin_address = await self._bind(admin, listen.admin, "listen.admin")
-        server = web.Server(self._webhooks.handle, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False)
+        server = EventsServer(
+            self._webhooks.handle, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False
+        )
         self._events = web.ServerRunner(server)
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)
@@ -190,11 +194,7 @@ class RelayDaemon:
 
     def _server_tls(self) -> ssl.SSLContext | None:
         tls = self._settings.listen.tls
-        if tls is None:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(tls.cert, tls.key)
-        return context
+        return None if tls is None else server_context(tls)
 
     def _vault(self, ref: SecretRef) -> LiveSecret:
         secret = LiveSecret(ref)

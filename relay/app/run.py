@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 from collections.abc import Callable
 
 import uvloop
@@ -37,6 +38,7 @@ async def serve(
     daemon = RelayDaemon(loaded, lifecycle, clock, log)
     if signals:
         lifecycle.handle_signals()
+    raise_file_limit()
     spare_the_collector()
     try:
         await lifecycle.run(daemon, lambda: on_ready(daemon))
@@ -50,3 +52,9 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
+
+
+def raise_file_limit() -> None:
+    """Take all the files (and so connections) that this process may have; a shell's first limit is a low one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 
 import msgspec
 
+from relay.app.tls import client_context
 from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import FORMATS, Format
@@ -14,7 +14,7 @@ from relay.formats.mapping import MappingSettings, make_mapping
 from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth
 from relay.listeners.webhook import WebhookSource
 from relay.listeners.websocket import WebsocketFeed
-from relay.settings.model import AuthSettings, ClientTls, MapSettings, SourceBase, WebhookSettings, WebsocketSettings
+from relay.settings.model import AuthSettings, MapSettings, SourceBase, WebhookSettings, WebsocketSettings
 from relay.settings.secrets import LiveSecret, SecretError, SecretRef
 
 Vault = Callable[[SecretRef], LiveSecret]
@@ -81,7 +81,7 @@ def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFe
         headers={header: _header(header, vault(ref).current()) for header, ref in source.headers.items()},
         send=tuple(item if isinstance(item, str) else msgspec.json.encode(item).decode() for item in source.send),
         ping=source.ping,
-        tls=tls_of(source.tls) if source.url.startswith("wss:") else None,
+        tls=client_context(source.tls) if source.url.startswith("wss:") else None,
         proxy=source.proxy or True,
     )
 
@@ -90,12 +90,3 @@ def _header(name: str, value: str) -> str:
     if not (value.isprintable() and value.isascii()):
         raise SecretError(f"the header {name} holds a sign that no header can carry; it is one line of plain text")
     return value
-
-
-def tls_of(tls: ClientTls) -> ssl.SSLContext:
-    """A client's TLS context. Raises OSError where the authority's file can't be read."""
-    context = ssl.create_default_context(cafile=None if tls.ca is None else str(tls.ca))
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from relay.settings.load import Loaded
 
 TIMEOUT = 30.0
+IDS_AT_ONCE = 500
+"""Ids that one query names."""
 
 
 class Daemon:
@@ -36,6 +38,22 @@ class Daemon:
             self._context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # our own certificate is trust enough
             self._context.check_hostname = False
 
+    def answers(self) -> bool:
+        """Tell whether anything listens at the admin address."""
+        request = urllib.request.Request(self._base + "/readyz")  # noqa: S310 - our own address
+        try:
+            self._opener().open(request, timeout=2).close()
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        return urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
+        )
+
     def call(self, method: str, path: str, body: object = None) -> Any:
         """The decoded answer; None for 404."""
         data = None if body is None else msgspec.json.encode(body)
@@ -43,11 +61,8 @@ class Daemon:
         request.add_header("Content-Type", "application/json")
         for token in self._tokens:
             request.add_header("Authorization", f"Bearer {token}")
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
-        )
         try:
-            with opener.open(request, timeout=TIMEOUT) as answer:
+            with self._opener().open(request, timeout=TIMEOUT) as answer:
                 return msgspec.json.decode(answer.read())
         except msgspec.DecodeError:
             fail(f"{self._base}{path} answered no JSON; is this the relay's admin address?")
@@ -70,9 +85,14 @@ class Daemon:
         found: dict[str, Any] | None = self.call("GET", f"/api/v1/events/{quote(event_id, safe='')}")
         return found
 
-    def deliveries(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
+    def deliveries(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Deliveries, newest first."""
-        return list(self.call("GET", f"/api/v1/deliveries?{_query(wanted)}") or [])
+        ids = list(wanted.get("ids") or ())
+        if len(ids) <= IDS_AT_ONCE:
+            return list(self.call("GET", f"/api/v1/deliveries?{_query(wanted)}") or [])
+        slices = [ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE)]
+        found = [row for some in slices for row in self.deliveries({**wanted, "ids": some})]
+        return sorted(found, key=lambda row: row["id"], reverse=True)
 
     def change(self, verb: Literal["retry", "drop"], ids: Sequence[int]) -> list[int]:
         """Retry or drop deliveries; the ids that were changed."""
@@ -91,7 +111,11 @@ class Stored:
     def __init__(self, loaded: Loaded) -> None:
         self._path = loaded.storage
         self._rooms = list(loaded.settings.rooms)
-        if not self._path.exists():
+        try:
+            there = self._path.exists()
+        except PermissionError:
+            fail(f"no relay answers at its admin address, and {self._path} is not this user's to read", EXIT_STORE)
+        if not there:
             fail(f"there is no database at {self._path} yet: `relay run` makes it", EXIT_STORE)
 
     def _connect(self) -> Any:
@@ -119,7 +143,7 @@ class Stored:
             found["deliveries"] = self.deliveries({"event": event_id, "limit": 1000})
         return found
 
-    def deliveries(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
+    def deliveries(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Deliveries, newest first."""
         from relay.ports import DeliveryFilter
         from relay.storage.queries import list_deliveries
@@ -164,16 +188,27 @@ class Stored:
 
 def access(loaded: Loaded) -> Daemon | Stored:
     """The daemon where one runs, else the store."""
+    return daemon_of(loaded) or Stored(loaded)
+
+
+def daemon_of(loaded: Loaded) -> Daemon | None:
+    """The daemon that holds this configuration's database.
+
+    Where this user can't see the database, or it lies elsewhere for a service, the admin address is asked.
+    """
     from relay.settings.secrets import SecretError
     from relay.storage.database import is_locked
 
-    path = loaded.storage
-    if not (path.exists() and is_locked(path)):
-        return Stored(loaded)
+    held = is_locked(loaded.storage)
+    if held is False:
+        return None
     try:
-        return Daemon(loaded)
+        daemon = Daemon(loaded)
     except SecretError as error:
-        fail(f"listen.admin_token: {error}", 2)
+        if held:
+            fail(f"listen.admin_token: {error}", 2)
+        return None
+    return daemon if held or daemon.answers() else None
 
 
 def _query(wanted: Mapping[str, object]) -> str:

@@ -55,7 +55,7 @@ def _compose(text: str | None, markdown: bool, title: str | None, severity: str 
     signs: dict[str, str] = dict(SIGNS)
     if severity is not None and severity not in signs:
         fail(f"--severity: {severity!r} is not one of {', '.join(SEVERITIES)}", 2)
-    if not text and not title:
+    if not (text or "").strip() and not (title or "").strip():
         fail("there is nothing to post: give a text, or --title", 2)
     head = []
     if severity is not None:
@@ -68,16 +68,13 @@ def _compose(text: str | None, markdown: bool, title: str | None, severity: str 
 
 
 def _post(loaded: Loaded, room: str, markdown: str) -> dict[str, Any]:
-    from relay.cli.access import Daemon, access
-    from relay.storage.database import is_locked
+    from relay.cli.access import daemon_of
 
-    if loaded.storage.exists() and is_locked(loaded.storage):
-        reached = access(loaded)
-        if isinstance(reached, Daemon):
-            answer = reached.call("POST", "/api/v1/messages", {"room": room, "markdown": markdown})
-            if answer is None:
-                fail(f"the running relay knows no room {room!r}: it reads its configuration at its start")
-            return dict(answer)
+    if (daemon := daemon_of(loaded)) is not None:
+        answer = daemon.call("POST", "/api/v1/messages", {"room": room, "markdown": markdown})
+        if answer is None:
+            fail(f"the running relay knows no room {room!r}: it reads its configuration at its start")
+        return dict(answer)
     import asyncio
 
     return asyncio.run(_post_alone(loaded, room, markdown))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, load_config, print_json, print_table
+from relay.cli.common import ConfigOption, Output, OutputOption, SilentError, load_config, print_json, print_table
 
 OLD = 300.0
 """Seconds that a delivery may wait before the plugin line warns."""
@@ -75,6 +75,9 @@ def _nagios(config: Any) -> None:
 
     try:
         state = access(load_config(config, 3)).status()
+    except SilentError as error:
+        print(f"RELAY UNKNOWN - {error}")
+        raise typer.Exit(3) from None
     except typer.Exit:
         print("RELAY UNKNOWN - no answer (see standard error)")
         raise typer.Exit(3) from None

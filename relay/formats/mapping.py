@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jmespath
 import jmespath.exceptions
 import msgspec
+from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
 
 from relay.core.event import Draft, Link, Status
@@ -46,9 +47,22 @@ class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
 def compile_expression(text: str) -> ParsedResult:
     """Compile a JMESPath expression. Raises ValueError with what is wrong."""
     try:
-        return jmespath.compile(text)
+        compiled = jmespath.compile(text)
     except jmespath.exceptions.JMESPathError as error:
         raise ValueError(f"{text!r} is not a JMESPath expression: {_first_line(error)}") from error
+    unknown = next((name for name in _functions(compiled.parsed) if name not in Functions.FUNCTION_TABLE), None)
+    if unknown is not None:
+        raise ValueError(f"{text!r} is not a JMESPath expression: there is no function {unknown}()")
+    return compiled
+
+
+def _functions(node: Any) -> Iterator[str]:
+    """Names of the functions that an expression calls."""
+    if isinstance(node, dict):
+        if node.get("type") == "function_expression":
+            yield node["value"]
+        for child in node.get("children", ()):
+            yield from _functions(child)
 
 
 def _first_line(error: Exception) -> str:

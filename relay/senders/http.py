@@ -34,20 +34,12 @@ class Token(Protocol):
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a service is reached. `ca` is the path of a PEM file."""
+    """How a service is reached; `tls` is True for the system's authorities."""
 
     url: str
-    ca: str | None = None
-    verify: bool = True
+    tls: ssl.SSLContext | bool = True
     proxy: str | None = None
     total_timeout: float = TOTAL_TIMEOUT
-
-
-def tls_context(ca: str | None, *, verify: bool) -> ssl.SSLContext | bool:
-    """What aiohttp takes as `ssl`: True for the system's authorities, a context for a private one."""
-    if not verify:
-        return False
-    return True if ca is None else ssl.create_default_context(cafile=ca)
 
 
 def environment_proxy(url: str) -> str | None:
@@ -59,13 +51,6 @@ def environment_proxy(url: str) -> str | None:
     return getproxies().get(parts.scheme)
 
 
-def _describe(error: Exception) -> str:
-    """An error in words; never with the address that some of aiohttp's carry, as a proxy's may hold a password."""
-    if isinstance(error, (aiohttp.ClientResponseError, aiohttp.InvalidURL)):
-        return type(error).__name__
-    return f"{type(error).__name__}: {error}"
-
-
 class HttpClient:
     """Calls one service with one credential."""
 
@@ -75,7 +60,6 @@ class HttpClient:
         self._token = token
         self._log = log
         self._session: aiohttp.ClientSession | None = None
-        self._ssl = tls_context(settings.ca, verify=settings.verify)
         self._proxy = settings.proxy or environment_proxy(settings.url)
 
     async def close(self) -> None:
@@ -86,7 +70,7 @@ class HttpClient:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=30),
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._settings.tls, keepalive_timeout=30),
                 timeout=aiohttp.ClientTimeout(total=self._settings.total_timeout, connect=CONNECT_TIMEOUT),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=True,
@@ -111,19 +95,31 @@ class HttpClient:
                 method, url, data=data, headers=headers, allow_redirects=False, proxy=self._proxy
             ) as response:
                 return await self._read(response)
-        except aiohttp.ClientProxyConnectionError as error:
-            return Failed("network", f"the proxy of {self._base} can't be reached: {error.strerror or error.os_error}")
-        except aiohttp.ClientHttpProxyError as error:
-            return Failed("network", f"the proxy of {self._base} answered {error.status} {error.message}".strip())
-        except aiohttp.ClientConnectorError as error:
-            return Failed("network", f"{self._base} can't be reached: {error.strerror or error}")
-        except (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError):
-            return Failed("timeout", f"{self._base}: no connection within {CONNECT_TIMEOUT:g} s", ambiguous=False)
-        except TimeoutError:
-            said = f"{self._base} did not answer within {self._settings.total_timeout:g} s"
-            return Failed("timeout", said, ambiguous=method == "POST")
-        except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
-            return Failed("network", f"{self._base}: {_describe(error)}", ambiguous=method == "POST")
+        except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError, OSError) as error:
+            return self._failure(error, unseen=method == "POST")
+
+    def _failure(self, error: Exception, *, unseen: bool) -> Failed:
+        """What an error means; `unseen`: where the request may have arrived all the same, nobody would know.
+
+        Never with the address that some of aiohttp's errors carry: a proxy's may hold a password.
+        """
+        at = self._base
+        match error:
+            case aiohttp.ClientProxyConnectionError():
+                return Failed("network", f"the proxy of {at} can't be reached: {error.strerror or error.os_error}")
+            case aiohttp.ClientHttpProxyError():
+                return Failed("network", f"the proxy of {at} answered {error.status} {error.message}".strip())
+            case aiohttp.ClientConnectorError():
+                return Failed("network", f"{at} can't be reached: {error.strerror or error}")
+            case aiohttp.ConnectionTimeoutError() | aiohttp.SocketTimeoutError():
+                return Failed("timeout", f"{at}: no connection within {CONNECT_TIMEOUT:g} s")
+            case TimeoutError():
+                said = f"{at} did not answer within {self._settings.total_timeout:g} s"
+                return Failed("timeout", said, ambiguous=unseen)
+            case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+                return Failed("network", f"{at}: {type(error).__name__}", ambiguous=unseen)
+            case _:
+                return Failed("network", f"{at}: {type(error).__name__}: {error}", ambiguous=unseen)
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         body = await response.content.read(MAX_ANSWER) if response.content_length != 0 else b""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from relay.core.event import SEVERITIES, STATUSES
 from relay.core.matching import BadMatcherError, Matcher, parse_matchers
 from relay.core.planning import OPERATOR_SOURCE
 from relay.settings.document import Document
-from relay.settings.model import RouteSettings, Settings, WebhookSettings
+from relay.settings.model import RouteSettings, Settings, WebexAccount, WebhookSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted, near
 from relay.settings.secrets import secrets_of
 
@@ -15,7 +16,7 @@ from relay.settings.secrets import secrets_of
 def cross_check(settings: Settings, document: Document, formats: Collection[str]) -> list[Problem]:
     """All problems between keys, errors and warnings."""
     check = _Check(settings, document, formats)
-    return [*check.listeners(), *check.rooms(), *check.sources(), *check.route(), *check.secrets()]
+    return [*check.listeners(), *check.rooms(), *check.sources(), *check.route(), *check.clients(), *check.secrets()]
 
 
 class _Check:
@@ -96,12 +97,25 @@ class _Check:
         yield from self._template(path, route.template)
         for number, matcher in enumerate(route.matchers):
             try:
-                parse_matchers(matcher)
+                for one in parse_matchers(matcher):
+                    yield from self._can_match(one, (*path, "matchers", number))
             except BadMatcherError as error:
                 yield self._error((*path, "matchers", number), str(error))
         for number, child in enumerate(route.routes):
             yield from self._route(child, (*path, "routes", number))
         yield from self._reach(route, path)
+
+    def _can_match(self, matcher: Matcher, path: Path) -> Iterator[Problem]:
+        """An equality with a word that no event can have."""
+        closed: dict[str, Collection[str]] = {
+            "severity": SEVERITIES,
+            "status": STATUSES,
+            "source": (*self._names("sources"), OPERATOR_SOURCE),
+        }
+        known = closed.get(matcher.name)
+        if known is not None and matcher.op in ("=", "!=") and matcher.value not in known:
+            said = f"no event has the {matcher.name} {matcher.value[:60]!r}{near(matcher.value, known)}"
+            yield self._warning(path, said)
 
     def _reach(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
         """Children that an earlier sibling leaves nothing for."""
@@ -116,6 +130,23 @@ class _Check:
                 )
             if not child.continue_:
                 earlier.append((number, wanted))
+
+    def clients(self) -> Iterator[Problem]:
+        """Accounts and feeds whose connections are less than they could be."""
+        found: list[tuple[Path, WebexAccount | WebsocketSettings]] = []
+        found += ((("accounts", name), account) for name, account in self._settings.accounts.items())
+        found += (
+            (("sources", name), source)
+            for name, source in self._settings.sources.items()
+            if isinstance(source, WebsocketSettings)
+        )
+        for path, client in found:
+            if not client.tls.verify:
+                yield self._warning(
+                    (*path, "tls", "verify"), "any certificate is taken: whoever is in between can read"
+                )
+            if client.proxy is not None and "@" in client.proxy:
+                yield self._warning((*path, "proxy"), "a password is written in the file; ${NAME} keeps it out")
 
     def secrets(self) -> Iterator[Problem]:
         for path, ref in secrets_of(self._settings):

@@ -77,14 +77,16 @@ def check_place(path: Path) -> None:
         raise StoreUnavailableError(f"{path.parent} does not exist; make it, or name another place in `storage`")
 
 
-def is_locked(path: Path) -> bool:
-    """Tell whether a relay runs on this database."""
+def is_locked(path: Path) -> bool | None:
+    """Tell whether a relay runs on this database; None where this user can't tell, or there is none yet."""
     try:
+        if not path.exists():
+            return None
         os.close(lock(path))
     except StoreInUseError:
         return True
-    except StoreUnavailableError:
-        return False
+    except (StoreUnavailableError, PermissionError):
+        return None
     return False
 
 

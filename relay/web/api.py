@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
@@ -9,10 +10,12 @@ import msgspec
 from aiohttp import web
 
 from relay.core.delivery import Outcome
-from relay.ports import DeliveryFilter, EventFilter
+from relay.ports import DeliveryFilter, EventFilter, RowId
 
 T = TypeVar("T")
 MAX_BODY = 1 * 2**20
+BODY_TIMEOUT = 10.0
+"""Seconds that a body may take to arrive."""
 
 
 class BadRequestError(ValueError):
@@ -51,7 +54,7 @@ class SendNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Deliveries to retry or drop."""
 
-    ids: tuple[int, ...]
+    ids: tuple[RowId, ...]
 
 
 class Api:
@@ -136,7 +139,12 @@ def _query(request: web.Request, kind: type[T]) -> T:
 
 async def _body(request: web.Request, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
+        async with asyncio.timeout(BODY_TIMEOUT):
+            raw = await request.read()
+    except TimeoutError as error:
+        raise BadRequestError(f"the body did not arrive within {BODY_TIMEOUT:g} s") from error
+    try:
+        return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequestError(str(error)) from error
 

@@ -328,3 +328,44 @@ async def test_a_relay_that_can_not_be_asked_is_told_in_a_line(tmp_path: Path, s
         elsewhere = configure(tmp_path, sandbox)
         code, out, error = await command("status", "-c", str(elsewhere))
     assert (code, out, "does not answer" in error, error.count("\n")) == (1, "", True, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("missing", "cert: there is no file"),
+        ("junk", "are no certificate and its key: one is no PEM"),
+        ("swapped", "the key is another certificate's"),
+    ],
+)
+async def test_certificates_that_can_not_be_used_are_told_before_the_start(
+    tmp_path: Path, sandbox: Sandbox, wrong: str, said: str
+) -> None:
+    authority = trustme.CA()
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    authority.issue_cert("a.example").cert_chain_pems[0].write_to_path(cert)
+    authority.issue_cert("b.example").private_key_pem.write_to_path(key)
+    if wrong == "junk":
+        cert.write_text("junk", encoding="utf-8")
+    elif wrong == "missing":
+        cert.unlink()
+    listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "tls": {"cert": str(cert), "key": str(key)}}
+    config = configure(tmp_path, sandbox, listen=listen)
+    code, _, error = await command("run", "-c", str(config))
+    assert (code, said in error) == (78, True), error
+    code, _, error = await command("check", str(config))
+    assert (code, f"listen.tls: {said}" in error or said in error) == (1, True), error
+
+
+async def test_a_daemon_whose_database_this_user_can_not_see_is_asked_at_its_address(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    config = configure(tmp_path, sandbox)
+    elsewhere = tmp_path / "elsewhere.yaml"
+    text = config.read_text(encoding="utf-8")
+    elsewhere.write_text(text.replace("relay.db", "not-there.db"), encoding="utf-8")
+    async with relay_process(config):
+        code, out, _ = await command("status", "-c", str(elsewhere))
+        assert (code, "the running relay was asked" in out) == (0, True)
+    code, _, error = await command("status", "-c", str(elsewhere))
+    assert (code, "there is no database" in error) == (74, True)

@@ -123,6 +123,26 @@ async def test_a_declared_length_over_the_limit_is_refused_before_the_body(relay
     await writer.wait_closed()
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x16\x03\x01 hello\r\n\r\n",
+        b"POST /hooks/lab HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /hooks/lab HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+async def test_what_is_no_http_gets_an_error_like_every_other(relay: Running, raw: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.daemon.events_address.port)
+    writer.write(raw)
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert json.loads(body)["error"]["code"] == "malformed"
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_body_that_does_not_come_ends_with_408() -> None:
     answered: asyncio.Future[RefusedRequestError] = asyncio.get_running_loop().create_future()
 

@@ -137,3 +137,8 @@ def test_whatever_an_optional_expression_raises_it_counts_as_absent(expression: 
     (draft,) = read(MappingSettings(title="title", body=expression), payload)
     assert draft.title == "x"
     assert draft.body in ("", "x")
+
+
+def test_a_function_that_there_is_not_is_no_expression() -> None:
+    with pytest.raises(ValueError, match=r"there is no function foo\(\)"):
+        make_mapping(MappingSettings(title="title", body="items[?foo(bar)]"))

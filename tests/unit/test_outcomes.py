@@ -33,7 +33,7 @@ def test_every_answer_has_an_outcome(operation: Operation, status: int, body: by
             assert status == 429
             assert 0 <= seconds <= LONGEST_RETRY_AFTER
         case Failed(retry_after=wait):
-            assert status in (408, 423) or status >= 500 or status < 400
+            assert status in (407, 408, 423) or status >= 500 or status < 400
             assert wait is None or 0 <= wait <= LONGEST_RETRY_AFTER
         case Refused(detail=detail):
             assert 400 <= status < 500

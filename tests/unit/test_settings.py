@@ -453,3 +453,48 @@ def test_a_feed_that_could_never_be_reached_is_told(tmp_path: Path, url: str) ->
 def test_an_empty_list_of_secrets_is_no_list_that_admits_everyone(tmp_path: Path) -> None:
     text = "listen: {admin: '0.0.0.0:9081', admin_token: []}\n" + BASE
     assert any("listen.admin_token: an empty list admits nobody" in found for found in problems(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("type: webex", "type: webex, proxy: '127.0.0.1:3128'", "accounts.webex.proxy: is no proxy's address"),
+        ("type: webex", "type: webex, proxy: 'http://'", "accounts.webex.proxy: is no proxy's address"),
+        ("type: webex", "type: webex, url: 'https://'", "accounts.webex.url: is no address"),
+        ("title: NOC", "person: somebody", "person is an e-mail address"),
+    ],
+)
+def test_how_a_service_is_reached_is_looked_at(tmp_path: Path, old: str, new: str, said: str) -> None:
+    found = problems(tmp_path, BASE.replace(old, new))
+    assert any(said in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("tls: {verify: false}", "accounts.webex.tls.verify: any certificate"),
+        ("proxy: 'http://u:p@x'", "accounts.webex.proxy: a password is written"),
+    ],
+)
+def test_a_connection_that_is_less_than_it_could_be_draws_a_warning(tmp_path: Path, changes: str, said: str) -> None:
+    (warning,) = read(tmp_path, BASE.replace("type: webex", f"type: webex, {changes}")).warnings
+    assert said in str(warning)
+
+
+def test_delays_that_would_shrink_are_told(tmp_path: Path) -> None:
+    assert any("retry: first is over longest" in p for p in problems(tmp_path, BASE + "retry: {first: 10m}\n"))
+
+
+@pytest.mark.parametrize(
+    ("matcher", "said"),
+    [
+        ('severity="critcal"', "no event has the severity 'critcal' (did you mean 'critical'?)"),
+        ('status="fireing"', "no event has the status 'fireing' (did you mean 'firing'?)"),
+        ('source="lap"', "no event has the source 'lap'"),
+    ],
+)
+def test_a_matcher_that_nothing_can_match_draws_a_warning(tmp_path: Path, matcher: str, said: str) -> None:
+    text = BASE.replace("route: {rooms: [noc]}", f"route: {{rooms: [noc], routes: [{{matchers: ['{matcher}']}}]}}")
+    assert text != BASE
+    (warning,) = read(tmp_path, text).warnings
+    assert f"warning: route.routes[0].matchers[0]: {said}" in str(warning)
