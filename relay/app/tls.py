@@ -16,9 +16,7 @@ def server_context(tls: ListenTls) -> ssl.SSLContext:
     try:
         context.load_cert_chain(tls.cert, tls.key, password=_no_password)
     except ssl.SSLError as error:
-        said = (
-            "the key is not the certificate's" if error.reason == "KEY_VALUES_MISMATCH" else "a file is no PEM of that"
-        )
+        said = "the key is another certificate's" if error.reason == "KEY_VALUES_MISMATCH" else "one of them is no PEM"
         raise OSError(f"{tls.cert} and {tls.key} are no certificate and its key: {said}") from error
     return context
 

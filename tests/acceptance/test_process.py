@@ -334,7 +334,7 @@ async def test_a_relay_that_can_not_be_asked_is_told_in_a_line(tmp_path: Path, s
     ("wrong", "said"),
     [
         ("missing", "cert: there is no file"),
-        ("junk", "are no certificate and its key: one is no PEM"),
+        ("junk", "are no certificate and its key: one of them is no PEM"),
         ("swapped", "the key is another certificate's"),
     ],
 )
