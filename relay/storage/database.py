@@ -21,6 +21,15 @@ RESERVE_BYTES = 16 * 2**20
 """Kept free for ourselves: given up on a full disk, so that pruning and the record of what was sent still work."""
 LOCK_PATIENCE = 1.0
 """Seconds that a start waits for another's lock."""
+_PRAGMAS = (
+    "auto_vacuum = INCREMENTAL",  # so that a full disk gets back what was pruned
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "temp_store = MEMORY",
+    "cache_size = -8192",
+    "journal_size_limit = 67108864",
+)
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -116,8 +125,7 @@ def _open(path: Path, size: int | None) -> sqlite3.Connection:
         _inspect(path)
     connection = connect(path)
     path.chmod(0o600)
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY",
-                   "cache_size = -8192", "journal_size_limit = 67108864"):  # fmt: skip
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     _migrate(connection)
     limit_size(connection, size)
@@ -164,6 +172,12 @@ def _migrate(connection: sqlite3.Connection) -> None:
             f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\n"
             f"PRAGMA application_id = {APPLICATION_ID};\nCOMMIT;"
         )
+
+
+def fold_log(connection: sqlite3.Connection) -> None:
+    """Write the log into the file and cut it to nothing, as far as readers and the disk allow it now."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def limit_size(connection: sqlite3.Connection, size: int | None, extra: int = 0) -> None:

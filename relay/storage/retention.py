@@ -21,6 +21,8 @@ _SWEPT = {
 DEDUPE_KEPT = 7 * 86_400.0
 """Seconds that an idempotency key is remembered at least."""
 MOST_REFUSALS = 10_000
+SHRINK_BY = 500
+"""Pages that are given back to a full disk at a time."""
 FULL_AT = 0.9
 """Share of the allowed size from which what is done is pruned before its time."""
 
@@ -90,11 +92,10 @@ def used_bytes(connection: Connection) -> int:
     return int((pages - free) * size)
 
 
-def free_bytes(connection: Connection) -> int:
-    """Bytes of the file that hold nothing and can be written again."""
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    return int(free * size)
+def shrink(connection: Connection, items: list[None]) -> list[None]:
+    """Give pages that hold nothing back to the disk, some at a time."""
+    connection.execute(f"PRAGMA incremental_vacuum({SHRINK_BY})").fetchall()
+    return items
 
 
 def _anything_done(connection: Connection) -> bool:

@@ -30,7 +30,7 @@ from relay.ports import (
     Submission,
 )
 from relay.storage import outbox, plans, queries, retention
-from relay.storage.database import Reserve, connect, limit_size, lock_patiently, open_database, translate
+from relay.storage.database import Reserve, connect, fold_log, limit_size, lock_patiently, open_database, translate
 from relay.storage.inbox import InboxWriter, entry_of
 from relay.storage.outbox import ExchangeRequest, OutboxWriter
 from relay.storage.plans import PlanWriter
@@ -155,12 +155,17 @@ class SqliteStore:
         """
         pressing = self._full and await self._read(lambda connection, _: self._could_help(connection), None)
         kept = msgspec.structs.replace(limits, pressing=True) if pressing else limits
-        return await self._writer.submit(self._pruner.prune, (kept, now))
+        more = await self._writer.submit(self._pruner.prune, (kept, now))
+        if pressing:
+            await self._writer.submit(retention.shrink, None)
+            self._writer.fold_log_next()
+        return more
 
     async def make_room(self) -> bool:
         """Tell whether events can be committed; after a full disk, take the reserve anew when there is room."""
         if self._full and await self._read(lambda connection, _: self._roomy(connection), None):
-            await asyncio.to_thread(self._reserve.take)  # where the file's own room is enough, the disk may have none
+            if not await asyncio.to_thread(self._reserve.take):
+                return False
             await self._writer.submit(self._set_size, 0)
             self._full = False
         return self.trouble is None
@@ -169,6 +174,7 @@ class SqliteStore:
         """In the writer's thread: live on the reserve, so that what is done can be recorded and pruned."""
         self._full = True
         self._reserve.give_up()
+        fold_log(self._connection)
         self._set_size(self._connection, [self._reserve.size])
         self._loop.call_soon_threadsafe(self.on_full)
 
@@ -177,19 +183,18 @@ class SqliteStore:
         return [None] * len(extra)
 
     def _roomy(self, connection: sqlite3.Connection) -> bool:
-        """Tell whether events find room: on the disk, or in the file itself where something was pruned."""
+        """Tell whether events find room."""
         return self._room(connection) > self._needed()
 
     def _could_help(self, connection: sqlite3.Connection) -> bool:
         """Tell whether room is missing that pruning could make."""
-        room = self._room(connection)
-        return room <= self._needed() < room + retention.used_bytes(connection)
+        return self._room(connection) <= self._needed() < self._room(connection) + self._path.stat().st_size
 
     def _needed(self) -> int:
         return 2 * self._reserve.size if self._size is None else min(2 * self._reserve.size, self._size // 20)
 
     def _room(self, connection: sqlite3.Connection) -> int:
-        room = shutil.disk_usage(self._path.parent).free + retention.free_bytes(connection)
+        room = shutil.disk_usage(self._path.parent).free
         if self._size is not None:
             room = min(room, max(0, self._size - retention.used_bytes(connection)))
         return room

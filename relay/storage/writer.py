@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from relay.ports import StoreError, StoreUnavailableError
-from relay.storage.database import translate
+from relay.storage.database import fold_log, translate
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,6 +43,7 @@ class Writer:
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._fold_next = False
         self.trouble: str | None = None
         """What the last commit failed of, where the store was the reason."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -83,6 +84,10 @@ class Writer:
         else:
             self._busy = False
 
+    def fold_log_next(self) -> None:
+        """Have the next commit followed by writing the log into the file, to give its room back to the disk."""
+        self._fold_next = True
+
     async def close(self) -> None:
         """Write what waits, then end the thread."""
         self._closed = True
@@ -115,6 +120,9 @@ class Writer:
             self._roll_back()
             return self._after_failure(jobs, error)
         self.trouble = None
+        if self._fold_next:
+            self._fold_next = False
+            fold_log(connection)
         return results
 
     def _after_failure(self, jobs: list[_Job], error: Exception) -> list[_Result]:
