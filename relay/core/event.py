@@ -115,8 +115,15 @@ def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
         or len(labels) > MAX_LABELS
         or len(draft.links) > MAX_LINKS
         or len(draft.files) > MAX_FILES
-        or any(len(name) > MAX_LABEL_VALUE or len(value) > MAX_LABEL_VALUE for name, value in labels.items())
+        or _any_long(labels)
     )
+
+
+def _any_long(labels: dict[str, str]) -> bool:
+    for name, value in labels.items():  # noqa: SIM110 - on the hot path a generator costs more than all the rest
+        if len(name) > MAX_LABEL_VALUE or len(value) > MAX_LABEL_VALUE:
+            return True
+    return False
 
 
 def _bounded(

@@ -43,10 +43,10 @@ def read_one(item: Any, where: str) -> Draft:
         severity=_text(item, "severity", at) or None,
         key=key or None,
         body=_text(item, "body", at),
-        labels=_labels(item.get("labels"), f"{at}labels"),
-        links=_links(item.get("links"), f"{at}links"),
-        files=_files(item.get("files"), f"{at}files"),
-        occurred_at=_time(item.get("occurred_at"), f"{at}occurred_at"),
+        labels=_labels(item["labels"], f"{at}labels") if "labels" in item else {},
+        links=_links(item["links"], f"{at}links") if "links" in item else (),
+        files=_files(item["files"], f"{at}files") if "files" in item else (),
+        occurred_at=_time(item["occurred_at"], f"{at}occurred_at") if "occurred_at" in item else None,
     )
 
 

@@ -72,7 +72,7 @@ class Intake:
             source=defaults.source,
             received_at=now,
             payload=payload,
-            events=tuple(stamp(draft, defaults, self._new_id(now), now) for draft in drafts),
+            events=tuple([stamp(draft, defaults, self._new_id(now), now) for draft in drafts]),
             dedupe_key=dedupe_key,
             digest=None if dedupe_key is None else hashlib.sha256(payload).digest(),
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from relay.core.planning import Known, Plan, Rules, Waiting, plan
 from relay.ports import Clock, Log, PlanStore, StoreError, Tell
 
-BATCH = 256
+BATCH = 512
 """Events that one plan takes at the most."""
 MOST_IN_MEMORY = 2_048
 """Committed events that are held for the planner; where more wait, it reads them from the store."""

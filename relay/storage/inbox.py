@@ -33,8 +33,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 def entry_of(submission: Submission) -> Entry:
     """Make the rows of a submission."""
-    ids = tuple(event.id for event in submission.events)
-    return Entry(submission, ids, tuple(_row(event) for event in submission.events))
+    ids = tuple([event.id for event in submission.events])
+    return Entry(submission, ids, tuple([_row(event) for event in submission.events]))
 
 
 class InboxWriter:

@@ -15,7 +15,7 @@ from sqlite3 import Connection
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _ROWS = re.compile(r":rows\((\d+)\)")
-_CHUNKS = (256, 128, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+_CHUNKS = (512, 256, 128, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 
 Row = Sequence[object]
 
