@@ -38,38 +38,34 @@ def entry_of(submission: Submission) -> Entry:
 
 
 class InboxWriter:
-    """Operations of the group commit on requests, events and refusals."""
+    """Operations of the group commit on events, the keys of their requests, and refusals."""
 
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
 
     def accept(self, connection: Connection, entries: list[Entry]) -> list[Accepted | Conflict]:
-        """Insert requests and their events; a request under a key on record gives the original ids or a conflict."""
-        requests: list[Row] = []
+        """Insert the events of requests; a request under a key on record gives the original ids or a conflict."""
+        keys: list[Row] = []
         events: list[Row] = []
         results: list[Accepted | Conflict] = []
         fresh: dict[tuple[str, str], tuple[bytes, str]] = {}
         for entry in entries:
             submission = entry.submission
-            key, recorded = submission.dedupe_key, None
+            key = submission.dedupe_key
             if key is not None:
                 known = fresh.get((submission.source, key)) or _recorded(connection, submission.source, key)
                 if known is not None:
                     results.append(_again(submission, key, known))
                     continue
-                recorded = as_json(entry.ids)
-                fresh[submission.source, key] = (submission.digest or b"", recorded)
-            request = self._sequences.next("request")
+                digest, ids = fresh[submission.source, key] = (submission.digest or b"", as_json(entry.ids))
+                keys.append((submission.source, key, digest, ids, submission.received_at))
             first = self._sequences.take("event", len(entry.events))
-            requests.append(
-                (
-                    *(request, submission.source, submission.received_at, submission.payload),
-                    *(key, submission.digest, recorded, first, first + len(entry.events) - 1),
-                )
-            )
-            events.extend([(seq, request, *row) for seq, row in enumerate(entry.events, first)])
+            last = first + len(entry.events) - 1
+            events.append((first, *entry.events[0], first, last, submission.payload))
+            if last > first:
+                events.extend([(seq, *row, first, last, None) for seq, row in enumerate(entry.events[1:], first + 1)])
             results.append(Accepted(entry.ids, first_seq=first))
-        write_rows(connection, _SQL["insert_requests"], requests)
+        write_rows(connection, _SQL["insert_keys"], keys)
         write_rows(connection, _SQL["insert_events"], events)
         return results
 

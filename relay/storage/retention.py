@@ -16,7 +16,6 @@ WINDOW = 500
 _SWEPT = {
     "deliveries": ("prune_deliveries",),
     "events": ("prune_events",),
-    "requests": ("forget_payloads", "prune_requests"),
 }
 DEDUPE_KEPT = 7 * 86_400.0
 """Seconds that an idempotency key is remembered at least."""
@@ -55,7 +54,7 @@ class Pruner:
         more = False
         for table, names in _SWEPT.items():
             more |= self._sweep(connection, table, names, values, done)
-        for name in ("prune_refusals", "prune_alerts", "prune_incidents"):
+        for name in ("prune_keys", "prune_refusals", "prune_alerts", "prune_incidents"):
             more |= connection.execute(_SQL[name], values).rowcount > 0
         return more
 

@@ -7,16 +7,16 @@ from typing import Literal
 
 from relay.storage.statements import statements
 
-Table = Literal["request", "event", "message", "delivery"]
+Table = Literal["event", "message", "delivery"]
 
 
 class Sequences:
     """The last number given out for each table."""
 
     def __init__(self, connection: Connection) -> None:
-        request, event, message, delivery = connection.execute(statements("inbox")["last_ids"]).fetchone()
+        event, message, delivery = connection.execute(statements("inbox")["last_ids"]).fetchone()
         self._last: dict[Table, int] = {
-            "request": request, "event": event or 0, "message": message, "delivery": delivery,
+            "event": event or 0, "message": message, "delivery": delivery,
         }  # fmt: skip
 
     def next(self, table: Table) -> int:

@@ -211,7 +211,7 @@ async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store:
         pass
     found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
     assert [d["state"] for d in found] == ["waiting"]
-    assert (await store.counts())["events"]["total"] == 1
+    assert (await store.counts())["events"]["total"] == 2  # the first has the payload of both
 
 
 async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: SqliteStore) -> None:
@@ -243,7 +243,8 @@ async def test_a_key_outlives_its_payload(tmp_path: Path) -> None:
             (event(1).id,), duplicate=True
         )
     with sqlite3.connect(tmp_path / "relay.db") as connection:
-        assert connection.execute("SELECT length(payload) FROM requests").fetchall() == [(0,)]
+        assert connection.execute("SELECT count(*) FROM events").fetchall() == [(0,)]
+        assert connection.execute("SELECT key FROM request_keys").fetchall() == [("k",)]
     connection.close()
 
 
@@ -262,6 +263,22 @@ async def test_a_room_that_is_gone_makes_dead_deliveries_and_none_waits_for_a_cl
     assert (found["old"]["state"], found["old"]["reason"]) == ("dead", "unknown_room")
     (head,) = await lease(store, "noc")
     assert head.due_at == NOW + 3_600
+
+
+async def test_a_payload_stays_as_long_as_any_event_of_its_request(store: SqliteStore) -> None:
+    await store.accept(submission(1, 2, 3, payload=b'{"n": 123}'))
+    await plan_all(store)
+    heads = await lease(store)
+    for _ in range(2):
+        heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, set(), NOW))
+    while await store.prune(Limits(done=60, dead=60, size=2**30), NOW + 61):
+        pass
+    assert msgspec.json.decode(await store.show_event(event(2).id)) is None
+    assert msgspec.json.decode(await store.show_event(event(3).id))["payload"] == '{"n": 123}'
+    await store.exchange([done(heads[0])], {}, set(), NOW)
+    while await store.prune(Limits(done=60, dead=60, size=2**30), NOW + 61):
+        pass
+    assert (await store.counts())["events"]["total"] == 0
 
 
 async def fill(store: SqliteStore) -> int:

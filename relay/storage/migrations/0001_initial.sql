@@ -7,33 +7,33 @@ CREATE TABLE meta (
 
 INSERT INTO meta (name, value) VALUES ('planned_up_to', 0);
 
--- One request or frame: its payload, once, however many events it holds (those from first_seq to last_seq).
-CREATE TABLE requests (
-    id          INTEGER PRIMARY KEY,
+-- Idempotency keys of requests, with the ids that were answered.
+CREATE TABLE request_keys (
     source      TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    digest      BLOB NOT NULL,
+    event_ids   TEXT NOT NULL,
     received_at REAL NOT NULL,
-    payload     BLOB NOT NULL,
-    dedupe_key  TEXT,
-    digest      BLOB,
-    event_ids   TEXT,
-    first_seq   INTEGER NOT NULL,
-    last_seq    INTEGER NOT NULL,
-    CHECK ((dedupe_key IS NULL) = (digest IS NULL) AND (dedupe_key IS NULL) = (event_ids IS NULL))
-) STRICT;
+    PRIMARY KEY (source, key)
+) STRICT, WITHOUT ROWID;
 
-CREATE UNIQUE INDEX requests_dedupe ON requests (source, dedupe_key) WHERE dedupe_key IS NOT NULL;
+CREATE INDEX request_keys_received ON request_keys (received_at);
 
 -- The inbox and its history: `event` is the whole event as JSON, the columns what is searched by. `alert` is the key
--- of the alert it speaks of, NULL for a notice. An event with seq over meta.planned_up_to waits for the planner.
+-- of the alert it speaks of, NULL for a notice. The events of a request follow one another, from first_seq to last_seq;
+-- its payload stands with the first. An event with seq over meta.planned_up_to waits for the planner.
 CREATE TABLE events (
     seq         INTEGER PRIMARY KEY,
     id          TEXT NOT NULL UNIQUE,
-    request     INTEGER NOT NULL,
     source      TEXT NOT NULL,
     alert       TEXT,
     received_at REAL NOT NULL,
     event       TEXT NOT NULL,
-    set_aside   TEXT
+    first_seq   INTEGER NOT NULL,
+    last_seq    INTEGER NOT NULL,
+    payload     BLOB,
+    set_aside   TEXT,
+    CHECK ((payload IS NOT NULL) = (seq = first_seq) AND seq BETWEEN first_seq AND last_seq)
 ) STRICT;
 
 -- What could not be read: kept so that it can be looked at.

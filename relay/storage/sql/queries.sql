@@ -27,13 +27,13 @@ SELECT json_set(
     '$.seq', seq,
     '$.occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', event ->> 'occurred_at', 'unixepoch'),
     '$.received_at', strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at, 'unixepoch'),
-    '$.payload', cast(r.payload AS TEXT),
+    '$.payload', (SELECT cast(payload AS TEXT) FROM events AS first WHERE first.seq = e.first_seq),
     '$.set_aside', set_aside,
     '$.state', iif(set_aside IS NOT NULL, 'set_aside', iif(
         seq > (SELECT value FROM meta WHERE name = 'planned_up_to'), 'waiting', 'planned'
     ))
 )
-FROM events AS e JOIN requests AS r ON r.id = e.request WHERE e.id = ?;
+FROM events AS e WHERE e.id = ?;
 
 -- name: list_deliveries
 SELECT json_group_array(json_object(

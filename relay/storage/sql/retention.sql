@@ -27,22 +27,12 @@ DELETE FROM events
 WHERE seq > :after AND seq <= :end
   AND seq <= (SELECT value FROM meta WHERE name = 'planned_up_to')
   AND received_at < iif(set_aside IS NULL, :done_before, :dead_before)
-  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq);
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)
+  AND (seq != first_seq
+       OR NOT EXISTS (SELECT 1 FROM events AS other WHERE other.seq BETWEEN events.seq + 1 AND events.last_seq));
 
--- name: window_of_requests
-SELECT max(id), count(*), min(received_at) FROM (
-    SELECT id, received_at FROM requests WHERE id > :after ORDER BY id LIMIT :window
-);
-
--- name: forget_payloads
-UPDATE requests SET payload = x''
-WHERE id > :after AND id <= :end AND received_at < :done_before AND dedupe_key IS NOT NULL AND length(payload) > 0
-  AND NOT EXISTS (SELECT 1 FROM events WHERE seq BETWEEN first_seq AND last_seq);
-
--- name: prune_requests
-DELETE FROM requests
-WHERE id > :after AND id <= :end AND received_at < iif(dedupe_key IS NULL, :done_before, :dedupe_before)
-  AND NOT EXISTS (SELECT 1 FROM events WHERE seq BETWEEN first_seq AND last_seq);
+-- name: prune_keys
+DELETE FROM request_keys WHERE received_at < :dedupe_before;
 
 -- name: prune_refusals
 DELETE FROM refusals
