@@ -59,25 +59,23 @@ def tail(
 
 def _follow(loaded: Loaded, wanted: dict[str, Any], found: list[dict[str, Any]], output: Output) -> None:
     """Print what comes, whether the relay runs, stops or starts meanwhile."""
-    import threading
+    import signal
 
     from relay.cli.access import access
 
     place = "id" if wanted["refused"] else "seq"
     last = found[-1][place] if found else 0
-    rest = threading.Event()
-    try:
-        while not rest.wait(POLL):
-            try:
-                fresh = list(reversed(access(loaded).events({**wanted, "after": last})))
-            except SilentError:
-                continue  # it starts or stops just now
-            if len(fresh) == MOST:
-                complain(f"more came within {POLL:g} s than the {MOST:,} that follow")
-            _print(fresh, output)
-            last = fresh[-1][place] if fresh else last
-    except KeyboardInterrupt:
-        raise typer.Exit from None
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    while signal.sigtimedwait(ends, POLL) is None:
+        try:
+            fresh = list(reversed(access(loaded).events({**wanted, "after": last})))
+        except SilentError:
+            continue  # it starts or stops just now
+        if len(fresh) == MOST:
+            complain(f"more came within {POLL:g} s than the {MOST:,} that follow")
+        _print(fresh, output)
+        last = fresh[-1][place] if fresh else last
 
 
 def _print(events: list[dict[str, Any]], output: Output) -> None:
