@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from relay.core.alert import AlertKey
-from relay.core.delivery import DeliveryState, Lease, Outcome, Reason, Settlement
+from relay.core.delivery import Action, DeliveryState, Lease, Outcome, Reason, Settlement, Told
 from relay.core.event import Event, Severity, Status
 from relay.core.planning import Known, Plan, Waiting
 
@@ -74,11 +74,15 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaneHead(msgspec.Struct, frozen=True):
-    """The next delivery of a lane; leased where `lease` is set, else it is due later. Times in Unix seconds."""
+    """The next delivery of a lane; leased where `lease` is set, else it is due later. Times in Unix seconds.
+
+    `over`: rooms and ranks of what waits no more, as this tells it as well.
+    """
 
     lane: str
     due_at: float
     lease: Lease | None
+    over: tuple[tuple[str, int], ...] = ()
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,8 +164,16 @@ class PlanStore(Protocol):
         """What is on record of these keys."""
         ...
 
-    def commit_plan(self, plan: Plan, now: float) -> Awaitable[None]:
-        """Begin at once to write a plan, all of it or nothing."""
+    async def due_keys(self, now: float, limit: int) -> list[AlertKey]:
+        """Keys of incidents that want to be looked at by a time."""
+        ...
+
+    async def next_wake(self) -> float | None:
+        """When the next incident wants to be looked at."""
+        ...
+
+    def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[tuple[str, int]]]:
+        """Begin at once to write a plan, all of it or nothing; rooms and ranks of what waits no more because of it."""
         ...
 
     async def set_event_aside(self, seq: int, why: str) -> None:
@@ -203,12 +215,17 @@ class Retention(Protocol):
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to send: markdown, its plain text, and the service's id of the message it replies to."""
+    """One message to send: markdown and its plain text.
 
+    `message` is the service's id of the message that is edited or replied to, `space` that of its room where known.
+    """
+
+    action: Action
     room: str
     markdown: str
     text: str
-    parent: str | None
+    message: str | None = None
+    space: str | None = None
     delivery: str
 
 
@@ -227,10 +244,11 @@ class Sender(Protocol):
 class Renderer(Protocol):
     """Makes the text of a message."""
 
-    def render(self, event: Event, template: str | None, *, room: str, since: float | None, now: float) -> list[str]:
+    def render(self, event: Event, template: str | None, *, room: str, told: Told | None, now: float) -> list[str]:
         """The message's markdown and, behind it, its replies' (each of at most the service's limit).
 
-        `since` is when the event's alert began, `now` the time of sending, both in Unix seconds. Never fails.
+        `told` is the incident as it stands where the message tells of one, `now` the time of sending in Unix seconds.
+        Never fails.
         """
         ...
 

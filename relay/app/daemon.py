@@ -215,8 +215,10 @@ class RelayDaemon:
     def _expect(self, plan: Plan) -> None:
         self.dispatcher.expect(plan)
 
-    def _planned(self, plan: Plan) -> None:
-        self.dispatcher.planned(plan)
+    def _planned(self, plan: Plan, over: Sequence[tuple[str, int]]) -> None:
+        for _, why in plan.suppressed:
+            self._metrics.suppressed(why)
+        self.dispatcher.planned(plan, over)
 
     def _has_room(self) -> bool:
         return self.planner.waiting + self.dispatcher.depths.total < self._settings.limits.queue
@@ -230,5 +232,5 @@ class RelayDaemon:
 
     async def _send_now(self, room: str, markdown: str) -> Outcome:
         text = cut(plain_text(markdown), WEBEX_MAX_BYTES)
-        message = Send(room=room, markdown=markdown, text=text, parent=None, delivery="now")
+        message = Send(action="post", room=room, markdown=markdown, text=text, delivery="now")
         return await self._senders[self._settings.rooms[room].account].send(message)

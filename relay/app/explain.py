@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from relay.app.sources import defaults_of, make_format
+from relay.core.delivery import Intent, Told
 from relay.core.event import Event, stamp
 from relay.core.matching import view_of
-from relay.core.planning import Known, Rules, decide, template_for
+from relay.core.planning import Known, Rules, Waiting, decide, plan
 from relay.core.routing import RouteTrace, trace
 from relay.core.words import iso
 from relay.formats import Request
@@ -56,31 +57,39 @@ def explain_payload(loaded: Loaded, source: str, body: bytes, now: float) -> lis
     for number, draft in enumerate(drafts):
         failures.clear()
         event = stamp(draft, defaults, f"explained-{number}", now)
-        explained.append(_explain(event, rules, known, renderer, now, failures))
+        explained.append(_explain(Waiting(number, event), rules, known, renderer, now, failures))
     return explained
 
 
 def _explain(
-    event: Event,
+    waiting: Waiting,
     rules: Rules,
     known: Known,
     renderer: TemplateRenderer,
     now: float,
     failures: list[str],
 ) -> Explanation:
-    decision = decide(event, rules, known)
-    deliveries = []
-    for target in decision.rooms:
-        template = template_for(target.room, target.route, rules)
-        texts = renderer.render(decision.event, template, room=target.room, since=None, now=now)
-        deliveries.append(ExplainedDelivery(target.room, "post", target.route.path, texts[0], tuple(texts[1:])))
+    decision = decide(waiting.event, rules, known)
+    made = plan([waiting], rules, known)
     return Explanation(
         event=decision.event,
-        rooms=tuple(target.room for target in decision.rooms),
-        deliveries=tuple(deliveries),
+        rooms=tuple(dict.fromkeys(intent.room for intent in made.intents)),
+        deliveries=tuple(_delivery(intent, decision.event, known, renderer, now) for intent in made.intents),
         routes=tuple(trace(rules.root, view_of(decision.event))),
-        template_failures=tuple(failures),
+        suppressed=next((why for _, why in made.suppressed), None),
+        template_failures=tuple(dict.fromkeys(failures)),
     )
+
+
+def _delivery(intent: Intent, event: Event, known: Known, renderer: TemplateRenderer, now: float) -> ExplainedDelivery:
+    route = intent.route or "the incident that is open there"
+    if intent.content is not None:
+        return ExplainedDelivery(intent.room, intent.action, route, intent.content)
+    incident = None if event.status == "notice" else known.incidents[event.source, event.key].get(intent.room)
+    told = None if incident is None else Told(incident.event, incident.state, incident.started_at)
+    texts = renderer.render(event, intent.template, room=intent.room, told=told, now=now)
+    replies = tuple(texts[1:]) if intent.action == "post" else ()
+    return ExplainedDelivery(intent.room, intent.action, route, texts[0], replies)
 
 
 def as_json(explanations: list[Explanation]) -> Any:

@@ -185,15 +185,17 @@ class Demo:
                 self._accepted += (await answer.json())["ids"]
 
     async def _watch(self, sandbox: Sandbox, done: asyncio.Event) -> None:
-        """Print what lands in the rooms."""
-        seen: set[str] = set()
+        """Print what lands in the rooms: posts as they are, replies behind ↳, edits behind ✎."""
+        seen: dict[str, int] = {}
         while True:
             changed = sandbox.state.changed
             for room in sandbox.state.rooms.values():
-                fresh = [message for message in list(room.messages.values()) if message.id not in seen]
-                seen.update(message.id for message in fresh)
-                for message in fresh:
-                    self._say(f"  {room.title:<20}{message.text.splitlines()[0]}")
+                for message in list(room.messages.values()):
+                    if seen.get(message.id) == message.edits:
+                        continue
+                    sign = "✎ " if message.id in seen else "" if message.parent is None else "↳ "
+                    seen[message.id] = message.edits
+                    self._say(f"  {room.title:<20}{sign}{message.text.splitlines()[0]}")
             if done.is_set():
                 return
             await changed.wait()
@@ -207,20 +209,22 @@ class Demo:
         await self._settle(daemon, sent, SystemClock())
         counts = await daemon.store.counts()
         events, deliveries = counts["events"], counts["deliveries"]
-        messages = sum(len(room.messages) for room in sandbox.state.rooms.values())
+        messages = [message for room in sandbox.state.rooms.values() for message in room.messages.values()]
+        edits = sum(message.edits for message in messages)
         own = events["total"] - sent
-        posted = deliveries.get("done", 0)
-        unfinished = sum(count for state, count in deliveries.items() if state != "done")
-        good = own >= 0 and not unfinished and not events["waiting"] and not events["set_aside"] and messages >= posted
+        done, superseded = deliveries.get("done", 0), deliveries.get("superseded", 0)
+        unfinished = sum(deliveries.values()) - done - superseded
+        arrived = len(messages) + edits >= done and not unfinished
+        good = own >= 0 and arrived and not events["waiting"] and not await daemon.store.count_untold_events()
         self._say("")
         self._say("summary", "bold")
         self._say(f"  {sent} events sent: {len(self._accepted)} by webhook, {feed.sent} by websocket")
         if own:
             self._say(f"  {own} events of the relay's own, for its operator")
         self._say(f"  {events['total']} events on record, {events['waiting']} waiting, {events['set_aside']} set aside")
-        self._say(
-            f"  {posted} deliveries done, {unfinished} not; {messages} messages in {len(sandbox.state.rooms)} rooms"
-        )
+        self._say(f"  {events['suppressed']} of them said nothing new")
+        self._say(f"  {done} deliveries done, {superseded} superseded by newer ones, {unfinished} not done")
+        self._say(f"  {len(messages)} messages in {len(sandbox.state.rooms)} rooms, edited {edits} times")
         self._say(f"  {sandbox.state.requests} requests to the sandbox, {sandbox.state.throttled} answered 429")
         verdict = "every event is accounted for" if good else "NOT every event is accounted for"
         self._say(f"  {verdict}", "bold green" if good else "bold red")

@@ -9,6 +9,8 @@ import typer
 
 from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input, say
 
+REASONS = {"repeat": "it says nothing that its room does not know, or ends nothing that is open"}
+
 if TYPE_CHECKING:
     from relay.app.explain import Explanation
     from relay.settings.load import Loaded
@@ -75,10 +77,8 @@ def _print(one: Explanation) -> None:
     event = one.event
     say(f"{event.status} {event.severity}: {event.title}")
     say(f"  source {event.source}, format {event.format}, key {event.key}")
-    if not event.severity_given:
-        say("  its severity is the source's default")
-    if event.labels:
-        say("  labels " + ", ".join(f"{name}={value!r}" for name, value in event.labels.items()))
+    say("  its severity is its own" if event.severity_given else "  its severity is the source's default")
+    say("  labels " + (", ".join(f"{name}={value!r}" for name, value in event.labels.items()) or "none"))
     for note in event.notes:
         say(f"  note: {note}")
     say("  routes")
@@ -86,6 +86,8 @@ def _print(one: Explanation) -> None:
         say(f"    {'✓' if step.matched else '✗'} {step.path}: {step.why}")
     for failure in one.template_failures:
         say(f"  {failure}; the built-in message stands in")
+    if one.suppressed is not None:
+        say(f"  no message: {REASONS[one.suppressed]}")
     for delivery in one.deliveries:
         say(f"  {delivery.action} to {delivery.room}, by {delivery.route}")
         for number, text in enumerate((delivery.markdown, *delivery.replies)):
@@ -117,7 +119,10 @@ def print_event(event: dict[str, Any]) -> None:
     for note in event["notes"]:
         say(f"  note: {note}")
     if not event["deliveries"]:
-        say("  no delivery yet" if event["state"] == "waiting" else "  no delivery is on record")
+        if event.get("suppressed"):
+            say(f"  no message: {REASONS[event['suppressed']]}")
+        else:
+            say("  no delivery yet" if event["state"] == "waiting" else "  no delivery is on record")
     for delivery in reversed(event["deliveries"]):
         say(f"  {delivery['action']} {delivery['id']} to {delivery['room']}, by {delivery['route']}: {_fate(delivery)}")
 

@@ -49,8 +49,8 @@ def send(
 
 def _compose(text: str | None, markdown: bool, title: str | None, severity: str | None) -> list[str]:
     from relay.core.event import SEVERITIES
+    from relay.core.incident import SIGNS
     from relay.core.markdown import escape_markdown, hard_breaks, numbered, one_line
-    from relay.templates.rendering import SIGNS
 
     signs: dict[str, str] = dict(SIGNS)
     if severity is not None and severity not in signs:
@@ -100,7 +100,7 @@ async def _post_alone(loaded: Loaded, room: str, markdown: str) -> dict[str, Any
         fail(f"accounts.{name}: {error}")
     try:
         text = cut(plain_text(markdown), WEBEX_MAX_BYTES)
-        outcome = await sender.send(Send(room=room, markdown=markdown, text=text, parent=None, delivery="now"))
+        outcome = await sender.send(Send(action="post", room=room, markdown=markdown, text=text, delivery="now"))
     finally:
         await sender.close()
     return {"outcome": type(outcome).__name__.lower(), **msgspec.to_builtins(outcome)}

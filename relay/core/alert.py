@@ -1,4 +1,4 @@
-"""Alerts and incidents: the present state of a (source, key), and its life in one room."""
+"""Alerts: the present state of a (source, key), whatever the rooms know of it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 from relay.core.event import MAX_LABELS, Event, Severity
 
-AlertState = Literal["firing", "resolved"]
+AlertState = Literal["firing", "resolved", "expired"]
 AlertKey = tuple[str, str]
 """(source, key)."""
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """The present state of one (source, key). Times are Unix seconds."""
+    """The present state of one (source, key). Times are Unix seconds; `seen_at` is its last event's arrival."""
 
     source: str
     key: str
@@ -24,16 +24,7 @@ class Alert(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     started_at: float
     updated_at: float
-
-
-class OpenIncident(msgspec.Struct, frozen=True):
-    """An alert that is open in one room."""
-
-    source: str
-    key: str
-    room: str
-    group: str
-    opened_at: float
+    seen_at: float
 
 
 def inherit(event: Event, alert: Alert | None) -> Event:
@@ -64,4 +55,5 @@ def fold(event: Event, alert: Alert | None) -> Alert | None:
         labels=event.labels,
         started_at=alert.started_at if alert is not None and was_open else event.occurred_at,
         updated_at=event.occurred_at,
+        seen_at=event.received_at,
     )

@@ -8,7 +8,7 @@ import msgspec
 
 from relay.core.event import Event
 
-Action = Literal["post", "reply"]
+Action = Literal["post", "edit", "reply"]
 DeliveryState = Literal["waiting", "leased", "done", "dead", "superseded", "merged", "moved", "dropped"]
 Reason = Literal["network", "timeout", "auth", "refused", "unknown_room", "too_large", "remote", "bug"]
 Scope = Literal["delivery", "message", "room", "account"]
@@ -50,28 +50,44 @@ class Refused(msgspec.Struct, frozen=True):
 Outcome = Delivered | Throttled | Failed | Refused
 
 
-class Posting(msgspec.Struct, frozen=True):
-    """An intent to post an event in a room, in a new message there."""
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done with a message, rendered when it is leased unless `content` says what to reply.
 
+    `message` is a row's number; negative, the message is new, and the plan's other intents on it say the same;
+    0 is new and nobody's. `group`, `route` and `template` go with a new message.
+    """
+
+    action: Action
     room: str
-    group: str
-    route: str
-    template: str | None
+    message: int
     event_seq: int
     rank: int
+    content: str | None = None
+    group: str = ""
+    route: str = ""
+    template: str | None = None
+
+
+class Told(msgspec.Struct, frozen=True):
+    """The incident that a message tells of, as it stands when a delivery is leased. Times in Unix seconds."""
+
+    event: Event
+    state: Literal["firing", "resolved", "expired"]
+    started_at: float
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery that is recorded as in flight, with what is needed to render and send it.
 
     `attempts` counts this one; `spent` is the time in seconds that retryable failures have cost so far, without the
-    wait since the last one, at `failed_at`; `content` is the fixed text of a further part, `parent` the service's id
-    of the message it replies to; `since` is when the event's alert began.
+    wait since the last one, at `failed_at`; `content` is the fixed text of a reply, `remote` the service's id of the
+    message, `space` that of its room; `told` is the incident that the message tells of, where it tells of one.
     """
 
     id: int
     room: str
     action: Action
+    rank: int
     message: int
     route: str
     template: str | None
@@ -79,16 +95,21 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     spent: float
     created_at: float
     content: str | None
-    parent: str | None
+    remote: str | None
     event: Event
     due_at: float = 0.0
     failed_at: float | None = None
+    space: str | None = None
     failing_since: float | None = None
-    since: float | None = None
+    told: Told | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded of a leased delivery after its attempt. `due_at` in Unix seconds; `parts` follow as replies."""
+    """What is recorded of a leased delivery after its attempt. `due_at` in Unix seconds; `parts` follow as replies.
+
+    `message_is` says what became of the message: an edit that the service did surely not count, one that takes no more
+    edits, or one that is no longer there, so that the next try posts it anew.
+    """
 
     id: int
     message: int
@@ -100,6 +121,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason | None = None
     detail: str | None = None
     remote_id: str | None = None
+    space: str | None = None
+    message_is: Literal["uncounted", "sealed", "gone"] | None = None
     parts: tuple[str, ...] = ()
     failed_at: float | None = None
     failing_since: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Literal, assert_never
 
 import msgspec
 
@@ -42,20 +42,34 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def judge(lease: Lease, outcome: Outcome, parts: tuple[str, ...], at: Circumstances, policy: RetryPolicy) -> Verdict:
     """Decide what an attempt's outcome means; `parts` are the replies that follow a post which got through."""
     match outcome:
-        case Delivered(remote_id=remote_id):
-            posted = remote_id if lease.action == "post" else None
-            return Verdict(settlement=_settle(lease, at, state="done", remote_id=posted, parts=parts))
+        case Delivered():
+            return Verdict(settlement=_delivered(lease, outcome, parts, at))
         case Throttled(seconds=seconds, detail=detail):
             back = _put_back(lease, at, detail)
             return Verdict(settlement=msgspec.structs.replace(back, due_at=at.now + max(seconds, policy.first)))
-        case Refused(scope="account", detail=detail):
-            return Verdict(settlement=_put_back(lease, at, detail), pause_account=detail)
-        case Refused(kind=kind, scope=scope, detail=detail):
-            dead = _settle(lease, at, state="dead", reason=kind, detail=detail)
-            return Verdict(settlement=dead, refused_room=detail if scope == "room" else None)
+        case Refused():
+            return _after_refusal(lease, outcome, at)
         case Failed():
             return _after_failure(lease, outcome, at, policy)
     assert_never(outcome)
+
+
+def _delivered(lease: Lease, outcome: Delivered, parts: tuple[str, ...], at: Circumstances) -> Settlement:
+    if lease.action != "post":
+        return _settle(lease, at, state="done", parts=parts)
+    return _settle(lease, at, state="done", remote_id=outcome.remote_id, space=outcome.space or None, parts=parts)
+
+
+def _after_refusal(lease: Lease, outcome: Refused, at: Circumstances) -> Verdict:
+    detail = outcome.detail
+    if outcome.scope == "account":
+        return Verdict(settlement=_put_back(lease, at, detail), pause_account=detail)
+    if outcome.scope == "message" and lease.told is not None:
+        return Verdict(settlement=_again(lease, at, detail, message_is="gone"))
+    if outcome.kind == "refused" and outcome.scope == "delivery" and lease.action == "edit":
+        return Verdict(settlement=_again(lease, at, detail, message_is="sealed"))
+    dead = _settle(lease, at, state="dead", reason=outcome.kind, detail=detail)
+    return Verdict(settlement=dead, refused_room=detail if outcome.scope == "room" else None)
 
 
 def _after_failure(lease: Lease, outcome: Failed, at: Circumstances, policy: RetryPolicy) -> Verdict:
@@ -83,6 +97,7 @@ def _after_failure(lease: Lease, outcome: Failed, at: Circumstances, policy: Ret
         reason=outcome.kind,
         detail=outcome.detail,
         failing_since=since,
+        message_is="uncounted" if lease.action == "edit" and not outcome.ambiguous else None,
     )
     return Verdict(settlement=again, lane_until=0.0 if aside else at.now + delay, probe_next=aside and not others)
 
@@ -94,9 +109,15 @@ def _waited(lease: Lease, at: Circumstances) -> float:
     return max(0.0, min(at.now - at.took, lease.due_at) - lease.failed_at)
 
 
+def _again(lease: Lease, at: Circumstances, detail: str, message_is: Literal["gone", "sealed"]) -> Settlement:
+    """At once once more, in another way: the message is not what it was taken for."""
+    return _settle(lease, at, state="waiting", detail=detail, failing_since=lease.failing_since, message_is=message_is)
+
+
 def put_back(lease: Lease, now: float, detail: str) -> Settlement:
     """A delivery whose attempt was cut by a stop: back in its place, the attempt not counted."""
-    return _put_back(lease, Circumstances(now=now, took=0, chance=0, account_succeeded_at=0, only_lane=False), detail)
+    at = Circumstances(now=now, took=0, chance=0, account_succeeded_at=0, only_lane=False)
+    return msgspec.structs.replace(_put_back(lease, at, detail), message_is=None)
 
 
 def _put_back(lease: Lease, at: Circumstances, detail: str, unset_aside: int | None = None) -> Settlement:
@@ -109,6 +130,7 @@ def _put_back(lease: Lease, at: Circumstances, detail: str, unset_aside: int | N
         detail=detail or None,
         failing_since=lease.failing_since,
         unset_aside=unset_aside,
+        message_is="uncounted" if lease.action == "edit" else None,
     )
 
 

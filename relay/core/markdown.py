@@ -199,6 +199,12 @@ def split(text: str, limit: int = WEBEX_MAX_BYTES) -> list[str]:
     return _bodies(text, limit)
 
 
+def cut_markdown(text: str, limit: int = WEBEX_MAX_BYTES) -> str:
+    """Cut markdown to one message of at most `limit` bytes, a code block closed, with an ellipsis where it was cut."""
+    parts = split(text, limit)
+    return text if len(parts) == 1 else split(text, limit - len("  \n…".encode()))[0] + "  \n…"
+
+
 def numbered(texts: list[str], limit: int = WEBEX_MAX_BYTES) -> list[str]:
     """Split texts to the limit; where more than one part comes of it, each says at its end which it is: `(1/3)`."""
     parts = [part for text in texts for part in split(text, limit)]

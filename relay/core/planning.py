@@ -1,22 +1,28 @@
-"""The plan for a batch of events: which rooms each is posted to, and how alerts and incidents change.
+"""The plan for a batch of events, or for what is due by the time alone: what is posted, and how incidents change.
 
-Pure: `plan` is given what is known of the keys concerned and says what is to be written.
+Pure: it is given what is known of the keys concerned, carries that forward, and says what is to be written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 
-from relay.core.alert import Alert, AlertKey, OpenIncident, fold, inherit
-from relay.core.delivery import Posting
+from relay.core.alert import Alert, AlertKey, fold, inherit
+from relay.core.delivery import Intent
 from relay.core.event import RANK, Event
+from relay.core.incident import Incident, Policy, Step, end, may_reopen, remind, reopen, update
 from relay.core.matching import view_of
 from relay.core.routing import Destination, Route, destinations, resolve
 
 OPERATOR_SOURCE = "relay"
 """The name under which the relay's own trouble becomes events; they go to the operator's room alone."""
+RESOLVE_TIMEOUT = 86_400.0
+"""Seconds without an event after which an alert ends as expired, where its source says nothing else."""
+
+Suppression = Literal["repeat"]
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -27,37 +33,43 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct):
-    """What is on record of the keys that a batch speaks of; `plan` carries it forward event by event."""
+    """What is on record of the keys that a batch speaks of: alerts, and the last incident of each in each room."""
 
     alerts: dict[AlertKey, Alert]
-    open: dict[AlertKey, dict[str, OpenIncident]]
+    incidents: dict[AlertKey, dict[str, Incident]]
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The routing in force. `rooms` are all that are configured, each with its own template, where it has one."""
+    """The routing in force.
+
+    `rooms` are all that are configured, each with its own template, where it has one; `policies` are those of all
+    routes by lineage, and an incident whose route has vanished has the root's. `timeouts` are the sources' own.
+    """
 
     root: Route
     rooms: dict[str, str | None]
     operator: Route | None = None
+    policies: dict[str, Policy] = {}
+    timeouts: dict[str, float] = {}
 
+    def policy_of(self, group: str) -> Policy:
+        """How the incidents of a group live."""
+        return self.policies.get(group.partition("|")[2], self.root.policy)
 
-class NewIncident(msgspec.Struct):
-    """An incident that a batch opens, by the event at `seq`, and, where `ended_at` is set, also ends."""
-
-    incident: OpenIncident
-    seq: int
-    ended_at: float | None = None
+    def timeout_of(self, source: str) -> float:
+        """Seconds without an event after which an alert of a source expires."""
+        return self.timeouts.get(source, RESOLVE_TIMEOUT)
 
 
 class Plan(msgspec.Struct):
-    """What a batch changes. `closed` are incidents from before it, with the end's time; they are written first."""
+    """What a batch changes; `incidents` by id, as they stand after it. `suppressed` are events that change nothing."""
 
     up_to: int
-    postings: list[Posting]
-    alerts: dict[AlertKey, Alert]
-    opened: list[NewIncident]
-    closed: list[tuple[OpenIncident, float]]
-    adopted: list[Waiting]
+    intents: list[Intent] = []
+    alerts: dict[AlertKey, Alert] = {}
+    incidents: dict[int, Incident] = {}
+    adopted: list[Waiting] = []
+    suppressed: list[tuple[int, Suppression]] = []
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -84,7 +96,8 @@ def decide(event: Event, rules: Rules, known: Known) -> Decision:
     event = inherit(event, known.alerts.get(key))
     routed = route_event(event, rules)
     named = {destination.room for destination in routed}
-    return Decision(event, tuple(routed), tuple(room for room in known.open.get(key, ()) if room not in named))
+    open_in = (room for room, incident in known.incidents.get(key, {}).items() if incident.firing)
+    return Decision(event, tuple(routed), tuple(room for room in open_in if room not in named and room in rules.rooms))
 
 
 def template_for(room: str, route: Route, rules: Rules) -> str | None:
@@ -92,54 +105,144 @@ def template_for(room: str, route: Route, rules: Rules) -> str | None:
     return route.template or rules.rooms.get(room)
 
 
+def group_of(target: Destination) -> str:
+    """What tells a group from others: the room, and the matchers from the root to the route."""
+    return f"{target.room}|{target.route.lineage}"
+
+
 def plan(batch: Sequence[Waiting], rules: Rules, known: Known) -> Plan:
     """Plan a batch of at least one event; `known` is carried forward."""
-    result = Plan(batch[-1].seq, [], {}, [], [], [])
+    planner = _Planner(rules, known, Plan(batch[-1].seq, [], {}, {}, [], []))
     for waiting in batch:
-        decision = decide(waiting.event, rules, known)
+        planner.take(waiting)
+    return planner.result
+
+
+def plan_due(keys: Iterable[AlertKey], rules: Rules, known: Known, now: float) -> Plan:
+    """Plan what the time alone asks for: ends of what its source has forgotten, reminders of what still fires."""
+    planner = _Planner(rules, known, Plan(0, [], {}, {}, [], []))
+    for key in keys:
+        planner.look_at(key, now)
+    return planner.result
+
+
+class _Planner:
+    def __init__(self, rules: Rules, known: Known, result: Plan) -> None:
+        self._rules = rules
+        self._known = known
+        self.result = result
+        self._handle = 0
+
+    def take(self, waiting: Waiting) -> None:
+        decision = decide(waiting.event, self._rules, self._known)
         event = decision.event
         if event is not waiting.event:
-            result.adopted.append(Waiting(waiting.seq, event))
-        rank = RANK[event.severity]
+            self.result.adopted.append(Waiting(waiting.seq, event))
+        if event.status == "notice":
+            for target in decision.rooms:
+                self._post(waiting.seq, event, target.room, group_of(target), target.route, 0)
+            return
+        before = len(self.result.intents)
+        self._fold(waiting.seq, decision)
+        if len(self.result.intents) == before:
+            self.result.suppressed.append((waiting.seq, "repeat"))
+
+    def _fold(self, seq: int, decision: Decision) -> None:
+        event = decision.event
+        key = (event.source, event.key)
+        alert = fold(event, self._known.alerts.get(key))
+        if alert is not None:
+            self._known.alerts[key] = self.result.alerts[key] = alert
+        incidents = self._known.incidents.setdefault(key, {})
+        if event.status == "resolved":
+            for incident in [one for one in incidents.values() if one.firing]:
+                policy = self._rules.policy_of(incident.group)
+                ended, steps = end(incident, "resolved", event.occurred_at, policy, event.body)
+                self._carry_out(msgspec.structs.replace(ended, seq=seq), steps)
+            return
         for target in decision.rooms:
-            route = target.route
-            group = f"{target.room}|{route.lineage}"
-            template = template_for(target.room, route, rules)
-            result.postings.append(Posting(target.room, group, route.path, template, waiting.seq, rank))
+            known = incidents.get(target.room)
+            if known is not None and known.firing:
+                self._update(known, seq, event)
+            else:
+                self._begin(known, seq, event, target)
         for room in decision.unrouted:
-            if room in rules.rooms:
-                group = known.open[event.source, event.key][room].group
-                result.postings.append(Posting(room, group, "incident", rules.rooms[room], waiting.seq, rank))
-        if event.status != "notice":
-            _fold_incident(waiting.seq, decision, known, result)
-    return result
+            self._update(incidents[room], seq, event)
 
+    def _update(self, incident: Incident, seq: int, event: Event) -> None:
+        updated, steps = update(incident, seq, event, self._rules.policy_of(incident.group))
+        if updated is not incident:
+            self._carry_out(updated, steps)
 
-def _fold_incident(seq: int, decision: Decision, known: Known, result: Plan) -> None:
-    event = decision.event
-    key = (event.source, event.key)
-    alert = fold(event, known.alerts.get(key))
-    if alert is not None:
-        known.alerts[key] = result.alerts[key] = alert
-    open_in = known.open.setdefault(key, {})
-    if event.status == "resolved":
-        _close(open_in, event.occurred_at, result)
-        return
-    for target in decision.rooms:
-        if target.room not in open_in:
-            group = f"{target.room}|{target.route.lineage}"
-            incident = OpenIncident(event.source, event.key, target.room, group, event.occurred_at)
-            open_in[target.room] = incident
-            result.opened.append(NewIncident(incident, seq))
+    def _begin(self, last: Incident | None, seq: int, event: Event, target: Destination) -> None:
+        policy, group, now = target.route.policy, group_of(target), event.received_at
+        if last is not None and may_reopen(last, group, event.occurred_at, policy):
+            self._carry_out(*reopen(last, seq, event, policy, now))
+            return
+        self._handle -= 1
+        self._carry_out(
+            Incident(
+                id=self._handle, source=event.source, key=event.key, room=target.room, group=group,
+                message=self._handle, seq=seq, event=event, started_at=event.occurred_at,
+                remind_at=now + policy.repeat_interval,
+            ),
+            [],
+        )  # fmt: skip
+        self._post(seq, event, target.room, group, target.route, self._handle)
 
+    def look_at(self, key: AlertKey, now: float) -> None:
+        """Expire an alert, or remind of its incidents."""
+        alert = self._known.alerts.get(key)
+        seen_at = 0.0 if alert is None else alert.seen_at
+        over = now >= seen_at + self._rules.timeout_of(key[0])
+        if over and alert is not None and alert.state == "firing":
+            self.result.alerts[key] = self._known.alerts[key] = msgspec.structs.replace(
+                alert, state="expired", updated_at=now
+            )
+        for incident in [one for one in self._known.incidents.get(key, {}).values() if one.firing]:
+            policy = self._rules.policy_of(incident.group)
+            if over:
+                self._carry_out(*end(incident, "expired", now, policy))
+            elif incident.remind_at <= now:
+                self._carry_out(*remind(incident, now, policy))
+            else:
+                self._carry_out(incident, [])  # woken too early: an event has come since
 
-def _close(open_in: dict[str, OpenIncident], at: float, result: Plan) -> None:
-    if not open_in:
-        return
-    new = {id(opened.incident): opened for opened in result.opened}
-    for incident in open_in.values():
-        if (opened := new.get(id(incident))) is not None:
-            opened.ended_at = at
-        else:
-            result.closed.append((incident, at))
-    open_in.clear()
+    def _carry_out(self, incident: Incident, steps: Sequence[Step]) -> None:
+        """Note an incident as it stands now, and the intents on its message; a room that is gone gets none."""
+        for step in steps if incident.room in self._rules.rooms else ():
+            if step.action == "post":
+                self._handle -= 1
+                incident = msgspec.structs.replace(incident, message=self._handle)
+                self._post_again(incident)
+            else:
+                self.result.intents.append(
+                    Intent(
+                        action=step.action, room=incident.room, message=incident.message, event_seq=incident.seq,
+                        rank=RANK[incident.event.severity], content=step.content,
+                    )
+                )  # fmt: skip
+        key = (incident.source, incident.key)
+        wake_at = None
+        if incident.firing:
+            wake_at = min(incident.remind_at, self._known.alerts[key].seen_at + self._rules.timeout_of(incident.source))
+        incident = msgspec.structs.replace(incident, wake_at=wake_at)
+        self.result.incidents[incident.id] = self._known.incidents[key][incident.room] = incident
+
+    def _post_again(self, incident: Incident) -> None:
+        """A new message for an incident that has one: what `post` asks for among its route's policies."""
+        self.result.intents.append(
+            Intent(
+                action="post", room=incident.room, message=incident.message, event_seq=incident.seq,
+                rank=RANK[incident.event.severity], group=incident.group, route="incident",
+                template=self._rules.rooms.get(incident.room),
+            )
+        )  # fmt: skip
+
+    def _post(self, seq: int, event: Event, room: str, group: str, route: Route, message: int) -> None:
+        self.result.intents.append(
+            Intent(
+                action="post", room=room, message=message, event_seq=seq, rank=RANK[event.severity], group=group,
+                route=route.path, template=template_for(room, route, self._rules),
+            )
+        )  # fmt: skip

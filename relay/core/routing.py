@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from relay.core.incident import Policy
 from relay.core.matching import Matcher
 
 
@@ -23,6 +24,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     continues: bool = False
     template: str | None = None
     lineage: str = "{}"
+    policy: Policy = Policy()
     routes: tuple[Route, ...] = ()
     index: ChildIndex | None = None
 

@@ -99,6 +99,10 @@ class Chronicle:
         self._tell(f"gone:{room}", f"relay: {count} deliveries wait for room {room}, which is gone", "major", "notice",
                    said)  # fmt: skip
 
+    def superseded(self, room: str) -> None:
+        """A newer delivery took the place of one that waited."""
+        self._telemetry.settled(room, "superseded")
+
     def settled(self, lease: Lease, settlement: Settlement, now: float) -> None:
         """A delivery's end is on record."""
         self._telemetry.settled(lease.room, settlement.state)

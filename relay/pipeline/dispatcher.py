@@ -10,7 +10,6 @@ from typing import Literal, assert_never
 import msgspec
 
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled
-from relay.core.event import RANK
 from relay.core.lanes import Circumstances, Verdict, judge, put_back
 from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
 from relay.core.planning import Plan
@@ -97,19 +96,25 @@ class Dispatcher:
 
         Lanes that compete for their account's pace wait until the plan is counted, so that the worst goes first.
         """
-        for room in {posting.room for posting in plan.postings}:
+        for room in {intent.room for intent in plan.intents}:
             lane = self.lanes.get(room)
             if lane is not None and not lane.account.contested:
                 self._offer(room)
         self._wake.set()
 
-    def planned(self, plan: Plan) -> None:
-        """Take note of a plan that was committed."""
-        for posting in plan.postings:
-            self.depths.add(posting.room, posting.rank)
-            self._offer(posting.room)
-        if plan.postings:
+    def planned(self, plan: Plan, over: Sequence[tuple[str, int]]) -> None:
+        """Take note of a plan that was committed, and of what waits no more because of it."""
+        for intent in plan.intents:
+            self.depths.add(intent.room, intent.rank)
+            self._offer(intent.room)
+        self._superseded(over)
+        if plan.intents:
             self._wake.set()
+
+    def _superseded(self, over: Sequence[tuple[str, int]]) -> None:
+        for room, rank in over:
+            self.depths.add(room, rank, -1)
+            self._chronicle.superseded(room)
 
     def _offer(self, room: str) -> None:
         lane = self.lanes.get(room)
@@ -169,7 +174,8 @@ class Dispatcher:
             if head is not None and head.lease is not None:
                 begun += 1
                 lane.sending, lane.served_at = head.lease, now
-                self.depths.add(head.lease.room, RANK[head.lease.event.severity], -1)
+                self.depths.add(head.lease.room, head.lease.rank, -1)
+                self._superseded(head.over)
                 task = self._spawn(self._attempt(lane, head.lease))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -188,7 +194,7 @@ class Dispatcher:
         parts: tuple[str, ...] = ()
         try:
             texts = self._texts(lease)
-            parts = tuple(texts[1:])
+            parts = tuple(texts[1:]) if lease.action == "post" else ()
             outcome = await self._send(lane, lease, texts[0])
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
             self._chronicle.bug(lease, error)
@@ -201,14 +207,16 @@ class Dispatcher:
         if lease.content is not None:
             return [lease.content]
         now = self._clock.wall()
-        return self._renderer.render(lease.event, lease.template, room=lease.room, since=lease.since, now=now)
+        return self._renderer.render(lease.event, lease.template, room=lease.room, told=lease.told, now=now)
 
     async def _send(self, lane: Lane, lease: Lease, markdown: str) -> Outcome:
         message = Send(
+            action=lease.action,
             room=lease.room,
             markdown=markdown,
             text=cut(plain_text(markdown), WEBEX_MAX_BYTES),
-            parent=lease.parent if lease.action == "reply" else None,
+            message=None if lease.action == "post" else lease.remote,
+            space=None if lease.action == "post" else lease.space,
             delivery=str(lease.id),
         )
         outcome = await lane.account.sender.send(message)
@@ -288,10 +296,9 @@ class Dispatcher:
     def _settled(self, attempt: Attempt, settlement: Settlement, now: float) -> None:
         """Count what is on record now, and offer the lane again."""
         lease = attempt.lease
-        rank = RANK[lease.event.severity]
         waiting = len(settlement.parts) + (settlement.state == "waiting")
         if waiting:
-            self.depths.add(lease.room, rank, waiting)
+            self.depths.add(lease.room, lease.rank, waiting)
             self._offer(lease.room)
         if settlement.state != "waiting":
             self._chronicle.settled(lease, settlement, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from relay.core.planning import Known, Plan, Rules, Waiting, plan
+from relay.core.planning import Known, Plan, Rules, Waiting, plan, plan_due
 from relay.ports import Clock, Log, PlanStore, StoreError, Tell
 
 BATCH = 512
@@ -20,6 +20,12 @@ COMPANY = 0.05
 """Seconds that it waits for a full batch then."""
 
 
+LATE = 60.0
+"""Seconds that what is due by the time alone lets events that wait go first: they may tell otherwise."""
+LOOK_AGAIN = 3_600.0
+"""Seconds after which the planner looks what is due though it knows of nothing."""
+
+
 class Planner:
     """Plans what waits in the inbox: from memory while it keeps up, from the store when it has fallen behind."""
 
@@ -31,9 +37,12 @@ class Planner:
         log: Log,
         tell: Tell,
         expect: Callable[[Plan], None],
-        planned: Callable[[Plan], None],
+        planned: Callable[[Plan, Sequence[tuple[str, int]]], None],
     ) -> None:
-        """`expect` is told of a plan as its commit begins, so that leases can share it; `planned` when it is done."""
+        """`expect` is told of a plan as its commit begins, so that leases can share it.
+
+        `planned` is told when it is done, with rooms and ranks of what waits no more because of it.
+        """
         self._store = store
         self._rules = rules
         self._clock = clock
@@ -47,6 +56,7 @@ class Planner:
         self._held: list[Waiting] = []
         self._behind = True
         self._up_to = 0
+        self._wake_at = clock.now()
         self.waiting = 0
         """How many events wait in the inbox, near enough."""
 
@@ -75,11 +85,12 @@ class Planner:
         """Wait for work; in a rush, for a batch of it."""
         if self._crowded:
             await self._clock.wait(self._full, COMPANY)
-        await self._clock.wait(self._wake, 5.0)
+        await self._clock.wait(self._wake, min(5.0, max(0.0, self._wake_at - self._clock.now())))
 
     async def run_once(self) -> int:
-        """Plan one batch; how many events it had. Raises `StoreError`."""
+        """Plan what is due and one batch of events; how many they were. Raises `StoreError`."""
         self._wake.clear()
+        await self._plan_due()
         batch = await self._next_batch()
         self._crowded = len(batch) >= CROWD
         if self._held:
@@ -123,11 +134,24 @@ class Planner:
     async def _plan(self, batch: Sequence[Waiting]) -> None:
         keys = list({(w.event.source, w.event.key): None for w in batch if w.event.status != "notice"})
         known = await self._store.known(keys) if keys else Known({}, {})
-        made = plan(batch, self._rules, known)
+        await self._commit(plan(batch, self._rules, known))
+
+    async def _commit(self, made: Plan) -> None:
         commit = self._store.commit_plan(made, self._clock.now())
         self._expect(made)
-        await commit
-        self._planned(made)
+        self._planned(made, await commit)
+        for incident in made.incidents.values():
+            if incident.wake_at is not None:
+                self._wake_at = min(self._wake_at, incident.wake_at)
+
+    async def _plan_due(self) -> None:
+        """Plan what the time alone asks for, a batch of keys at a time."""
+        now = self._clock.now()
+        if now - self._wake_at < (LATE if self._behind or self._held else 0.0):
+            return
+        if keys := await self._store.due_keys(now, BATCH):
+            await self._commit(plan_due(keys, self._rules, await self._store.known(keys), now))
+        self._wake_at = await self._store.next_wake() or now + LOOK_AGAIN
 
     async def _plan_alone(self, waiting: Waiting) -> None:
         try:

@@ -96,7 +96,7 @@ class HttpClient:
             ) as response:
                 return await self._read(response)
         except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError, OSError) as error:
-            return self._failure(error, unseen=method == "POST")
+            return self._failure(error, unseen=method != "GET")
 
     def _failure(self, error: Exception, *, unseen: bool) -> Failed:
         """What an error means; `unseen`: where the request may have arrived all the same, nobody would know.

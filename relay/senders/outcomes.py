@@ -13,7 +13,7 @@ import msgspec
 
 from relay.core.delivery import Failed, Reason, Refused, Scope, Throttled
 
-Operation = Literal["post", "reply", "find", "create"]
+Operation = Literal["post", "edit", "reply", "find", "create"]
 
 JUNK_RETRY_AFTER = 15.0
 """Seconds to wait where `Retry-After` can't be read: Webex has sent such."""
@@ -36,6 +36,9 @@ _REFUSALS: dict[tuple[Operation, int], tuple[Reason, Scope]] = {
     ("post", 403): ("refused", "room"),
     ("post", 404): ("unknown_room", "room"),
     ("post", 413): ("too_large", "delivery"),
+    ("edit", 401): ("auth", "account"),
+    ("edit", 404): ("refused", "message"),
+    ("edit", 413): ("too_large", "delivery"),
     ("reply", 401): ("auth", "account"),
     ("reply", 403): ("refused", "room"),
     ("reply", 404): ("refused", "message"),
@@ -62,7 +65,7 @@ def classify(operation: Operation, answer: Answer, now: float) -> Throttled | Fa
     if known is not None:
         return Refused(*known, detail)
     kind = "too_large" if "length" in detail or "too long" in detail or "7439" in detail else "refused"
-    return Refused(kind, "delivery" if operation in ("post", "reply") else "room", detail)
+    return Refused(kind, "delivery" if operation in ("post", "edit", "reply") else "room", detail)
 
 
 def read_retry_after(value: str | None, now: float) -> float | None:

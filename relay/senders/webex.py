@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -87,25 +87,30 @@ class WebexSender:
         return outcome
 
     async def _try(self, message: Send) -> Outcome:
-        target = await self._target(self._rooms[message.room])
+        address = self._rooms[message.room]
+        target = {"roomId": message.space} if message.space is not None else await self._target(address)
         if not isinstance(target, dict):
             return target
         for name, text in (("markdown", message.markdown), ("text", message.text)):
             if len(text) * 4 > WEBEX_MAX_BYTES and len(text.encode()) > WEBEX_MAX_BYTES:
                 return Refused("too_large", "delivery", f"{name} is over Webex's {WEBEX_MAX_BYTES} bytes")
-        body = {**target, "markdown": message.markdown, "text": message.text}
-        if message.parent is not None:
-            body["parentId"] = message.parent
-        answer = await self._http.call("POST", "/messages", body)
+        answer = await self._call(message, {**target, "markdown": message.markdown, "text": message.text})
         if isinstance(answer, (Failed, Refused)):
             return answer
         if answer.status != 200:
-            return classify("post" if message.parent is None else "reply", answer, self._wall())
+            return classify(message.action, answer, self._wall())
         try:
             posted = _message.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Failed("remote", "200 without a message's id", ambiguous=True)
         return Delivered(posted.id, posted.roomId)
+
+    async def _call(self, message: Send, body: dict[str, str]) -> Answer | Failed | Refused:
+        if message.action == "edit" and message.message is not None:
+            return await self._http.call("PUT", f"/messages/{quote(message.message, safe='')}", body)
+        if message.action == "reply" and message.message is not None:
+            body = {**body, "parentId": message.message}
+        return await self._http.call("POST", "/messages", body)
 
     async def _target(self, address: RoomAddress) -> dict[str, str] | Outcome:
         if address.id is not None:

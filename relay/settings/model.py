@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 
 from relay.core.event import Severity
 from relay.settings.types import (
+    Changes,
     Duration,
     FileName,
     ListenAddress,
@@ -184,6 +185,9 @@ class SourceBase(Strict):
     labels: dict[str, str] = Field({}, description="Added to the source's events; an event's own labels win.")
     severity: Severity = Field("warning", description="For events that have none.")
     max_body: Size = Field(2**20, description="Largest request or frame.")
+    resolve_timeout: PositiveDuration = Field(
+        86_400.0, description="Time without an event after which an alert ends as expired."
+    )
 
     @model_validator(mode="after")
     def _one_format(self) -> SourceBase:
@@ -236,6 +240,18 @@ class RouteSettings(Strict):
     matchers: tuple[str, ...] = Field((), description='All must match, like severity=~"critical|major".')
     continue_: bool = Field(default=False, alias="continue", description="Go on with the next sibling after a match.")
     template: str | None = Field(None, description="Name of a template; the route's wins over the room's.")
+    on_update: Changes | None = Field(
+        None, description="What a changed alert does: edit (the default), reply, post, none, or a list of these."
+    )
+    on_resolve: Changes | None = Field(
+        None, description="What an alert's end does: likewise; the default is [edit, reply]."
+    )
+    repeat_interval: PositiveDuration | None = Field(
+        None, description="Time after which a reply reminds of an alert that still fires; 4h."
+    )
+    reopen_within: Duration | None = Field(
+        None, description="Time after its end in which an alert that fires again takes up its old message; 10m."
+    )
     routes: tuple[RouteSettings, ...] = Field((), description="Children, tried in order.")
 
 

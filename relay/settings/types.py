@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ import msgspec
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from relay.core.incident import Change
 from relay.core.words import parse_duration, parse_rate, parse_size
 from relay.settings.secrets import SecretRef
 
@@ -149,6 +150,26 @@ def _proxy(value: str) -> str:
 
 
 Proxy = Annotated[str, AfterValidator(_proxy)]
+
+
+def _changes(value: Any) -> Any:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if not values or not all(one in get_args(Change) for one in values):
+        raise wrong(f"one of {', '.join(get_args(Change))}, or a list of them, would be right")
+    if "none" in values and len(values) > 1:
+        raise wrong("none stands alone")
+    if "edit" in values and "post" in values:
+        raise wrong("one of edit and post would be right: a new message takes the old one's place")
+    return tuple(dict.fromkeys(values))
+
+
+_CHANGE_SCHEMA = {"type": "string", "enum": list(get_args(Change))}
+Changes = Annotated[
+    Any,
+    BeforeValidator(_changes),
+    PlainSerializer(list),
+    WithJsonSchema({"anyOf": [_CHANGE_SCHEMA, {"type": "array", "minItems": 1, "items": _CHANGE_SCHEMA}]}),
+]
 
 
 def _name(value: str) -> str:

@@ -11,7 +11,7 @@ from relay.core.delivery import Lease, Settlement
 from relay.core.event import SEVERITIES
 from relay.ports import LaneHead, Recovered, Start
 from relay.storage.sequence import Sequences
-from relay.storage.statements import read_json, statements, write_rows
+from relay.storage.statements import Row, read_json, statements, write_rows
 
 _SQL = statements("outbox")
 
@@ -22,8 +22,14 @@ class _Head(msgspec.Struct, frozen=True):
     position: int
     part: int
     lease: Lease
+    edits: int
 
 
+EDITS = 10
+"""Edits that Webex admits of a message (Webex for Developers, "Edit a Message")."""
+CHANGES = 9
+"""Those of them that tell of changes: the last is kept for the end."""
+_CHANGES = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
 _heads = msgspec.json.Decoder(list[_Head])
 _pairs = msgspec.json.Decoder(list[tuple[str, float]])
 _triples = msgspec.json.Decoder(list[tuple[str, int, int]])
@@ -60,9 +66,11 @@ class OutboxWriter:
             [(s.id, s.state, s.attempts, s.spent, s.due_at, int(s.aside), s.reason, s.detail,
               None if s.state == "waiting" else now, s.failing_since, s.failed_at) for s in settlements],
         )  # fmt: skip
-        posted = [(s.message, s.remote_id) for s in settlements if s.remote_id is not None]
+        posted = [(s.message, s.remote_id, s.space) for s in settlements if s.remote_id is not None]
         write_rows(connection, _SQL["settle_messages"], posted)
         for s in settlements:
+            if s.message_is is not None:
+                connection.execute(_SQL[_CHANGES[s.message_is]], (s.message,))
             if s.unset_aside is not None:
                 connection.execute(_SQL["unset_aside"], (s.unset_aside,))
             if s.state == "waiting":
@@ -92,19 +100,43 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
         if known is None or (head.position, head.part) < (known.position, known.part):
             first[head.lane] = head
     heads: list[LaneHead] = []
-    leased: list[int] = []
+    leased: list[Row] = []
     for lane, head in first.items():
-        due = head.due_at <= now or lane in request.eager
-        heads.append(LaneHead(lane, head.due_at, head.lease if due else None))
-        if due:
-            leased.append(head.lease.id)
-    if leased:
-        connection.execute(_SQL["lease"], (msgspec.json.encode(leased).decode(),))
+        if head.due_at > now and lane not in request.eager:
+            heads.append(LaneHead(lane, head.due_at, None))
+            continue
+        lease = _as_it_can_be(head)
+        heads.append(LaneHead(lane, head.due_at, lease, _taken_over(connection, lease, now)))
+        leased.append((lease.id, lease.action))
+        if lease.action == "edit":
+            connection.execute(_SQL["count_edit"], (lease.message,))
+    write_rows(connection, _SQL["lease"], leased)
     idle = [pair for pair in lanes.items() if pair[1] not in first]
     if idle:
         later = _pairs.decode(read_json(connection, _SQL["next_aside"], (msgspec.json.encode(idle).decode(),)))
         heads.extend(LaneHead(lane, due_at, None) for lane, due_at in later)
     return tuple(heads)
+
+
+def _taken_over(connection: Connection, lease: Lease, now: float) -> tuple[tuple[str, int], ...]:
+    """Supersede what a lease that tells the present state says as well; rooms and ranks of that."""
+    if lease.told is None or lease.action == "reply":
+        return ()
+    values = {"id": lease.id, "message": lease.message, "action": lease.action, "now": now}
+    return tuple(connection.execute(_SQL["take_over"], values).fetchall())
+
+
+def _as_it_can_be(head: _Head) -> Lease:
+    """A lease as its message admits it: an edit of none is a post, one too many is a reply."""
+    lease = head.lease
+    if lease.action == "post":
+        return lease
+    if lease.remote is None and (lease.told is not None or lease.action == "edit"):
+        return msgspec.structs.replace(lease, action="post", content=None)
+    most = CHANGES if lease.told is not None and lease.told.state == "firing" else EDITS
+    if lease.action == "edit" and head.edits >= most:
+        return msgspec.structs.replace(lease, action="reply")
+    return lease
 
 
 def depths(connection: Connection) -> dict[str, list[int]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 
 import msgspec
 
-from relay.core.alert import Alert, AlertKey, OpenIncident
+from relay.core.alert import Alert, AlertKey
+from relay.core.delivery import Intent
+from relay.core.incident import Incident
 from relay.core.planning import Known, Plan, Waiting
 from relay.storage.inbox import as_json
 from relay.storage.sequence import Sequences
@@ -15,7 +18,8 @@ from relay.storage.statements import Row, read_json, statements, write_rows
 _SQL = statements("plans")
 _waiting = msgspec.json.Decoder(list[Waiting])
 _alerts = msgspec.json.Decoder(list[Alert])
-_incidents = msgspec.json.Decoder(list[OpenIncident])
+_incidents = msgspec.json.Decoder(list[Incident])
+_keys = msgspec.json.Decoder(list[AlertKey])
 
 
 def waiting_events(connection: Connection, limit: int) -> list[Waiting]:
@@ -29,13 +33,24 @@ def count_waiting_events(connection: Connection) -> int:
 
 
 def known(connection: Connection, keys: list[AlertKey]) -> Known:
-    """Alerts and open incidents of these keys."""
+    """Alerts of these keys, and the last incident of each in each room."""
     wanted = (msgspec.json.encode(keys).decode(),)
     alerts = _alerts.decode(read_json(connection, _SQL["known_alerts"], wanted))
-    opened: dict[AlertKey, dict[str, OpenIncident]] = {}
+    incidents: dict[AlertKey, dict[str, Incident]] = {}
     for incident in _incidents.decode(read_json(connection, _SQL["known_incidents"], wanted)):
-        opened.setdefault((incident.source, incident.key), {})[incident.room] = incident
-    return Known({(alert.source, alert.key): alert for alert in alerts}, opened)
+        incidents.setdefault((incident.source, incident.key), {})[incident.room] = incident
+    return Known({(alert.source, alert.key): alert for alert in alerts}, incidents)
+
+
+def due_keys(connection: Connection, wanted: tuple[float, int]) -> list[AlertKey]:
+    """Keys of incidents that want to be looked at by a time, the longest due first; so many at the most."""
+    return _keys.decode(read_json(connection, _SQL["due_keys"], wanted))
+
+
+def next_wake(connection: Connection) -> float | None:
+    """When the next incident wants to be looked at, in Unix seconds."""
+    at: float | None = connection.execute(_SQL["next_wake"]).fetchone()[0]
+    return at
 
 
 def firing_keys(connection: Connection, source: str) -> list[str]:
@@ -49,40 +64,69 @@ class PlanWriter:
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
 
-    def commit(self, connection: Connection, plans: list[tuple[Plan, float]]) -> list[None]:
-        """Write plans, each with its time."""
-        for plan, now in plans:
-            self._commit(connection, plan, now)
-        return [None] * len(plans)
+    def commit(self, connection: Connection, plans: list[tuple[Plan, float]]) -> list[list[tuple[str, int]]]:
+        """Write plans, each with its time; rooms and ranks of what waits no more because of each."""
+        return [self._commit(connection, plan, now) for plan, now in plans]
 
-    def _commit(self, connection: Connection, plan: Plan, now: float) -> None:
+    def _commit(self, connection: Connection, plan: Plan, now: float) -> list[tuple[str, int]]:
         messages: list[Row] = []
-        deliveries: list[Row] = []
-        placed: dict[tuple[int, str], int] = {}
-        for posting in plan.postings:
+        posts: list[Row] = []
+        changes: list[Intent] = []
+        placed: dict[int, int] = {}
+        for intent in plan.intents:
+            if intent.action != "post":
+                changes.append(intent)
+                continue
             message, delivery = self._sequences.next("message"), self._sequences.next("delivery")
-            placed[posting.event_seq, posting.room] = message
-            messages.append((message, posting.room, posting.group, posting.route, posting.template))
-            deliveries.append((delivery, message, posting.event_seq, posting.room, posting.rank, now))
+            placed[intent.message] = message
+            messages.append((message, intent.room, intent.group, intent.route, intent.template))
+            posts.append((delivery, message, intent.event_seq, intent.room, intent.rank, now))
         write_rows(connection, _SQL["insert_messages"], messages)
-        write_rows(connection, _SQL["insert_deliveries"], deliveries)
+        write_rows(connection, _SQL["insert_deliveries"], posts)
+        over = self._change(connection, changes, placed, now) if changes else []
         write_rows(
             connection,
             _SQL["upsert_alerts"],
-            [(a.source, a.key, a.state, a.severity, a.title, as_json(a.labels), a.started_at, a.updated_at)
-             for a in plan.alerts.values()],
-        )  # fmt: skip
-        for incident, at in plan.closed:
-            connection.execute(_SQL["close_incident"], (at, incident.source, incident.key, incident.room))
-        write_rows(
-            connection,
-            _SQL["insert_incidents"],
-            [(i.source, i.key, i.room, i.group, placed[new.seq, i.room], i.opened_at, new.ended_at)
-             for new in plan.opened for i in (new.incident,)],
-        )  # fmt: skip
+            [(a.source, a.key, as_json(a), a.updated_at, a.state) for a in plan.alerts.values()],
+        )
+        write_rows(connection, _SQL["upsert_incidents"], self._incidents(plan, placed))
         for waiting in plan.adopted:
             connection.execute(_SQL["adopt_event"], (as_json(waiting.event), waiting.seq))
+        for seq, why in plan.suppressed:
+            connection.execute(_SQL["suppress_event"], (why, seq))
         connection.execute(_SQL["advance"], (plan.up_to, plan.up_to))
+        return over
+
+    def _change(
+        self, connection: Connection, changes: Sequence[Intent], placed: Mapping[int, int], now: float
+    ) -> list[tuple[str, int]]:
+        """Write edits and replies: a newer edit takes the place of one that waits, a post that waits that of all."""
+        over: list[tuple[str, int]] = []
+        for change in changes:
+            delivery = self._sequences.next("delivery")
+            message = placed.get(change.message, change.message)
+            row = (delivery, message, change.event_seq, change.room, change.action, change.rank, change.content, now)
+            write_rows(connection, _SQL["insert_changes"], [row])
+            values = {"id": delivery, "message": message, "now": now}
+            mine = connection.execute(_SQL["supersede_by_post"], values).fetchall()
+            over.extend(mine)
+            if change.action == "edit" and not mine:
+                over.extend(connection.execute(_SQL["supersede_edits"], values).fetchall())
+        return over
+
+    def _incidents(self, plan: Plan, placed: Mapping[int, int]) -> list[Row]:
+        rows: list[Row] = []
+        for incident in plan.incidents.values():
+            settled = msgspec.structs.replace(
+                incident,
+                id=incident.id if incident.id > 0 else self._sequences.next("incident"),
+                message=placed.get(incident.message, incident.message),
+            )
+            rows.append(
+                (settled.id, settled.source, settled.key, settled.room, settled.message, settled.seq, as_json(settled),
+                 settled.ended_at, settled.wake_at)
+            )  # fmt: skip
+        return rows
 
     @staticmethod
     def set_aside(connection: Connection, items: list[tuple[int, str]]) -> list[None]:

@@ -42,6 +42,11 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
     }
 
 
+def count_untold_events(connection: Connection) -> int:
+    """How many events have no delivery though nothing suppressed them: they wait, or are set aside."""
+    return int(connection.execute(_SQL["count_untold_events"]).fetchone()[0])
+
+
 def change(connection: Connection, items: list[tuple[Verb, tuple[int, ...], float]]) -> list[list[tuple[int, str]]]:
     """`retry` or `drop` deliveries by id, at a time; ids and rooms of those that were changed."""
     changed: list[list[tuple[int, str]]] = []

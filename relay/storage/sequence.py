@@ -7,16 +7,16 @@ from typing import Literal
 
 from relay.storage.statements import statements
 
-Table = Literal["event", "message", "delivery"]
+Table = Literal["event", "message", "delivery", "incident"]
 
 
 class Sequences:
     """The last number given out for each table."""
 
     def __init__(self, connection: Connection) -> None:
-        event, message, delivery = connection.execute(statements("inbox")["last_ids"]).fetchone()
+        event, message, delivery, incident = connection.execute(statements("inbox")["last_ids"]).fetchone()
         self._last: dict[Table, int] = {
-            "event": event or 0, "message": message, "delivery": delivery,
+            "event": event or 0, "message": message, "delivery": delivery, "incident": incident,
         }  # fmt: skip
 
     def next(self, table: Table) -> int:

@@ -114,8 +114,16 @@ class SqliteStore:
         """What is on record of these keys."""
         return await self._read(plans.known, list(keys))
 
-    def commit_plan(self, plan: Plan, now: float) -> Awaitable[None]:
-        """Write a plan, all of it or nothing."""
+    async def due_keys(self, now: float, limit: int) -> list[AlertKey]:
+        """Keys of incidents that want to be looked at by a time."""
+        return await self._read(plans.due_keys, (now, limit))
+
+    async def next_wake(self) -> float | None:
+        """When the next incident wants to be looked at."""
+        return await self._read(lambda connection, _: plans.next_wake(connection), None)
+
+    def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[tuple[str, int]]]:
+        """Write a plan, all of it or nothing; rooms and ranks of what waits no more because of it."""
         return self._writer.submit(self._plans.commit, (plan, now))
 
     async def set_event_aside(self, seq: int, why: str) -> None:
@@ -216,6 +224,10 @@ class SqliteStore:
     async def counts(self) -> dict[str, dict[str, int]]:
         """How many deliveries stand in each state, and how many events there are."""
         return await self._ask(lambda connection, _: queries.counts(connection), None)
+
+    async def count_untold_events(self) -> int:
+        """How many events have no delivery though nothing suppressed them."""
+        return await self._ask(lambda connection, _: queries.count_untold_events(connection), None)
 
     async def change_deliveries(
         self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from importlib.resources import files
+from typing import Literal
 
 import msgspec
 from jinja2 import Template
 
+from relay.core.delivery import Told
 from relay.core.event import Event
+from relay.core.incident import ENDS, SIGNS, WITHIN_A_BREATH
 from relay.core.markdown import (
     WEBEX_MAX_BYTES,
     Markdown,
+    cut_markdown,
     escape_markdown,
     hard_breaks,
     link,
@@ -30,8 +34,6 @@ BODY_LINES = 6
 LINE_LENGTH = 400
 LATE_AFTER = 120.0
 """Seconds after which a message says that it is posted late."""
-SIGNS = {"critical": "🔴", "major": "🟠", "minor": "🟡", "warning": "🔵", "info": "⚪"}
-RESOLVED = "✅"
 THREAD = "\f"
 """What follows it goes into the message's thread. Event text can't hold it."""
 _THREAD = Markdown(THREAD)
@@ -68,7 +70,7 @@ class View(msgspec.Struct, frozen=True):
 
     event: Event
     room: str
-    since: float | None
+    told: Told | None
     now: float
     zone: tzinfo
 
@@ -92,14 +94,21 @@ class View(msgspec.Struct, frozen=True):
         }  # fmt: skip
 
     @property
+    def end(self) -> Literal["resolved", "expired"] | None:
+        """How it ended, where it did."""
+        if self.told is not None:
+            return None if self.told.state == "firing" else self.told.state
+        return "resolved" if self.event.status == "resolved" else None
+
+    @property
     def sign(self) -> str:
         """The one sign of the first line."""
-        return RESOLVED if self.event.status == "resolved" else SIGNS[self.event.severity]
+        return SIGNS[self.event.severity] if self.end is None else ENDS[self.end]
 
     @property
     def word(self) -> str:
         """The severity (or the end) as a word, as colour alone excludes."""
-        return "resolved" if self.event.status == "resolved" else self.event.severity.upper()
+        return self.end or self.event.severity.upper()
 
     @property
     def title(self) -> str:
@@ -109,13 +118,13 @@ class View(msgspec.Struct, frozen=True):
     @property
     def started_at(self) -> float:
         """When what the event speaks of began."""
-        return self.event.occurred_at if self.since is None else min(self.since, self.event.occurred_at)
+        return self.event.occurred_at if self.told is None else min(self.told.started_at, self.event.occurred_at)
 
     @property
     def lasted(self) -> str:
         """How long a resolved alert lasted, where that is known."""
         seconds = self.event.occurred_at - self.started_at
-        return say_duration(seconds) if self.event.status == "resolved" and seconds >= 1 else ""
+        return say_duration(seconds) if self.end is not None and seconds >= WITHIN_A_BREATH else ""
 
     @property
     def late(self) -> str:
@@ -127,7 +136,7 @@ class View(msgspec.Struct, frozen=True):
     def facts(self) -> Markdown:
         """The second line: source, the labels that tell it from its siblings, since when."""
         parts = [self.event.source, *self._telling_labels(), self._when()]
-        if self.event.status == "resolved" and self.event.severity_given:
+        if self.end is not None and self.event.severity_given:
             parts.append(f"was {self.event.severity.upper()}")
         if self.late:
             parts.append(f"posted {self.late} late")
@@ -138,7 +147,7 @@ class View(msgspec.Struct, frozen=True):
         at = say_clock(event.occurred_at, self.now, self.zone)
         if event.status == "firing":
             return f"since {say_clock(self.started_at, self.now, self.zone)}"
-        if event.status == "resolved" and self.lasted:
+        if self.lasted:
             return f"{say_clock(self.started_at, self.now, self.zone).rsplit(' ', 1)[0]}–{at}"
         return at
 
@@ -182,24 +191,27 @@ class TemplateRenderer:
         self._builtin = compile_template(environment, "(built-in)", builtin("event"))
         self._templates = {name: compile_template(environment, name, text) for name, text in sources.items()}
 
-    def render(self, event: Event, template: str | None, *, room: str, since: float | None, now: float) -> list[str]:
+    def render(self, event: Event, template: str | None, *, room: str, told: Told | None, now: float) -> list[str]:
         """The message's markdown and, behind it, its replies' (each of at most Webex's limit). Never fails."""
-        view = View(event, room, since, now, self._zone)
+        view = View(event if told is None else told.event, room, told, now, self._zone)
         chosen = None if template is None else self._templates.get(template)
         if chosen is not None and template is not None:
             try:
-                return self.render_strictly(chosen, view.names())
+                return self.render_strictly(chosen, view.names(), living=told is not None)
             except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way; the alert goes out
                 self._failed(template, event.id, f"{type(error).__name__}: {error}")
         try:
-            return self.render_strictly(self._builtin, view.parts())
+            return self.render_strictly(self._builtin, view.parts(), living=told is not None)
         except Exception as error:  # noqa: BLE001 - likewise: the plainest message that can be made
             self._failed("(built-in)", event.id, f"{type(error).__name__}: {error}")
             return [f"{view.sign} **{view.word}** · {Markdown.escape(view.title)}"]
 
     @staticmethod
-    def render_strictly(template: Template, names: dict[str, object]) -> list[str]:
-        """Render, split and number; raises what the template raises, and `TemplateError` where it writes nothing."""
+    def render_strictly(template: Template, names: dict[str, object], *, living: bool = False) -> list[str]:
+        """Render, split and number; a living message is cut to one, as it is edited as one.
+
+        Raises what the template raises, and `TemplateError` where it writes nothing.
+        """
         written: list[str] = []
         size = 0
         for piece in template.generate(names):
@@ -214,7 +226,10 @@ class TemplateRenderer:
         texts = [segment for segment in segments if segment]
         if not texts:
             raise TemplateError("the template writes nothing")
-        return numbered(texts, WEBEX_MAX_BYTES)
+        if not living:
+            return numbered(texts, WEBEX_MAX_BYTES)
+        first = texts[0]
+        return [cut_markdown(first), *(numbered(texts[1:]) if len(texts) > 1 else ())]
 
 
 def builtin(name: str) -> str:

@@ -14,8 +14,10 @@ from prometheus_client.registry import Collector
 from relay import __version__
 from relay.core.delivery import RESULTS, DeliveryState, Reason
 from relay.core.event import STATUSES, Status
+from relay.core.planning import Suppression
 
 REFUSED = ("unauthorized", "malformed", "unknown_format", "too_large", "too_slow", "rate", "queue", "store")
+SUPPRESSED = ("silenced", "inhibited", "muted", "repeat")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _BOUNDS = (*(str(float(bound)) for bound in _SECONDS), "+Inf")
 
@@ -75,9 +77,8 @@ class Metrics:
         }
         self._throttled = {account: throttled.labels(account) for account in accounts}
         self._ambiguous = {account: ambiguous.labels(account) for account in accounts}
-        self._suppressed = counter("relay_suppressed_total", "Notifications held back by rules.", "reason")
-        for reason in ("silenced", "inhibited", "muted", "repeat"):
-            self._suppressed.labels(reason)
+        suppressed = counter("relay_suppressed_total", "Events that rules kept from changing a message.", "reason")
+        self._suppressed = {reason: suppressed.labels(reason) for reason in SUPPRESSED}
         self._template_failures = counter("relay_template_failures_total", "Templates that failed.", "template")
         self._accept = _Durations("relay_accept_seconds", "Time to commit a request.")
         self._delivery = _Durations("relay_delivery_seconds", "Time from acceptance to the posted message.")
@@ -103,6 +104,10 @@ class Metrics:
     def refused(self, source: str, reason: str) -> None:
         """Count a request or frame that was not taken."""
         self._refused[source, reason].inc()
+
+    def suppressed(self, reason: Suppression) -> None:
+        """Count an event that changed no message."""
+        self._suppressed[reason].inc()
 
     def accepted_in(self, seconds: float) -> None:
         """Note how long a commit took."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from relay.core.delivery import Posting, Settlement
+from relay.core.delivery import Intent, Settlement
 from relay.core.event import Event
 from relay.core.planning import Plan, Waiting
 from relay.ports import (
@@ -68,8 +68,10 @@ def submission(*numbers: int, key: str | None = None, payload: bytes = b"{}") ->
 
 async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
     waiting = await store.waiting_events(10_000)
-    postings = [Posting(room, room, "route", None, w.seq, 1) for w in waiting]
-    await store.commit_plan(Plan(waiting[-1].seq, postings, {}, [], [], []), NOW)
+    posts = [
+        Intent(action="post", room=room, message=0, event_seq=w.seq, rank=1, group=room, route="route") for w in waiting
+    ]
+    await store.commit_plan(Plan(waiting[-1].seq, posts), NOW)
     return waiting
 
 
@@ -184,7 +186,7 @@ async def test_parts_follow_their_message_before_the_next_one(store: SqliteStore
     for _ in range(3):
         (head,) = await store.exchange([settlement], {"noc": "noc"}, set(), NOW)
         assert head.lease is not None
-        contents.append((head.lease.action, head.lease.content, head.lease.parent))
+        contents.append((head.lease.action, head.lease.content, head.lease.remote))
         settlement = done(head, remote_id=None)
     assert contents == [("reply", "two", "m1"), ("reply", "three", "m1"), ("post", None, None)]
 

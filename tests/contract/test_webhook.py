@@ -294,9 +294,13 @@ async def test_alertmanager_groups_become_events_with_fingerprints_as_keys(tmp_p
     async with running(tmp_path, sandbox, sources=sources) as relay:
         status, answer = await relay.post({"version": "4", "status": "firing", "alerts": alerts}, "/hooks/am")
         assert (status, answer["accepted"]) == (202, 2)
-        await relay.until(lambda: len(relay.messages()) == 2)
+        await relay.until(lambda: len(relay.messages()) == 1)
         assert relay.messages()[0].text.startswith("🔴 CRITICAL · NodeDown: api-0 is away")
-        assert relay.messages()[1].text.startswith("✅ resolved")
+        _, never_fired = await relay.get(f"/api/v1/events/{answer['ids'][1]}")
+        assert never_fired["suppressed"] == "repeat"
+        ended = {"version": "4", "status": "resolved", "alerts": [{**alerts[0], "status": "resolved"}]}
+        await relay.post(ended, "/hooks/am")
+        await relay.until(lambda: relay.messages()[0].text.startswith("✅ resolved · NodeDown"))
         status, answer = await relay.post({"hello": "world"}, "/hooks/am")
         assert status == 202
         _, event = await relay.get(f"/api/v1/events/{answer['ids'][0]}")

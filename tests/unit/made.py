@@ -30,6 +30,7 @@ LEASE = Lease(
     id=1,
     room="noc",
     action="post",
+    rank=1,
     message=11,
     route="route",
     template=None,
@@ -37,7 +38,7 @@ LEASE = Lease(
     spent=0.0,
     created_at=1_000.0,
     content=None,
-    parent=None,
+    remote=None,
     event=EVENT,
 )
 

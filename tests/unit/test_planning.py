@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -7,10 +8,12 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.alert import Alert, OpenIncident, fold, inherit
+from relay.core.alert import Alert, AlertKey, fold, inherit
+from relay.core.delivery import Intent
 from relay.core.event import Event
+from relay.core.incident import Incident, Policy
 from relay.core.matching import parse_matchers
-from relay.core.planning import OPERATOR_SOURCE, Known, Plan, Rules, Waiting, decide, plan
+from relay.core.planning import OPERATOR_SOURCE, Known, Plan, Rules, Waiting, decide, plan, plan_due
 from relay.core.routing import Route
 from tests.unit.made import event
 
@@ -48,11 +51,74 @@ events = st.builds(
     severity=st.sampled_from(["critical", "major", "info"]),
     severity_given=st.booleans(),
     labels=st.dictionaries(st.just("site"), st.sampled_from(["a", "b", "c", "d"])),
-    occurred_at=st.floats(0, 100),
+    title=st.sampled_from(["one", "two"]),
+    occurred_at=st.floats(0, 2_000),
 )
 histories = st.lists(events, min_size=1, max_size=14).map(
     lambda found: [Waiting(seq, one) for seq, one in enumerate(found, 1)]
 )
+
+
+class Ledger:
+    """What the store does with plans: rows get their numbers, and the next plan finds what the last one left."""
+
+    def __init__(self, rules: Rules = RULES) -> None:
+        self.rules = rules
+        self.alerts: dict[AlertKey, Alert] = {}
+        self.incidents: dict[int, Incident] = {}
+        self.intents: list[Intent] = []
+        self.suppressed: list[int] = []
+        self._numbers = itertools.count(1)
+
+    def known(self, keys: set[AlertKey]) -> Known:
+        last: dict[AlertKey, dict[str, Incident]] = {}
+        for _, incident in sorted(self.incidents.items()):
+            if (incident.source, incident.key) in keys:
+                last.setdefault((incident.source, incident.key), {})[incident.room] = incident
+        return Known({key: alert for key, alert in self.alerts.items() if key in keys}, last)
+
+    def take(self, batch: list[Waiting]) -> Plan:
+        keys = {(one.event.source, one.event.key) for one in batch}
+        return self.write(plan(batch, self.rules, self.known(keys)))
+
+    def wait_until(self, now: float) -> list[Intent]:
+        due = {(i.source, i.key) for i in self.incidents.values() if i.wake_at is not None and i.wake_at <= now}
+        return self.write(plan_due(due, self.rules, self.known(due), now)).intents
+
+    def write(self, made: Plan) -> Plan:
+        numbers = {intent.message: next(self._numbers) for intent in made.intents if intent.action == "post"}
+        self.intents += [
+            msgspec.structs.replace(
+                intent, message=numbers.get(intent.message, intent.message) if intent.message else next(self._numbers)
+            )
+            for intent in made.intents
+        ]
+        for incident in made.incidents.values():
+            number = incident.id if incident.id > 0 else next(self._numbers)
+            message = numbers.get(incident.message, incident.message)
+            self.incidents[number] = msgspec.structs.replace(incident, id=number, message=message)
+        self.alerts.update(made.alerts)
+        self.suppressed += [seq for seq, _ in made.suppressed]
+        return made
+
+    def firing(self) -> dict[tuple[str, str, str], Incident]:
+        found: dict[tuple[str, str, str], Incident] = {}
+        for incident in self.incidents.values():
+            if incident.firing:
+                place = (incident.source, incident.key, incident.room)
+                assert place not in found
+                found[place] = incident
+        return found
+
+    def done(self, seq: int) -> list[tuple[str, str]]:
+        return [(intent.action, intent.room) for intent in self.intents if intent.event_seq == seq]
+
+
+def one_by_one(*history: Event, rules: Rules = RULES) -> Ledger:
+    ledger = Ledger(rules)
+    for seq, one in enumerate(history, 1):
+        ledger.take([Waiting(seq, one)])
+    return ledger
 
 
 def nothing() -> Known:
@@ -60,123 +126,198 @@ def nothing() -> Known:
 
 
 def rooms_of(made: Plan, seq: int) -> list[str]:
-    return [posting.room for posting in made.postings if posting.event_seq == seq]
-
-
-def in_batches(history: list[Waiting], sizes: list[int], known: Known) -> list[Plan]:
-    plans, rest = [], history
-    for size in [*sizes, len(history)]:
-        if rest:
-            plans.append(plan(rest[:size], RULES, known))
-            rest = rest[size:]
-    return plans
+    return [intent.room for intent in made.intents if intent.event_seq == seq]
 
 
 @given(histories)
-def test_every_event_reaches_at_least_one_room_and_no_room_twice(history: list[Waiting]) -> None:
-    made = plan(history, RULES, nothing())
-    counts = Counter((posting.event_seq, posting.room) for posting in made.postings)
-    assert {seq for seq, _ in counts} == {waiting.seq for waiting in history}
-    assert set(counts.values()) == {1}
+def test_every_event_does_something_or_is_said_to_do_nothing(history: list[Waiting]) -> None:
+    ledger = Ledger()
+    made = ledger.take(history)
+    told = {intent.event_seq for intent in made.intents}
+    assert told | set(ledger.suppressed) == {waiting.seq for waiting in history}
+    assert not told & set(ledger.suppressed)
     assert made.up_to == history[-1].seq
-
-
-@given(histories)
-def test_an_end_reaches_every_room_in_which_its_incident_is_open(history: list[Waiting]) -> None:
-    made = plan(history, RULES, nothing())
-    open_in: dict[tuple[str, str], set[str]] = {}
-    for waiting in history:
-        key = (waiting.event.source, waiting.event.key)
-        posted = set(rooms_of(made, waiting.seq))
-        if waiting.event.status != "notice":
-            assert posted >= open_in.get(key, set())
-        if waiting.event.status == "firing":
-            open_in.setdefault(key, set()).update(posted)
-        elif waiting.event.status == "resolved":
-            open_in.pop(key, None)
+    notices = {waiting.seq for waiting in history if waiting.event.status == "notice"}
+    assert notices <= told
 
 
 @given(histories, st.lists(st.integers(1, 5), max_size=6))
 def test_the_batches_in_which_events_are_planned_change_nothing(history: list[Waiting], sizes: list[int]) -> None:
-    one_known, many_known = nothing(), nothing()
-    whole, parts = plan(history, RULES, one_known), in_batches(history, sizes, many_known)
-    assert [posting for part in parts for posting in part.postings] == whole.postings
-    assert [waiting for part in parts for waiting in part.adopted] == whole.adopted
-    alerts: dict[Any, Alert] = {}
-    for part in parts:
-        alerts.update(part.alerts)
-    assert alerts == whole.alerts == one_known.alerts == many_known.alerts
-    assert {key: set(rooms) for key, rooms in one_known.open.items()} == {
-        key: set(rooms) for key, rooms in many_known.open.items()
-    }
+    whole, parts = Ledger(), Ledger()
+    whole.take(history)
+    rest = history
+    for size in [*sizes, len(history)]:
+        if rest:
+            parts.take(rest[:size])
+            rest = rest[size:]
+
+    def told(ledger: Ledger) -> list[tuple[Any, ...]]:
+        return [(i.action, i.room, i.event_seq, i.content, i.rank) for i in ledger.intents]
+
+    assert told(whole) == told(parts)
+    assert whole.suppressed == parts.suppressed
+    assert whole.alerts == parts.alerts
+    assert whole.firing().keys() == parts.firing().keys()
 
 
-@given(histories, st.lists(st.integers(1, 5), max_size=6))
-def test_the_written_incidents_are_those_that_are_open(history: list[Waiting], sizes: list[int]) -> None:
-    known = nothing()
-    table: dict[tuple[str, str, str], OpenIncident] = {}
-    for part in in_batches(history, sizes, known):
-        for incident, _ in part.closed:
-            assert table.pop((incident.source, incident.key, incident.room)) == incident
-        for opened in part.opened:
-            if opened.ended_at is None:
-                place = (opened.incident.source, opened.incident.key, opened.incident.room)
-                assert place not in table
-                table[place] = opened.incident
-    still_open = [incident for rooms in known.open.values() for incident in rooms.values()]
-    assert sorted(table.values(), key=repr) == sorted(still_open, key=repr)
+@given(histories)
+def test_what_fires_is_open_where_it_was_told_and_what_has_ended_is_open_nowhere(history: list[Waiting]) -> None:
+    ledger = Ledger()
+    ledger.take(history)
+    last = {w.event.key + w.event.source: w.event for w in history if w.event.status != "notice"}
+    firing = {key for (source, key_, _), _ in ledger.firing().items() for key in [key_ + source]}
+    assert firing == {key for key, one in last.items() if one.status == "firing"}
+
+
+@given(histories)
+def test_each_incident_has_one_message_unless_its_end_was_long_ago(history: list[Waiting]) -> None:
+    ledger = Ledger()
+    ledger.take(history)
+    posted = Counter(intent.message for intent in ledger.intents if intent.action == "post")
+    assert set(posted.values()) <= {1}
+    messages = [incident.message for incident in ledger.incidents.values()]
+    assert len(messages) == len(set(messages))
+    assert {intent.message for intent in ledger.intents if intent.action != "post"} <= set(messages)
 
 
 @given(histories, st.permutations(["k1", "k2"]))
 def test_keys_do_not_touch_one_another(history: list[Waiting], keys: list[str]) -> None:
-    whole = plan(history, RULES, nothing())
+    whole = Ledger()
+    whole.take(history)
     for key in keys:
         mine = [waiting for waiting in history if waiting.event.key == key]
         if mine:
+            alone = Ledger()
+            alone.take(mine)
             seqs = {waiting.seq for waiting in mine}
-            alone = plan(mine, RULES, nothing()).postings
-            assert alone == [posting for posting in whole.postings if posting.event_seq in seqs]
+            assert [(i.action, i.room, i.event_seq, i.content) for i in alone.intents] == [
+                (i.action, i.room, i.event_seq, i.content) for i in whole.intents if i.event_seq in seqs
+            ]
+
+
+def test_an_incident_is_posted_changed_and_ended_in_one_message() -> None:
+    ledger = one_by_one(
+        event(severity="major"),
+        event(severity="major"),
+        event(severity="minor"),
+        event(severity="critical"),
+        event(status="resolved", occurred_at=1_840.0),
+    )
+    assert ledger.done(1) == [("post", "noc")]
+    assert ledger.suppressed == [2]
+    assert ledger.done(3) == [("edit", "noc")]
+    assert ledger.done(4) == [("edit", "noc"), ("reply", "noc"), ("post", "oncall")]
+    assert ledger.done(5) == [("edit", "noc"), ("reply", "noc"), ("edit", "oncall"), ("reply", "oncall")]
+    assert [intent.content for intent in ledger.intents if intent.action == "reply"] == [
+        "🔴 **CRITICAL** · was MINOR",
+        "✅ resolved after 14 min",
+        "✅ resolved after 14 min",
+    ]
+    assert ledger.firing() == {}
 
 
 def test_an_end_without_labels_goes_where_its_beginning_went() -> None:
     began = event(labels={"site": "b"}, severity="critical", severity_given=True)
     ended = event(status="resolved", labels={}, severity="warning", severity_given=False, title="k1")
-    made = plan([Waiting(1, began), Waiting(2, ended)], RULES, nothing())
-    assert rooms_of(made, 1) == rooms_of(made, 2) == ["noc", "oncall", "vip", "core"]
-    (adopted,) = made.adopted
-    assert (adopted.seq, adopted.event.title, adopted.event.severity) == (2, began.title, "critical")
+    ledger = one_by_one(began, ended)
+    rooms = ["noc", "oncall", "vip", "core"]
+    assert ledger.done(1) == [("post", room) for room in rooms]
+    assert ledger.done(2) == [(action, room) for room in rooms for action in ("edit", "reply")]
+    assert {(i.event.title, i.event.severity) for i in ledger.incidents.values()} == {(began.title, "critical")}
 
 
-def test_an_end_whose_labels_changed_goes_to_its_own_route_and_where_it_is_open() -> None:
-    made = plan(
-        [Waiting(1, event(labels={"site": "b"})), Waiting(2, event(labels={"site": "a"}, status="resolved"))],
-        RULES,
-        nothing(),
+def test_an_end_whose_labels_changed_is_told_where_it_is_open_and_nowhere_else() -> None:
+    ledger = one_by_one(event(labels={"site": "b"}), event(labels={"site": "a"}, status="resolved"))
+    assert ledger.done(1) == [("post", "vip"), ("post", "core")]
+    assert {room for _, room in ledger.done(2)} == {"vip", "core"}
+
+
+def test_a_change_of_labels_opens_it_where_they_lead_now_and_keeps_it_where_it_was() -> None:
+    ledger = one_by_one(event(labels={"site": "b"}), event(labels={"site": "a"}, title="worse"))
+    assert ledger.done(2) == [("edit", "core"), ("edit", "vip")]
+    assert one_by_one(event(labels={"site": "a"}), event(labels={"site": "b"})).done(2) == [("post", "vip")]
+
+
+def test_a_room_that_is_gone_is_told_no_end_and_keeps_nothing_open() -> None:
+    ledger = one_by_one(event(labels={"site": "b"}))
+    ledger.rules = msgspec.structs.replace(RULES, rooms={"noc": None, "core": None, "oncall": None})
+    ledger.take([Waiting(7, event(labels={"site": "b"}, status="resolved"))])
+    assert {room for _, room in ledger.done(7)} == {"core"}
+    assert ledger.firing() == {}
+
+
+def test_an_end_of_nothing_is_said_to_change_nothing() -> None:
+    ledger = one_by_one(event(status="resolved"))
+    assert (ledger.intents, ledger.suppressed) == ([], [1])
+
+
+def test_what_returns_soon_lives_on_in_its_message_and_later_gets_a_new_one() -> None:
+    soon = one_by_one(event(), event(status="resolved", occurred_at=1_100.0), event(occurred_at=1_200.0))
+    assert soon.done(3) == [("edit", "noc"), ("reply", "noc")]
+    assert soon.intents[-1].content == "🟠 **MAJOR** again, 1 min after its end"
+    assert len(soon.incidents) == 1
+    late = one_by_one(event(), event(status="resolved", occurred_at=1_100.0), event(occurred_at=1_701.0))
+    assert late.done(3) == [("post", "noc")]
+    assert len(late.incidents) == 2
+
+
+def with_policy(**changes: Any) -> Rules:
+    root = Route(path="route", rooms=("noc",), policy=Policy(**changes))
+    return Rules(root, {"noc": None}, None, {"{}": root.policy})
+
+
+def test_a_route_says_what_changes_and_ends_do() -> None:
+    history = (event(), event(title="other"), event(status="resolved"))
+    replies = one_by_one(*history, rules=with_policy(on_update=("reply",), on_resolve=("none",)))
+    assert [replies.done(seq) for seq in (2, 3)] == [[("reply", "noc")], []]
+    assert replies.suppressed == [3]
+    posts = one_by_one(*history, rules=with_policy(on_update=("post",), on_resolve=("reply",)))
+    assert [posts.done(seq) for seq in (2, 3)] == [[("post", "noc")], [("reply", "noc")]]
+    first, second, reply = posts.intents
+    assert (first.message != second.message, reply.message) == (True, second.message)
+
+
+def test_what_still_fires_is_reminded_of_and_what_its_source_forgot_expires() -> None:
+    ledger = one_by_one(event(received_at=1_000.0), rules=with_policy(repeat_interval=3_600.0))
+    assert ledger.wait_until(4_599.0) == []
+    (reminder,) = ledger.wait_until(4_601.0)
+    assert (reminder.action, reminder.content) == ("reply", "🟠 **MAJOR** · still firing after 1 h 00")
+    assert ledger.wait_until(4_602.0) == []
+    edit, reply = ledger.wait_until(1_000.0 + 86_400.0)
+    assert (edit.action, reply.content) == (
+        "edit",
+        "⌛ expired after 1 d 0 h: its source has said nothing of it any more",
     )
-    assert rooms_of(made, 2) == ["core", "vip"]
-    assert [posting.route for posting in made.postings if posting.event_seq == 2] == ["route.routes[1]", "incident"]
-    assert all(opened.ended_at is not None for opened in made.opened)
-    assert made.closed == []
+    assert ledger.alerts["fabric", "k1"].state == "expired"
+    assert ledger.wait_until(10**9) == []
+    ledger.take([Waiting(2, event(occurred_at=90_000.0, received_at=90_000.0))])
+    assert ledger.done(2) == [("post", "noc")]
 
 
-def test_a_room_that_is_gone_gets_no_end_and_keeps_nobody_open() -> None:
-    rules = msgspec.structs.replace(RULES, rooms={"noc": None, "core": None, "oncall": None})
-    incident = OpenIncident("fabric", "k1", "vip", "vip|{}", 5.0)
-    known = Known({}, {("fabric", "k1"): {"vip": incident}})
-    made = plan([Waiting(7, event(status="resolved"))], rules, known)
-    assert rooms_of(made, 7) == ["noc"]
-    assert made.closed == [(incident, 1_000.0)]
+def test_a_repeat_keeps_an_alert_from_expiring_and_its_reminders_where_they_are() -> None:
+    rules = with_policy(repeat_interval=100_000.0)
+    ledger = one_by_one(event(received_at=1_000.0), event(received_at=80_000.0), rules=rules)
+    assert ledger.wait_until(1_000.0 + 86_400.0) == []
+    (incident,) = ledger.incidents.values()
+    assert incident.wake_at == 101_000.0
+    assert [intent.action for intent in ledger.wait_until(101_000.0)] == ["reply"]
 
 
-def test_an_incident_that_returns_in_one_batch_is_two() -> None:
-    history = [event(), event(status="resolved"), event()]
-    made = plan([Waiting(seq, one) for seq, one in enumerate(history, 1)], RULES, nothing())
-    assert [(opened.seq, opened.ended_at) for opened in made.opened] == [(1, 1_000.0), (3, None)]
+def test_a_source_has_its_own_time_after_which_alerts_expire() -> None:
+    rules = msgspec.structs.replace(with_policy(), timeouts={"fabric": 60.0})
+    assert [intent.action for intent in one_by_one(event(), rules=rules).wait_until(1_061.0)] == ["edit", "reply"]
+
+
+def test_an_incident_of_a_vanished_route_lives_by_the_roots_policy() -> None:
+    ledger = one_by_one(event(), rules=with_policy(on_resolve=("none",)))
+    ledger.rules = msgspec.structs.replace(RULES, root=Route(path="route", rooms=("core",)))
+    ledger.take([Waiting(2, event(status="resolved"))])
+    assert ledger.done(2) == [("edit", "noc"), ("reply", "noc")]
 
 
 def test_the_routes_template_wins_over_the_rooms() -> None:
     made = plan([Waiting(1, event(severity="critical", labels={"site": "a"}))], RULES, nothing())
-    assert {posting.room: posting.template for posting in made.postings} == {
+    assert {intent.room: intent.template for intent in made.intents} == {
         "noc": "loud",
         "oncall": "loud",
         "core": "terse",
@@ -193,13 +334,13 @@ def test_the_relays_own_trouble_goes_to_the_operators_room_alone() -> None:
 def test_a_notice_opens_nothing_and_inherits_nothing() -> None:
     known = Known({("fabric", "k1"): alert()}, {})
     made = plan([Waiting(1, event(status="notice"))], RULES, known)
-    assert (made.opened, made.alerts, made.adopted) == ([], {}, [])
+    assert (made.incidents, made.alerts, made.adopted) == ({}, {}, [])
     notice = event(status="notice", labels={})
     assert decide(notice, RULES, known).event is notice
 
 
 def alert(**changes: Any) -> Alert:
-    made = Alert("fabric", "k1", "firing", "critical", "it is down", {"site": "b", "pod": "1"}, 500.0, 600.0)
+    made = Alert("fabric", "k1", "firing", "critical", "it is down", {"site": "b", "pod": "1"}, 500.0, 600.0, 601.0)
     return msgspec.structs.replace(made, **changes)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from relay.core.delivery import Told
 from relay.core.event import Event, Link
 from relay.core.markdown import WEBEX_MAX_BYTES
 from relay.templates.environment import MarkdownEnvironment
@@ -41,7 +42,7 @@ def renderer(failures: list[tuple[str, str]] | None = None, **sources: str) -> T
 
 def render(one: Event, template: str | None = None, **sources: str) -> list[str]:
     failures: list[tuple[str, str]] = []
-    texts = renderer(failures, **sources).render(one, template, room="noc", since=None, now=NOW)
+    texts = renderer(failures, **sources).render(one, template, room="noc", told=None, now=NOW)
     assert failures == []
     return texts
 
@@ -71,7 +72,7 @@ def test_a_message_says_it_all_in_its_first_line() -> None:
 
 def test_an_end_says_how_long_it_lasted_and_what_it_was() -> None:
     one = event(status="resolved", occurred_at=NOW, received_at=NOW)
-    (text,) = renderer().render(one, None, room="noc", since=NOW - 840, now=NOW)
+    (text,) = renderer().render(one, None, room="noc", told=Told(one, "resolved", NOW - 840), now=NOW)
     assert text == "✅ **resolved** · port-down on node-7 · lasted 14 min  \nfabric · 02:56–03:10 CET · was MAJOR"
 
 
@@ -88,8 +89,9 @@ def test_of_a_long_body_six_lines_are_shown_and_the_rest_stands_in_the_thread() 
 
 @given(hostile, st.none() | st.floats(NOW - 1e6, NOW))
 def test_whatever_an_event_says_a_message_is_bold_words_text_and_links(one: Event, since: float | None) -> None:
+    told = None if since is None else Told(one, "resolved" if one.status == "resolved" else "firing", since)
     failures: list[tuple[str, str]] = []
-    texts = renderer(failures).render(one, None, room="noc", since=since, now=NOW)
+    texts = renderer(failures).render(one, None, room="noc", told=told, now=NOW)
     assert failures == []
     assert kinds(texts) <= {
         "paragraph_open",
@@ -131,7 +133,7 @@ def test_whatever_an_event_says_a_message_is_bold_words_text_and_links(one: Even
 @settings(max_examples=40)
 @given(hostile)
 def test_no_operators_template_lets_an_event_write_markup(template: str, one: Event) -> None:
-    texts = renderer(t=template).render(one, "t", room="noc", since=None, now=NOW)
+    texts = renderer(t=template).render(one, "t", room="noc", told=None, now=NOW)
     assert not any("<" in text for text in texts)
     assert not kinds(texts) & {
         "code_inline",
@@ -167,7 +169,7 @@ def test_code_in_a_template_stays_code(one: Event) -> None:
 )
 def test_a_template_that_fails_is_told_and_the_built_in_message_goes_out(template: str, error: str) -> None:
     failures: list[tuple[str, str]] = []
-    texts = renderer(failures, t=template).render(event(), "t", room="noc", since=None, now=NOW)
+    texts = renderer(failures, t=template).render(event(), "t", room="noc", told=None, now=NOW)
     assert texts == render(event())
     ((name, said),) = failures
     assert name == "t"
@@ -175,7 +177,7 @@ def test_a_template_that_fails_is_told_and_the_built_in_message_goes_out(templat
 
 
 def test_an_unknown_template_gives_the_built_in_message() -> None:
-    assert renderer().render(event(), "gone", room="noc", since=None, now=NOW) == render(event())
+    assert renderer().render(event(), "gone", room="noc", told=None, now=NOW) == render(event())
 
 
 def test_a_template_that_writes_without_end_is_cut() -> None:
@@ -192,5 +194,5 @@ def test_a_template_that_cannot_be_read_is_told_with_its_line(text: str, line: i
 def test_a_message_of_an_event_at_the_edge_of_time_is_rendered() -> None:
     for at in (-62_135_510_400.0, 253_402_214_400.0):
         assert TemplateRenderer({}, UTC, pytest.fail).render(
-            event(occurred_at=at), None, room="noc", since=None, now=NOW
+            event(occurred_at=at), None, room="noc", told=None, now=NOW
         )

@@ -498,3 +498,25 @@ def test_a_matcher_that_nothing_can_match_draws_a_warning(tmp_path: Path, matche
     assert text != BASE
     (warning,) = read(tmp_path, text).warnings
     assert f"warning: route.routes[0].matchers[0]: {said}" in str(warning)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("on_update: shout", "route.on_update: one of edit, reply, post, none, or a list of them, would be right"),
+        ("on_update: [edit, none]", "route.on_update: none stands alone"),
+        ("on_resolve: [edit, post]", "route.on_resolve: one of edit and post would be right"),
+        ("on_resolve: []", "route.on_resolve: one of edit, reply"),
+    ],
+)
+def test_what_a_change_does_is_looked_at(tmp_path: Path, text: str, said: str) -> None:
+    found = problems(tmp_path, BASE.replace("{rooms: [noc]}", f"{{rooms: [noc], {text}}}"))
+    assert any(said in problem for problem in found), found
+
+
+def test_children_inherit_how_incidents_live(tmp_path: Path) -> None:
+    route = "{rooms: [noc], on_update: reply, routes: [{matchers: [a=b], on_resolve: [none], reopen_within: 0s}]}"
+    root = compile_rules(read(tmp_path, BASE.replace("{rooms: [noc]}", route)).settings).root
+    assert (root.policy.on_update, root.policy.on_resolve) == (("reply",), ("edit", "reply"))
+    (child,) = root.routes
+    assert (child.policy.on_update, child.policy.on_resolve, child.policy.reopen_within) == (("reply",), ("none",), 0.0)

@@ -20,8 +20,9 @@ CREATE TABLE request_keys (
 CREATE INDEX request_keys_received ON request_keys (received_at);
 
 -- The inbox and its history: `event` is the whole event as JSON, the columns what is searched by. `alert` is the key
--- of the alert it speaks of, NULL for a notice. The events of a request follow one another, from first_seq to last_seq;
--- its payload stands with the first. An event with seq over meta.planned_up_to waits for the planner.
+-- of the alert it speaks of, NULL for a notice; `suppressed` says why it changed no message. The events of a request
+-- follow one another, from first_seq to last_seq; its payload stands with the first. An event with seq over
+-- meta.planned_up_to waits for the planner.
 CREATE TABLE events (
     seq         INTEGER PRIMARY KEY,
     id          TEXT NOT NULL UNIQUE,
@@ -32,6 +33,7 @@ CREATE TABLE events (
     first_seq   INTEGER NOT NULL,
     last_seq    INTEGER NOT NULL,
     payload     BLOB,
+    suppressed  TEXT CHECK (suppressed IN ('repeat')),
     set_aside   TEXT,
     CHECK ((payload IS NOT NULL) = (seq = first_seq) AND seq BETWEEN first_seq AND last_seq)
 ) STRICT;
@@ -46,20 +48,17 @@ CREATE TABLE refusals (
     payload     TEXT NOT NULL
 ) STRICT;
 
--- The present state of one (source, key).
+-- The present state of one (source, key): `alert` is the whole of it as JSON, `state` is drawn from it.
 CREATE TABLE alerts (
     source     TEXT NOT NULL,
     key        TEXT NOT NULL,
-    state      TEXT NOT NULL CHECK (state IN ('firing', 'resolved')),
-    severity   TEXT NOT NULL CHECK (severity IN ('critical', 'major', 'minor', 'warning', 'info')),
-    title      TEXT NOT NULL,
-    labels     TEXT NOT NULL,
-    started_at REAL NOT NULL,
+    alert      TEXT NOT NULL,
     updated_at REAL NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('firing', 'resolved', 'expired')),
     PRIMARY KEY (source, key)
 ) STRICT, WITHOUT ROWID;
 
--- What stands in a room, or is about to.
+-- What stands in a room, or is about to. `space` is the service's id of the room that it stands in.
 CREATE TABLE messages (
     id        INTEGER PRIMARY KEY,
     room      TEXT NOT NULL,
@@ -67,24 +66,32 @@ CREATE TABLE messages (
     route     TEXT NOT NULL,
     template  TEXT,
     remote_id TEXT,
+    space     TEXT,
     edits     INTEGER NOT NULL DEFAULT 0 CHECK (edits BETWEEN 0 AND 10),
     state     TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'standing')),
     CHECK ((state = 'standing') = (remote_id IS NOT NULL))
 ) STRICT;
 
--- An alert's life in one room, from its first firing event there to its end.
+-- An alert's life in one room, from firing to its end: `incident` is the whole of it as JSON. `seq` is its last event's,
+-- `wake_at` when it wants to be looked at though no event comes.
 CREATE TABLE incidents (
-    id        INTEGER PRIMARY KEY,
-    source    TEXT NOT NULL,
-    key       TEXT NOT NULL,
-    room      TEXT NOT NULL,
-    grp       TEXT NOT NULL,
-    message   INTEGER NOT NULL,
-    opened_at REAL NOT NULL,
-    ended_at  REAL
+    id       INTEGER PRIMARY KEY,
+    source   TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    room     TEXT NOT NULL,
+    message  INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    incident TEXT NOT NULL,
+    ended_at REAL,
+    wake_at  REAL,
+    CHECK ((ended_at IS NULL) = (wake_at IS NOT NULL))
 ) STRICT;
 
 CREATE UNIQUE INDEX incidents_open ON incidents (source, key, room) WHERE ended_at IS NULL;
+CREATE INDEX incidents_key ON incidents (source, key);
+CREATE INDEX incidents_message ON incidents (message);
+CREATE INDEX incidents_seq ON incidents (seq);
+CREATE INDEX incidents_due ON incidents (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Intents on messages. `position` is the lane's order, `part` the order of a long text's parts within it.
@@ -93,7 +100,7 @@ CREATE TABLE deliveries (
     message       INTEGER NOT NULL REFERENCES messages (id),
     event_seq     INTEGER NOT NULL REFERENCES events (seq),
     room          TEXT NOT NULL,
-    action        TEXT NOT NULL CHECK (action IN ('post', 'reply')),
+    action        TEXT NOT NULL CHECK (action IN ('post', 'edit', 'reply')),
     state         TEXT NOT NULL CHECK (
         state IN ('waiting', 'leased', 'done', 'dead', 'superseded', 'merged', 'moved', 'dropped')
     ),
@@ -113,7 +120,7 @@ CREATE TABLE deliveries (
     settled_at    REAL,
     successor     INTEGER,
     CHECK ((state IN ('waiting', 'leased')) = (settled_at IS NULL)),
-    CHECK ((action = 'reply') = (content IS NOT NULL)),
+    CHECK (content IS NULL OR action = 'reply'),
     CHECK ((state IN ('superseded', 'merged', 'moved')) = (successor IS NOT NULL)),
     CHECK (state != 'dead' OR reason IS NOT NULL)
 ) STRICT;

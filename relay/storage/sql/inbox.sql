@@ -14,4 +14,5 @@ INSERT INTO refusals (source, received_at, reason, detail, payload) VALUES :rows
 SELECT
     (SELECT max(coalesce(max(seq), 0), (SELECT value FROM meta WHERE name = 'planned_up_to')) FROM events),
     (SELECT coalesce(max(id), 0) FROM messages),
-    (SELECT coalesce(max(id), 0) FROM deliveries);
+    (SELECT coalesce(max(id), 0) FROM deliveries),
+    (SELECT coalesce(max(id), 0) FROM incidents);

@@ -2,11 +2,13 @@
 SELECT json_group_array(json_object(
     'lane', lanes.value ->> 1, 'due_at', d.due_at, 'position', d.position, 'part', d.part,
     'lease', json_object(
-        'id', d.id, 'room', d.room, 'action', d.action, 'message', d.message, 'route', m.route,
+        'id', d.id, 'room', d.room, 'action', d.action, 'rank', d.rank, 'message', d.message, 'route', m.route,
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
-        'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since, 'content', d.content, 'parent', m.remote_id, 'since', a.started_at,
-        'event', json(e.event)
-    )
+        'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since,
+        'content', d.content, 'remote', m.remote_id, 'space', m.space,
+        'event', json(e.event), 'told', json(i.incident)
+    ),
+    'edits', m.edits
 ))
 FROM json_each(:lanes) AS lanes
 CROSS JOIN deliveries AS d ON d.id = (
@@ -16,7 +18,7 @@ CROSS JOIN deliveries AS d ON d.id = (
 )
 CROSS JOIN messages AS m ON m.id = d.message
 CROSS JOIN events AS e ON e.seq = d.event_seq
-LEFT JOIN alerts AS a ON a.source = e.source AND a.key = e.alert;
+LEFT JOIN incidents AS i ON e.alert IS NOT NULL AND i.message = m.id;
 
 -- name: next_aside
 SELECT json_group_array(json_array(lane, due_at)) FROM (
@@ -27,8 +29,28 @@ SELECT json_group_array(json_array(lane, due_at)) FROM (
 );
 
 -- name: lease
-UPDATE deliveries SET state = 'leased', attempts = attempts + 1
-WHERE state = 'waiting' AND id IN (SELECT value FROM json_each(?));
+UPDATE deliveries SET
+    state = 'leased', attempts = attempts + 1, action = v.column2, content = iif(v.column2 = 'post', NULL, content)
+FROM (VALUES :rows(2)) AS v
+WHERE deliveries.id = v.column1 AND deliveries.state = 'waiting';
+
+-- name: take_over
+UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
+WHERE message = :message AND state = 'waiting' AND part = 0 AND id > :id
+  AND (action = 'edit' OR (:action = 'post' AND action = 'reply'))
+RETURNING room, rank;
+
+-- name: count_edit
+UPDATE messages SET edits = edits + 1 WHERE id = ? AND edits < 10;
+
+-- name: uncount_edit
+UPDATE messages SET edits = max(0, edits - 1) WHERE id = ?;
+
+-- name: seal_message
+UPDATE messages SET edits = 10 WHERE id = ?;
+
+-- name: forget_message
+UPDATE messages SET remote_id = NULL, state = 'pending', edits = 0 WHERE id = ?;
 
 -- name: settle
 UPDATE deliveries SET
@@ -39,8 +61,8 @@ FROM (VALUES :rows(11)) AS v
 WHERE deliveries.id = v.column1 AND deliveries.state = 'leased';
 
 -- name: settle_messages
-UPDATE messages SET remote_id = v.column2, state = 'standing'
-FROM (VALUES :rows(2)) AS v
+UPDATE messages SET remote_id = v.column2, space = v.column3, state = 'standing'
+FROM (VALUES :rows(3)) AS v
 WHERE messages.id = v.column1 AND messages.remote_id IS NULL;
 
 -- name: add_part

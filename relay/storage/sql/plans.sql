@@ -7,10 +7,7 @@ FROM (
 );
 
 -- name: known_alerts
-SELECT json_group_array(json_object(
-    'source', a.source, 'key', a.key, 'state', state, 'severity', severity, 'title', title, 'labels', json(labels),
-    'started_at', started_at, 'updated_at', updated_at
-))
+SELECT json_group_array(json(alert))
 FROM json_each(?) AS wanted
 JOIN alerts AS a ON a.source = wanted.value ->> 0 AND a.key = wanted.value ->> 1;
 
@@ -18,11 +15,21 @@ JOIN alerts AS a ON a.source = wanted.value ->> 0 AND a.key = wanted.value ->> 1
 SELECT json_group_array(key) FROM alerts WHERE source = ? AND state = 'firing';
 
 -- name: known_incidents
-SELECT json_group_array(json_object(
-    'source', i.source, 'key', i.key, 'room', room, 'group', grp, 'opened_at', opened_at
-))
-FROM json_each(?) AS wanted
-JOIN incidents AS i ON i.source = wanted.value ->> 0 AND i.key = wanted.value ->> 1 AND i.ended_at IS NULL;
+SELECT json_group_array(json(incident))
+FROM incidents
+WHERE id IN (
+    SELECT max(i.id)
+    FROM json_each(?) AS wanted
+    JOIN incidents AS i ON i.source = wanted.value ->> 0 AND i.key = wanted.value ->> 1
+    GROUP BY i.source, i.key, i.room
+);
+
+-- name: due_keys
+SELECT json_group_array(json_array(source, key))
+FROM (SELECT DISTINCT source, key FROM incidents WHERE wake_at <= ? ORDER BY wake_at LIMIT ?);
+
+-- name: next_wake
+SELECT min(wake_at) FROM incidents WHERE wake_at IS NOT NULL;
 
 -- name: advance
 UPDATE meta SET value = ? WHERE name = 'planned_up_to' AND value < ?;
@@ -35,17 +42,37 @@ INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, posit
 SELECT column1, column2, column3, column4, 'post', 'waiting', column5, column1, column6, column6
 FROM (VALUES :rows(6));
 
+-- name: insert_changes
+INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, content, created_at, due_at)
+SELECT column1, column2, column3, column4, column5, 'waiting', column6, column1, column7, column8, column8
+FROM (VALUES :rows(8));
+
+-- name: supersede_edits
+UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
+WHERE message = :message AND action = 'edit' AND state = 'waiting' AND id < :id
+RETURNING room, rank;
+
+-- name: supersede_by_post
+UPDATE deliveries SET state = 'superseded', settled_at = :now, successor = (
+    SELECT id FROM deliveries WHERE message = :message AND action = 'post' AND state = 'waiting' AND id < :id
+)
+WHERE id = :id
+  AND EXISTS (SELECT 1 FROM deliveries WHERE message = :message AND action = 'post' AND state = 'waiting' AND id < :id)
+RETURNING room, rank;
+
 -- name: upsert_alerts
-INSERT INTO alerts (source, key, state, severity, title, labels, started_at, updated_at) VALUES :rows(8)
+INSERT INTO alerts (source, key, alert, updated_at, state) VALUES :rows(5)
 ON CONFLICT (source, key) DO UPDATE SET
-    state = excluded.state, severity = excluded.severity, title = excluded.title, labels = excluded.labels,
-    started_at = excluded.started_at, updated_at = excluded.updated_at;
+    alert = excluded.alert, updated_at = excluded.updated_at, state = excluded.state;
 
--- name: close_incident
-UPDATE incidents SET ended_at = ? WHERE source = ? AND key = ? AND room = ? AND ended_at IS NULL;
+-- name: upsert_incidents
+INSERT INTO incidents (id, source, key, room, message, seq, incident, ended_at, wake_at) VALUES :rows(9)
+ON CONFLICT (id) DO UPDATE SET
+    message = excluded.message, seq = excluded.seq, incident = excluded.incident, ended_at = excluded.ended_at,
+    wake_at = excluded.wake_at;
 
--- name: insert_incidents
-INSERT INTO incidents (source, key, room, grp, message, opened_at, ended_at) VALUES :rows(7);
+-- name: suppress_event
+UPDATE events SET suppressed = ? WHERE seq = ?;
 
 -- name: adopt_event
 UPDATE events SET event = ? WHERE seq = ?;

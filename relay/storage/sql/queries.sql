@@ -4,6 +4,7 @@ SELECT json_group_array(json_set(
     '$.seq', seq,
     '$.occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', event ->> 'occurred_at', 'unixepoch'),
     '$.received_at', strftime('%Y-%m-%dT%H:%M:%fZ', received_at, 'unixepoch'),
+    '$.suppressed', suppressed,
     '$.state', iif(set_aside IS NOT NULL, 'set_aside', iif(seq > planned, 'waiting', 'planned'))
 ))
 FROM (
@@ -28,6 +29,7 @@ SELECT json_set(
     '$.occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', event ->> 'occurred_at', 'unixepoch'),
     '$.received_at', strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at, 'unixepoch'),
     '$.payload', (SELECT cast(payload AS TEXT) FROM events AS first WHERE first.seq = e.first_seq),
+    '$.suppressed', suppressed,
     '$.set_aside', set_aside,
     '$.state', iif(set_aside IS NOT NULL, 'set_aside', iif(
         seq > (SELECT value FROM meta WHERE name = 'planned_up_to'), 'waiting', 'planned'
@@ -73,5 +75,10 @@ SELECT json_object(
     'total', (SELECT count(*) FROM events), 'refused', (SELECT count(*) FROM refusals),
     'waiting', (SELECT count(*) FROM events WHERE set_aside IS NULL
                 AND seq > (SELECT value FROM meta WHERE name = 'planned_up_to')),
+    'suppressed', (SELECT count(*) FROM events WHERE suppressed IS NOT NULL),
     'set_aside', (SELECT count(*) FROM events WHERE set_aside IS NOT NULL)
 );
+
+-- name: count_untold_events
+SELECT count(*) FROM events
+WHERE suppressed IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq);

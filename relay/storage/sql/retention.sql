@@ -28,6 +28,7 @@ WHERE seq > :after AND seq <= :end
   AND seq <= (SELECT value FROM meta WHERE name = 'planned_up_to')
   AND received_at < iif(set_aside IS NULL, :done_before, :dead_before)
   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)
+  AND NOT EXISTS (SELECT 1 FROM incidents WHERE seq = events.seq)
   AND (seq != first_seq
        OR NOT EXISTS (SELECT 1 FROM events AS other WHERE other.seq BETWEEN events.seq + 1 AND events.last_seq));
 
@@ -39,7 +40,7 @@ DELETE FROM refusals
 WHERE received_at < :done_before OR id <= (SELECT max(id) FROM refusals) - :most;
 
 -- name: prune_alerts
-DELETE FROM alerts WHERE state = 'resolved' AND updated_at < :done_before;
+DELETE FROM alerts WHERE state != 'firing' AND updated_at < :done_before;
 
 -- name: prune_incidents
 DELETE FROM incidents WHERE ended_at < :done_before;

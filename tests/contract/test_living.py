@@ -1,0 +1,170 @@
+"""One incident, one living message: what a room shows, whatever happens on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Fault, Message
+from tests.fakes.running import PATIENCE, Running, running
+
+
+def fault(**changes: Any) -> dict[str, Any]:
+    return {"title": "port-down", "status": "firing", "severity": "major", "key": "p1", **changes}
+
+
+def end(**changes: Any) -> dict[str, Any]:
+    return {"status": "resolved", "key": "p1", **changes}
+
+
+def top(relay: Running) -> list[Message]:
+    return [message for message in relay.messages() if message.parent is None]
+
+
+def replies(relay: Running) -> list[str]:
+    return [message.text for message in relay.messages() if message.parent is not None]
+
+
+async def test_an_incident_lives_in_one_message_and_ends_there(relay: Running) -> None:
+    await relay.post(fault())
+    await relay.until(lambda: len(relay.messages()) == 1)
+    await relay.post(fault())
+    await relay.post(fault(severity="critical"))
+    await relay.until(lambda: top(relay)[0].text.startswith("🔴 CRITICAL · port-down"))
+    await relay.post(end())
+    await relay.until(lambda: top(relay)[0].text.startswith("✅ resolved · port-down") and len(replies(relay)) == 2)
+    assert len(top(relay)) == 1
+    assert top(relay)[0].edits == 2
+    assert "was CRITICAL" in top(relay)[0].text
+    assert replies(relay)[0] == "🔴 CRITICAL · was MAJOR"
+    assert replies(relay)[1].startswith("✅ resolved")
+    _, metrics = await relay.get("/metrics")
+    assert 'relay_suppressed_total{reason="repeat"} 1.0' in metrics
+
+
+async def test_what_waits_together_behind_an_outage_is_one_post_that_tells_the_present(relay: Running) -> None:
+    relay.sandbox.state.add_room("NOC")
+    relay.sandbox.state.faults = [Fault(status=503, method="*")]
+    for event in (fault(), fault(), fault(title="port-down again", severity="critical"), end()):
+        await relay.post(event)
+    async with asyncio.timeout(PATIENCE):
+        while (await relay.get("/api/v1/status"))[1]["events"]["waiting"]:
+            pass
+    relay.sandbox.state.faults = []
+    await relay.until_state("superseded", 4)
+    await relay.until_state("done", 1)
+    (message,) = relay.messages()
+    assert message.text.startswith("✅ resolved · port-down again")
+    _, found = await relay.get("/api/v1/deliveries")
+    assert sorted({d["state"] for d in found}) == ["done", "superseded"]
+    assert message.edits == 0
+    _, status = await relay.get("/api/v1/status")
+    assert status["rooms"][0]["waiting"] == 0
+
+
+async def test_nine_edits_tell_of_changes_and_the_tenth_of_the_end(relay: Running) -> None:
+    await relay.post(fault())
+    await relay.until(lambda: len(relay.messages()) == 1)
+    for number in range(12):
+        await relay.post(fault(title=f"port-down, change {number}"))
+        await relay.until(lambda n=number: any(f"change {n}" in m.text for m in relay.messages()))  # type: ignore[misc]
+    assert top(relay)[0].edits == 9
+    assert [text.splitlines()[0] for text in replies(relay)] == [
+        f"🟠 MAJOR · port-down, change {number}" for number in (9, 10, 11)
+    ]
+    await relay.post(end())
+    await relay.until(lambda: top(relay)[0].text.startswith("✅ resolved · port-down, change 11"))
+    await relay.until(lambda: replies(relay)[-1].startswith("✅ resolved"))
+    assert (len(top(relay)), top(relay)[0].edits) == (1, 10)
+
+
+@pytest.mark.parametrize("by", ["edit", "reply"])
+async def test_a_message_that_is_gone_is_posted_anew(tmp_path: Path, sandbox: Sandbox, by: str) -> None:
+    async with running(tmp_path, sandbox, route={"rooms": ["noc"], "on_update": by}) as relay:
+        await relay.post(fault())
+        await relay.until_state("done", 1)
+        (room,) = (r for r in sandbox.state.rooms.values() if r.title == "NOC")
+        gone = next(iter(room.messages))
+        del room.messages[gone], sandbox.state.where[gone]
+        await relay.post(fault(title="port-down for good"))
+        await relay.until(lambda: len(relay.messages()) == 1)
+        assert top(relay)[0].text.startswith("🟠 MAJOR · port-down for good")
+        await relay.until_state("done", 2)
+        await relay.post(end())
+        await relay.until(lambda: top(relay)[0].text.startswith("✅ resolved"))
+
+
+async def test_a_message_that_takes_no_more_edits_is_answered_in_its_thread(relay: Running) -> None:
+    await relay.post(fault())
+    await relay.until_state("done", 1)
+    top(relay)[0].edits = 10  # as somebody else's edits would
+    await relay.post(fault(title="port-down, worse"))
+    await relay.until(lambda: len(replies(relay)) == 1)
+    assert replies(relay)[0].startswith("🟠 MAJOR · port-down, worse")
+
+
+async def test_an_incident_outlives_restarts_and_is_one_message_to_its_end(tmp_path: Path, sandbox: Sandbox) -> None:
+    for number in range(3):
+        async with running(tmp_path, sandbox) as relay:
+            await relay.post(fault(title=f"port-down {number}"))
+            await relay.until(lambda n=number: any(f"port-down {n}" in m.text for m in relay.messages()))  # type: ignore[misc]
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post(end())
+        await relay.until(lambda: top(relay)[0].text.startswith("✅ resolved · port-down 2"))
+        assert len(top(relay)) == 1
+
+
+async def test_what_still_fires_is_reminded_of_and_what_is_forgotten_expires(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = {"lab": {"type": "webhook", "resolve_timeout": "2s"}}
+    route = {"rooms": ["noc"], "repeat_interval": "500ms"}
+    async with running(tmp_path, sandbox, sources=sources, route=route) as relay:
+        await relay.post(fault())
+        await relay.until(lambda: any("still firing" in text for text in replies(relay)))
+        await relay.until(lambda: top(relay)[0].text.startswith("⌛ expired · port-down"))
+        await relay.until(lambda: replies(relay)[-1].startswith("⌛ expired after 2 s"))
+        await relay.post(fault())
+        await relay.until(lambda: len(top(relay)) == 2)
+
+
+async def test_a_long_body_is_cut_in_the_message_and_whole_in_its_thread(relay: Running) -> None:
+    body = "\n".join(f"line {number} of what went wrong" for number in range(600))
+    await relay.post(fault(body=body))
+    await relay.until(lambda: any("line 599" in text for text in replies(relay)))
+    assert "(1/" not in top(relay)[0].text
+    assert replies(relay)[0].splitlines()[-1].startswith("(1/")
+    await relay.post(end())
+    await relay.until(lambda: top(relay)[0].text.startswith("✅ resolved"))
+    assert len((top(relay)[0].markdown or "").encode()) <= 7439
+
+
+async def test_an_end_in_another_room_than_its_labels_lead_to(tmp_path: Path, sandbox: Sandbox) -> None:
+    rooms = {name: {"account": "webex", "title": name, "create": True} for name in ("noc", "oncall", "low")}
+    route = {
+        "rooms": ["noc"],
+        "routes": [
+            {"matchers": ['severity="critical"'], "rooms": ["oncall"]},
+            {"matchers": ['severity="info"'], "rooms": ["low"]},
+        ],
+    }
+    async with running(tmp_path, sandbox, rooms=rooms, route=route) as relay:
+        await relay.post(fault(severity="critical", labels={"pod": "1"}))
+        await relay.until(lambda: len(relay.messages("oncall")) == 1)
+        await relay.post(end(severity="info"))
+        await relay.until(lambda: relay.messages("oncall")[0].text.startswith("✅ resolved"))
+        async with asyncio.timeout(10):
+            while (await relay.get("/api/v1/status"))[1]["deliveries"].get("waiting"):
+                pass
+        assert relay.messages("low") == relay.messages("noc") == []
+
+
+async def test_explain_tells_why_an_event_changed_nothing(relay: Running) -> None:
+    await relay.post(fault())
+    _, answer = await relay.post(fault())
+    async with asyncio.timeout(10):
+        while (shown := (await relay.get(f"/api/v1/events/{answer['ids'][0]}"))[1])["state"] == "waiting":
+            pass
+    assert (shown["suppressed"], shown["deliveries"]) == ("repeat", [])
