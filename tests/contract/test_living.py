@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from random import Random  # noqa: TID251 - a seeded history, not the relay's chance
 from typing import Any
 
 import pytest
@@ -168,3 +169,60 @@ async def test_explain_tells_why_an_event_changed_nothing(relay: Running) -> Non
         while (shown := (await relay.get(f"/api/v1/events/{answer['ids'][0]}"))[1])["state"] == "waiting":
             pass
     assert (shown["suppressed"], shown["deliveries"]) == ("repeat", [])
+
+
+KEYS = 6
+
+
+def random_change(dice: Random, state: dict[str, str | None], step: int) -> dict[str, Any]:
+    """What happens next to one of the alerts; `state` is the title that each shows, None where it does not fire."""
+    key = f"k{dice.randrange(KEYS)}"
+    if state[key] is not None and dice.random() < 0.3:
+        state[key] = None
+        return end(key=key)
+    state[key] = f"{key} at step {step}"
+    return fault(key=key, title=state[key], severity=dice.choice(["critical", "major", "minor"]))
+
+
+def random_fault(dice: Random) -> Fault:
+    """What goes wrong next with the service."""
+    return Fault(
+        status=dice.choice([0, 429, 500, 503]), retry_after=dice.choice([None, "0"]), drop=dice.random() < 0.2,
+        latency=dice.choice([0.0, 0.02]), count=dice.randrange(1, 6), method=dice.choice(["*", "PUT", "POST"]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_after_the_dust_has_settled_every_message_shows_the_truth(
+    tmp_path: Path, sandbox: Sandbox, seed: int
+) -> None:
+    dice = Random(seed)  # noqa: S311 - seeded, so that a history can be repeated
+    state: dict[str, str | None] = {f"k{number}": None for number in range(KEYS)}
+    route = {"rooms": ["noc"], "reopen_within": "1h" if seed % 2 else "0s"}
+    sandbox.state.add_room("NOC")
+    for start in range(3):
+        async with running(tmp_path, sandbox, route=route) as relay:
+            for step in range(25):
+                if dice.random() < 0.3:
+                    sandbox.state.faults = [random_fault(dice)]
+                changes = [
+                    random_change(dice, state, start * 1_000 + step * 10 + n) for n in range(dice.randrange(1, 4))
+                ]
+                assert (await relay.post(changes))[0] == 202
+                if dice.random() < 0.3:
+                    await relay.get("/readyz")
+    sandbox.state.faults = []
+    async with running(tmp_path, sandbox, route=route) as relay:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                _, status = await relay.get("/api/v1/status")
+                left = sum(status["deliveries"].get(name, 0) for name in ("waiting", "leased", "dead"))
+                if not left and not status["events"]["waiting"]:
+                    break
+        shown = top(relay)
+        assert all(message.edits <= 10 for message in shown)
+        for key, title in state.items():
+            mine = [message.text.splitlines()[0] for message in shown if f" · {key} at step" in message.text]
+            firing = [line for line in mine if not line.startswith("✅ resolved")]
+            assert [line.split(" · ")[1] for line in firing] == ([] if title is None else [title]), (key, mine)
+        assert await relay.daemon.store.count_untold_events() == 0
