@@ -148,7 +148,8 @@ class View(msgspec.Struct, frozen=True):
         if event.status == "firing":
             return f"since {say_clock(self.started_at, self.now, self.zone)}"
         if self.lasted:
-            return f"{say_clock(self.started_at, self.now, self.zone).rsplit(' ', 1)[0]}–{at}"
+            began = say_clock(self.started_at, self.now, self.zone)
+            return at if began == at else f"{began.rsplit(' ', 1)[0]}–{at}"
         return at
 
     def _telling_labels(self) -> list[str]:
