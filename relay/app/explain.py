@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from relay.app.sources import defaults_of, make_format
-from relay.core.delivery import Intent, Told
+from relay.core.delivery import Intent
 from relay.core.event import Event, stamp
+from relay.core.incident import told_of
 from relay.core.matching import view_of
 from relay.core.planning import Known, Rules, Waiting, decide, plan
 from relay.core.routing import RouteTrace, trace
@@ -86,7 +87,7 @@ def _delivery(intent: Intent, event: Event, known: Known, renderer: TemplateRend
     if intent.content is not None:
         return ExplainedDelivery(intent.room, intent.action, route, intent.content)
     incident = None if event.status == "notice" else known.incidents[event.source, event.key].get(intent.room)
-    told = None if incident is None else Told(incident.event, incident.state, incident.started_at)
+    told = None if incident is None else told_of(incident)
     texts = renderer.render(event, intent.template, room=intent.room, told=told, now=now)
     replies = tuple(texts[1:]) if intent.action == "post" else ()
     return ExplainedDelivery(intent.room, intent.action, route, texts[0], replies)

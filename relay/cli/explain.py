@@ -9,7 +9,7 @@ import typer
 
 from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input, say
 
-REASONS = {"repeat": "it says nothing that its room does not know, or ends nothing that is open"}
+REASONS = {"repeat": "it says nothing that its room does not know, ends nothing that is open, or its alert is flapping"}
 
 if TYPE_CHECKING:
     from relay.app.explain import Explanation

@@ -69,11 +69,16 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """The incident that a message tells of, as it stands when a delivery is leased. Times in Unix seconds."""
+    """The incident that a message tells of, as it stands when a delivery is leased. Times in Unix seconds.
+
+    While it is `quiet` it flaps, and its message tells of that alone: of its last openings and ends, `changes`.
+    """
 
     event: Event
     state: Literal["firing", "resolved", "expired"]
     started_at: float
+    changes: tuple[float, ...] = ()
+    quiet: bool = False
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):

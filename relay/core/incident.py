@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from relay.core.delivery import Told
 from relay.core.event import RANK, Event
 from relay.core.words import say_duration
 
@@ -18,6 +19,14 @@ SIGNS = {"critical": "🔴", "major": "🟠", "minor": "🟡", "warning": "🔵"
 ENDS = {"resolved": "✅", "expired": "⌛"}
 WITHIN_A_BREATH = 1.0
 """Seconds below which nobody wants to know how long something lasted."""
+
+
+FLAPS = 5
+"""Openings and ends within `FLAP_WINDOW` from which an incident is flapping."""
+FLAP_WINDOW = 1_200.0
+HOLD = 600.0
+"""Seconds without a change after which it is flapping no more."""
+MOST_CHANGES = 100
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +43,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` and `message` are numbers of rows, negative where a plan has yet to be written. `event` is its present text
     with what it inherited, `seq` that of its last event. Times are Unix seconds: `remind_at` is the next reminder's,
-    `wake_at` when it wants to be looked at though no event comes.
+    `wake_at` when it wants to be looked at though no event comes, `changes` its last openings and ends. While it is
+    `quiet`, as it flaps, they change no message.
     """
 
     id: int
@@ -50,6 +60,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     state: IncidentState = "firing"
     ended_at: float | None = None
     wake_at: float | None = None
+    changes: tuple[float, ...] = ()
+    quiet: bool = False
 
     @property
     def firing(self) -> bool:
@@ -62,6 +74,11 @@ class Step(msgspec.Struct, frozen=True):
 
     action: Literal["edit", "reply", "post"]
     content: str | None = None
+
+
+def told_of(incident: Incident) -> Told:
+    """What its message tells of an incident."""
+    return Told(incident.event, incident.state, incident.started_at, incident.changes, incident.quiet)
 
 
 def same(event: Event, known: Event) -> bool:
@@ -83,19 +100,22 @@ def update(incident: Incident, seq: int, event: Event, policy: Policy) -> tuple[
 
 
 def end(
-    incident: Incident, state: Literal["resolved", "expired"], at: float, policy: Policy, body: str = ""
+    incident: Incident, state: Literal["resolved", "expired"], at: float, now: float, policy: Policy, body: str = ""
 ) -> tuple[Incident, list[Step]]:
-    """The end of an incident: its message keeps what it said, but for the body, which is the end's own."""
+    """The end of an incident at a time, heard of `now`: its message keeps what it said, but for the end's own body."""
     lasted = at - incident.started_at
     said = f"{ENDS[state]} {state}" + (f" after {say_duration(lasted)}" if lasted >= WITHIN_A_BREATH else "")
     if state == "expired":
         said += ": its source has said nothing of it any more"
     known = incident.event
     event = msgspec.structs.replace(
-        known, status="resolved", body="" if body == known.body else body, occurred_at=at, received_at=at
+        known, status="resolved", body="" if body == known.body else body, occurred_at=at, received_at=now
     )
     ended = msgspec.structs.replace(incident, event=event, state=state, ended_at=at)
-    return ended, _steps(policy.on_resolve, said)
+    steps = _steps(policy.on_resolve, said)
+    if state == "expired":
+        return msgspec.structs.replace(ended, quiet=False, changes=()), steps
+    return _changed(ended, now, steps)
 
 
 def may_reopen(incident: Incident, group: str, now: float, policy: Policy) -> bool:
@@ -103,7 +123,7 @@ def may_reopen(incident: Incident, group: str, now: float, policy: Policy) -> bo
     return (
         incident.group == group
         and incident.state == "resolved"
-        and now - (incident.ended_at or 0.0) <= policy.reopen_within
+        and (incident.quiet or now - (incident.ended_at or 0.0) <= policy.reopen_within)
     )
 
 
@@ -116,7 +136,38 @@ def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: floa
     lives = msgspec.structs.replace(
         incident, seq=seq, event=event, state="firing", ended_at=None, remind_at=now + policy.repeat_interval
     )
-    return lives, [Step("edit"), Step("reply", said)]
+    return _changed(lives, now, [Step("edit"), Step("reply", said)])
+
+
+def _changed(incident: Incident, now: float, steps: list[Step]) -> tuple[Incident, list[Step]]:
+    """Note an opening or end: one too many makes it quiet, which is told once; while it is quiet nothing is."""
+    changes = (*[at for at in incident.changes if at > now - FLAP_WINDOW][1 - MOST_CHANGES :], now)
+    flapping = len(changes) >= FLAPS
+    if incident.quiet:
+        steps = []
+    elif flapping:
+        said = f"{flaps(changes)}; quiet until it holds for {say_duration(HOLD)}"
+        steps = [Step("edit"), Step("reply", said)]
+    return msgspec.structs.replace(incident, changes=changes, quiet=incident.quiet or flapping), steps
+
+
+def flaps(changes: tuple[float, ...]) -> str:
+    """What a flapping incident does, in words."""
+    return f"flapping: {len(changes)} changes in {say_duration(changes[-1] - changes[0])}"
+
+
+def holds_at(incident: Incident) -> float | None:
+    """When a quiet incident holds, unless it changes again; None where it is not quiet."""
+    return incident.changes[-1] + HOLD if incident.quiet else None
+
+
+def calm(incident: Incident) -> tuple[Incident, list[Step]]:
+    """It has held for long enough: its message and a reply tell how it stands."""
+    event, held = incident.event, say_duration(HOLD)
+    said = f"{SIGNS[event.severity]} **{event.severity.upper()}** · fires for {held} now, and flaps no more"
+    if not incident.firing:
+        said = f"{ENDS['resolved']} resolved, and flaps no more for {held}"
+    return msgspec.structs.replace(incident, quiet=False, changes=()), [Step("edit"), Step("reply", said)]
 
 
 def remind(incident: Incident, now: float, policy: Policy) -> tuple[Incident, list[Step]]:

@@ -13,7 +13,7 @@ import msgspec
 from relay.core.alert import Alert, AlertKey, fold, inherit
 from relay.core.delivery import Intent
 from relay.core.event import RANK, Event
-from relay.core.incident import Incident, Policy, Step, end, may_reopen, remind, reopen, update
+from relay.core.incident import Incident, Policy, Step, calm, end, holds_at, may_reopen, remind, reopen, update
 from relay.core.matching import view_of
 from relay.core.routing import Destination, Route, destinations, resolve
 
@@ -157,7 +157,7 @@ class _Planner:
         if event.status == "resolved":
             for incident in [one for one in incidents.values() if one.firing]:
                 policy = self._rules.policy_of(incident.group)
-                ended, steps = end(incident, "resolved", event.occurred_at, policy, event.body)
+                ended, steps = end(incident, "resolved", event.occurred_at, event.received_at, policy, event.body)
                 self._carry_out(msgspec.structs.replace(ended, seq=seq), steps)
             return
         for target in decision.rooms:
@@ -184,14 +184,14 @@ class _Planner:
             Incident(
                 id=self._handle, source=event.source, key=event.key, room=target.room, group=group,
                 message=self._handle, seq=seq, event=event, started_at=event.occurred_at,
-                remind_at=now + policy.repeat_interval,
+                remind_at=now + policy.repeat_interval, changes=(now,),
             ),
             [],
         )  # fmt: skip
         self._post(seq, event, target.room, group, target.route, self._handle)
 
     def look_at(self, key: AlertKey, now: float) -> None:
-        """Expire an alert, or remind of its incidents."""
+        """Expire an alert, or tell of its incidents what the time has brought."""
         alert = self._known.alerts.get(key)
         seen_at = 0.0 if alert is None else alert.seen_at
         over = now >= seen_at + self._rules.timeout_of(key[0])
@@ -199,11 +199,13 @@ class _Planner:
             self.result.alerts[key] = self._known.alerts[key] = msgspec.structs.replace(
                 alert, state="expired", updated_at=now
             )
-        for incident in [one for one in self._known.incidents.get(key, {}).values() if one.firing]:
+        for incident in [one for one in self._known.incidents.get(key, {}).values() if one.wake_at is not None]:
             policy = self._rules.policy_of(incident.group)
-            if over:
-                self._carry_out(*end(incident, "expired", now, policy))
-            elif incident.remind_at <= now:
+            if over and incident.firing:
+                self._carry_out(*end(incident, "expired", now, now, policy))
+            elif (holds := holds_at(incident)) is not None and holds <= now:
+                self._carry_out(*calm(incident))
+            elif incident.firing and incident.remind_at <= now:
                 self._carry_out(*remind(incident, now, policy))
             else:
                 self._carry_out(incident, [])  # woken too early: an event has come since
@@ -223,10 +225,10 @@ class _Planner:
                     )
                 )  # fmt: skip
         key = (incident.source, incident.key)
-        wake_at = None
+        wakes = [at for at in (holds_at(incident),) if at is not None]
         if incident.firing:
-            wake_at = min(incident.remind_at, self._known.alerts[key].seen_at + self._rules.timeout_of(incident.source))
-        incident = msgspec.structs.replace(incident, wake_at=wake_at)
+            wakes += [incident.remind_at, self._known.alerts[key].seen_at + self._rules.timeout_of(incident.source)]
+        incident = msgspec.structs.replace(incident, wake_at=min(wakes, default=None))
         self.result.incidents[incident.id] = self._known.incidents[key][incident.room] = incident
 
     def _post_again(self, incident: Incident) -> None:

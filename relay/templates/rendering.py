@@ -12,7 +12,7 @@ from jinja2 import Template
 
 from relay.core.delivery import Told
 from relay.core.event import Event
-from relay.core.incident import ENDS, SIGNS, WITHIN_A_BREATH
+from relay.core.incident import ENDS, HOLD, SIGNS, WITHIN_A_BREATH, flaps
 from relay.core.markdown import (
     WEBEX_MAX_BYTES,
     Markdown,
@@ -97,7 +97,7 @@ class View(msgspec.Struct, frozen=True):
     def end(self) -> Literal["resolved", "expired"] | None:
         """How it ended, where it did."""
         if self.told is not None:
-            return None if self.told.state == "firing" else self.told.state
+            return None if self.told.state == "firing" or self.told.quiet else self.told.state
         return "resolved" if self.event.status == "resolved" else None
 
     @property
@@ -112,8 +112,9 @@ class View(msgspec.Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        """The title in one line."""
-        return one_line(self.event.title)
+        """The title in one line; of a flapping alert with how it flaps."""
+        title = one_line(self.event.title)
+        return f"{title} {flaps(self.told.changes)}" if self.told is not None and self.told.quiet else title
 
     @property
     def started_at(self) -> float:
@@ -144,6 +145,8 @@ class View(msgspec.Struct, frozen=True):
 
     def _when(self) -> str:
         event = self.event
+        if self.told is not None and self.told.quiet:
+            return f"quiet until it holds for {say_duration(HOLD)}"
         at = say_clock(event.occurred_at, self.now, self.zone)
         if event.status == "firing":
             return f"since {say_clock(self.started_at, self.now, self.zone)}"

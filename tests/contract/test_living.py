@@ -187,9 +187,21 @@ def random_change(dice: Random, state: dict[str, str | None], step: int) -> dict
 def random_fault(dice: Random) -> Fault:
     """What goes wrong next with the service."""
     return Fault(
-        status=dice.choice([0, 429, 500, 503]), retry_after=dice.choice([None, "0"]), drop=dice.random() < 0.2,
+        status=dice.choice([0, 429, 500, 503]), retry_after="0", drop=dice.random() < 0.2,
         latency=dice.choice([0.0, 0.02]), count=dice.randrange(1, 6), method=dice.choice(["*", "PUT", "POST"]),
     )  # fmt: skip
+
+
+async def check_truth(relay: Running, key: str, title: str | None) -> None:
+    """All messages of an alert say that it is over, but for the one that shows the title with which it fires."""
+    mine = [message.text.splitlines()[0] for message in top(relay) if f" · {key} at step" in message.text]
+    incident = (await relay.daemon.store.known([("lab", key)])).incidents.get(("lab", key), {}).get("noc")
+    if incident is not None and incident.quiet:
+        assert "flapping" in mine[-1]
+        assert (incident.event.title if incident.firing else None) == title
+        return
+    firing = [line for line in mine if not line.startswith("✅ resolved")]
+    assert [line.split(" · ")[1] for line in firing] == ([] if title is None else [title]), (key, mine)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -219,10 +231,7 @@ async def test_after_the_dust_has_settled_every_message_shows_the_truth(
                 left = sum(status["deliveries"].get(name, 0) for name in ("waiting", "leased", "dead"))
                 if not left and not status["events"]["waiting"]:
                     break
-        shown = top(relay)
-        assert all(message.edits <= 10 for message in shown)
         for key, title in state.items():
-            mine = [message.text.splitlines()[0] for message in shown if f" · {key} at step" in message.text]
-            firing = [line for line in mine if not line.startswith("✅ resolved")]
-            assert [line.split(" · ")[1] for line in firing] == ([] if title is None else [title]), (key, mine)
+            await check_truth(relay, key, title)
+        assert all(message.edits <= 10 for message in top(relay))
         assert await relay.daemon.store.count_untold_events() == 0

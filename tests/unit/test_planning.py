@@ -261,6 +261,33 @@ def test_what_returns_soon_lives_on_in_its_message_and_later_gets_a_new_one() ->
     assert len(late.incidents) == 2
 
 
+def test_a_flapping_incident_says_so_once_and_is_quiet_until_it_holds() -> None:
+    history = [event(status=status, occurred_at=at, received_at=at)
+               for at, status in zip(range(1_000, 1_900, 100), ["firing", "resolved"] * 5, strict=False)]  # fmt: skip
+    ledger = one_by_one(*history)
+    assert [ledger.done(seq) for seq in range(1, 10)] == [
+        [("post", "noc")], *[[("edit", "noc"), ("reply", "noc")]] * 4, [], [], [], [],
+    ]  # fmt: skip
+    assert ledger.intents[-1].content == "flapping: 5 changes in 6 min; quiet until it holds for 10 min"
+    assert ledger.suppressed == [6, 7, 8, 9]
+    assert ledger.wait_until(2_399.0) == []
+    edit, reply = ledger.wait_until(2_400.0)
+    assert (edit.action, reply.content) == ("edit", "🟠 **MAJOR** · fires for 10 min now, and flaps no more")
+    ledger.take([Waiting(10, event(status="resolved", occurred_at=2_500.0, received_at=2_500.0))])
+    assert ledger.done(10) == [("edit", "noc"), ("reply", "noc")]
+    assert len({intent.message for intent in ledger.intents}) == 1
+
+
+def test_a_flapping_incident_that_stays_away_is_told_to_be_over() -> None:
+    history = [event(status=status, occurred_at=at, received_at=at)
+               for at, status in zip(range(1_000, 1_600, 100), ["firing", "resolved"] * 3, strict=True)]  # fmt: skip
+    ledger = one_by_one(*history)
+    assert ledger.suppressed == [6]
+    edit, reply = ledger.wait_until(2_100.0)
+    assert (edit.action, reply.content) == ("edit", "✅ resolved, and flaps no more for 10 min")
+    assert ledger.wait_until(10**9) == []
+
+
 def with_policy(**changes: Any) -> Rules:
     root = Route(path="route", rooms=("noc",), policy=Policy(**changes))
     return Rules(root, {"noc": None}, None, {"{}": root.policy})

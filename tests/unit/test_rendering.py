@@ -196,3 +196,12 @@ def test_a_message_of_an_event_at_the_edge_of_time_is_rendered() -> None:
         assert TemplateRenderer({}, UTC, pytest.fail).render(
             event(occurred_at=at), None, room="noc", told=None, now=NOW
         )
+
+
+def test_a_flapping_alert_says_how_it_flaps_and_neither_up_nor_down() -> None:
+    one = event(status="resolved", title="tunnel to fra1", source="prometheus", received_at=NOW)
+    told = Told(one, "resolved", NOW - 900, tuple(NOW - 1_200 + 150 * n for n in range(9)), quiet=True)
+    (text,) = renderer().render(one, None, room="noc", told=told, now=NOW)
+    assert text == (
+        "🟠 **MAJOR** · tunnel to fra1 flapping: 9 changes in 20 min  \nprometheus · quiet until it holds for 10 min"
+    )

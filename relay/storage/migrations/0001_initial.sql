@@ -84,7 +84,7 @@ CREATE TABLE incidents (
     incident TEXT NOT NULL,
     ended_at REAL,
     wake_at  REAL,
-    CHECK ((ended_at IS NULL) = (wake_at IS NOT NULL))
+    CHECK (ended_at IS NOT NULL OR wake_at IS NOT NULL)
 ) STRICT;
 
 CREATE UNIQUE INDEX incidents_open ON incidents (source, key, room) WHERE ended_at IS NULL;
