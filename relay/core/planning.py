@@ -136,7 +136,7 @@ class _Planner:
     def take(self, waiting: Waiting) -> None:
         decision = decide(waiting.event, self._rules, self._known)
         event = decision.event
-        if event is not waiting.event:
+        if event != waiting.event:
             self.result.adopted.append(Waiting(waiting.seq, event))
         if event.status == "notice":
             for target in decision.rooms:

@@ -127,16 +127,16 @@ def _taken_over(connection: Connection, lease: Lease, now: float) -> tuple[tuple
 
 
 def _as_it_can_be(head: _Head) -> Lease:
-    """A lease as its message admits it: an edit of none is a post, one too many is a reply."""
+    """A lease as its message admits it: a second post is an edit, an edit of none is a post, one too many is a reply."""
     lease = head.lease
-    if lease.action == "post":
+    if lease.told is None and lease.action != "edit":
         return lease
-    if lease.remote is None and (lease.told is not None or lease.action == "edit"):
+    if lease.remote is None:
         return msgspec.structs.replace(lease, action="post", content=None)
+    if lease.action == "reply":
+        return lease
     most = CHANGES if lease.told is not None and lease.told.state == "firing" else EDITS
-    if lease.action == "edit" and head.edits >= most:
-        return msgspec.structs.replace(lease, action="reply")
-    return lease
+    return msgspec.structs.replace(lease, action="edit" if head.edits < most else "reply")
 
 
 def depths(connection: Connection) -> dict[str, list[int]]:

@@ -119,6 +119,21 @@ async def test_an_incident_outlives_restarts_and_is_one_message_to_its_end(tmp_p
         assert len(top(relay)) == 1
 
 
+async def test_a_dead_post_that_is_tried_again_when_its_message_stands_is_no_second_one(relay: Running) -> None:
+    relay.sandbox.state.add_room("NOC")
+    relay.sandbox.state.faults = [Fault(status=400, count=1)]
+    await relay.post(fault())
+    (dead,) = await relay.until_state("dead")
+    await relay.post(fault(title="port-down, worse"))
+    await relay.until(lambda: len(relay.messages()) == 1)
+    await relay.until_state("done", 1)
+    async with relay.session.post(relay.admin + "/api/v1/deliveries/retry", json={"ids": [dead["id"]]}) as answer:
+        assert (await answer.json())["changed"] == [dead["id"]]
+    await relay.until_state("done", 2)
+    (message,) = relay.messages()
+    assert (message.edits, message.text.splitlines()[0]) == (1, "🟠 MAJOR · port-down, worse")
+
+
 async def test_what_still_fires_is_reminded_of_and_what_is_forgotten_expires(tmp_path: Path, sandbox: Sandbox) -> None:
     sources = {"lab": {"type": "webhook", "resolve_timeout": "2s"}}
     route = {"rooms": ["noc"], "repeat_interval": "500ms"}
