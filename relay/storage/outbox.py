@@ -127,7 +127,7 @@ def _taken_over(connection: Connection, lease: Lease, now: float) -> tuple[tuple
 
 
 def _as_it_can_be(head: _Head) -> Lease:
-    """A lease as its message admits it: a second post is an edit, an edit of none is a post, one too many is a reply."""
+    """A lease as its message admits it: a second post is an edit, an edit of none a post, one too many a reply."""
     lease = head.lease
     if lease.told is None and lease.action != "edit":
         return lease
