@@ -16,8 +16,8 @@ MOST_IN_MEMORY = 2_048
 
 CROWD = 32
 """Events in a plan from which the next one waits for company: many at once cost the store far less each."""
-COMPANY = 0.05
-"""Seconds that it waits for a full batch then."""
+COMPANY = 0.1
+"""Seconds that it waits for a full batch then, after a full one; after a smaller one its share of that."""
 
 
 LATE = 60.0
@@ -52,7 +52,7 @@ class Planner:
         self._planned = planned
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
-        self._crowded = False
+        self._company = 0.0
         self._held: list[Waiting] = []
         self._behind = True
         self._up_to = 0
@@ -83,8 +83,8 @@ class Planner:
 
     async def wait(self) -> None:
         """Wait for work; in a rush, for a batch of it."""
-        if self._crowded:
-            await self._clock.wait(self._full, COMPANY)
+        if self._company > 0:
+            await self._clock.wait(self._full, self._company)
         await self._clock.wait(self._wake, min(5.0, max(0.0, self._wake_at - self._clock.now())))
 
     async def run_once(self) -> int:
@@ -92,7 +92,7 @@ class Planner:
         self._wake.clear()
         await self._plan_due()
         batch = await self._next_batch()
-        self._crowded = len(batch) >= CROWD
+        self._company = COMPANY * len(batch) / BATCH if len(batch) >= CROWD else 0.0
         if self._held:
             self._wake.set()
         if len(self._held) < BATCH and not self._behind:
