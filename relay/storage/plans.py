@@ -54,8 +54,8 @@ def next_wake(connection: Connection) -> float | None:
 
 
 def firing_keys(connection: Connection, source: str) -> list[str]:
-    """Keys of a source's alerts that fire."""
-    return list(msgspec.json.decode(read_json(connection, _SQL["firing_keys"], (source,)), type=list[str]))
+    """Keys of a source's alerts that fire, or of which events wait to be planned."""
+    return list(msgspec.json.decode(read_json(connection, _SQL["firing_keys"], {"source": source}), type=list[str]))
 
 
 class PlanWriter:

@@ -12,7 +12,12 @@ FROM json_each(?) AS wanted
 JOIN alerts AS a ON a.source = wanted.value ->> 0 AND a.key = wanted.value ->> 1;
 
 -- name: firing_keys
-SELECT json_group_array(key) FROM alerts WHERE source = ? AND state = 'firing';
+SELECT json_group_array(key) FROM (
+    SELECT key FROM alerts WHERE source = :source AND state = 'firing'
+    UNION
+    SELECT alert FROM events
+    WHERE seq > (SELECT value FROM meta WHERE name = 'planned_up_to') AND source = :source AND alert IS NOT NULL
+);
 
 -- name: known_incidents
 SELECT json_group_array(json(incident))
