@@ -22,6 +22,12 @@ def end(**changes: Any) -> dict[str, Any]:
     return {"status": "resolved", "key": "p1", **changes}
 
 
+async def until_requests(relay: Running, count: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while relay.sandbox.state.requests < count:
+            await relay.get("/readyz")
+
+
 def top(relay: Running) -> list[Message]:
     return [message for message in relay.messages() if message.parent is None]
 
@@ -55,6 +61,8 @@ async def test_what_waits_together_behind_an_outage_is_one_post_that_tells_the_p
     async with asyncio.timeout(PATIENCE):
         while (await relay.get("/api/v1/status"))[1]["events"]["waiting"]:
             pass
+    tried = relay.sandbox.state.requests
+    await until_requests(relay, tried + 3)  # what is in flight from here on was leased after the plan
     relay.sandbox.state.faults = []
     await relay.until_state("superseded", 4)
     await relay.until_state("done", 1)
