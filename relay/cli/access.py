@@ -204,9 +204,9 @@ def daemon_of(loaded: Loaded) -> Daemon | None:
         return None
     try:
         daemon = Daemon(loaded)
-    except SecretError as error:
+    except (SecretError, OSError) as error:
         if held:
-            fail(f"listen.admin_token: {error}", 2)
+            fail(f"{'listen.admin_token' if isinstance(error, SecretError) else 'listen.tls.cert'}: {error}", 2)
         return None
     return daemon if held or daemon.answers() else None
 

@@ -112,7 +112,7 @@ def group_of(target: Destination) -> str:
 
 def plan(batch: Sequence[Waiting], rules: Rules, known: Known) -> Plan:
     """Plan a batch of at least one event; `known` is carried forward."""
-    planner = _Planner(rules, known, Plan(batch[-1].seq, [], {}, {}, [], []))
+    planner = _Planner(rules, known, Plan(batch[-1].seq))
     for waiting in batch:
         planner.take(waiting)
     return planner.result
@@ -120,7 +120,7 @@ def plan(batch: Sequence[Waiting], rules: Rules, known: Known) -> Plan:
 
 def plan_due(keys: Iterable[AlertKey], rules: Rules, known: Known, now: float) -> Plan:
     """Plan what the time alone asks for: ends of what its source has forgotten, reminders of what still fires."""
-    planner = _Planner(rules, known, Plan(0, [], {}, {}, [], []))
+    planner = _Planner(rules, known, Plan(0))
     for key in keys:
         planner.look_at(key, now)
     return planner.result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from relay.core.alert import AlertKey
 from relay.core.planning import Known, Plan, Rules, Waiting, plan, plan_due
 from relay.ports import Clock, Log, PlanStore, StoreError, Tell
 
@@ -149,9 +150,30 @@ class Planner:
         now = self._clock.now()
         if now - self._wake_at < (LATE if self._behind or self._held else 0.0):
             return
-        if keys := await self._store.due_keys(now, BATCH):
-            await self._commit(plan_due(keys, self._rules, await self._store.known(keys), now))
+        keys = await self._store.due_keys(now, BATCH)
+        try:
+            await self._plan_keys(keys, now)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border around one batch: it is repeated key by key
+            self._log.warning("plan_failed", keys=len(keys), error=repr(error))
+            for key in keys:
+                await self._plan_key_alone(key, now)
+            self._wake_at = now + LATE  # what failed is due still
+            return
         self._wake_at = await self._store.next_wake() or now + LOOK_AGAIN
+
+    async def _plan_keys(self, keys: Sequence[AlertKey], now: float) -> None:
+        if keys:
+            await self._commit(plan_due(keys, self._rules, await self._store.known(keys), now))
+
+    async def _plan_key_alone(self, key: AlertKey, now: float) -> None:
+        try:
+            await self._plan_keys([key], now)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border around one alert: it is told, and tried again later
+            self._log.error("alert_not_looked_at", source=key[0], key=key[1], error=repr(error))
 
     async def _plan_alone(self, waiting: Waiting) -> None:
         try:

@@ -29,7 +29,7 @@ EDITS = 10
 """Edits that Webex admits of a message (Webex for Developers, "Edit a Message")."""
 CHANGES = 9
 """Those of them that tell of changes: the last is kept for the end."""
-_CHANGES = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
+_STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
 _heads = msgspec.json.Decoder(list[_Head])
 _pairs = msgspec.json.Decoder(list[tuple[str, float]])
 _triples = msgspec.json.Decoder(list[tuple[str, int, int]])
@@ -70,7 +70,7 @@ class OutboxWriter:
         write_rows(connection, _SQL["settle_messages"], posted)
         for s in settlements:
             if s.message_is is not None:
-                connection.execute(_SQL[_CHANGES[s.message_is]], (s.message,))
+                connection.execute(_SQL[_STATEMENTS[s.message_is]], (s.message,))
             if s.unset_aside is not None:
                 connection.execute(_SQL["unset_aside"], (s.unset_aside,))
             if s.state == "waiting":

@@ -53,7 +53,7 @@ class Pruner:
         }
         more = False
         for table, names in _SWEPT.items():
-            more |= self._sweep(connection, table, names, values, done)
+            more |= self._sweep(connection, table, names, values, max(done, dead))
         for name in ("prune_keys", "prune_refusals", "prune_alerts", "prune_incidents"):
             more |= connection.execute(_SQL[name], values).rowcount > 0
         return more
