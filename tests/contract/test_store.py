@@ -216,6 +216,17 @@ async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store:
     assert (await store.counts())["events"]["total"] == 2  # the first has the payload of both
 
 
+async def test_what_is_dead_goes_in_its_own_time_though_what_is_done_is_kept_longer(store: SqliteStore) -> None:
+    await store.accept(submission(1))
+    await plan_all(store)
+    (head,) = await lease(store)
+    await store.exchange([done(head, state="dead", remote_id=None, reason="refused")], {}, set(), NOW)
+    limits = Limits(done=10**6, dead=60, size=2**30)
+    assert not await store.prune(limits, NOW + 59)
+    assert await store.prune(limits, NOW + 61)
+    assert (await store.counts())["deliveries"] == {}
+
+
 async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: SqliteStore) -> None:
     for first in range(0, 1_200, 100):
         await store.accept(submission(*range(first, first + 100)))
