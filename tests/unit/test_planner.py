@@ -1,0 +1,58 @@
+"""The planner's borders: what fails alone stops nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from relay.core.alert import AlertKey
+from relay.core.planning import Known, Plan, Rules, Waiting
+from relay.core.routing import Route
+from relay.lifecycle import SystemClock
+from relay.logs import make_log
+from relay.pipeline.planner import Planner
+
+GOOD, BAD = ("lab", "good"), ("lab", "bad")
+
+
+class Store:
+    """Two alerts are due; what is known of one can't be read."""
+
+    def __init__(self) -> None:
+        self.looked_at: list[AlertKey] = []
+
+    async def waiting_events(self, limit: int) -> list[Waiting]:  # noqa: ARG002 - the port's
+        return []
+
+    async def known(self, keys: Sequence[AlertKey]) -> Known:
+        if BAD in keys:
+            raise KeyError("damaged")
+        self.looked_at += keys
+        return Known({}, {})
+
+    async def due_keys(self, now: float, limit: int) -> list[AlertKey]:  # noqa: ARG002 - the port's
+        return [BAD, GOOD]
+
+    async def next_wake(self) -> float | None:
+        return 0.0
+
+    def commit_plan(self, plan: Plan, now: float) -> asyncio.Future[Sequence[tuple[str, int]]]:  # noqa: ARG002
+        written: asyncio.Future[Sequence[tuple[str, int]]] = asyncio.get_running_loop().create_future()
+        written.set_result([])
+        return written
+
+    async def set_event_aside(self, seq: int, why: str) -> None:
+        raise AssertionError(f"{seq} {why}")
+
+
+async def test_an_alert_that_cannot_be_looked_at_stops_no_other() -> None:
+    store = Store()
+    rules = Rules(Route(path="route", rooms=("noc",)), {"noc": None})
+    planner = Planner(
+        store, rules, SystemClock(), make_log("error"), lambda *_: None, lambda _: None, lambda _, __: None
+    )
+    await planner.run_once()  # events that wait go first
+    await planner.run_once()
+    assert store.looked_at == [GOOD]
+    await planner.run_once()
+    assert store.looked_at == [GOOD]
