@@ -8,10 +8,12 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from relay.core.alert import AlertKey
-from relay.core.delivery import Action, DeliveryState, Lease, Outcome, Reason, Settlement, Told
+from relay.core.alert import Alert, AlertKey
+from relay.core.delivery import Action, DeliveryState, Lease, Outcome, Reason, Settlement, Standing
 from relay.core.event import Event, Severity, Status
+from relay.core.group import Members
 from relay.core.planning import Known, Plan, Waiting
+from relay.core.suppression import Silence
 
 
 class StoreError(Exception):
@@ -168,8 +170,28 @@ class PlanStore(Protocol):
         """Keys of incidents that want to be looked at by a time."""
         ...
 
-    async def next_wake(self) -> float | None:
-        """When the next incident wants to be looked at."""
+    async def due_groups(self, now: float, limit: int) -> list[Members]:
+        """Groups that want to be looked at by a time, each with the incidents that it must look at."""
+        ...
+
+    async def open_keys(self, after: AlertKey, limit: int) -> list[AlertKey]:
+        """Keys of open incidents behind a key, in their order."""
+        ...
+
+    async def next_wakes(self) -> tuple[float | None, float | None]:
+        """When the next incident, and when the next group, wants to be looked at."""
+        ...
+
+    async def firing_alerts(self) -> list[Alert]:
+        """All alerts that fire."""
+        ...
+
+    async def silences(self) -> list[Silence]:
+        """All silences on record."""
+        ...
+
+    async def save_silence(self, silence: Silence) -> None:
+        """Write a silence, in the place of one of the same id."""
         ...
 
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[tuple[str, int]]]:
@@ -244,11 +266,20 @@ class Sender(Protocol):
 class Renderer(Protocol):
     """Makes the text of a message."""
 
-    def render(self, event: Event, template: str | None, *, room: str, told: Told | None, now: float) -> list[str]:
+    def render(
+        self,
+        event: Event,
+        template: str | None,
+        *,
+        room: str,
+        told: Standing | None,
+        now: float,
+        mention: Sequence[str] = (),
+    ) -> list[str]:
         """The message's markdown and, behind it, its replies' (each of at most the service's limit).
 
-        `told` is the incident as it stands where the message tells of one, `now` the time of sending in Unix seconds.
-        Never fails.
+        `told` is what the message tells of, where that is incidents, `now` the time of sending in Unix seconds,
+        `mention` whom it rings. Never fails.
         """
         ...
 

@@ -15,7 +15,8 @@ from relay.settings.load import Loaded
 from relay.settings.model import ClientTls, MapSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted
 from relay.templates.environment import MarkdownEnvironment
-from relay.templates.rendering import TemplateError, TemplateRenderer, View, compile_template
+from relay.templates.rendering import TemplateError, TemplateRenderer, compile_template
+from relay.templates.views import View
 
 TEMPLATE_LIMIT = 2.0
 """Seconds that a template may take on a sample before it counts as one that never ends."""

@@ -18,8 +18,9 @@ from relay.app.status import StatusBoard
 from relay.app.tls import server_context
 from relay.core.delivery import Outcome
 from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
-from relay.core.planning import OPERATOR_SOURCE, Plan, Waiting
+from relay.core.planning import Plan, Waiting
 from relay.core.retry import RetryPolicy
+from relay.core.rules import OPERATOR_SOURCE
 from relay.lifecycle import Lifecycle, Loop, SystemClock
 from relay.listeners.server import EventsServer
 from relay.listeners.webhook import WebhookListener

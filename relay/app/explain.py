@@ -7,12 +7,14 @@ from typing import Any
 import msgspec
 
 from relay.app.sources import defaults_of, make_format
-from relay.core.delivery import Intent
+from relay.core.delivery import Intent, Standing
 from relay.core.event import Event, stamp
 from relay.core.incident import told_of
 from relay.core.matching import view_of
-from relay.core.planning import Known, Rules, Waiting, decide, plan
+from relay.core.planning import Known, Waiting, decide, plan
 from relay.core.routing import RouteTrace, trace
+from relay.core.rules import Rules
+from relay.core.suppression import Suppressor
 from relay.core.words import iso
 from relay.formats import Request
 from relay.formats.contract import decode_json
@@ -71,7 +73,7 @@ def _explain(
     failures: list[str],
 ) -> Explanation:
     decision = decide(waiting.event, rules, known)
-    made = plan([waiting], rules, known)
+    made = plan([waiting], rules, known, Suppressor(rules.inhibit, rules.intervals))
     return Explanation(
         event=decision.event,
         rooms=tuple(dict.fromkeys(intent.room for intent in made.intents)),
@@ -87,7 +89,7 @@ def _delivery(intent: Intent, event: Event, known: Known, renderer: TemplateRend
     if intent.content is not None:
         return ExplainedDelivery(intent.room, intent.action, route, intent.content)
     incident = None if event.status == "notice" else known.incidents[event.source, event.key].get(intent.room)
-    told = None if incident is None else told_of(incident)
+    told = None if incident is None else Standing((told_of(incident),), 1, 0, incident.started_at)
     texts = renderer.render(event, intent.template, room=intent.room, told=told, now=now)
     replies = tuple(texts[1:]) if intent.action == "post" else ()
     return ExplainedDelivery(intent.room, intent.action, route, texts[0], replies)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.event import MAX_LABELS, Event, Severity
+from relay.core.event import MAX_LABELS, Event, Severity, Status
 
 AlertState = Literal["firing", "resolved", "expired"]
 AlertKey = tuple[str, str]
@@ -17,6 +17,7 @@ class Alert(msgspec.Struct, frozen=True):
     """The present state of one (source, key). Times are Unix seconds; `seen_at` is its last event's arrival."""
 
     source: str
+    format: str
     key: str
     state: AlertState
     severity: Severity
@@ -25,6 +26,13 @@ class Alert(msgspec.Struct, frozen=True):
     started_at: float
     updated_at: float
     seen_at: float
+    ends_at: float | None = None
+    """When it expires unless it is told of again, where its source says when."""
+
+    @property
+    def status(self) -> Status:
+        """As an event of this state would have it."""
+        return "firing" if self.state == "firing" else "resolved"
 
 
 def inherit(event: Event, alert: Alert | None) -> Event:
@@ -42,12 +50,13 @@ def inherit(event: Event, alert: Alert | None) -> Event:
 
 
 def fold(event: Event, alert: Alert | None) -> Alert | None:
-    """The alert after an event; a notice leaves none."""
+    """The alert after an event; a notice changes none."""
     if event.status == "notice":
         return None
     was_open = alert is not None and alert.state == "firing"
     return Alert(
         source=event.source,
+        format=event.format,
         key=event.key,
         state=event.status,
         severity=event.severity,
@@ -56,4 +65,5 @@ def fold(event: Event, alert: Alert | None) -> Alert | None:
         started_at=alert.started_at if alert is not None and was_open else event.occurred_at,
         updated_at=event.occurred_at,
         seen_at=event.received_at,
+        ends_at=event.ends_at,
     )

@@ -51,10 +51,12 @@ Outcome = Delivered | Throttled | Failed | Refused
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done with a message, rendered when it is leased unless `content` says what to reply.
+    """What is to be done with a message, rendered when it is leased unless `content` says its text.
 
     `message` is a row's number; negative, the message is new, and the plan's other intents on it say the same;
-    0 is new and nobody's. `group`, `route` and `template` go with a new message.
+    0 is new and nobody's. `also` are further events that it tells of; an edit with `moved_to` is the last of a message
+    whose place a new one of the same plan takes. `group`, `route`, `template` and `mention` (e-mail addresses) go with
+    a new message.
     """
 
     action: Action
@@ -63,13 +65,24 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     event_seq: int
     rank: int
     content: str | None = None
+    also: tuple[int, ...] = ()
+    moved_to: int = 0
     group: str = ""
     route: str = ""
     template: str | None = None
+    mention: tuple[str, ...] = ()
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """Who has taken up an incident, since when (Unix seconds), and what they said."""
+
+    by: str
+    at: float
+    comment: str = ""
 
 
 class Told(msgspec.Struct, frozen=True):
-    """The incident that a message tells of, as it stands when a delivery is leased. Times in Unix seconds.
+    """An incident as its message tells of it. Times in Unix seconds.
 
     While it is `quiet` it flaps, and its message tells of that alone: of its last openings and ends, `changes`.
     """
@@ -79,14 +92,40 @@ class Told(msgspec.Struct, frozen=True):
     started_at: float
     changes: tuple[float, ...] = ()
     quiet: bool = False
+    ack: Ack | None = None
+    silenced: bool = False
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What a message tells of, as it is when a delivery is leased.
+
+    `incidents` are the worst first and those that have ended last, `MOST_LINES` at the most; `firing` and `ended` count
+    all; the first of them `started_at`. `labels` are those that its group has in common.
+    """
+
+    incidents: tuple[Told, ...]
+    firing: int
+    ended: int
+    started_at: float
+    labels: dict[str, str] = {}
+
+    @property
+    def single(self) -> Told | None:
+        """The one incident that it tells of, where it is one."""
+        return self.incidents[0] if self.firing + self.ended == 1 else None
+
+
+MOST_LINES = 10
+"""Incidents that a group's message names."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery that is recorded as in flight, with what is needed to render and send it.
 
     `attempts` counts this one; `spent` is the time in seconds that retryable failures have cost so far, without the
-    wait since the last one, at `failed_at`; `content` is the fixed text of a reply, `remote` the service's id of the
-    message, `space` that of its room; `told` is the incident that the message tells of, where it tells of one.
+    wait since the last one, at `failed_at`; `content` is its text where that is fixed, `remote` the service's id of the
+    message, `space` that of its room; `told` is what the message tells of, where that is incidents; `mention` whom a
+    new one rings.
     """
 
     id: int
@@ -106,7 +145,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     failed_at: float | None = None
     space: str | None = None
     failing_since: float | None = None
-    told: Told | None = None
+    told: Standing | None = None
+    mention: tuple[str, ...] = ()
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

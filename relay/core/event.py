@@ -46,11 +46,17 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[Link, ...] = ()
     files: tuple[str, ...] = ()
     occurred_at: float | None = None
+    ends_at: float | None = None
+    acknowledged_by: str | None = None
     notes: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One normalised event. Times are Unix seconds; `notes` say what was derived, cut or absent in its payload."""
+    """One normalised event. Times are Unix seconds; `notes` say what was derived, cut or absent in its payload.
+
+    `ends_at` is when a firing one expires unless it is told of again; a notice that is `acknowledged_by` someone says
+    that they have taken up what its key stands for.
+    """
 
     id: str
     source: str
@@ -66,6 +72,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     occurred_at: float
     received_at: float
+    ends_at: float | None = None
+    acknowledged_by: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -103,6 +111,8 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
         files=draft.files,
         occurred_at=now if draft.occurred_at is None else draft.occurred_at,
         received_at=now,
+        ends_at=draft.ends_at,
+        acknowledged_by=draft.acknowledged_by,
         notes=notes,
     )
 

@@ -1,6 +1,7 @@
-"""Incidents: an alert's life in one room, and what each change of it asks of the room's message.
+"""Incidents: an alert's life in one room's group, from firing to its end.
 
-Pure: a fold of an incident with an event or with the time, which gives the incident afterwards and the intents.
+Pure. What happens to an incident and what its message says of it are two things: an event changes the first at once,
+and what the message is to say follows from the difference, when its group is due.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.delivery import Told
-from relay.core.event import RANK, Event
+from relay.core.delivery import Ack, Told
+from relay.core.event import RANK, Event, Severity
+from relay.core.suppression import Held
 from relay.core.words import say_duration
 
 Change = Literal["edit", "reply", "post", "none"]
 IncidentState = Literal["firing", "resolved", "expired"]
 SIGNS = {"critical": "🔴", "major": "🟠", "minor": "🟡", "warning": "🔵", "info": "⚪"}
 ENDS = {"resolved": "✅", "expired": "⌛"}
+SILENCED = "🔕"
+ACKNOWLEDGED = "👤"
+MOVED = "⏩"
 WITHIN_A_BREATH = 1.0
 """Seconds below which nobody wants to know how long something lasted."""
-
-
 FLAPS = 5
 """Openings and ends within `FLAP_WINDOW` from which an incident is flapping."""
 FLAP_WINDOW = 1_200.0
@@ -30,21 +33,41 @@ MOST_CHANGES = 100
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How a route's incidents live. Times in seconds; `repeat_interval` is that of reminders."""
+    """How a route's incidents live. Times in seconds; `repeat_interval` is that of reminders.
+
+    `group_by`: names whose values make a group, `...` for all labels; None where each alert is its own group.
+    """
 
     on_update: tuple[Change, ...] = ("edit",)
     on_resolve: tuple[Change, ...] = ("edit", "reply")
     repeat_interval: float = 4 * 3_600.0
     reopen_within: float = 600.0
+    group_by: tuple[str, ...] | None = None
+    group_wait: float = 30.0
+    group_interval: float = 300.0
+    mention: tuple[str, ...] = ()
+    mute: tuple[str, ...] = ()
+    active: tuple[str, ...] = ()
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What the message says of an incident."""
+
+    state: IncidentState
+    severity: Severity
+    quiet: bool = False
+    silenced: bool = False
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """An alert's life in one room, from firing to resolved or expired.
 
-    `id` and `message` are numbers of rows, negative where a plan has yet to be written. `event` is its present text
-    with what it inherited, `seq` that of its last event. Times are Unix seconds: `remind_at` is the next reminder's,
+    `id` and `message` are numbers of rows, negative where a plan has yet to be written; `message` is 0 while none
+    tells of it. `event` is its present text with what it inherited, `seq` that of its last event, `news` those events
+    that no delivery has told of yet, as its group waits. Times are Unix seconds: `remind_at` is the next reminder's,
     `wake_at` when it wants to be looked at though no event comes, `changes` its last openings and ends. While it is
-    `quiet`, as it flaps, they change no message.
+    `quiet`, as it flaps, they change no message. `said` is what its message says, None where none ever did; `fresh`
+    that its text has changed since; `ended_before` is the end after which it was reopened.
     """
 
     id: int
@@ -59,26 +82,54 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     remind_at: float
     state: IncidentState = "firing"
     ended_at: float | None = None
+    ended_before: float | None = None
     wake_at: float | None = None
     changes: tuple[float, ...] = ()
     quiet: bool = False
+    said: Said | None = None
+    fresh: bool = False
+    news: tuple[int, ...] = ()
+    held: Held | None = None
+    ack: Ack | None = None
 
     @property
     def firing(self) -> bool:
         """True until it ends."""
         return self.state == "firing"
 
+    @property
+    def grouped(self) -> bool:
+        """True where others may be in its group."""
+        return "\n" in self.group
+
+    @property
+    def live(self) -> bool:
+        """True while its group must look at it: until its end is told."""
+        return self.firing or self.news != () or self.fresh or (self.said is not None and self.said.state == "firing")
+
 
 class Step(msgspec.Struct, frozen=True):
-    """What a change asks of the incident's message. `content` is a reply's text; without one the event is shown."""
+    """What a change asks of the message. `content` is a reply's text; without one the present state is shown.
+
+    A `post` takes the place of a message that stands; one that is to `ring` mentions whom the route names.
+    """
 
     action: Literal["edit", "reply", "post"]
     content: str | None = None
+    ring: bool = False
 
 
 def told_of(incident: Incident) -> Told:
     """What its message tells of an incident."""
-    return Told(incident.event, incident.state, incident.started_at, incident.changes, incident.quiet)
+    return Told(
+        incident.event, incident.state, incident.started_at, incident.changes, incident.quiet, incident.ack,
+        incident.firing and silenced(incident),
+    )  # fmt: skip
+
+
+def silenced(incident: Incident) -> bool:
+    """Tell whether a silence holds it."""
+    return incident.held is not None and incident.held.reason == "silenced"
 
 
 def same(event: Event, known: Event) -> bool:
@@ -86,36 +137,28 @@ def same(event: Event, known: Event) -> bool:
     return (event.severity, event.title, event.body) == (known.severity, known.title, known.body)
 
 
-def update(incident: Incident, seq: int, event: Event, policy: Policy) -> tuple[Incident, list[Step]]:
-    """A further firing event of an open incident: nothing for a repeat, else what `on_update` says."""
-    known = incident.event
-    if same(event, known):
-        return incident, []
-    worse = RANK[event.severity] == 0 and RANK[known.severity] > 0
-    steps = _steps(policy.on_update, None)
-    if worse and any(step.action == "edit" for step in steps):
-        said = f"{SIGNS[event.severity]} **CRITICAL** · was {known.severity.upper()}"
-        steps.append(Step("reply", said))  # an edit rings no phone
-    return msgspec.structs.replace(incident, seq=seq, event=event), steps
+# What happens to it
+
+
+def update(incident: Incident, seq: int, event: Event) -> Incident:
+    """A further firing event of an open incident; the incident itself where it is a repeat."""
+    if same(event, incident.event):
+        return incident
+    return msgspec.structs.replace(incident, seq=seq, event=event, fresh=True)
 
 
 def end(
-    incident: Incident, state: Literal["resolved", "expired"], at: float, now: float, policy: Policy, body: str = ""
-) -> tuple[Incident, list[Step]]:
+    incident: Incident, state: Literal["resolved", "expired"], at: float, now: float, body: str = "", seq: int = 0
+) -> Incident:
     """The end of an incident at a time, heard of `now`: its message keeps what it said, but for the end's own body."""
-    lasted = at - incident.started_at
-    said = f"{ENDS[state]} {state}" + (f" after {say_duration(lasted)}" if lasted >= WITHIN_A_BREATH else "")
-    if state == "expired":
-        said += ": its source has said nothing of it any more"
     known = incident.event
     event = msgspec.structs.replace(
         known, status="resolved", body="" if body == known.body else body, occurred_at=at, received_at=now
     )
-    ended = msgspec.structs.replace(incident, event=event, state=state, ended_at=at)
-    steps = _steps(policy.on_resolve, said)
+    ended = msgspec.structs.replace(incident, event=event, state=state, ended_at=at, seq=seq or incident.seq)
     if state == "expired":
-        return msgspec.structs.replace(ended, quiet=False, changes=()), steps
-    return _changed(ended, now, steps)
+        return msgspec.structs.replace(ended, quiet=False, changes=())
+    return _changed(ended, now)
 
 
 def may_reopen(incident: Incident, group: str, now: float, policy: Policy) -> bool:
@@ -127,33 +170,24 @@ def may_reopen(incident: Incident, group: str, now: float, policy: Policy) -> bo
     )
 
 
-def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: float) -> tuple[Incident, list[Step]]:
-    """The same message lives again."""
-    down = event.occurred_at - (incident.ended_at or event.occurred_at)
-    said = f"{SIGNS[event.severity]} **{event.severity.upper()}** again"
-    if down >= WITHIN_A_BREATH:
-        said += f", {say_duration(down)} after its end"
+def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: float) -> Incident:
+    """It lives again, in the same message; nobody has taken it up any more."""
     lives = msgspec.structs.replace(
-        incident, seq=seq, event=event, state="firing", ended_at=None, remind_at=now + policy.repeat_interval
-    )
-    return _changed(lives, now, [Step("edit"), Step("reply", said)])
+        incident, seq=seq, event=event, state="firing", ended_at=None, ended_before=incident.ended_at,
+        remind_at=now + policy.repeat_interval, ack=None,
+    )  # fmt: skip
+    return _changed(lives, now)
 
 
-def _changed(incident: Incident, now: float, steps: list[Step]) -> tuple[Incident, list[Step]]:
-    """Note an opening or end: one too many makes it quiet, which is told once; while it is quiet nothing is."""
+def acknowledge(incident: Incident, ack: Ack) -> Incident:
+    """Someone has it."""
+    return msgspec.structs.replace(incident, ack=ack, fresh=True)
+
+
+def _changed(incident: Incident, now: float) -> Incident:
+    """Note an opening or end; one too many makes it quiet."""
     changes = (*[at for at in incident.changes if at > now - FLAP_WINDOW][1 - MOST_CHANGES :], now)
-    flapping = len(changes) >= FLAPS
-    if incident.quiet:
-        steps = []
-    elif flapping:
-        said = f"{flaps(changes)}; quiet until it holds for {say_duration(HOLD)}"
-        steps = [Step("edit"), Step("reply", said)]
-    return msgspec.structs.replace(incident, changes=changes, quiet=incident.quiet or flapping), steps
-
-
-def flaps(changes: tuple[float, ...]) -> str:
-    """What a flapping incident does, in words."""
-    return f"flapping: {len(changes)} changes in {say_duration(changes[-1] - changes[0])}"
+    return msgspec.structs.replace(incident, changes=changes, quiet=incident.quiet or len(changes) >= FLAPS)
 
 
 def holds_at(incident: Incident) -> float | None:
@@ -161,22 +195,123 @@ def holds_at(incident: Incident) -> float | None:
     return incident.changes[-1] + HOLD if incident.quiet else None
 
 
-def calm(incident: Incident) -> tuple[Incident, list[Step]]:
-    """It has held for long enough: its message and a reply tell how it stands."""
-    event, held = incident.event, say_duration(HOLD)
-    said = f"{SIGNS[event.severity]} **{event.severity.upper()}** · fires for {held} now, and flaps no more"
-    if not incident.firing:
-        said = f"{ENDS['resolved']} resolved, and flaps no more for {held}"
-    return msgspec.structs.replace(incident, quiet=False, changes=()), [Step("edit"), Step("reply", said)]
+def calm(incident: Incident) -> Incident:
+    """It has held for long enough: it flaps no more."""
+    return msgspec.structs.replace(incident, quiet=False, changes=())
 
 
-def remind(incident: Incident, now: float, policy: Policy) -> tuple[Incident, list[Step]]:
-    """A reminder, in the thread, of what still fires."""
-    event = incident.event
-    lasts = say_duration(now - incident.started_at)
-    said = f"{SIGNS[event.severity]} **{event.severity.upper()}** · still firing after {lasts}"
-    return msgspec.structs.replace(incident, remind_at=now + policy.repeat_interval), [Step("reply", said)]
+# What its message is to say of that
 
 
-def _steps(changes: tuple[Change, ...], content: str | None) -> list[Step]:
+def is_news(incident: Incident) -> bool:
+    """Tell whether its message says anything else than what is true."""
+    said = incident.said
+    if said is None:
+        return incident.firing and incident.held is None
+    if incident.quiet and said.quiet:
+        return False
+    return incident.fresh or said != _present(incident)
+
+
+def told(incident: Incident, message: int) -> Incident:
+    """Its message says now what is true."""
+    return msgspec.structs.replace(incident, message=message, said=_present(incident), fresh=False, news=())
+
+
+def _present(incident: Incident) -> Said:
+    return Said(incident.state, incident.event.severity, incident.quiet, incident.firing and silenced(incident))
+
+
+def alarms(incident: Incident) -> bool:
+    """Tell whether it has opened at, or worsened to, critical since its message last said something."""
+    said = incident.said
+    critical = (
+        incident.firing and incident.held is None and not incident.quiet and incident.event.severity == "critical"
+    )
+    return critical and (said is None or said.state != "firing" or RANK[said.severity] > 0)
+
+
+def tell_one(incident: Incident, policy: Policy) -> list[Step]:
+    """What is asked of the message of an incident that is a group of its own."""
+    said = incident.said
+    if not is_news(incident):
+        return []
+    if said is None:
+        return [Step("post", ring=alarms(incident))]
+    if incident.held is not None:
+        return quietly(policy)
+    if incident.quiet:
+        return [Step("edit"), Step("reply", flapping(incident))]
+    if said.quiet:
+        return [Step("edit"), Step("reply", held_for_long(incident))]
+    if incident.firing != (said.state == "firing"):
+        return _again(incident, policy) if incident.firing else by_policy(policy.on_resolve, end_of(incident))
+    return _update(incident, said, policy)
+
+
+def _update(incident: Incident, said: Said, policy: Policy) -> list[Step]:
+    if alarms(incident) and policy.mention:
+        return [Step("post", ring=True)]
+    if said.silenced and incident.firing:
+        return [Step("edit"), Step("reply", f"{_sign(incident)} · its silence is over, and it still fires")]
+    steps = by_policy(policy.on_update, None)
+    if alarms(incident) and any(step.action == "edit" for step in steps):
+        steps.append(Step("reply", f"{_sign(incident)} · was {said.severity.upper()}"))  # an edit rings no phone
+    return steps
+
+
+def _again(incident: Incident, policy: Policy) -> list[Step]:
+    if alarms(incident) and policy.mention:
+        return [Step("post", ring=True)]
+    down = incident.event.occurred_at - (incident.ended_before or incident.event.occurred_at)
+    after = f", {say_duration(down)} after its end" if down >= WITHIN_A_BREATH else ""
+    return [Step("edit"), Step("reply", f"{_sign(incident)} again{after}")]
+
+
+def quietly(policy: Policy) -> list[Step]:
+    """What a change does that is to disturb nobody: the message says it, where it is one that is edited at all."""
+    return [Step("edit")] if "edit" in (*policy.on_update, *policy.on_resolve) else []
+
+
+def by_policy(changes: tuple[Change, ...], content: str | None) -> list[Step]:
+    """The steps that a policy names."""
     return [Step(change, content if change == "reply" else None) for change in changes if change != "none"]
+
+
+# In words
+
+
+def end_of(incident: Incident) -> str:
+    """That it is over, and after how long."""
+    lasted = (incident.ended_at or incident.started_at) - incident.started_at
+    said = f"{ENDS[incident.state]} {incident.state}"
+    said += f" after {say_duration(lasted)}" if lasted >= WITHIN_A_BREATH else ""
+    return said + (": its source has said nothing of it any more" if incident.state == "expired" else "")
+
+
+def flapping(incident: Incident) -> str:
+    """That it flaps and what follows of it."""
+    return f"{flaps(incident.changes)}; quiet until it holds for {say_duration(HOLD)}"
+
+
+def held_for_long(incident: Incident) -> str:
+    """That it flaps no more, and how it stands."""
+    held = say_duration(HOLD)
+    if incident.firing:
+        return f"{_sign(incident)} · fires for {held} now, and flaps no more"
+    return f"{ENDS[incident.state]} {incident.state}, and flaps no more for {held}"
+
+
+def flaps(changes: tuple[float, ...]) -> str:
+    """What a flapping incident does, in words."""
+    return f"flapping: {len(changes)} changes in {say_duration(changes[-1] - changes[0])}"
+
+
+def reminder(incident: Incident, now: float) -> str:
+    """That it still fires, and since when."""
+    return f"{_sign(incident)} · still firing after {say_duration(now - incident.started_at)}"
+
+
+def _sign(incident: Incident) -> str:
+    severity = incident.event.severity
+    return f"{SIGNS[severity]} **{severity.upper()}**"

@@ -100,6 +100,11 @@ def link(text: str, url: str) -> Markdown:
     return Markdown(shown if address is None else f"[{shown}]({address})")
 
 
+def mention(email: str) -> Markdown:
+    """A mention of a person, which rings their phone; the address is one that the settings have checked."""
+    return Markdown(f"<@personEmail:{email}>")
+
+
 def safe_url(url: str) -> str | None:
     """An http or https address with every sign that could end a markdown link encoded; None for anything else."""
     url = whole(url).strip()
@@ -143,7 +148,7 @@ _TAKE_DOWN = re.compile(
       | ^(?P<fence>`{3,})[^`\n]*\n(?P<block>.*?)\n(?P=fence)[ ]*$
       | (?P<ticks>`+)(?P<code>.+?)(?P=ticks)
       | \[(?P<text>(?:\\.|[^\]\\])*)\]\((?P<url>[^)\s]*)\)
-      | <@person\w+:[^|>]*\|(?P<name>[^>]*)>
+      | <@person\w+:(?:[^|>]*\|)?(?P<name>[^>|]*)>
       | (?P<mark>\*\*|\*|~~|^\#{1,6}[ ]|^>[ ]|[ ]{2}$)""",
     re.VERBOSE | re.MULTILINE | re.DOTALL | re.IGNORECASE,
 )

@@ -9,8 +9,6 @@ from typing import Literal, Protocol
 import msgspec
 import re2
 
-from relay.core.event import Event
-
 Operator = Literal["=", "!=", "=~", "!~"]
 
 EVENT_NAMES = ("source", "status", "severity", "title", "key", "format")
@@ -55,7 +53,26 @@ class Matcher(msgspec.Struct, frozen=True):
         return (self.pattern.fullmatch(actual) is not None) is (self.op == "=~")
 
 
-def view_of(event: Event) -> dict[str, str]:
+class Matchable(Protocol):
+    """What matchers can look at: an event, or an alert."""
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...  # noqa: D102 - the fields of an event
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def severity(self) -> str: ...  # noqa: D102
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def key(self) -> str: ...  # noqa: D102
+    @property
+    def format(self) -> str: ...  # noqa: D102
+
+
+def view_of(event: Matchable) -> dict[str, str]:
     """What matchers see of an event: its labels and, before them, its own fields."""
     view = dict(event.labels)
     for name in EVENT_NAMES:

@@ -6,23 +6,35 @@ Pure: it is given what is known of the keys concerned, carries that forward, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import msgspec
 
 from relay.core.alert import Alert, AlertKey, fold, inherit
-from relay.core.delivery import Intent
+from relay.core.delivery import Ack, Intent
 from relay.core.event import RANK, Event
-from relay.core.incident import Incident, Policy, Step, calm, end, holds_at, may_reopen, remind, reopen, update
+from relay.core.group import Group, group_name, grouped_labels
+from relay.core.incident import (
+    MOVED,
+    Incident,
+    Policy,
+    Step,
+    acknowledge,
+    calm,
+    end,
+    holds_at,
+    is_news,
+    may_reopen,
+    reminder,
+    reopen,
+    tell_one,
+    told,
+    update,
+)
+from relay.core.markdown import escape_markdown, one_line
 from relay.core.matching import view_of
-from relay.core.routing import Destination, Route, destinations, resolve
-
-OPERATOR_SOURCE = "relay"
-"""The name under which the relay's own trouble becomes events; they go to the operator's room alone."""
-RESOLVE_TIMEOUT = 86_400.0
-"""Seconds without an event after which an alert ends as expired, where its source says nothing else."""
-
-Suppression = Literal["repeat"]
+from relay.core.routing import Destination, Route
+from relay.core.rules import Rules, route_event, template_for
+from relay.core.suppression import Held, Suppression, Suppressor
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -39,35 +51,19 @@ class Known(msgspec.Struct):
     incidents: dict[AlertKey, dict[str, Incident]]
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """The routing in force.
-
-    `rooms` are all that are configured, each with its own template, where it has one; `policies` are those of all
-    routes by lineage, and an incident whose route has vanished has the root's. `timeouts` are the sources' own.
-    """
-
-    root: Route
-    rooms: dict[str, str | None]
-    operator: Route | None = None
-    policies: dict[str, Policy] = {}
-    timeouts: dict[str, float] = {}
-
-    def policy_of(self, group: str) -> Policy:
-        """How the incidents of a group live."""
-        return self.policies.get(group.partition("|")[2], self.root.policy)
-
-    def timeout_of(self, source: str) -> float:
-        """Seconds without an event after which an alert of a source expires."""
-        return self.timeouts.get(source, RESOLVE_TIMEOUT)
-
-
 class Plan(msgspec.Struct):
-    """What a batch changes; `incidents` by id, as they stand after it. `suppressed` are events that change nothing."""
+    """What a batch changes; `incidents` and `groups` by id, as they stand after it.
+
+    `touched` are groups that something has happened in: they are to be looked at, and made where they are not there
+    yet. `suppressed` are events that change nothing, and why.
+    """
 
     up_to: int
     intents: list[Intent] = []
     alerts: dict[AlertKey, Alert] = {}
     incidents: dict[int, Incident] = {}
+    groups: dict[str, Group] = {}
+    touched: dict[str, Group] = {}
     adopted: list[Waiting] = []
     suppressed: list[tuple[int, Suppression]] = []
 
@@ -79,13 +75,6 @@ class Decision(msgspec.Struct, frozen=True):
     rooms: tuple[Destination, ...]
     unrouted: tuple[str, ...]
     """Rooms that no route leads to: the incident is open there, so its end is told there."""
-
-
-def route_event(event: Event, rules: Rules) -> list[Destination]:
-    """The rooms that the tree (or, for the relay's own trouble, the operator's route) names for an event."""
-    if event.source == OPERATOR_SOURCE and rules.operator is not None:
-        return destinations([rules.operator])
-    return destinations(resolve(rules.root, view_of(event)))
 
 
 def decide(event: Event, rules: Rules, known: Known) -> Decision:
@@ -100,52 +89,77 @@ def decide(event: Event, rules: Rules, known: Known) -> Decision:
     return Decision(event, tuple(routed), tuple(room for room in open_in if room not in named and room in rules.rooms))
 
 
-def template_for(room: str, route: Route, rules: Rules) -> str | None:
-    """The template of a message: the route's, else the room's."""
-    return route.template or rules.rooms.get(room)
-
-
-def group_of(target: Destination) -> str:
-    """What tells a group from others: the room, and the matchers from the root to the route."""
-    return f"{target.room}|{target.route.lineage}"
-
-
-def plan(batch: Sequence[Waiting], rules: Rules, known: Known) -> Plan:
-    """Plan a batch of at least one event; `known` is carried forward."""
-    planner = _Planner(rules, known, Plan(batch[-1].seq))
+def plan(batch: Sequence[Waiting], rules: Rules, known: Known, suppressor: Suppressor) -> Plan:
+    """Plan a batch of at least one event; `known` and what the suppressor knows are carried forward."""
+    planner = _Planner(rules, known, suppressor, Plan(batch[-1].seq))
     for waiting in batch:
         planner.take(waiting)
     return planner.result
 
 
-def plan_due(keys: Iterable[AlertKey], rules: Rules, known: Known, now: float) -> Plan:
-    """Plan what the time alone asks for: ends of what its source has forgotten, reminders of what still fires."""
-    planner = _Planner(rules, known, Plan(0))
+def plan_due(keys: Iterable[AlertKey], rules: Rules, known: Known, suppressor: Suppressor, now: float) -> Plan:
+    """Plan what the time, or a change of what is held, asks for: ends of what its source has forgotten, reminders."""
+    planner = _Planner(rules, known, suppressor, Plan(0))
     for key in keys:
         planner.look_at(key, now)
     return planner.result
 
 
+def move(room: str, message: int, to: int, seq: int, event: Event) -> Intent:
+    """The last edit of a message whose place a new one takes."""
+    content = f"{MOVED} **continued** · {escape_markdown(one_line(event.title))} · a newer message tells of it"
+    return Intent(
+        action="edit",
+        room=room,
+        message=message,
+        event_seq=seq,
+        rank=RANK[event.severity],
+        content=content,
+        moved_to=to,
+    )
+
+
 class _Planner:
-    def __init__(self, rules: Rules, known: Known, result: Plan) -> None:
+    def __init__(self, rules: Rules, known: Known, suppressor: Suppressor, result: Plan) -> None:
         self._rules = rules
         self._known = known
+        self._suppressor = suppressor
         self.result = result
         self._handle = 0
+        self._taken = False
+        self._why: Suppression = "repeat"
 
     def take(self, waiting: Waiting) -> None:
-        decision = decide(waiting.event, self._rules, self._known)
-        event = decision.event
-        if event != waiting.event:
-            self.result.adopted.append(Waiting(waiting.seq, event))
-        if event.status == "notice":
-            for target in decision.rooms:
-                self._post(waiting.seq, event, target.room, group_of(target), target.route, 0)
-            return
-        before = len(self.result.intents)
-        self._fold(waiting.seq, decision)
-        if len(self.result.intents) == before:
-            self.result.suppressed.append((waiting.seq, "repeat"))
+        event, seq = waiting.event, waiting.seq
+        self._taken, self._why = False, "repeat"
+        if event.acknowledged_by is not None:
+            self._acknowledge(seq, event, event.acknowledged_by)
+        else:
+            decision = decide(event, self._rules, self._known)
+            if decision.event != event:
+                self.result.adopted.append(Waiting(seq, decision.event))
+            if event.status == "notice":
+                self._notice(seq, decision)
+            else:
+                self._fold(seq, decision)
+        if not self._taken:
+            self.result.suppressed.append((seq, self._why))
+
+    def _notice(self, seq: int, decision: Decision) -> None:
+        event, view = decision.event, view_of(decision.event)
+        for target in decision.rooms:
+            held = self._held(view, target.route.policy, event.received_at)
+            if held is None:
+                self._post(seq, event, target.room, f"{target.room}|{target.route.lineage}", target.route, Step("post"))
+            else:
+                self._why = held.reason
+
+    def _acknowledge(self, seq: int, event: Event, by: str) -> None:
+        ack = Ack(by, event.occurred_at, event.body)
+        for incident in [
+            one for one in self._known.incidents.get((event.source, event.key), {}).values() if one.firing
+        ]:
+            self._tell(msgspec.structs.replace(acknowledge(incident, ack), seq=seq), event.received_at, news=seq)
 
     def _fold(self, seq: int, decision: Decision) -> None:
         event = decision.event
@@ -153,12 +167,12 @@ class _Planner:
         alert = fold(event, self._known.alerts.get(key))
         if alert is not None:
             self._known.alerts[key] = self.result.alerts[key] = alert
+            self._suppressor.note(alert)
         incidents = self._known.incidents.setdefault(key, {})
         if event.status == "resolved":
             for incident in [one for one in incidents.values() if one.firing]:
-                policy = self._rules.policy_of(incident.group)
-                ended, steps = end(incident, "resolved", event.occurred_at, event.received_at, policy, event.body)
-                self._carry_out(msgspec.structs.replace(ended, seq=seq), steps)
+                ended = end(incident, "resolved", event.occurred_at, event.received_at, event.body, seq)
+                self._tell(ended, event.received_at, news=seq)
             return
         for target in decision.rooms:
             known = incidents.get(target.room)
@@ -170,81 +184,127 @@ class _Planner:
             self._update(incidents[room], seq, event)
 
     def _update(self, incident: Incident, seq: int, event: Event) -> None:
-        updated, steps = update(incident, seq, event, self._rules.policy_of(incident.group))
+        updated = update(incident, seq, event)
         if updated is not incident:
-            self._carry_out(updated, steps)
+            self._tell(updated, event.received_at, news=seq)
+        elif incident.held is not None and incident.said is None:
+            self._why = incident.held.reason
 
     def _begin(self, last: Incident | None, seq: int, event: Event, target: Destination) -> None:
-        policy, group, now = target.route.policy, group_of(target), event.received_at
+        policy, now = target.route.policy, event.received_at
+        group = group_name(event, target)
         if last is not None and may_reopen(last, group, event.occurred_at, policy):
-            self._carry_out(*reopen(last, seq, event, policy, now))
+            self._tell(reopen(last, seq, event, policy, now), now, news=seq)
             return
         self._handle -= 1
-        self._carry_out(
-            Incident(
-                id=self._handle, source=event.source, key=event.key, room=target.room, group=group,
-                message=self._handle, seq=seq, event=event, started_at=event.occurred_at,
-                remind_at=now + policy.repeat_interval, changes=(now,),
-            ),
-            [],
+        opened = Incident(
+            id=self._handle, source=event.source, key=event.key, room=target.room, group=group, message=0, seq=seq,
+            event=event, started_at=event.occurred_at, remind_at=now + policy.repeat_interval, changes=(now,),
         )  # fmt: skip
-        self._post(seq, event, target.room, group, target.route, self._handle)
+        self._tell(opened, now, news=seq, target=target)
 
     def look_at(self, key: AlertKey, now: float) -> None:
         """Expire an alert, or tell of its incidents what the time has brought."""
         alert = self._known.alerts.get(key)
-        seen_at = 0.0 if alert is None else alert.seen_at
-        over = now >= seen_at + self._rules.timeout_of(key[0])
+        over = alert is None or now >= self._rules.expires_at(alert)
         if over and alert is not None and alert.state == "firing":
-            self.result.alerts[key] = self._known.alerts[key] = msgspec.structs.replace(
-                alert, state="expired", updated_at=now
-            )
-        for incident in [one for one in self._known.incidents.get(key, {}).values() if one.wake_at is not None]:
-            policy = self._rules.policy_of(incident.group)
-            if over and incident.firing:
-                self._carry_out(*end(incident, "expired", now, now, policy))
-            elif (holds := holds_at(incident)) is not None and holds <= now:
-                self._carry_out(*calm(incident))
-            elif incident.firing and incident.remind_at <= now:
-                self._carry_out(*remind(incident, now, policy))
+            alert = msgspec.structs.replace(alert, state="expired", updated_at=now)
+            self.result.alerts[key] = self._known.alerts[key] = alert
+            self._suppressor.note(alert)
+        for known in [one for one in self._known.incidents.get(key, {}).values() if one.wake_at is not None]:
+            incident = end(known, "expired", now, now) if over and known.firing else known
+            if (holds := holds_at(incident)) is not None and holds <= now:
+                incident = calm(incident)
+            if incident.grouped and incident is known and incident.held == self._held_now(incident, now):
+                self._record(incident)
             else:
-                self._carry_out(incident, [])  # woken too early: an event has come since
+                self._tell(incident, now)
 
-    def _carry_out(self, incident: Incident, steps: Sequence[Step]) -> None:
-        """Note an incident as it stands now, and the intents on its message; a room that is gone gets none."""
+    def _tell(self, incident: Incident, now: float, news: int | None = None, target: Destination | None = None) -> None:
+        """Have an incident's room told how it stands now, where there is anything to tell: at once, or by its group."""
+        if incident.grouped:
+            if news is not None:
+                self._taken = True
+                incident = msgspec.structs.replace(incident, news=(*incident.news, news))
+            self._touch(incident, now)
+            self._record(incident)
+            return
+        incident = msgspec.structs.replace(incident, held=self._held_now(incident, now))
+        route = target.route if target is not None else self._route_of(incident)
+        if is_news(incident):
+            incident = self._carry_out(incident, tell_one(incident, route.policy), route, now)
+        elif incident.remind_at <= now:
+            incident = self._remind(incident, route.policy, now)
+        elif incident.held is not None and incident.said is None:
+            self._why = incident.held.reason
+        self._record(incident)
+
+    def _remind(self, incident: Incident, policy: Policy, now: float) -> Incident:
+        """A reminder, in the thread, of what still fires and nobody has taken up."""
+        due = incident.firing and incident.said is not None and not incident.quiet and incident.held is None
+        if due and incident.ack is None and incident.room in self._rules.rooms:
+            self._intend(incident, Step("reply", reminder(incident, now)))
+        return msgspec.structs.replace(incident, remind_at=now + policy.repeat_interval)
+
+    def _carry_out(self, incident: Incident, steps: Sequence[Step], route: Route, now: float) -> Incident:
+        """Note the intents on a message; a room that is gone gets none."""
+        message = incident.message
         for step in steps if incident.room in self._rules.rooms else ():
             if step.action == "post":
                 self._handle -= 1
-                incident = msgspec.structs.replace(incident, message=self._handle)
-                self._post_again(incident)
+                self._post(incident.seq, incident.event, incident.room, incident.group, route, step)
+                if message:
+                    moved = move(incident.room, message, self._handle, incident.seq, incident.event)
+                    self.result.intents.append(moved)
+                message = self._handle
             else:
-                self.result.intents.append(
-                    Intent(
-                        action=step.action, room=incident.room, message=incident.message, event_seq=incident.seq,
-                        rank=RANK[incident.event.severity], content=step.content,
-                    )
-                )  # fmt: skip
+                self._intend(msgspec.structs.replace(incident, message=message), step)
+        return msgspec.structs.replace(told(incident, message), remind_at=now + route.policy.repeat_interval)
+
+    def _intend(self, incident: Incident, step: Step) -> None:
+        self._taken = True
+        self.result.intents.append(
+            Intent(
+                action=step.action, room=incident.room, message=incident.message, event_seq=incident.seq,
+                rank=RANK[incident.event.severity], content=step.content,
+            )
+        )  # fmt: skip
+
+    def _post(self, seq: int, event: Event, room: str, group: str, route: Route, step: Step) -> None:
+        self._taken = True
+        alert = event.status != "notice"
+        self.result.intents.append(
+            Intent(
+                action="post", room=room, message=self._handle if alert else 0, event_seq=seq,
+                rank=RANK[event.severity], group=group, route=route.path,
+                template=template_for(room, route, self._rules),
+                mention=route.policy.mention if step.ring else (),
+            )
+        )  # fmt: skip
+
+    def _touch(self, incident: Incident, now: float) -> None:
+        route = self._route_of(incident)
+        self.result.touched[incident.group] = Group(
+            id=incident.group, room=incident.room, labels=grouped_labels(incident.group), route=route.path,
+            template=template_for(incident.room, route, self._rules), wake_at=now,
+        )  # fmt: skip
+
+    def _record(self, incident: Incident) -> None:
+        """Note an incident as it stands now, and when it wants to be looked at again."""
         key = (incident.source, incident.key)
         wakes = [at for at in (holds_at(incident),) if at is not None]
         if incident.firing:
-            wakes += [incident.remind_at, self._known.alerts[key].seen_at + self._rules.timeout_of(incident.source)]
+            alert = self._known.alerts.get(key)
+            wakes.append(incident.remind_at if alert is None else self._rules.expires_at(alert))
+            wakes += [] if incident.grouped else [incident.remind_at]
         incident = msgspec.structs.replace(incident, wake_at=min(wakes, default=None))
-        self.result.incidents[incident.id] = self._known.incidents[key][incident.room] = incident
+        self.result.incidents[incident.id] = self._known.incidents.setdefault(key, {})[incident.room] = incident
 
-    def _post_again(self, incident: Incident) -> None:
-        """A new message for an incident that has one: what `post` asks for among its route's policies."""
-        self.result.intents.append(
-            Intent(
-                action="post", room=incident.room, message=incident.message, event_seq=incident.seq,
-                rank=RANK[incident.event.severity], group=incident.group, route="incident",
-                template=self._rules.rooms.get(incident.room),
-            )
-        )  # fmt: skip
+    def _held_now(self, incident: Incident, now: float) -> Held | None:
+        return self._held(view_of(incident.event), self._route_of(incident).policy, now)
 
-    def _post(self, seq: int, event: Event, room: str, group: str, route: Route, message: int) -> None:
-        self.result.intents.append(
-            Intent(
-                action="post", room=room, message=message, event_seq=seq, rank=RANK[event.severity], group=group,
-                route=route.path, template=template_for(room, route, self._rules),
-            )
-        )  # fmt: skip
+    def _held(self, view: dict[str, str], policy: Policy, now: float) -> Held | None:
+        return self._suppressor.held(view, policy.mute, policy.active, now)
+
+    def _route_of(self, incident: Incident) -> Route:
+        return self._rules.route_of(incident.group.partition("|")[2].partition("\n")[0])

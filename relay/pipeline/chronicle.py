@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from relay.core.delivery import Failed, Lease, Refused, Settlement, Throttled
-from relay.core.planning import OPERATOR_SOURCE
+from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Log, Telemetry, Tell
 
 

@@ -206,8 +206,10 @@ class Dispatcher:
     def _texts(self, lease: Lease) -> list[str]:
         if lease.content is not None:
             return [lease.content]
-        now = self._clock.wall()
-        return self._renderer.render(lease.event, lease.template, room=lease.room, told=lease.told, now=now)
+        return self._renderer.render(
+            lease.event, lease.template, room=lease.room, told=lease.told, now=self._clock.wall(),
+            mention=lease.mention if lease.action == "post" else (),
+        )  # fmt: skip
 
     async def _send(self, lane: Lane, lease: Lease, markdown: str) -> Outcome:
         message = Send(

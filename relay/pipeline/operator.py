@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from relay.core.event import Draft, Severity, SourceDefaults, Status
-from relay.core.planning import OPERATOR_SOURCE
+from relay.core.rules import OPERATOR_SOURCE
 from relay.pipeline.intake import Intake
 from relay.ports import Clock, Log
 

@@ -6,7 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from relay.core.alert import AlertKey
-from relay.core.planning import Known, Plan, Rules, Waiting, plan, plan_due
+from relay.core.group import Members
+from relay.core.grouping import plan_groups
+from relay.core.planning import Known, Plan, Waiting, plan, plan_due
+from relay.core.rules import Rules
+from relay.core.suppression import Suppressor
+from relay.pipeline.vigil import Vigil
 from relay.ports import Clock, Log, PlanStore, StoreError, Tell
 
 BATCH = 512
@@ -57,7 +62,9 @@ class Planner:
         self._held: list[Waiting] = []
         self._behind = True
         self._up_to = 0
-        self._wake_at = clock.now()
+        self._wake_at = self._groups_at = clock.now()
+        self.suppressor = Suppressor(rules.inhibit, rules.intervals)
+        self.vigil = Vigil(self.suppressor, store, clock)
         self.waiting = 0
         """How many events wait in the inbox, near enough."""
 
@@ -86,12 +93,15 @@ class Planner:
         """Wait for work; in a rush, for a batch of it."""
         if self._company > 0:
             await self._clock.wait(self._full, self._company)
-        await self._clock.wait(self._wake, min(5.0, max(0.0, self._wake_at - self._clock.now())))
+        at = min(self._wake_at, self._groups_at, self.vigil.due_at)
+        await self._clock.wait(self._wake, min(5.0, max(0.0, at - self._clock.now())))
 
     async def run_once(self) -> int:
         """Plan what is due and one batch of events; how many they were. Raises `StoreError`."""
         self._wake.clear()
+        await self._plan_held()
         await self._plan_due()
+        await self._plan_groups()
         batch = await self._next_batch()
         self._company = COMPANY * len(batch) / BATCH if len(batch) >= CROWD else 0.0
         if self._held:
@@ -135,7 +145,7 @@ class Planner:
     async def _plan(self, batch: Sequence[Waiting]) -> None:
         keys = list({(w.event.source, w.event.key): None for w in batch if w.event.status != "notice"})
         known = await self._store.known(keys) if keys else Known({}, {})
-        await self._commit(plan(batch, self._rules, known))
+        await self._commit(plan(batch, self._rules, known, self.suppressor))
 
     async def _commit(self, made: Plan) -> None:
         commit = self._store.commit_plan(made, self._clock.now())
@@ -144,13 +154,59 @@ class Planner:
         for incident in made.incidents.values():
             if incident.wake_at is not None:
                 self._wake_at = min(self._wake_at, incident.wake_at)
+        for group in (*made.groups.values(), *made.touched.values()):
+            if group.wake_at is not None:
+                self._groups_at = min(self._groups_at, group.wake_at)
+
+    async def _plan_held(self) -> None:
+        """Look at a batch of open alerts again, where something may have changed of what is held back."""
+        keys = await self.vigil.next_keys(BATCH)
+        if keys:
+            await self._plan_all(keys, self._clock.now())
+            self._wake.set()
+
+    async def _plan_groups(self) -> None:
+        """Plan groups that are due, one by one where they fail together."""
+        now = self._clock.now()
+        if now < self._groups_at:
+            return
+        found = await self._store.due_groups(now, BATCH)
+        self._groups_at = now + LOOK_AGAIN
+        try:
+            await self._commit(plan_groups(found, self._rules, self.suppressor, now))
+        except StoreError:
+            self._groups_at = now
+            raise
+        except Exception as error:  # noqa: BLE001 - the border around one batch: it is repeated group by group
+            self._log.warning("plan_failed", groups=len(found), error=repr(error))
+            for members in found:
+                await self._plan_group_alone(members, now)
+            self._groups_at = now + LATE
+            return
+        _, next_at = await self._store.next_wakes()
+        self._groups_at = next_at or now + LOOK_AGAIN
+
+    async def _plan_group_alone(self, members: Members, now: float) -> None:
+        try:
+            await self._commit(plan_groups([members], self._rules, self.suppressor, now))
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border around one group: it is told, and tried again later
+            self._log.error("group_not_looked_at", group=members.group.id, error=repr(error))
 
     async def _plan_due(self) -> None:
         """Plan what the time alone asks for, a batch of keys at a time."""
         now = self._clock.now()
         if now - self._wake_at < (LATE if self._behind or self._held else 0.0):
             return
-        keys = await self._store.due_keys(now, BATCH)
+        if await self._plan_all(await self._store.due_keys(now, BATCH), now):
+            next_at, _ = await self._store.next_wakes()
+            self._wake_at = next_at or now + LOOK_AGAIN
+        else:
+            self._wake_at = now + LATE  # what failed is due still
+
+    async def _plan_all(self, keys: Sequence[AlertKey], now: float) -> bool:
+        """Look at keys together, or one by one where that fails; False where it did."""
         try:
             await self._plan_keys(keys, now)
         except StoreError:
@@ -159,13 +215,13 @@ class Planner:
             self._log.warning("plan_failed", keys=len(keys), error=repr(error))
             for key in keys:
                 await self._plan_key_alone(key, now)
-            self._wake_at = now + LATE  # what failed is due still
-            return
-        self._wake_at = await self._store.next_wake() or now + LOOK_AGAIN
+            return False
+        return True
 
     async def _plan_keys(self, keys: Sequence[AlertKey], now: float) -> None:
         if keys:
-            await self._commit(plan_due(keys, self._rules, await self._store.known(keys), now))
+            known = await self._store.known(keys)
+            await self._commit(plan_due(keys, self._rules, known, self.suppressor, now))
 
     async def _plan_key_alone(self, key: AlertKey, now: float) -> None:
         try:

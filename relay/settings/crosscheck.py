@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from relay.core.event import SEVERITIES, STATUSES
 from relay.core.matching import BadMatcherError, Matcher, parse_matchers
-from relay.core.planning import OPERATOR_SOURCE
+from relay.core.rules import OPERATOR_SOURCE
 from relay.settings.document import Document
 from relay.settings.model import RouteSettings, Settings, WebexAccount, WebhookSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted, near

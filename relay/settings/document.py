@@ -22,6 +22,7 @@ _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _MERGE = "tag:yaml.org,2002:merge"
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _STRING = "tag:yaml.org,2002:str"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class Document:
@@ -142,8 +143,8 @@ class Document:
         return {**merged, **values}
 
     def _scalar(self, node: yaml.Node, path: Path, file: str) -> object:
-        if node.tag == _TIMESTAMP:
-            node.tag = _STRING
+        if node.tag == _TIMESTAMP or (node.tag in _NUMBERS and ":" in node.value):
+            node.tag = _STRING  # 21:30 is a time of day, and no number of base 60 as YAML 1.1 has it
         try:
             value = self._loader.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError):  # their texts quote the value, which may be a secret

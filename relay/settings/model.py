@@ -7,11 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from relay.core.event import Severity
+from relay.core.times import TimeInterval, parse_times
 from relay.settings.types import (
     Changes,
+    ClockTime,
+    DaysOfMonth,
     Duration,
+    Email,
     FileName,
     ListenAddress,
+    Months,
     Name,
     PositiveDuration,
     Proxy,
@@ -19,6 +24,8 @@ from relay.settings.types import (
     Secret,
     Secrets,
     Size,
+    Weekdays,
+    Years,
     Zone,
     is_address,
     wrong,
@@ -252,7 +259,73 @@ class RouteSettings(Strict):
     reopen_within: Duration | None = Field(
         None, description="Time after its end in which an alert that fires again takes up its old message; 10m."
     )
+    group_by: tuple[str, ...] | None = Field(
+        None,
+        description="Labels (or `source`, `severity`, `title`, `key`, `format`) whose values make a group that is told "
+        "in one message; `...` for all labels, [] for one group. Without it each alert is a message of its own.",
+    )
+    group_wait: Duration | None = Field(None, description="Time that a new group waits for company; 30s.")
+    group_interval: Duration | None = Field(
+        None, description="Time between two updates of a group's message; 5m. 0s updates it at once."
+    )
+    mention: tuple[Email, ...] | None = Field(
+        None, description="E-mail addresses that a new message mentions when an alert opens at critical or becomes so."
+    )
+    mute_time_intervals: tuple[str, ...] = Field(
+        (), description="Names of `time_intervals` in which this route says nothing; not inherited."
+    )
+    active_time_intervals: tuple[str, ...] = Field(
+        (), description="Names of `time_intervals` outside of which this route says nothing; not inherited."
+    )
     routes: tuple[RouteSettings, ...] = Field((), description="Children, tried in order.")
+
+
+class Clocks(Strict):
+    """A stretch of the day."""
+
+    start_time: ClockTime = Field(description="HH:MM, from 00:00.")
+    end_time: ClockTime = Field(description="HH:MM, up to 24:00; not included.")
+
+    @model_validator(mode="after")
+    def _forward(self) -> Clocks:
+        try:
+            parse_times(self.start_time, self.end_time)
+        except ValueError as error:
+            raise wrong(str(error)) from error
+        return self
+
+
+class IntervalSettings(Strict):
+    """A recurring stretch of time, with Alertmanager's meaning: all fields that are given must hold."""
+
+    times: tuple[Clocks, ...] = Field((), description="Stretches of the day.")
+    weekdays: tuple[Weekdays, ...] = Field((), description="Like monday:friday.")
+    days_of_month: tuple[DaysOfMonth, ...] = Field((), description="Like 1:7, or -1 for the last.")
+    months: tuple[Months, ...] = Field((), description="Like january:march, or 1:3.")
+    years: tuple[Years, ...] = Field((), description="Like 2026, or 2026:2028.")
+    location: Zone = Field("UTC", validate_default=True, description="Time zone of all this; UTC.")
+
+    def compiled(self) -> TimeInterval:
+        """The interval as core has it."""
+        return TimeInterval(
+            times=tuple(parse_times(one.start_time, one.end_time) for one in self.times), weekdays=self.weekdays,
+            days_of_month=self.days_of_month, months=self.months, years=self.years, zone=self.location,
+        )  # fmt: skip
+
+
+class NamedInterval(Strict):
+    """Stretches of time under one name."""
+
+    name: str = Field(description="What routes call it.", min_length=1)
+    time_intervals: tuple[IntervalSettings, ...] = Field(description="It holds where one of these does.")
+
+
+class InhibitSettings(Strict):
+    """While an alert that the source matchers match fires, those that the target matchers match are not told."""
+
+    source_matchers: tuple[str, ...] = Field(description="Which alerts hold others back.")
+    target_matchers: tuple[str, ...] = Field(description="Which alerts are held back.")
+    equal: tuple[str, ...] = Field((), description="Labels that both must have with one value (or both lack).")
 
 
 class TemplateFile(Strict):
@@ -304,6 +377,8 @@ class Settings(Strict):
     rooms: dict[Name, Room] = Field(min_length=1)
     sources: dict[Name, Source] = {}
     route: RouteSettings
+    time_intervals: tuple[NamedInterval, ...] = Field((), description="Times that routes can name.")
+    inhibit_rules: tuple[InhibitSettings, ...] = Field((), description="Which alerts hold others back.")
     templates: dict[Name, str | TemplateFile] = Field({}, description="Markdown in Jinja2, inline or {file: PATH}.")
     retry: Retry = Retry()
     keep: Keep = Keep()

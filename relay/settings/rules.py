@@ -8,28 +8,47 @@ import msgspec
 
 from relay.core.incident import Policy
 from relay.core.matching import Matcher, parse_matchers
-from relay.core.planning import Rules
 from relay.core.routing import Route, index_children
-from relay.settings.model import RouteSettings, Settings
+from relay.core.rules import Rules
+from relay.core.suppression import InhibitRule
+from relay.settings.model import InhibitSettings, RouteSettings, Settings
 
 
 def compile_rules(settings: Settings) -> Rules:
-    """The routing in force; the configuration was checked before."""
+    """The rules in force; the configuration was checked before."""
     templates = {name: room.template for name, room in settings.rooms.items()}
     operator = None
     if settings.operator is not None:
-        operator = Route(path="operator", rooms=(settings.operator.room,))
+        operator = Route(path="operator", rooms=(settings.operator.room,), lineage="operator")
     parent = Route(path="route", rooms=tuple(settings.route.rooms or ()))
     root = _compile(settings.route, "route", parent)
-    timeouts = {name: source.resolve_timeout for name, source in settings.sources.items()}
-    return Rules(root, templates, operator, dict(_policies(root)), timeouts)
+    routes = dict(_by_lineage(root))
+    if operator is not None:
+        routes[operator.lineage] = operator
+    return Rules(
+        root,
+        templates,
+        operator,
+        routes,
+        {name: source.resolve_timeout for name, source in settings.sources.items()},
+        tuple(_inhibition(rule) for rule in settings.inhibit_rules),
+        {one.name: tuple(interval.compiled() for interval in one.time_intervals) for one in settings.time_intervals},
+    )
 
 
-def _policies(route: Route) -> Iterator[tuple[str, Policy]]:
-    """The policies of a route and all below it, by lineage; of two routes with one lineage, the first's."""
+def _inhibition(rule: InhibitSettings) -> InhibitRule:
+    sources, targets = (
+        tuple(matcher for text in texts for matcher in parse_matchers(text))
+        for texts in (rule.source_matchers, rule.target_matchers)
+    )
+    return InhibitRule(sources, targets, rule.equal)
+
+
+def _by_lineage(route: Route) -> Iterator[tuple[str, Route]]:
+    """A route and all below it, by lineage; of two routes with one lineage, the first."""
     for child in reversed(route.routes):
-        yield from _policies(child)
-    yield route.lineage, route.policy
+        yield from _by_lineage(child)
+    yield route.lineage, route
 
 
 def _compile(settings: RouteSettings, path: str, parent: Route) -> Route:
@@ -47,11 +66,15 @@ def _compile(settings: RouteSettings, path: str, parent: Route) -> Route:
     return msgspec.structs.replace(node, routes=children, index=index_children(children))
 
 
+_INHERITED = (
+    *("on_update", "on_resolve", "repeat_interval", "reopen_within", "mention"),
+    *("group_by", "group_wait", "group_interval"),
+)
+
+
 def _policy(settings: RouteSettings, parent: Policy) -> Policy:
-    """A route's own policy, what it does not say inherited."""
-    own = {
-        name: value
-        for name in ("on_update", "on_resolve", "repeat_interval", "reopen_within")
-        if (value := getattr(settings, name)) is not None
-    }
-    return msgspec.structs.replace(parent, **own)
+    """A route's own policy, what it does not say inherited; but time intervals are its own alone, as Alertmanager's."""
+    own = {name: value for name in _INHERITED if (value := getattr(settings, name)) is not None}
+    return msgspec.structs.replace(
+        parent, **own, mute=settings.mute_time_intervals, active=settings.active_time_intervals
+    )

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Validatio
 from pydantic_core import PydanticCustomError
 
 from relay.core.incident import Change
+from relay.core.times import Range, parse_clock, parse_days_of_month, parse_months, parse_weekdays, parse_years
 from relay.core.words import parse_duration, parse_rate, parse_size
 from relay.settings.secrets import SecretRef
 
@@ -170,6 +171,37 @@ Changes = Annotated[
     PlainSerializer(list),
     WithJsonSchema({"anyOf": [_CHANGE_SCHEMA, {"type": "array", "minItems": 1, "items": _CHANGE_SCHEMA}]}),
 ]
+
+
+def _range(parse: Callable[[str], Range], kind: str) -> Callable[[Any], Any]:
+    read = _parser(parse, kind)
+    return lambda value: value if isinstance(value, Range) else read(value)
+
+
+_RANGE_TEXT = PlainSerializer(lambda one: f"{one.begin}:{one.end}")
+_RANGE_SCHEMA = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
+Weekdays = Annotated[Any, BeforeValidator(_range(parse_weekdays, "a day of the week")), _RANGE_TEXT, _RANGE_SCHEMA]
+DaysOfMonth = Annotated[Any, BeforeValidator(_range(parse_days_of_month, "a day")), _RANGE_TEXT, _RANGE_SCHEMA]
+Months = Annotated[Any, BeforeValidator(_range(parse_months, "a month")), _RANGE_TEXT, _RANGE_SCHEMA]
+Years = Annotated[Any, BeforeValidator(_range(parse_years, "a year")), _RANGE_TEXT, _RANGE_SCHEMA]
+
+
+def _clock(value: Any) -> Any:
+    _parser(parse_clock, "a time of day like 09:00")(value)
+    return value
+
+
+ClockTime = Annotated[str, BeforeValidator(_clock)]
+_EMAIL = re.compile(r"[^\s@<>|()\[\]]{1,100}@[^\s@<>|()\[\]]{1,150}")
+
+
+def _email(value: str) -> str:
+    if _EMAIL.fullmatch(value) is None:
+        raise wrong(f"{value[:80]!r} is no e-mail address; it would read like oncall@example.net")
+    return value
+
+
+Email = Annotated[str, AfterValidator(_email)]
 
 
 def _name(value: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from relay.core.delivery import Lease, Settlement
 from relay.core.event import SEVERITIES
+from relay.core.group import CHANGES, grouped_labels
 from relay.ports import LaneHead, Recovered, Start
 from relay.storage.sequence import Sequences
 from relay.storage.statements import Row, read_json, statements, write_rows
@@ -23,12 +24,11 @@ class _Head(msgspec.Struct, frozen=True):
     part: int
     lease: Lease
     edits: int
+    group: str
 
 
 EDITS = 10
 """Edits that Webex admits of a message (Webex for Developers, "Edit a Message")."""
-CHANGES = 9
-"""Those of them that tell of changes: the last is kept for the end."""
 _STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
 _heads = msgspec.json.Decoder(list[_Head])
 _pairs = msgspec.json.Decoder(list[tuple[str, float]])
@@ -131,11 +131,15 @@ def _as_it_can_be(head: _Head) -> Lease:
     lease = head.lease
     if lease.told is None and lease.action != "edit":
         return lease
+    if lease.told is not None and "\n" in head.group:
+        lease = msgspec.structs.replace(
+            lease, told=msgspec.structs.replace(lease.told, labels=grouped_labels(head.group))
+        )
     if lease.remote is None:
         return msgspec.structs.replace(lease, action="post", content=None)
     if lease.action == "reply":
         return lease
-    most = CHANGES if lease.told is not None and lease.told.state == "firing" else EDITS
+    most = CHANGES if lease.told is not None and lease.told.firing else EDITS
     return msgspec.structs.replace(lease, action="edit" if head.edits < most else "reply")
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
+from typing import NamedTuple
 
 import msgspec
 
 from relay.core.alert import Alert, AlertKey
 from relay.core.delivery import Intent
+from relay.core.event import RANK
+from relay.core.group import Group, Members
 from relay.core.incident import Incident
 from relay.core.planning import Known, Plan, Waiting
+from relay.core.suppression import Silence
 from relay.storage.inbox import as_json
 from relay.storage.sequence import Sequences
 from relay.storage.statements import Row, read_json, statements, write_rows
@@ -20,6 +24,8 @@ _waiting = msgspec.json.Decoder(list[Waiting])
 _alerts = msgspec.json.Decoder(list[Alert])
 _incidents = msgspec.json.Decoder(list[Incident])
 _keys = msgspec.json.Decoder(list[AlertKey])
+_members = msgspec.json.Decoder(list[Members])
+_silences = msgspec.json.Decoder(list[Silence])
 
 
 def waiting_events(connection: Connection, limit: int) -> list[Waiting]:
@@ -47,15 +53,58 @@ def due_keys(connection: Connection, wanted: tuple[float, int]) -> list[AlertKey
     return _keys.decode(read_json(connection, _SQL["due_keys"], wanted))
 
 
-def next_wake(connection: Connection) -> float | None:
-    """When the next incident wants to be looked at, in Unix seconds."""
-    at: float | None = connection.execute(_SQL["next_wake"]).fetchone()[0]
-    return at
+def due_groups(connection: Connection, wanted: tuple[float, int]) -> list[Members]:
+    """Groups that want to be looked at by a time, each with the incidents that it must look at; so many at the most."""
+    return _members.decode(read_json(connection, _SQL["due_groups"], wanted))
+
+
+def open_keys(connection: Connection, wanted: tuple[AlertKey, int]) -> list[AlertKey]:
+    """Keys of open incidents behind a key, in their order."""
+    return _keys.decode(read_json(connection, _SQL["open_keys"], (*wanted[0], wanted[1])))
+
+
+def next_wakes(connection: Connection) -> tuple[float | None, float | None]:
+    """When the next incident, and when the next group, wants to be looked at, in Unix seconds."""
+    incident, group = connection.execute(_SQL["next_wakes"]).fetchone()
+    return incident, group
+
+
+def firing_alerts(connection: Connection) -> list[Alert]:
+    """All alerts that fire."""
+    return _alerts.decode(read_json(connection, _SQL["firing_alerts"]))
+
+
+def silences(connection: Connection) -> list[Silence]:
+    """All silences on record."""
+    return _silences.decode(read_json(connection, _SQL["silences"]))
+
+
+def save_silences(connection: Connection, items: list[Silence]) -> list[None]:
+    """Write silences, each in the place of one of the same id."""
+    for one in items:
+        connection.execute(_SQL["save_silence"], (one.id, as_json(one), one.ends_at))
+    return [None] * len(items)
 
 
 def firing_keys(connection: Connection, source: str) -> list[str]:
     """Keys of a source's alerts that fire, or of which events wait to be planned."""
     return list(msgspec.json.decode(read_json(connection, _SQL["firing_keys"], {"source": source}), type=list[str]))
+
+
+class _Placed(NamedTuple):
+    """The rows of a post."""
+
+    message: int
+    delivery: int
+
+
+def _message(number: int, placed: Mapping[int, _Placed]) -> int:
+    return placed[number].message if number < 0 else number
+
+
+def _group_row(group: Group, placed: Mapping[int, _Placed]) -> Row:
+    settled = msgspec.structs.replace(group, message=_message(group.message, placed))
+    return (settled.id, as_json(settled), settled.ended_at, settled.wake_at)
 
 
 class PlanWriter:
@@ -69,20 +118,8 @@ class PlanWriter:
         return [self._commit(connection, plan, now) for plan, now in plans]
 
     def _commit(self, connection: Connection, plan: Plan, now: float) -> list[tuple[str, int]]:
-        messages: list[Row] = []
-        posts: list[Row] = []
-        changes: list[Intent] = []
-        placed: dict[int, int] = {}
-        for intent in plan.intents:
-            if intent.action != "post":
-                changes.append(intent)
-                continue
-            message, delivery = self._sequences.next("message"), self._sequences.next("delivery")
-            placed[intent.message] = message
-            messages.append((message, intent.room, intent.group, intent.route, intent.template))
-            posts.append((delivery, message, intent.event_seq, intent.room, intent.rank, now))
-        write_rows(connection, _SQL["insert_messages"], messages)
-        write_rows(connection, _SQL["insert_deliveries"], posts)
+        placed = self._post(connection, [intent for intent in plan.intents if intent.action == "post"], now)
+        changes = [intent for intent in plan.intents if intent.action != "post"]
         over = self._change(connection, changes, placed, now) if changes else []
         write_rows(
             connection,
@@ -90,6 +127,8 @@ class PlanWriter:
             [(a.source, a.key, as_json(a), a.updated_at, a.state) for a in plan.alerts.values()],
         )
         write_rows(connection, _SQL["upsert_incidents"], self._incidents(plan, placed))
+        write_rows(connection, _SQL["upsert_groups"], [_group_row(g, placed) for g in plan.groups.values()])
+        write_rows(connection, _SQL["touch_groups"], [_group_row(g, placed) for g in plan.touched.values()])
         for waiting in plan.adopted:
             connection.execute(_SQL["adopt_event"], (as_json(waiting.event), waiting.seq))
         for seq, why in plan.suppressed:
@@ -97,34 +136,72 @@ class PlanWriter:
         connection.execute(_SQL["advance"], (plan.up_to, plan.up_to))
         return over
 
+    def _post(self, connection: Connection, posts: Sequence[Intent], now: float) -> dict[int, _Placed]:
+        """Write new messages and their posts; where they are, by the number that the plan gave them."""
+        messages: list[Row] = []
+        rows: list[Row] = []
+        merged: list[Row] = []
+        placed: dict[int, _Placed] = {}
+        for intent in posts:
+            message, delivery = self._sequences.next("message"), self._sequences.next("delivery")
+            placed[intent.message] = _Placed(message, delivery)
+            mention = as_json(intent.mention) if intent.mention else None
+            living = int(intent.message != 0)
+            messages.append((message, intent.room, intent.group, intent.route, intent.template, mention, living))
+            rows.append((delivery, message, intent.event_seq, intent.room, intent.rank, now))
+            merged += self._merged(intent, delivery)
+        write_rows(connection, _SQL["insert_messages"], messages)
+        write_rows(connection, _SQL["insert_deliveries"], rows)
+        write_rows(connection, _SQL["insert_merged"], merged)
+        return placed
+
+    def _merged(self, intent: Intent, delivery: int) -> list[Row]:
+        return [(self._sequences.next("delivery"), seq, delivery) for seq in intent.also]
+
     def _change(
-        self, connection: Connection, changes: Sequence[Intent], placed: Mapping[int, int], now: float
+        self, connection: Connection, changes: Sequence[Intent], placed: Mapping[int, _Placed], now: float
     ) -> list[tuple[str, int]]:
         """Write edits and replies: a newer edit takes the place of one that waits, a post that waits that of all."""
         over: list[tuple[str, int]] = []
         for change in changes:
             delivery = self._sequences.next("delivery")
-            message = placed.get(change.message, change.message)
+            message = _message(change.message, placed)
             row = (delivery, message, change.event_seq, change.room, change.action, change.rank, change.content, now)
             write_rows(connection, _SQL["insert_changes"], [row])
+            write_rows(connection, _SQL["insert_merged"], self._merged(change, delivery))
             values = {"id": delivery, "message": message, "now": now}
+            if change.moved_to:
+                new = placed[change.moved_to]
+                over += self._move(connection, {**values, "new": new.message, "post": new.delivery})
+                continue
             mine = connection.execute(_SQL["supersede_by_post"], values).fetchall()
             over.extend(mine)
             if change.action == "edit" and not mine:
                 over.extend(connection.execute(_SQL["supersede_edits"], values).fetchall())
         return over
 
-    def _incidents(self, plan: Plan, placed: Mapping[int, int]) -> list[Row]:
+    @staticmethod
+    def _move(connection: Connection, values: Mapping[str, object]) -> list[tuple[str, int]]:
+        """Put a new message in the place of another: its incidents move, and the edit that tells so is its last.
+
+        A message that was never posted gives way without a trace.
+        """
+        connection.execute(_SQL["move_incidents"], values)
+        over = connection.execute(_SQL["replace_waiting"], values).fetchall()
+        return [*over, *connection.execute(_SQL["supersede_unposted"], values).fetchall()]
+
+    def _incidents(self, plan: Plan, placed: Mapping[int, _Placed]) -> list[Row]:
         rows: list[Row] = []
         for incident in plan.incidents.values():
             settled = msgspec.structs.replace(
                 incident,
                 id=incident.id if incident.id > 0 else self._sequences.next("incident"),
-                message=placed.get(incident.message, incident.message),
+                message=_message(incident.message, placed),
             )
             rows.append(
-                (settled.id, settled.source, settled.key, settled.room, settled.message, settled.seq, as_json(settled),
-                 settled.ended_at, settled.wake_at)
+                (settled.id, settled.source, settled.key, settled.room, settled.group if settled.grouped else None,
+                 settled.message, settled.seq, RANK[settled.event.severity], int(settled.live), as_json(settled),
+                 settled.started_at, settled.ended_at, settled.wake_at)
             )  # fmt: skip
         return rows
 

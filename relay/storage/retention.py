@@ -17,6 +17,7 @@ _SWEPT = {
     "deliveries": ("prune_deliveries",),
     "events": ("prune_events",),
 }
+_AT_ONCE = ("prune_keys", "prune_refusals", "prune_alerts", "prune_incidents", "prune_groups", "prune_silences")
 DEDUPE_KEPT = 7 * 86_400.0
 """Seconds that an idempotency key is remembered at least."""
 MOST_REFUSALS = 10_000
@@ -54,7 +55,7 @@ class Pruner:
         more = False
         for table, names in _SWEPT.items():
             more |= self._sweep(connection, table, names, values, max(done, dead))
-        for name in ("prune_keys", "prune_refusals", "prune_alerts", "prune_incidents"):
+        for name in _AT_ONCE:
             more |= connection.execute(_SQL[name], values).rowcount > 0
         return more
 

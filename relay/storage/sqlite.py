@@ -13,9 +13,11 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from relay.core.alert import AlertKey
+from relay.core.alert import Alert, AlertKey
 from relay.core.delivery import Settlement
+from relay.core.group import Members
 from relay.core.planning import Known, Plan, Waiting
+from relay.core.suppression import Silence
 from relay.ports import (
     Accepted,
     Conflict,
@@ -118,9 +120,29 @@ class SqliteStore:
         """Keys of incidents that want to be looked at by a time."""
         return await self._read(plans.due_keys, (now, limit))
 
-    async def next_wake(self) -> float | None:
-        """When the next incident wants to be looked at."""
-        return await self._read(lambda connection, _: plans.next_wake(connection), None)
+    async def due_groups(self, now: float, limit: int) -> list[Members]:
+        """Groups that want to be looked at by a time, each with the incidents that it must look at."""
+        return await self._read(plans.due_groups, (now, limit))
+
+    async def open_keys(self, after: AlertKey, limit: int) -> list[AlertKey]:
+        """Keys of open incidents behind a key, in their order."""
+        return await self._read(plans.open_keys, (after, limit))
+
+    async def firing_alerts(self) -> list[Alert]:
+        """All alerts that fire."""
+        return await self._read(lambda connection, _: plans.firing_alerts(connection), None)
+
+    async def silences(self) -> list[Silence]:
+        """All silences on record."""
+        return await self._read(lambda connection, _: plans.silences(connection), None)
+
+    async def save_silence(self, silence: Silence) -> None:
+        """Write a silence, in the place of one of the same id."""
+        await self._writer.submit(plans.save_silences, silence)
+
+    async def next_wakes(self) -> tuple[float | None, float | None]:
+        """When the next incident, and when the next group, wants to be looked at."""
+        return await self._read(lambda connection, _: plans.next_wakes(connection), None)
 
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[tuple[str, int]]]:
         """Write a plan, all of it or nothing; rooms and ranks of what waits no more because of it."""

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from relay import __version__
 from relay.core.delivery import RESULTS, DeliveryState, Reason
 from relay.core.event import STATUSES, Status
-from relay.core.planning import Suppression
+from relay.core.suppression import Suppression
 
 REFUSED = ("unauthorized", "malformed", "unknown_format", "too_large", "too_slow", "rate", "queue", "store")
 SUPPRESSED = ("silenced", "inhibited", "muted", "repeat")

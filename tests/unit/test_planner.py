@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from relay.core.alert import AlertKey
-from relay.core.planning import Known, Plan, Rules, Waiting
+from relay.core.alert import Alert, AlertKey
+from relay.core.group import Members
+from relay.core.planning import Known, Plan, Waiting
 from relay.core.routing import Route
+from relay.core.rules import Rules
+from relay.core.suppression import Silence
 from relay.lifecycle import SystemClock
 from relay.logs import make_log
 from relay.pipeline.planner import Planner
@@ -33,8 +36,23 @@ class Store:
     async def due_keys(self, now: float, limit: int) -> list[AlertKey]:  # noqa: ARG002 - the port's
         return [BAD, GOOD]
 
-    async def next_wake(self) -> float | None:
-        return 0.0
+    async def due_groups(self, now: float, limit: int) -> list[Members]:  # noqa: ARG002 - the port's
+        return []
+
+    async def open_keys(self, after: AlertKey, limit: int) -> list[AlertKey]:  # noqa: ARG002 - the port's
+        return []
+
+    async def firing_alerts(self) -> list[Alert]:
+        return []
+
+    async def silences(self) -> list[Silence]:
+        return []
+
+    async def save_silence(self, silence: Silence) -> None:
+        raise AssertionError(silence)
+
+    async def next_wakes(self) -> tuple[float | None, float | None]:
+        return 0.0, None
 
     def commit_plan(self, plan: Plan, now: float) -> asyncio.Future[Sequence[tuple[str, int]]]:  # noqa: ARG002
         written: asyncio.Future[Sequence[tuple[str, int]]] = asyncio.get_running_loop().create_future()

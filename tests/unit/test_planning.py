@@ -13,8 +13,10 @@ from relay.core.delivery import Intent
 from relay.core.event import Event
 from relay.core.incident import Incident, Policy
 from relay.core.matching import parse_matchers
-from relay.core.planning import OPERATOR_SOURCE, Known, Plan, Rules, Waiting, decide, plan, plan_due
+from relay.core.planning import Known, Plan, Waiting, decide, plan, plan_due
 from relay.core.routing import Route
+from relay.core.rules import OPERATOR_SOURCE, Rules
+from relay.core.suppression import Suppressor
 from tests.unit.made import event
 
 ROOMS = ("noc", "core", "oncall", "vip")
@@ -41,7 +43,11 @@ TREE = Route(
         child(2, 'site=~"b|c"', "vip", "core"),
     ),
 )
-RULES = Rules(TREE, {"noc": None, "core": "terse", "oncall": None, "vip": None}, Route(path="operator", rooms=("noc",)))
+RULES = Rules(
+    TREE,
+    {"noc": None, "core": "terse", "oncall": None, "vip": None},
+    Route(path="operator", rooms=("noc",), lineage="operator"),
+)
 
 events = st.builds(
     event,
@@ -64,6 +70,7 @@ class Ledger:
 
     def __init__(self, rules: Rules = RULES) -> None:
         self.rules = rules
+        self.suppressor = Suppressor(rules.inhibit, rules.intervals)
         self.alerts: dict[AlertKey, Alert] = {}
         self.incidents: dict[int, Incident] = {}
         self.intents: list[Intent] = []
@@ -79,11 +86,11 @@ class Ledger:
 
     def take(self, batch: list[Waiting]) -> Plan:
         keys = {(one.event.source, one.event.key) for one in batch}
-        return self.write(plan(batch, self.rules, self.known(keys)))
+        return self.write(plan(batch, self.rules, self.known(keys), self.suppressor))
 
     def wait_until(self, now: float) -> list[Intent]:
         due = {(i.source, i.key) for i in self.incidents.values() if i.wake_at is not None and i.wake_at <= now}
-        return self.write(plan_due(due, self.rules, self.known(due), now)).intents
+        return self.write(plan_due(due, self.rules, self.known(due), self.suppressor, now)).intents
 
     def write(self, made: Plan) -> Plan:
         numbers = {intent.message: next(self._numbers) for intent in made.intents if intent.action == "post"}
@@ -290,7 +297,7 @@ def test_a_flapping_incident_that_stays_away_is_told_to_be_over() -> None:
 
 def with_policy(**changes: Any) -> Rules:
     root = Route(path="route", rooms=("noc",), policy=Policy(**changes))
-    return Rules(root, {"noc": None}, None, {"{}": root.policy})
+    return Rules(root, {"noc": None}, None, {"{}": root})
 
 
 def test_a_route_says_what_changes_and_ends_do() -> None:
@@ -299,9 +306,13 @@ def test_a_route_says_what_changes_and_ends_do() -> None:
     assert [replies.done(seq) for seq in (2, 3)] == [[("reply", "noc")], []]
     assert replies.suppressed == [3]
     posts = one_by_one(*history, rules=with_policy(on_update=("post",), on_resolve=("reply",)))
-    assert [posts.done(seq) for seq in (2, 3)] == [[("post", "noc")], [("reply", "noc")]]
-    first, second, reply = posts.intents
+    assert [posts.done(seq) for seq in (2, 3)] == [[("post", "noc"), ("edit", "noc")], [("reply", "noc")]]
+    first, second, moved, reply = posts.intents
     assert (first.message != second.message, reply.message) == (True, second.message)
+    assert (moved.message, moved.content) == (
+        first.message,
+        "⏩ **continued** · other · a newer message tells of it",
+    )
 
 
 def test_what_still_fires_is_reminded_of_and_what_its_source_forgot_expires() -> None:
@@ -343,7 +354,7 @@ def test_an_incident_of_a_vanished_route_lives_by_the_roots_policy() -> None:
 
 
 def test_the_routes_template_wins_over_the_rooms() -> None:
-    made = plan([Waiting(1, event(severity="critical", labels={"site": "a"}))], RULES, nothing())
+    made = plan([Waiting(1, event(severity="critical", labels={"site": "a"}))], RULES, nothing(), Suppressor())
     assert {intent.room: intent.template for intent in made.intents} == {
         "noc": "loud",
         "oncall": "loud",
@@ -353,21 +364,23 @@ def test_the_routes_template_wins_over_the_rooms() -> None:
 
 def test_the_relays_own_trouble_goes_to_the_operators_room_alone() -> None:
     own = event(source=OPERATOR_SOURCE, severity="critical", labels={"site": "b"})
-    assert rooms_of(plan([Waiting(1, own)], RULES, nothing()), 1) == ["noc"]
+    assert rooms_of(plan([Waiting(1, own)], RULES, nothing(), Suppressor()), 1) == ["noc"]
     without = msgspec.structs.replace(RULES, operator=None)
-    assert rooms_of(plan([Waiting(1, own)], without, nothing()), 1) == ["noc", "oncall", "vip", "core"]
+    assert rooms_of(plan([Waiting(1, own)], without, nothing(), Suppressor()), 1) == ["noc", "oncall", "vip", "core"]
 
 
 def test_a_notice_opens_nothing_and_inherits_nothing() -> None:
     known = Known({("fabric", "k1"): alert()}, {})
-    made = plan([Waiting(1, event(status="notice"))], RULES, known)
+    made = plan([Waiting(1, event(status="notice"))], RULES, known, Suppressor())
     assert (made.incidents, made.alerts, made.adopted) == ({}, {}, [])
     notice = event(status="notice", labels={})
     assert decide(notice, RULES, known).event is notice
 
 
 def alert(**changes: Any) -> Alert:
-    made = Alert("fabric", "k1", "firing", "critical", "it is down", {"site": "b", "pod": "1"}, 500.0, 600.0, 601.0)
+    made = Alert(
+        "fabric", "relay", "k1", "firing", "critical", "it is down", {"site": "b", "pod": "1"}, 500.0, 600.0, 601.0
+    )
     return msgspec.structs.replace(made, **changes)
 
 

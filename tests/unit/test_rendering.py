@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from relay.core.delivery import Told
+from relay.core.delivery import Standing, Told
 from relay.core.event import Event, Link
 from relay.core.markdown import WEBEX_MAX_BYTES
 from relay.templates.environment import MarkdownEnvironment
@@ -30,6 +31,12 @@ hostile = st.builds(
     occurred_at=st.floats(NOW - 90_000, NOW),
     received_at=st.floats(NOW - 9_000, NOW),
 )
+
+
+def standing(*values: Any, **named: Any) -> Standing:
+    told = Told(*values, **named)
+    firing = int(told.state == "firing")
+    return Standing((told,), firing, 1 - firing, told.started_at)
 
 
 def renderer(failures: list[tuple[str, str]] | None = None, **sources: str) -> TemplateRenderer:
@@ -72,7 +79,7 @@ def test_a_message_says_it_all_in_its_first_line() -> None:
 
 def test_an_end_says_how_long_it_lasted_and_what_it_was() -> None:
     one = event(status="resolved", occurred_at=NOW, received_at=NOW)
-    (text,) = renderer().render(one, None, room="noc", told=Told(one, "resolved", NOW - 840), now=NOW)
+    (text,) = renderer().render(one, None, room="noc", told=standing(one, "resolved", NOW - 840), now=NOW)
     assert text == "✅ **resolved** · port-down on node-7 · lasted 14 min  \nfabric · 02:56–03:10 CET · was MAJOR"
 
 
@@ -89,7 +96,7 @@ def test_of_a_long_body_six_lines_are_shown_and_the_rest_stands_in_the_thread() 
 
 @given(hostile, st.none() | st.floats(NOW - 1e6, NOW))
 def test_whatever_an_event_says_a_message_is_bold_words_text_and_links(one: Event, since: float | None) -> None:
-    told = None if since is None else Told(one, "resolved" if one.status == "resolved" else "firing", since)
+    told = None if since is None else standing(one, "resolved" if one.status == "resolved" else "firing", since)
     failures: list[tuple[str, str]] = []
     texts = renderer(failures).render(one, None, room="noc", told=told, now=NOW)
     assert failures == []
@@ -200,7 +207,7 @@ def test_a_message_of_an_event_at_the_edge_of_time_is_rendered() -> None:
 
 def test_a_flapping_alert_says_how_it_flaps_and_neither_up_nor_down() -> None:
     one = event(status="resolved", title="tunnel to fra1", source="prometheus", received_at=NOW)
-    told = Told(one, "resolved", NOW - 900, tuple(NOW - 1_200 + 150 * n for n in range(9)), quiet=True)
+    told = standing(one, "resolved", NOW - 900, tuple(NOW - 1_200 + 150 * n for n in range(9)), quiet=True)
     (text,) = renderer().render(one, None, room="noc", told=told, now=NOW)
     assert text == (
         "🟠 **MAJOR** · tunnel to fra1 flapping: 9 changes in 20 min  \nprometheus · quiet until it holds for 10 min"

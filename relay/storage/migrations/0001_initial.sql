@@ -33,7 +33,7 @@ CREATE TABLE events (
     first_seq   INTEGER NOT NULL,
     last_seq    INTEGER NOT NULL,
     payload     BLOB,
-    suppressed  TEXT CHECK (suppressed IN ('repeat')),
+    suppressed  TEXT CHECK (suppressed IN ('silenced', 'inhibited', 'muted', 'repeat', 'brief')),
     set_aside   TEXT,
     CHECK ((payload IS NOT NULL) = (seq = first_seq) AND seq BETWEEN first_seq AND last_seq)
 ) STRICT;
@@ -58,13 +58,16 @@ CREATE TABLE alerts (
     PRIMARY KEY (source, key)
 ) STRICT, WITHOUT ROWID;
 
--- What stands in a room, or is about to. `space` is the service's id of the room that it stands in.
+-- What stands in a room, or is about to. `space` is the service's id of the room that it stands in, `mention` a JSON
+-- list of whom it rings; a `living` one tells of incidents, as they are.
 CREATE TABLE messages (
     id        INTEGER PRIMARY KEY,
     room      TEXT NOT NULL,
     grp       TEXT NOT NULL,
     route     TEXT NOT NULL,
     template  TEXT,
+    mention   TEXT,
+    living    INTEGER NOT NULL CHECK (living IN (0, 1)),
     remote_id TEXT,
     space     TEXT,
     edits     INTEGER NOT NULL DEFAULT 0 CHECK (edits BETWEEN 0 AND 10),
@@ -72,18 +75,23 @@ CREATE TABLE messages (
     CHECK ((state = 'standing') = (remote_id IS NOT NULL))
 ) STRICT;
 
--- An alert's life in one room, from firing to its end: `incident` is the whole of it as JSON. `seq` is its last event's,
--- `wake_at` when it wants to be looked at though no event comes.
+-- An alert's life in one room, from firing to its end: `incident` is the whole of it as JSON. `message` is 0 while none
+-- tells of it, `seq` its last event's, `wake_at` when it wants to be looked at though no event comes. `grp` is its group,
+-- NULL where it is a group of its own; `live` while its group must look at it.
 CREATE TABLE incidents (
-    id       INTEGER PRIMARY KEY,
-    source   TEXT NOT NULL,
-    key      TEXT NOT NULL,
-    room     TEXT NOT NULL,
-    message  INTEGER NOT NULL,
-    seq      INTEGER NOT NULL,
-    incident TEXT NOT NULL,
-    ended_at REAL,
-    wake_at  REAL,
+    id         INTEGER PRIMARY KEY,
+    source     TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    room       TEXT NOT NULL,
+    grp        TEXT,
+    message    INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    rank       INTEGER NOT NULL CHECK (rank BETWEEN 0 AND 4),
+    live       INTEGER NOT NULL CHECK (live IN (0, 1)),
+    incident   TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at   REAL,
+    wake_at    REAL,
     CHECK (ended_at IS NOT NULL OR wake_at IS NOT NULL)
 ) STRICT;
 
@@ -91,8 +99,25 @@ CREATE UNIQUE INDEX incidents_open ON incidents (source, key, room) WHERE ended_
 CREATE INDEX incidents_key ON incidents (source, key);
 CREATE INDEX incidents_message ON incidents (message);
 CREATE INDEX incidents_seq ON incidents (seq);
+CREATE INDEX incidents_group ON incidents (grp) WHERE live = 1 AND grp IS NOT NULL;
 CREATE INDEX incidents_due ON incidents (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Incidents that are told of together: `state` is the whole group as JSON, `wake_at` when it wants to be looked at.
+CREATE TABLE groups (
+    id       TEXT PRIMARY KEY,
+    state    TEXT NOT NULL,
+    ended_at REAL,
+    wake_at  REAL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX groups_due ON groups (wake_at) WHERE wake_at IS NOT NULL;
+
+CREATE TABLE silences (
+    id      TEXT PRIMARY KEY,
+    silence TEXT NOT NULL,
+    ends_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Intents on messages. `position` is the lane's order, `part` the order of a long text's parts within it.
 CREATE TABLE deliveries (
@@ -120,7 +145,7 @@ CREATE TABLE deliveries (
     settled_at    REAL,
     successor     INTEGER,
     CHECK ((state IN ('waiting', 'leased')) = (settled_at IS NULL)),
-    CHECK (content IS NULL OR action = 'reply'),
+    CHECK (content IS NULL OR action != 'post'),
     CHECK ((state IN ('superseded', 'merged', 'moved')) = (successor IS NOT NULL)),
     CHECK (state != 'dead' OR reason IS NOT NULL)
 ) STRICT;

@@ -5,10 +5,21 @@ SELECT json_group_array(json_object(
         'id', d.id, 'room', d.room, 'action', d.action, 'rank', d.rank, 'message', d.message, 'route', m.route,
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
         'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since,
-        'content', d.content, 'remote', m.remote_id, 'space', m.space,
-        'event', json(e.event), 'told', json(i.incident)
+        'content', d.content, 'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
+        'event', json(e.event), 'told', iif(m.living, json((
+            SELECT iif(count(*) = 0, NULL, json_object(
+                'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started
+            ))
+            FROM (
+                SELECT
+                    incident, count(*) FILTER (WHERE ended_at IS NULL) OVER () AS firing,
+                    count(*) FILTER (WHERE ended_at IS NOT NULL) OVER () AS ended, min(started_at) OVER () AS started
+                FROM incidents WHERE message = m.id
+                ORDER BY ended_at IS NOT NULL, rank, id LIMIT 10
+            )
+        )), NULL)
     ),
-    'edits', m.edits
+    'edits', m.edits, 'group', m.grp
 ))
 FROM json_each(:lanes) AS lanes
 CROSS JOIN deliveries AS d ON d.id = (
@@ -17,8 +28,7 @@ CROSS JOIN deliveries AS d ON d.id = (
     ORDER BY position, part LIMIT 1
 )
 CROSS JOIN messages AS m ON m.id = d.message
-CROSS JOIN events AS e ON e.seq = d.event_seq
-LEFT JOIN incidents AS i ON e.alert IS NOT NULL AND i.message = m.id;
+CROSS JOIN events AS e ON e.seq = d.event_seq;
 
 -- name: next_aside
 SELECT json_group_array(json_array(lane, due_at)) FROM (
@@ -36,7 +46,7 @@ WHERE deliveries.id = v.column1 AND deliveries.state = 'waiting';
 
 -- name: take_over
 UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
-WHERE message = :message AND state = 'waiting' AND part = 0 AND id > :id
+WHERE message = :message AND state = 'waiting' AND part = 0 AND id > :id AND (content IS NULL OR action != 'edit')
   AND (action = 'edit' OR (:action = 'post' AND action = 'reply'))
 RETURNING room, rank;
 

@@ -33,14 +33,43 @@ WHERE id IN (
 SELECT json_group_array(json_array(source, key))
 FROM (SELECT DISTINCT source, key FROM incidents WHERE wake_at <= ? ORDER BY wake_at LIMIT ?);
 
--- name: next_wake
-SELECT min(wake_at) FROM incidents WHERE wake_at IS NOT NULL;
+-- name: due_groups
+SELECT json_group_array(json_object(
+    'group', json(state),
+    'edits', coalesce((SELECT edits FROM messages WHERE id = state ->> 'message'), 0),
+    'incidents', (
+        SELECT json_group_array(json(incident)) FROM incidents WHERE grp = g.id AND live = 1
+    )
+))
+FROM (SELECT id, state FROM groups WHERE wake_at <= ? ORDER BY wake_at LIMIT ?) AS g;
+
+-- name: open_keys
+SELECT json_group_array(json_array(source, key)) FROM (
+    SELECT source, key FROM incidents
+    WHERE ended_at IS NULL AND (source, key) > (?, ?)
+    GROUP BY source, key ORDER BY source, key LIMIT ?
+);
+
+-- name: next_wakes
+SELECT
+    (SELECT min(wake_at) FROM incidents WHERE wake_at IS NOT NULL),
+    (SELECT min(wake_at) FROM groups WHERE wake_at IS NOT NULL);
+
+-- name: firing_alerts
+SELECT json_group_array(json(alert)) FROM alerts WHERE state = 'firing';
+
+-- name: silences
+SELECT json_group_array(json(silence)) FROM silences;
+
+-- name: save_silence
+INSERT INTO silences (id, silence, ends_at) VALUES (?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET silence = excluded.silence, ends_at = excluded.ends_at;
 
 -- name: advance
 UPDATE meta SET value = ? WHERE name = 'planned_up_to' AND value < ?;
 
 -- name: insert_messages
-INSERT INTO messages (id, room, grp, route, template) VALUES :rows(5);
+INSERT INTO messages (id, room, grp, route, template, mention, living) VALUES :rows(7);
 
 -- name: insert_deliveries
 INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, created_at, due_at)
@@ -65,16 +94,53 @@ WHERE id = :id
   AND EXISTS (SELECT 1 FROM deliveries WHERE message = :message AND action = 'post' AND state = 'waiting' AND id < :id)
 RETURNING room, rank;
 
+-- name: move_incidents
+UPDATE incidents SET message = :new, incident = json_set(incident, '$.message', :new) WHERE message = :message;
+
+-- name: replace_waiting
+UPDATE deliveries SET state = 'superseded', successor = :post, settled_at = :now, aside = 0
+WHERE message = :message AND state = 'waiting' AND part = 0 AND id < :id AND (
+    action != 'reply'
+    OR EXISTS (SELECT 1 FROM deliveries WHERE message = :message AND action = 'post' AND state = 'waiting')
+)
+RETURNING room, rank;
+
+-- name: supersede_unposted
+UPDATE deliveries SET state = 'superseded', successor = :post, settled_at = :now
+WHERE id = :id
+  AND NOT EXISTS (SELECT 1 FROM messages WHERE id = :message AND remote_id IS NOT NULL)
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = :message AND state = 'leased')
+RETURNING room, rank;
+
+-- name: insert_merged
+INSERT INTO deliveries (
+    id, message, event_seq, room, action, state, rank, position, created_at, due_at, settled_at, successor
+)
+SELECT v.column1, d.message, v.column2, d.room, d.action, 'merged', d.rank, v.column1, d.created_at, d.due_at,
+    d.created_at, d.id
+FROM (VALUES :rows(3)) AS v JOIN deliveries AS d ON d.id = v.column3;
+
 -- name: upsert_alerts
 INSERT INTO alerts (source, key, alert, updated_at, state) VALUES :rows(5)
 ON CONFLICT (source, key) DO UPDATE SET
     alert = excluded.alert, updated_at = excluded.updated_at, state = excluded.state;
 
 -- name: upsert_incidents
-INSERT INTO incidents (id, source, key, room, message, seq, incident, ended_at, wake_at) VALUES :rows(9)
+INSERT INTO incidents (
+    id, source, key, room, grp, message, seq, rank, live, incident, started_at, ended_at, wake_at
+) VALUES :rows(13)
 ON CONFLICT (id) DO UPDATE SET
-    message = excluded.message, seq = excluded.seq, incident = excluded.incident, ended_at = excluded.ended_at,
-    wake_at = excluded.wake_at;
+    message = excluded.message, seq = excluded.seq, rank = excluded.rank, live = excluded.live,
+    incident = excluded.incident, ended_at = excluded.ended_at, wake_at = excluded.wake_at;
+
+-- name: upsert_groups
+INSERT INTO groups (id, state, ended_at, wake_at) VALUES :rows(4)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at, wake_at = excluded.wake_at;
+
+-- name: touch_groups
+INSERT INTO groups (id, state, ended_at, wake_at) VALUES :rows(4)
+ON CONFLICT (id) DO UPDATE SET wake_at = min(coalesce(wake_at, excluded.wake_at), excluded.wake_at)
+WHERE state ->> 'flush_at' IS NULL;
 
 -- name: suppress_event
 UPDATE events SET suppressed = ? WHERE seq = ?;

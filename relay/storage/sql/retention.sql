@@ -44,3 +44,11 @@ DELETE FROM alerts WHERE state != 'firing' AND updated_at < :done_before;
 
 -- name: prune_incidents
 DELETE FROM incidents WHERE ended_at < :done_before;
+
+-- name: prune_groups
+DELETE FROM groups
+WHERE wake_at IS NULL AND ended_at < :done_before
+  AND NOT EXISTS (SELECT 1 FROM incidents WHERE grp = groups.id AND live = 1);
+
+-- name: prune_silences
+DELETE FROM silences WHERE ends_at < :done_before;

@@ -1,0 +1,108 @@
+"""Plans for groups that are due: what their rooms are told together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from relay.core.delivery import Intent
+from relay.core.event import RANK
+from relay.core.group import Group, Members, flush, flushed, reminder_of, revive, schedule, worst_first
+from relay.core.incident import Incident, Policy, Step, is_news, told
+from relay.core.matching import view_of
+from relay.core.planning import Plan, move
+from relay.core.rules import Rules
+from relay.core.suppression import Suppressor
+
+
+def plan_groups(found: Iterable[Members], rules: Rules, suppressor: Suppressor, now: float) -> Plan:
+    """Plan what is due of groups, and set when they are next."""
+    planner = _GroupPlanner(rules, suppressor, now)
+    for members in found:
+        planner.look_at(members)
+    return planner.result
+
+
+class _GroupPlanner:
+    def __init__(self, rules: Rules, suppressor: Suppressor, now: float) -> None:
+        self._rules = rules
+        self._suppressor = suppressor
+        self._now = now
+        self._handle = 0
+        self.result = Plan(0)
+
+    def look_at(self, members: Members) -> None:
+        policy = self._rules.policy_of(members.group.lineage)
+        incidents = tuple(self._settle(incident, policy) for incident in members.incidents)
+        group = schedule(revive(members.group, policy, self._now), incidents, policy, self._now)
+        if group.flush_at is not None and group.flush_at <= self._now:
+            group = self._flush(Members(group, incidents, members.edits), policy)
+        elif group.remind_at is not None and group.remind_at <= self._now:
+            group = self._remind(group, incidents, policy)
+        for incident in incidents:
+            self.result.incidents.setdefault(incident.id, incident)
+        wakes = [at for at in (group.flush_at, group.remind_at) if at is not None]
+        self.result.groups[group.id] = msgspec.structs.replace(group, wake_at=min(wakes, default=None))
+
+    def _settle(self, incident: Incident, policy: Policy) -> Incident:
+        """An incident with what holds it now; what is held or over before anything was said of it is no news."""
+        held = self._suppressor.held(view_of(incident.event), policy.mute, policy.active, self._now)
+        incident = msgspec.structs.replace(incident, held=held)
+        if incident.said is not None or is_news(incident):
+            return incident
+        why = "brief" if held is None else held.reason
+        self.result.suppressed.extend((seq, why) for seq in incident.news)
+        return msgspec.structs.replace(incident, news=(), fresh=False)
+
+    def _flush(self, members: Members, policy: Policy) -> Group:
+        group, steps = members.group, flush(members, policy, self._now)
+        news = [incident for incident in members.incidents if is_news(incident)]
+        if group.room not in self._rules.rooms:
+            steps = []
+        seqs = sorted({seq for incident in news for seq in incident.news} or {incident.seq for incident in news})
+        message = group.message
+        for step in steps:
+            if step.action == "post":
+                self._handle -= 1
+                self._intend(group, members.incidents, step, self._handle, seqs, policy)
+                if message:
+                    worst = worst_first(members.incidents)[0].event
+                    self.result.intents.append(move(group.room, message, self._handle, seqs[-1], worst))
+                message = self._handle
+            else:
+                self._intend(group, members.incidents, step, message, seqs, policy)
+            seqs = seqs[-1:]
+        if not steps:
+            self.result.suppressed.extend((seq, "repeat") for incident in news for seq in incident.news)
+        shown = [told(i, message) if is_news(i) else i for i in members.incidents if i.said is not None or is_news(i)]
+        for incident in shown:
+            self.result.incidents[incident.id] = incident
+        return msgspec.structs.replace(flushed(group, shown, policy, self._now), message=message)
+
+    def _remind(self, group: Group, incidents: tuple[Incident, ...], policy: Policy) -> Group:
+        """A reminder of what still fires, nobody has taken up and nothing holds."""
+        due = [
+            one for one in incidents
+            if one.firing and one.said is not None and one.ack is None and one.held is None and not one.quiet
+        ]  # fmt: skip
+        if due and group.message and group.room in self._rules.rooms:
+            step = Step("reply", reminder_of(due, self._now))
+            self._intend(group, tuple(due), step, group.message, [max(one.seq for one in due)], policy)
+        firing = any(one.firing for one in incidents)
+        remind_at = self._now + policy.repeat_interval if firing else None
+        return msgspec.structs.replace(group, remind_at=remind_at)
+
+    def _intend(
+        self, group: Group, incidents: tuple[Incident, ...], step: Step, message: int, seqs: list[int], policy: Policy
+    ) -> None:
+        firing = [incident for incident in incidents if incident.firing] or incidents
+        *also, seq = seqs
+        self.result.intents.append(
+            Intent(
+                action=step.action, room=group.room, message=message, event_seq=seq,
+                rank=RANK[worst_first(firing)[0].event.severity], content=step.content, also=tuple(also),
+                group=group.id, route=group.route, template=group.template,
+                mention=policy.mention if step.ring else (),
+            )
+        )  # fmt: skip

@@ -1,0 +1,158 @@
+"""What holds alerts back: silences, inhibition and time intervals, with Alertmanager's meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from relay.core.alert import Alert, AlertKey
+from relay.core.matching import Matcher, parse_matchers, view_of
+from relay.core.times import TimeInterval
+
+HeldFor = Literal["silenced", "inhibited", "muted"]
+Suppression = Literal["silenced", "inhibited", "muted", "repeat", "brief"]
+"""Why an event changes no message. `repeat`: it says nothing new; `brief`: it was over before its group was due."""
+View = Mapping[str, str]
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Why an incident is held back; `by` names the silence, the alert that inhibits, or the interval."""
+
+    reason: HeldFor
+    by: str
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True):
+    """A silence; `matchers` as text, times in Unix seconds. Expired, it has ended before its time."""
+
+    id: str
+    matchers: tuple[str, ...]
+    starts_at: float
+    ends_at: float
+    created_by: str
+    comment: str
+    updated_at: float
+
+    def state(self, now: float) -> Literal["pending", "active", "expired"]:
+        """Where it stands at a time."""
+        if now >= self.ends_at:
+            return "expired"
+        return "active" if now >= self.starts_at else "pending"
+
+
+class InhibitRule(msgspec.Struct, frozen=True):
+    """While an alert that `sources` match fires, those that `targets` match are held, where `equal` labels agree."""
+
+    sources: tuple[Matcher, ...]
+    targets: tuple[Matcher, ...]
+    equal: tuple[str, ...] = ()
+
+
+class _Compiled(msgspec.Struct, frozen=True):
+    silence: Silence
+    matchers: tuple[Matcher, ...]
+
+
+class _Sources:
+    """The alerts that fire and match a rule's sources, by the values of its equal labels."""
+
+    def __init__(self) -> None:
+        self.by_equal: dict[tuple[str, ...], dict[AlertKey, View]] = {}
+        self.places: dict[AlertKey, tuple[str, ...]] = {}
+
+    def put(self, key: AlertKey, view: View, values: tuple[str, ...]) -> bool:
+        """Note that an alert fires; tell whether that is new."""
+        new = self.places.get(key) != values
+        if new:
+            self.remove(key)
+        self.places[key] = values
+        self.by_equal.setdefault(values, {})[key] = view
+        return new
+
+    def remove(self, key: AlertKey) -> bool:
+        """Note that an alert fires no more, or matches no more; tell whether it did."""
+        values = self.places.pop(key, None)
+        if values is None:
+            return False
+        del self.by_equal[values][key]
+        if not self.by_equal[values]:
+            del self.by_equal[values]
+        return True
+
+
+class Suppressor:
+    """Knows the silences, the alerts that inhibit others, and the time intervals."""
+
+    def __init__(
+        self, rules: Sequence[InhibitRule] = (), intervals: Mapping[str, Sequence[TimeInterval]] | None = None
+    ) -> None:
+        self._rules = tuple(rules)
+        self._intervals = dict(intervals or {})
+        self._silences: list[_Compiled] = []
+        self._sources = [_Sources() for _ in self._rules]
+        self.stirred = False
+        """True once alerts that inhibit others have changed; whoever looks into that sets it back."""
+
+    def silence(self, silences: Iterable[Silence]) -> None:
+        """Replace the silences by these."""
+        self._silences = [
+            _Compiled(one, tuple(matcher for text in one.matchers for matcher in parse_matchers(text)))
+            for one in silences
+        ]
+
+    def note(self, alert: Alert) -> None:
+        """Take note of an alert as it stands now: what it inhibits may have changed."""
+        if not self._rules:
+            return
+        key, view = (alert.source, alert.key), view_of(alert)
+        for rule, known in zip(self._rules, self._sources, strict=True):
+            firing = alert.state == "firing" and all(matcher.matches(view) for matcher in rule.sources)
+            self.stirred |= known.put(key, view, _values(rule, view)) if firing else known.remove(key)
+
+    def held(self, view: View, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
+        """Why an alert of this view is held on a route with these intervals, or None."""
+        for one in self._silences:
+            if one.silence.state(now) == "active" and all(matcher.matches(view) for matcher in one.matchers):
+                return Held("silenced", one.silence.id)
+        for rule, known in zip(self._rules, self._sources, strict=True):
+            if known.places and (by := _inhibitor(rule, known, view)) is not None:
+                return Held("inhibited", "/".join(by))
+        return self.muted(mute, active, now) if mute or active else None
+
+    def muted(self, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
+        """Why a route with these intervals says nothing at a time, or None."""
+        if active and not any(self._within(name, now) for name in active):
+            return Held("muted", f"outside of {', '.join(active)}")
+        return next((Held("muted", name) for name in mute if self._within(name, now)), None)
+
+    def _within(self, name: str, now: float) -> bool:
+        return any(interval.contains(now) for interval in self._intervals.get(name, ()))
+
+    def phase(self, now: float) -> tuple[object, ...]:
+        """What time alone decides, in a form that can be compared: which silences and intervals hold."""
+        silences = [one.silence.id for one in self._silences if one.silence.state(now) == "active"]
+        return (tuple(silences), *(name for name in self._intervals if self._within(name, now)))
+
+    def next_change(self, now: float) -> float | None:
+        """When `phase` may change next without anything else happening; an interval may at every full minute."""
+        times = [at for one in self._silences for at in (one.silence.starts_at, one.silence.ends_at) if at > now]
+        if self._intervals:
+            times.append((now // 60 + 1) * 60)
+        return min(times, default=None)
+
+
+def _values(rule: InhibitRule, view: View) -> tuple[str, ...]:
+    return tuple(view.get(name, "") for name in rule.equal)
+
+
+def _inhibitor(rule: InhibitRule, known: _Sources, view: View) -> AlertKey | None:
+    """The alert that holds this one; of two that match both sides of a rule, neither holds the other."""
+    if not all(matcher.matches(view) for matcher in rule.targets):
+        return None
+    both = all(matcher.matches(view) for matcher in rule.sources)
+    for key, source in known.by_equal.get(_values(rule, view), {}).items():
+        if not (both and all(matcher.matches(source) for matcher in rule.targets)):
+            return key
+    return None

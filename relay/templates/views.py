@@ -1,0 +1,257 @@
+"""What templates see: of an event or one incident, and of a group of them."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Literal
+
+import msgspec
+
+from relay.core.delivery import Standing, Told
+from relay.core.event import Event
+from relay.core.incident import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
+from relay.core.markdown import Markdown, escape_markdown, link, middle, one_line
+from relay.core.words import say_clock, say_duration
+
+BODY_LINES = 6
+LINE_LENGTH = 400
+LATE_AFTER = 120.0
+"""Seconds after which a message says that it is posted late."""
+THREAD = "\f"
+"""What follows it goes into the message's thread. Event text can't hold it."""
+_THREAD = Markdown(THREAD)
+_SEPARATOR = Markdown(" · ")
+_TELLING = ("site", "pod", "cluster", "region", "host", "hostname", "device", "node", "instance", "service",
+            "namespace", "interface", "job")  # fmt: skip
+_PLACES = {name: place for place, name in enumerate(_TELLING)}
+_SAID_ALREADY = {
+    "alertname",
+    "severity",
+    "status",
+    "title",
+    "source",
+    "summary",
+    "description",
+    "prometheus",
+    "monitor",
+}
+
+
+class Labels(dict[str, str]):
+    """An event's labels as templates see them: one that is not there is empty."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+class View(msgspec.Struct, frozen=True):
+    """What a template sees of an event; texts are plain, parts that are markdown already say so."""
+
+    event: Event
+    room: str
+    told: Told | None
+    now: float
+    zone: tzinfo
+
+    def parts(self) -> dict[str, object]:
+        """The variables that the built-in message is made of."""
+        body, rest = self._body()
+        return {
+            "sign": Markdown(self.sign), "word": self.word, "title": self.title, "lasted": self.lasted,
+            "facts": self.facts, "body": body, "rest": rest, "links": self.links, "thread": _THREAD,
+        }  # fmt: skip
+
+    def names(self) -> dict[str, object]:
+        """All variables, for operators' templates."""
+        event = self.event
+        return {
+            **self.parts(),
+            "event": event, "room": self.room, "labels": Labels(event.labels), "source": event.source,
+            "status": event.status, "severity": event.severity, "key": event.key, "late": self.late,
+            "since": say_clock(self.started_at, self.now, self.zone),
+            "at": say_clock(event.occurred_at, self.now, self.zone),
+        }  # fmt: skip
+
+    @property
+    def end(self) -> Literal["resolved", "expired"] | None:
+        """How it ended, where it did."""
+        if self.told is not None:
+            return None if self.told.state == "firing" or self.told.quiet else self.told.state
+        return "resolved" if self.event.status == "resolved" else None
+
+    @property
+    def sign(self) -> str:
+        """The one sign of the first line."""
+        if self.silenced:
+            return SILENCED
+        return SIGNS[self.event.severity] if self.end is None else ENDS[self.end]
+
+    @property
+    def word(self) -> str:
+        """The severity (or the end) as a word, as colour alone excludes."""
+        return self.end or ("silenced" if self.silenced else self.event.severity.upper())
+
+    @property
+    def silenced(self) -> bool:
+        """True while a silence holds it."""
+        return self.told is not None and self.told.silenced
+
+    @property
+    def title(self) -> str:
+        """The title in one line; of a flapping alert with how it flaps."""
+        title = one_line(self.event.title)
+        return f"{title} {flaps(self.told.changes)}" if self.told is not None and self.told.quiet else title
+
+    @property
+    def started_at(self) -> float:
+        """When what the event speaks of began."""
+        return self.event.occurred_at if self.told is None else min(self.told.started_at, self.event.occurred_at)
+
+    @property
+    def lasted(self) -> str:
+        """How long a resolved alert lasted, where that is known."""
+        seconds = self.event.occurred_at - self.started_at
+        return say_duration(seconds) if self.end is not None and seconds >= WITHIN_A_BREATH else ""
+
+    @property
+    def late(self) -> str:
+        """How late the message is posted, where that is worth a word."""
+        behind = self.now - self.event.received_at
+        return say_duration(behind) if behind >= LATE_AFTER else ""
+
+    @property
+    def facts(self) -> Markdown:
+        """The second line: source, the labels that tell it from its siblings, since when."""
+        parts = [self.event.source, *self._telling_labels(), self._when()]
+        if self.end is not None and self.event.severity_given:
+            parts.append(f"was {self.event.severity.upper()}")
+        elif self.silenced:
+            parts.append(self.event.severity.upper())
+        if self.told is not None and self.told.ack is not None:
+            parts.append(f"{ACKNOWLEDGED} {one_line(self.told.ack.by, 60)}")
+            parts += [one_line(self.told.ack.comment, 80)] if self.told.ack.comment else []
+        if self.late:
+            parts.append(f"posted {self.late} late")
+        return Markdown(" · ".join([escape_markdown(part) for part in parts]))
+
+    def _when(self) -> str:
+        event = self.event
+        if self.told is not None and self.told.quiet:
+            return f"quiet until it holds for {say_duration(HOLD)}"
+        at = say_clock(event.occurred_at, self.now, self.zone)
+        if event.status == "firing":
+            return f"since {say_clock(self.started_at, self.now, self.zone)}"
+        if self.lasted:
+            began = say_clock(self.started_at, self.now, self.zone)
+            return at if began == at else f"{began.rsplit(' ', 1)[0]}–{at}"
+        return at
+
+    def _telling_labels(self) -> list[str]:
+        labels, title = self.event.labels, self.event.title.lower()
+        said: dict[str, None] = {}
+        for name in sorted(labels, key=lambda label: _PLACES.get(label, len(_TELLING))):
+            value = one_line(labels[name], 40)
+            if value and name.lower() not in _SAID_ALREADY and value.lower() not in title:
+                said[value] = None
+                if len(said) == 3:
+                    break
+        return list(said)
+
+    def _body(self) -> tuple[str, str]:
+        """The body's first lines, and what of it goes into the thread."""
+        text = self.event.body.strip()
+        lines = [line.rstrip() for line in text.split("\n")] if text else []
+        shown = [middle(line, LINE_LENGTH) for line in lines[:BODY_LINES]]
+        if shown != lines[:BODY_LINES]:
+            return "\n".join(shown), text
+        return "\n".join(shown), "\n".join(lines[BODY_LINES:]).strip("\n")
+
+    @property
+    def links(self) -> Markdown:
+        """The first three links by name, files behind them."""
+        event = self.event
+        shown = [link(item.text, item.url) for item in event.links]
+        shown += [link(address.rsplit("/", 1)[-1] or "file", address) for address in event.files]
+        return _SEPARATOR.join(shown[:3])
+
+
+class GroupView(msgspec.Struct, frozen=True):
+    """What a template sees of a group's message."""
+
+    standing: Standing
+    room: str
+    now: float
+    zone: tzinfo
+
+    def parts(self) -> dict[str, object]:
+        """The variables that the built-in message is made of."""
+        return {
+            "sign": Markdown(self.sign), "word": self.word, "facts": self.facts, "about": self.about,
+            "firing": self.standing.firing, "ended": self.standing.ended, "thread": _THREAD,
+            "incidents": [self._incident(told) for told in self.standing.incidents],
+            "more": self.standing.firing + self.standing.ended - len(self.standing.incidents),
+        }  # fmt: skip
+
+    def names(self) -> dict[str, object]:
+        """All variables, for operators' templates."""
+        since = say_clock(self.standing.started_at, self.now, self.zone)
+        labels = Labels(self.standing.labels)
+        return {
+            **self.parts(),
+            "room": self.room,
+            "labels": labels,
+            "since": since,
+            "severity": self.worst.event.severity,
+        }
+
+    @property
+    def worst(self) -> Told:
+        """The worst of those that fire, or of all where none does."""
+        return self.standing.incidents[0]
+
+    @property
+    def sign(self) -> str:
+        """The one sign of the first line."""
+        if self.standing.firing:
+            return SIGNS[self.worst.event.severity]
+        return ENDS["expired" if all(told.state == "expired" for told in self.standing.incidents) else "resolved"]
+
+    @property
+    def word(self) -> str:
+        """How many fire, how many have ended."""
+        firing, ended = self.standing.firing, self.standing.ended
+        if not firing:
+            return f"all {ended} {'expired' if self.sign == ENDS['expired'] else 'resolved'}"
+        return f"{firing} firing" + (f", {ended} ended" if ended else "")
+
+    @property
+    def about(self) -> Markdown:
+        """What the first line says behind the counts: the worst severity, and what they have in common."""
+        standing = self.standing
+        parts = [f"worst {self.worst.event.severity.upper()}"] if standing.firing else []
+        common = [(name, value) for name, value in standing.labels.items() if name != "source" and value]
+        parts += [f"{one_line(name, 40)} {one_line(value, 60)}" for name, value in common[:3]]
+        if not standing.firing and (lasted := self.now - standing.started_at) >= WITHIN_A_BREATH:
+            parts.append(f"lasted {say_duration(lasted)}")
+        return Markdown(" · ".join([escape_markdown(part) for part in parts]))
+
+    @property
+    def facts(self) -> Markdown:
+        """The second line: the sources, since when, and when it was as told here."""
+        sources = list(dict.fromkeys(told.event.source for told in self.standing.incidents))[:3]
+        since = say_clock(self.standing.started_at, self.now, self.zone)
+        changed = say_clock(self.now, self.now, self.zone).partition(" ")[0]
+        return Markdown(
+            " · ".join([escape_markdown(part) for part in (*sources, f"since {since}", f"changed {changed}")])
+        )
+
+    def _incident(self, told: Told) -> dict[str, object]:
+        view = View(told.event, self.room, told, self.now, self.zone)
+        lasted = view.lasted
+        over = f"lasted {lasted}" if lasted else "ended"
+        return {
+            "sign": Markdown(view.sign), "title": view.title, "severity": told.event.severity,
+            "source": told.event.source, "labels": Labels(told.event.labels),
+            "acknowledged": "" if told.ack is None else one_line(told.ack.by, 60),
+            "lasts": say_duration(self.now - told.started_at) if view.end is None else over,
+        }  # fmt: skip
