@@ -15,12 +15,12 @@ from relay.core.event import Event
 from relay.core.incident import (
     ENDS,
     SIGNS,
+    WITHIN_A_BREATH,
     Incident,
     Policy,
     Step,
     alarms,
     by_policy,
-    end_of,
     is_news,
     quietly,
     reminder,
@@ -90,11 +90,12 @@ def grouped_labels(group: str) -> dict[str, str]:
 
 
 class Members(msgspec.Struct, frozen=True):
-    """A group with its incidents that fire or have news, and the edits that its message has had."""
+    """A group, its incidents that fire or have news, the edits of its message, and how many that has told of."""
 
     group: Group
     incidents: tuple[Incident, ...]
     edits: int = 0
+    told: int = 0
 
 
 def schedule(group: Group, members: Sequence[Incident], policy: Policy, now: float) -> Group:
@@ -118,7 +119,7 @@ def revive(group: Group, policy: Policy, now: float) -> Group:
     return msgspec.structs.replace(group, message=0, flush_at=None, flushed_at=None, ended_at=None, remind_at=None)
 
 
-def flush(members: Members, policy: Policy, now: float) -> list[Step]:
+def flush(members: Members, policy: Policy) -> list[Step]:
     """What is asked of the group's message now."""
     group, incidents = members.group, members.incidents
     news = [incident for incident in incidents if is_news(incident)]
@@ -131,10 +132,10 @@ def flush(members: Members, policy: Policy, now: float) -> list[Step]:
         return quietly(policy)
     if (ringing and policy.mention) or (members.edits >= CHANGES and not over and "edit" in policy.on_update):
         return [Step("post", ring=bool(ringing))]
-    if len(shown) == 1 and shown[0].said is not None:
+    if len(shown) == 1 and shown[0].said is not None and members.told <= 1:
         return tell_one(shown[0], policy)
     if over:
-        return by_policy(policy.on_resolve, _over(news, now))
+        return by_policy(policy.on_resolve, _over(news, members.told))
     again = news if group.ended_at is not None else ringing
     steps = by_policy(policy.on_update, None)
     if again and any(step.action == "edit" for step in steps):
@@ -165,12 +166,11 @@ def worst_first(incidents: Sequence[Incident]) -> list[Incident]:
     return sorted(incidents, key=lambda incident: (list(SIGNS).index(incident.event.severity), incident.started_at))
 
 
-def _over(ended: Sequence[Incident], now: float) -> str:
-    if len(ended) == 1:
-        return end_of(ended[0])
+def _over(ended: Sequence[Incident], count: int) -> str:
     state = "expired" if all(incident.state == "expired" for incident in ended) else "resolved"
-    lasted = now - min(incident.started_at for incident in ended)
-    return f"{ENDS[state]} all {state}: the last {len(ended)} of them, after {say_duration(lasted)}"
+    lasted = max((incident.ended_at or incident.started_at) - incident.started_at for incident in ended)
+    last = f", the last after {say_duration(lasted)}" if lasted >= WITHIN_A_BREATH else ""
+    return f"{ENDS[state]} all {count} {state}{last}"
 
 
 def _alarm(incidents: Sequence[Incident]) -> str:

@@ -37,7 +37,7 @@ class _GroupPlanner:
         incidents = tuple(self._settle(incident, policy) for incident in members.incidents)
         group = schedule(revive(members.group, policy, self._now), incidents, policy, self._now)
         if group.flush_at is not None and group.flush_at <= self._now:
-            group = self._flush(Members(group, incidents, members.edits), policy)
+            group = self._flush(msgspec.structs.replace(members, group=group, incidents=incidents), policy)
         elif group.remind_at is not None and group.remind_at <= self._now:
             group = self._remind(group, incidents, policy)
         for incident in incidents:
@@ -56,7 +56,7 @@ class _GroupPlanner:
         return msgspec.structs.replace(incident, news=(), fresh=False)
 
     def _flush(self, members: Members, policy: Policy) -> Group:
-        group, steps = members.group, flush(members, policy, self._now)
+        group, steps = members.group, flush(members, policy)
         news = [incident for incident in members.incidents if is_news(incident)]
         if group.room not in self._rules.rooms:
             steps = []
@@ -75,7 +75,11 @@ class _GroupPlanner:
             seqs = seqs[-1:]
         if not steps:
             self.result.suppressed.extend((seq, "repeat") for incident in news for seq in incident.news)
-        shown = [told(i, message) if is_news(i) else i for i in members.incidents if i.said is not None or is_news(i)]
+        shown = [
+            told(incident, message) if is_news(incident) else msgspec.structs.replace(incident, message=message)
+            for incident in members.incidents
+            if incident.said is not None or is_news(incident)
+        ]
         for incident in shown:
             self.result.incidents[incident.id] = incident
         return msgspec.structs.replace(flushed(group, shown, policy, self._now), message=message)

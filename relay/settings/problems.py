@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -54,3 +54,8 @@ def near(name: str, known: Iterable[str]) -> str:
     """` (did you mean …?)` where a known name is near, else an empty string."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def unknown(kind: str, name: str, known: Collection[str]) -> str:
+    """That nothing is called so, and what may have been meant."""
+    return f"no {kind} is called {name[:60]!r}{near(name, known)}"

@@ -35,8 +35,9 @@ FROM (SELECT DISTINCT source, key FROM incidents WHERE wake_at <= ? ORDER BY wak
 
 -- name: due_groups
 SELECT json_group_array(json_object(
-    'group', json(state),
-    'edits', coalesce((SELECT edits FROM messages WHERE id = state ->> 'message'), 0),
+    'group', json(g.state),
+    'edits', coalesce((SELECT edits FROM messages WHERE id = g.state ->> 'message'), 0),
+    'told', (SELECT count(*) FROM incidents WHERE message = g.state ->> 'message' AND message != 0),
     'incidents', (
         SELECT json_group_array(json(incident)) FROM incidents WHERE grp = g.id AND live = 1
     )
@@ -140,7 +141,7 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended_at = excluded.ended
 -- name: touch_groups
 INSERT INTO groups (id, state, ended_at, wake_at) VALUES :rows(4)
 ON CONFLICT (id) DO UPDATE SET wake_at = min(coalesce(wake_at, excluded.wake_at), excluded.wake_at)
-WHERE state ->> 'flush_at' IS NULL;
+WHERE groups.state ->> 'flush_at' IS NULL;
 
 -- name: suppress_event
 UPDATE events SET suppressed = ? WHERE seq = ?;

@@ -1,0 +1,141 @@
+"""What one key of the routing can't show: names that must exist, routes and matchers that nothing reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from relay.core.event import SEVERITIES, STATUSES
+from relay.core.group import ALL
+from relay.core.matching import BadMatcherError, Matcher, parse_matchers
+from relay.core.rules import OPERATOR_SOURCE
+from relay.settings.document import Document
+from relay.settings.model import RouteSettings, Settings
+from relay.settings.problems import Path, Problem, dotted, near, unknown
+
+
+def check_routes(settings: Settings, document: Document) -> list[Problem]:
+    """Problems of the routing tree, the time intervals and the inhibition."""
+    return list(_RouteCheck(settings, document).check())
+
+
+class _RouteCheck:
+    def __init__(self, settings: Settings, document: Document) -> None:
+        self._settings = settings
+        self._document = document
+
+    def _error(self, path: Path, message: str) -> Problem:
+        return Problem(self._document.mark(path), dotted(path), message)
+
+    def _warning(self, path: Path, message: str) -> Problem:
+        return Problem(self._document.mark(path), dotted(path), message, "warning")
+
+    def _names(self, section: str) -> Collection[str]:
+        """What is called by name in a section, though something else may be wrong with it."""
+        named = self._document.values.get(section)
+        return named if isinstance(named, dict) else ()
+
+    def check(self) -> Iterator[Problem]:
+        root = self._settings.route
+        if not root.rooms:
+            yield self._error(("route",), "the root needs `rooms`: nothing is unrouted")
+        if root.matchers:
+            yield self._error(("route", "matchers"), "the root has no matchers: nothing is unrouted")
+        if root.continue_:
+            yield self._error(("route", "continue"), "the root has no siblings to continue with")
+        if root.mute_time_intervals or root.active_time_intervals:
+            yield self._error(("route",), "the root is never muted: give the intervals to a route below it")
+        yield from self._route(root, ("route",), grouped=False)
+        yield from self._intervals()
+        yield from self._inhibition()
+
+    def _route(self, route: RouteSettings, path: Path, *, grouped: bool) -> Iterator[Problem]:
+        for number, room in enumerate(route.rooms or ()):
+            if room not in self._names("rooms"):
+                yield self._error((*path, "rooms", number), unknown("room", room, self._names("rooms")))
+        if route.rooms == ():
+            yield self._error((*path, "rooms"), "an empty list; leave the key out to inherit")
+        if route.template is not None and route.template not in self._names("templates"):
+            yield self._error((*path, "template"), unknown("template", route.template, self._names("templates")))
+        yield from self._matchers(route.matchers, (*path, "matchers"))
+        grouped = grouped or route.group_by is not None
+        yield from self._grouping(route, path, grouped)
+        yield from self._named_intervals(route, path)
+        for number, child in enumerate(route.routes):
+            yield from self._route(child, (*path, "routes", number), grouped=grouped)
+        yield from self._reach(route, path)
+
+    def _grouping(self, route: RouteSettings, path: Path, grouped: bool) -> Iterator[Problem]:
+        for number, name in enumerate(route.group_by or ()):
+            if name == "status":
+                said = "a group keeps its alerts until they end, so their status makes no group"
+                yield self._error((*path, "group_by", number), said)
+            if name == ALL and len(route.group_by or ()) > 1:
+                yield self._error((*path, "group_by"), "... stands alone: it is all labels")
+        for name in ("group_wait", "group_interval"):
+            if not grouped and getattr(route, name) is not None:
+                yield self._warning((*path, name), "does nothing without `group_by`: each alert is told at once")
+
+    def _named_intervals(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
+        known = [one.name for one in self._settings.time_intervals]
+        for key in ("mute_time_intervals", "active_time_intervals"):
+            for number, name in enumerate(getattr(route, key)):
+                if name not in known:
+                    yield self._error((*path, key, number), unknown("time interval", name, known))
+
+    def _intervals(self) -> Iterator[Problem]:
+        seen: set[str] = set()
+        for number, one in enumerate(self._settings.time_intervals):
+            if one.name in seen:
+                yield self._error(("time_intervals", number, "name"), f"{one.name!r} is given twice")
+            seen.add(one.name)
+
+    def _inhibition(self) -> Iterator[Problem]:
+        for number, rule in enumerate(self._settings.inhibit_rules):
+            path: Path = ("inhibit_rules", number)
+            yield from self._matchers(rule.source_matchers, (*path, "source_matchers"))
+            yield from self._matchers(rule.target_matchers, (*path, "target_matchers"))
+
+    def _matchers(self, texts: Sequence[str], path: Path) -> Iterator[Problem]:
+        for number, text in enumerate(texts):
+            try:
+                for one in parse_matchers(text):
+                    yield from self._can_match(one, (*path, number))
+            except BadMatcherError as error:
+                yield self._error((*path, number), str(error))
+
+    def _can_match(self, matcher: Matcher, path: Path) -> Iterator[Problem]:
+        """An equality with a word that no event can have."""
+        closed: dict[str, Collection[str]] = {
+            "severity": SEVERITIES,
+            "status": STATUSES,
+            "source": (*self._names("sources"), OPERATOR_SOURCE),
+        }
+        known = closed.get(matcher.name)
+        if known is not None and matcher.op in ("=", "!=") and matcher.value not in known:
+            said = f"no event has the {matcher.name} {matcher.value[:60]!r}{near(matcher.value, known)}"
+            yield self._warning(path, said)
+
+    def _reach(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
+        """Children that an earlier sibling leaves nothing for."""
+        earlier: list[tuple[int, list[Matcher]]] = []
+        for number, child in enumerate(route.routes):
+            at = (*path, "routes", number)
+            wanted = _matchers(child)
+            taker = next((n for n, taken in earlier if all(m in wanted for m in taken)), None)
+            if taker is not None:
+                yield self._warning(
+                    at, f"is never reached: {dotted((*path, 'routes', taker))} takes all that it would match"
+                )
+            if not child.continue_:
+                earlier.append((number, wanted))
+
+
+def _matchers(route: RouteSettings) -> list[Matcher]:
+    """A route's matchers without their compiled expressions, for comparison; unreadable ones match nothing."""
+    found: list[Matcher] = []
+    for text in route.matchers:
+        try:
+            found += [Matcher(m.name, m.op, m.value) for m in parse_matchers(text)]
+        except BadMatcherError:
+            found.append(Matcher("", "=", text))
+    return found
