@@ -6,6 +6,7 @@ import asyncio
 import os
 import random  # noqa: TID251 - this is the chance port
 import ssl
+import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -34,15 +35,17 @@ from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
 from relay.ports import Limits, Log, Send
 from relay.settings.load import Loaded
-from relay.settings.model import WebhookSettings, WebsocketSettings
+from relay.settings.model import PostedSettings, WebsocketSettings
 from relay.settings.rules import compile_rules
 from relay.settings.secrets import LiveSecret, SecretRef
 from relay.settings.types import Address
 from relay.storage.sqlite import SqliteStore
 from relay.templates.rendering import TemplateRenderer
 from relay.web.admin import AdminGuard, make_admin
+from relay.web.alertmanager import AlertmanagerApi
 from relay.web.api import Api
 from relay.web.metrics import Metrics
+from relay.web.silences import SilenceApi, SilenceDesk
 
 KEEPALIVE = 75.0
 """Seconds after which an idle connection, or one whose request does not come, is closed."""
@@ -84,7 +87,7 @@ class RelayDaemon:
         hooks = [
             make_webhook(name, source, self._vault, clock.now())
             for name, source in settings.sources.items()
-            if isinstance(source, WebhookSettings)
+            if isinstance(source, PostedSettings)
         ]
         feeds = [
             make_feed(name, source, self._vault)
@@ -95,9 +98,10 @@ class RelayDaemon:
         self._tls = self._server_tls()
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
         intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room)
-        desk = OperatorDesk(intake, clock, log)
-        tell = desk.tell if settings.operator is not None else self._tell_nobody
-        self.planner = Planner(store, compile_rules(settings), clock, log, tell, self._expect, self._planned)
+        operator = OperatorDesk(intake, clock, log)
+        tell = operator.tell if settings.operator is not None else self._tell_nobody
+        rules = compile_rules(settings)
+        self.planner = Planner(store, rules, clock, log, tell, self._expect, self._planned)
         self._chronicle = Chronicle(metrics, log, tell)
         self.dispatcher = Dispatcher(
             store,
@@ -118,7 +122,7 @@ class RelayDaemon:
             "dispatcher": self.dispatcher,
             "janitor": janitor,
             "credentials": keeper,
-            "operator": desk,
+            "operator": operator,
         }
         self._webhooks = WebhookListener({hook.path: hook for hook in hooks}, intake, clock, metrics)
         self._feeds = {
@@ -129,9 +133,14 @@ class RelayDaemon:
             settings, store, self.dispatcher, self._chronicle, self._feeds, metrics, self._ready, clock.now
         )
         api = Api(store, board.status, self.dispatcher.changed, self._send_now, tuple(settings.rooms), clock.now)
+        desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock.wall)
+        silences = SilenceApi(desk, store.list_incidents, store.key_of_incident, intake.acknowledge)
+        alertmanager = AlertmanagerApi(desk, store.firing_alerts, self.planner.suppressor, rules, clock.now())
         hosts = (*_LOOPBACK, settings.listen.admin.host, *settings.listen.admin_hosts)
         guard = AdminGuard((lambda: [t.current() for t in admin_tokens]) if admin_tokens else None, hosts)
-        self._admin = make_admin(guard, api, self._ready, board.metrics)
+        self._admin = make_admin(
+            guard, [*api.routes(), *silences.routes(), *alertmanager.routes()], self._ready, board.metrics
+        )
         self._tasks: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
 
     async def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:

@@ -48,7 +48,7 @@ def explain_payload(loaded: Loaded, source: str, body: bytes, now: float) -> lis
     """The trails of all events of a payload. Raises `NotJsonError` and `UnreadableError`."""
     settings = loaded.settings
     configured = settings.sources[source]
-    drafts = make_format(configured)(Request(payload=decode_json(body), source=source))
+    drafts = make_format(configured)(Request(decode_json(body), source, received_at=now))
     defaults = defaults_of(source, configured)
     failures: list[str] = []
     renderer = TemplateRenderer(

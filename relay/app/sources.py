@@ -10,11 +10,19 @@ from relay.app.tls import client_context
 from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import FORMATS, Format
+from relay.formats.alertmanager import read_alertmanager_api
 from relay.formats.mapping import MappingSettings, make_mapping
 from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth
 from relay.listeners.webhook import WebhookSource
 from relay.listeners.websocket import WebsocketFeed
-from relay.settings.model import AuthSettings, MapSettings, SourceBase, WebhookSettings, WebsocketSettings
+from relay.settings.model import (
+    AlertmanagerApiSettings,
+    AuthSettings,
+    MapSettings,
+    PostedSettings,
+    SourceBase,
+    WebsocketSettings,
+)
 from relay.settings.secrets import LiveSecret, SecretError, SecretRef
 
 Vault = Callable[[SecretRef], LiveSecret]
@@ -23,11 +31,15 @@ Vault = Callable[[SecretRef], LiveSecret]
 
 def format_name(source: SourceBase) -> str:
     """The name that a source's events carry as their format."""
+    if isinstance(source, AlertmanagerApiSettings):
+        return source.type
     return "map" if source.map is not None else source.format or "relay"
 
 
 def make_format(source: SourceBase) -> Format:
     """How a source's payloads are read. Raises ValueError where its mapping can't be compiled."""
+    if isinstance(source, AlertmanagerApiSettings):
+        return read_alertmanager_api
     return FORMATS[source.format or "relay"] if source.map is None else make_mapping(mapping_of(source.map))
 
 
@@ -41,16 +53,17 @@ def defaults_of(name: str, source: SourceBase) -> SourceDefaults:
     return SourceDefaults(source=name, format=format_name(source), severity=source.severity, labels=source.labels)
 
 
-def make_webhook(name: str, source: WebhookSettings, vault: Vault, now: float) -> WebhookSource:
+def make_webhook(name: str, source: PostedSettings, vault: Vault, now: float) -> WebhookSource:
     """A webhook, its secrets resolved. Raises `SecretError`."""
     return WebhookSource(
-        path=source.path or f"/hooks/{name}",
+        path=source.path_of(name),
         defaults=defaults_of(name, source),
         read=make_format(source),
         auth=make_auth(source.auth, vault),
         max_body=source.max_body,
         bucket=None if source.rate is None else TokenBucket(source.rate, now),
-        patient=source.format == "alertmanager",
+        patient=format_name(source) in ("alertmanager", "alertmanager-api"),
+        taken=200 if isinstance(source, AlertmanagerApiSettings) else 202,
     )
 
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from relay import __version__
-from relay.cli import check, deliveries, demo, events, explain, run, sandbox, send, status
+from relay.cli import check, deliveries, demo, events, explain, incidents, run, sandbox, send, silence, status
 from relay.cli.common import EXIT_NO, SilentError
 
 EXIT_INTERNAL = 70
@@ -43,6 +43,9 @@ app.command()(explain.explain)
 app.command()(send.send)
 app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")
+app.command()(incidents.incidents)
+app.command()(incidents.ack)
+app.add_typer(silence.app, name="silence")
 app.command()(status.status)
 app.command()(sandbox.sandbox)
 app.command()(check.schema)

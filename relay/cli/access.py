@@ -102,6 +102,28 @@ class Daemon:
         """One screen's worth of state."""
         return dict(self.call("GET", "/api/v1/status"))
 
+    def silences(self) -> list[dict[str, Any]]:
+        """All silences, those that end last first."""
+        return list(self.call("GET", "/api/v1/silences"))
+
+    def silence(self, wanted: Mapping[str, object]) -> str:
+        """Make a silence; its id."""
+        return str(self.call("POST", "/api/v1/silences", wanted)["id"])
+
+    def expire(self, silence_id: str) -> bool | None:
+        """End a silence; False where it had ended, None where there is none of the id."""
+        answer = self.call("POST", f"/api/v1/silences/{quote(silence_id, safe='')}/expire", {})
+        return None if answer is None else bool(answer["expired"])
+
+    def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
+        """Open incidents, the worst first; with those that have ended where that is asked for."""
+        return list(self.call("GET", f"/api/v1/incidents?ended={'true' if ended else 'false'}"))
+
+    def acknowledge(self, incident: int, by: str, comment: str) -> bool:
+        """Record who has taken up an incident; False where none is open under the number."""
+        answer = self.call("POST", f"/api/v1/incidents/{incident}/ack", {"by": by, "comment": comment})
+        return answer is not None
+
 
 class Stored:
     """The store, while no relay runs."""
@@ -153,15 +175,86 @@ class Stored:
     def change(self, verb: Literal["retry", "drop"], ids: Sequence[int]) -> list[int]:
         """Retry or drop deliveries; the ids that were changed."""
         from relay.lifecycle import SystemClock
+        from relay.storage.queries import change
+
+        return [number for number, _ in change(self._write(), [(verb, tuple(ids), SystemClock().wall())])[0]]
+
+    def _write(self) -> Any:
+        """The database, for this command alone."""
         from relay.ports import StoreError
         from relay.storage.database import lock
-        from relay.storage.queries import change
 
         try:
             lock(self._path)
         except StoreError as error:
             fail(str(error), EXIT_STORE)
-        return [number for number, _ in change(self._connect(), [(verb, tuple(ids), SystemClock().wall())])[0]]
+        return self._connect()
+
+    def silences(self) -> list[dict[str, Any]]:
+        """All silences, those that end last first."""
+        from relay.lifecycle import SystemClock
+        from relay.storage.plans import silences
+        from relay.web.silences import silence_json
+
+        now = SystemClock().wall()
+        found = sorted(silences(self._connect()), key=lambda one: one.ends_at, reverse=True)
+        return [silence_json(one, now) for one in found]
+
+    def silence(self, wanted: Mapping[str, object]) -> str:
+        """Make a silence; its id."""
+        import uuid
+
+        from relay.core.silencing import BadSilenceError, make_silence
+        from relay.lifecycle import SystemClock
+        from relay.storage.plans import save_silences
+        from relay.web.silences import PostSilence, wish_of
+
+        try:
+            wish = wish_of(msgspec.convert(wanted, PostSilence))
+            made = make_silence(wish, str(uuid.uuid4()), SystemClock().wall())
+        except BadSilenceError as error:
+            fail(str(error), 2)
+        save_silences(self._write(), [made])
+        return made.id
+
+    def expire(self, silence_id: str) -> bool | None:
+        """End a silence; False where it had ended, None where there is none of the id."""
+        from relay.core.silencing import expire
+        from relay.lifecycle import SystemClock
+        from relay.storage.plans import save_silences, silences
+
+        connection = self._write()
+        known = next((one for one in silences(connection) if one.id == silence_id), None)
+        if known is None:
+            return None
+        ended = expire(known, SystemClock().wall())
+        save_silences(connection, ended)
+        return bool(ended)
+
+    def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
+        """Open incidents, the worst first; with those that have ended where that is asked for."""
+        from relay.storage.queries import list_incidents
+
+        return list(msgspec.json.decode(list_incidents(self._connect(), ended)))
+
+    def acknowledge(self, incident: int, by: str, comment: str) -> bool:
+        """Record who has taken up an incident, to be told at the next start; False where none is open so."""
+        from relay.app.daemon import new_event_id
+        from relay.lifecycle import SystemClock
+        from relay.pipeline.intake import acknowledgement
+        from relay.storage.inbox import InboxWriter, entry_of
+        from relay.storage.queries import key_of_incident
+        from relay.storage.sequence import Sequences
+
+        connection = self._write()
+        key = key_of_incident(connection, incident)
+        if key is None:
+            return False
+        now = SystemClock().wall()
+        InboxWriter(Sequences(connection)).accept(
+            connection, [entry_of(acknowledgement(key, by, comment, new_event_id(now), now))]
+        )
+        return True
 
     def status(self) -> dict[str, Any]:
         """What the store alone can tell."""

@@ -40,6 +40,11 @@ ConfigOption = Annotated[
         show_default=False,
     ),
 ]
+LongConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration; default as for other commands.", show_default=False),
+]
+"""Where `-c` is a comment, as amtool has it."""
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people, or JSON for programs.")]
 
 

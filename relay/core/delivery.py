@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from relay.core.event import Event
+from relay.core.suppression import Held
 
 Action = Literal["post", "edit", "reply"]
 DeliveryState = Literal["waiting", "leased", "done", "dead", "superseded", "merged", "moved", "dropped"]
@@ -92,8 +93,13 @@ class Told(msgspec.Struct, frozen=True):
     started_at: float
     changes: tuple[float, ...] = ()
     quiet: bool = False
+    held: Held | None = None
     ack: Ack | None = None
-    silenced: bool = False
+
+    @property
+    def silenced(self) -> bool:
+        """True while it fires and a silence holds it."""
+        return self.state == "firing" and self.held is not None and self.held.reason == "silenced"
 
 
 class Standing(msgspec.Struct, frozen=True):

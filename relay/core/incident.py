@@ -122,14 +122,14 @@ class Step(msgspec.Struct, frozen=True):
 def told_of(incident: Incident) -> Told:
     """What its message tells of an incident."""
     return Told(
-        incident.event, incident.state, incident.started_at, incident.changes, incident.quiet, incident.ack,
-        incident.firing and silenced(incident),
-    )  # fmt: skip
-
-
-def silenced(incident: Incident) -> bool:
-    """Tell whether a silence holds it."""
-    return incident.held is not None and incident.held.reason == "silenced"
+        incident.event,
+        incident.state,
+        incident.started_at,
+        incident.changes,
+        incident.quiet,
+        incident.held,
+        incident.ack,
+    )
 
 
 def same(event: Event, known: Event) -> bool:
@@ -219,7 +219,7 @@ def told(incident: Incident, message: int) -> Incident:
 
 
 def _present(incident: Incident) -> Said:
-    return Said(incident.state, incident.event.severity, incident.quiet, incident.firing and silenced(incident))
+    return Said(incident.state, incident.event.severity, incident.quiet, told_of(incident).silenced)
 
 
 def alarms(incident: Incident) -> bool:

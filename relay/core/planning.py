@@ -77,6 +77,11 @@ class Decision(msgspec.Struct, frozen=True):
     """Rooms that no route leads to: the incident is open there, so its end is told there."""
 
 
+def concerns_alert(event: Event) -> bool:
+    """Tell whether what is known of an event's key matters for it."""
+    return event.status != "notice" or event.acknowledged_by is not None
+
+
 def decide(event: Event, rules: Rules, known: Known) -> Decision:
     """Decide for one event: its own route's rooms, and beside them the rooms where its key's incident is open."""
     if event.status == "notice":

@@ -121,6 +121,17 @@ class Suppressor:
                 return Held("inhibited", "/".join(by))
         return self.muted(mute, active, now) if mute or active else None
 
+    def held_by(self, view: View, now: float) -> tuple[list[str], list[AlertKey]]:
+        """The ids of all silences that hold an alert of this view, and the keys of an alert for each inhibition."""
+        silences = [
+            one.silence.id
+            for one in self._silences
+            if one.silence.state(now) == "active" and all(matcher.matches(view) for matcher in one.matchers)
+        ]
+        pairs = zip(self._rules, self._sources, strict=True)
+        inhibitors = [by for rule, known in pairs if known.places and (by := _inhibitor(rule, known, view)) is not None]
+        return silences, inhibitors
+
     def muted(self, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
         """Why a route with these intervals says nothing at a time, or None."""
         if active and not any(self._within(name, now) for name in active):

@@ -1,4 +1,5 @@
-"""Alertmanager's webhook, version 4 (its documentation, "Configuration", section `webhook_config`).
+"""Alertmanager's webhook, version 4 (its documentation, "Configuration", section `webhook_config`), and the alerts that
+Prometheus posts to its API v2 (prometheus/alertmanager, `api/v2/openapi.yaml`, `postableAlerts`).
 
 A payload is a group of alerts, each firing or resolved by itself. Where an alert has no fingerprint, its key is a hash
 of its labels; where `truncatedAlerts` says that alerts are missing, a notice says so.
@@ -12,8 +13,9 @@ from typing import Any
 import msgspec
 
 from relay.core.event import Draft, Link
+from relay.core.fingerprint import fingerprint
 from relay.core.words import parse_time
-from relay.formats.contract import Request, as_text, unrecognised
+from relay.formats.contract import MOST_EVENTS, Request, UnreadableError, as_text, say_type, unrecognised
 
 _SEVERITIES = {
     "page": "critical", "crit": "critical", "fatal": "critical", "emergency": "critical", "disaster": "critical",
@@ -39,6 +41,29 @@ def read_alertmanager(request: Request) -> list[Draft]:
                   body="its `max_alerts` for this receiver is lower than the group is large",
                   links=_links(None, payload.get("externalURL")))
         )  # fmt: skip
+    return drafts
+
+
+def read_alertmanager_api(request: Request) -> list[Draft]:
+    """Read alerts as Prometheus posts them: one with an `endsAt` that is over is resolved, with a later one it fires
+    until then. Raises `UnreadableError`."""
+    alerts = request.payload
+    if not isinstance(alerts, list):
+        raise UnreadableError("", f"a list of alerts would be right, not {say_type(alerts)}")
+    if len(alerts) > MOST_EVENTS:
+        raise UnreadableError("", f"{MOST_EVENTS} alerts at a time would be right, not {len(alerts)}")
+    drafts = []
+    for number, alert in enumerate(alerts):
+        labels = alert.get("labels") if isinstance(alert, dict) else None
+        if not isinstance(labels, dict) or not labels:
+            raise UnreadableError(f"[{number}].labels", "an alert is told by its labels: an object of names and texts")
+        ends_at = _time(alert.get("endsAt"))
+        over = ends_at is not None and ends_at <= request.received_at
+        named = {name: as_text(value) for name, value in labels.items()}
+        draft = _read_alert(
+            {**alert, "status": "resolved" if over else "firing", "fingerprint": fingerprint(named)}, {}
+        )
+        drafts.append(msgspec.structs.replace(draft, ends_at=None if over else ends_at))
     return drafts
 
 

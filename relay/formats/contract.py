@@ -17,12 +17,14 @@ MAX_DEPTH = 100
 """How deep a payload may be nested."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a format gets: the decoded payload, and the headers with lower-case names (none from a websocket)."""
+class Request(msgspec.Struct, frozen=True):
+    """What a format gets: the decoded payload, the headers with lower-case names (none from a websocket), and when it
+    came, in Unix seconds."""
 
     payload: Any
     source: str
     headers: Mapping[str, str] = {}
+    received_at: float = 0.0
 
 
 Format = Callable[[Request], list[Draft]]

@@ -25,7 +25,8 @@ _JSON_TYPES = {"", "application/json", "text/json", "application/octet-stream", 
 
 
 class WebhookSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A configured webhook. `max_body` in bytes; `patient` where its sender retries 503 but not 429."""
+    """A configured webhook. `max_body` in bytes; `patient` where its sender retries 503 but not 429; `taken` is the
+    status of the answer once all is on disk."""
 
     path: str
     defaults: SourceDefaults
@@ -34,6 +35,7 @@ class WebhookSource(msgspec.Struct, frozen=True, kw_only=True):
     max_body: int
     bucket: TokenBucket | None = None
     patient: bool = False
+    taken: int = 202
 
 
 class _Taken(msgspec.Struct):
@@ -84,7 +86,7 @@ class WebhookListener:
         except StoreError as error:
             said = "the store can't take events now; try again later"
             raise RefusedRequestError(503, "store_unavailable", said, "store", RETRY_STORE) from error
-        return _answer(outcome)
+        return _answer(outcome, source.taken)
 
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
         """Everything that can be refused before the body is read."""
@@ -115,7 +117,7 @@ class WebhookListener:
             raise RefusedRequestError(400, "malformed", str(error), "malformed") from error
         name = source.defaults.source
         try:
-            return source.read(Request(payload=payload, source=name, headers=request.headers))
+            return source.read(Request(payload, name, request.headers, self._clock.wall()))
         except UnreadableError as error:
             said = str(error)
         except Exception as error:  # noqa: BLE001 - the border around one request: a bug in a format loses nothing
@@ -128,12 +130,12 @@ class WebhookListener:
         raise RefusedRequestError(422, "unreadable", said, "malformed")
 
 
-def _answer(outcome: Accepted | Conflict) -> web.Response:
+def _answer(outcome: Accepted | Conflict, status: int) -> web.Response:
     if isinstance(outcome, Conflict):
         return error_answer(409, "conflict", f"another body was taken under the Idempotency-Key {outcome.key!r}")
     count = len(outcome.ids)
     taken = _Taken(0, count, outcome.ids) if outcome.duplicate else _Taken(count, 0, outcome.ids)
-    return web.Response(body=_encode(taken), status=202, content_type="application/json")
+    return web.Response(body=_encode(taken), status=status, content_type="application/json")
 
 
 def error_answer(status: int, code: str, message: str, retry_after: float | None = None) -> web.Response:

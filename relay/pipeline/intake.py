@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
+from relay.core.alert import AlertKey
 from relay.core.event import Draft, SourceDefaults, stamp
 from relay.core.planning import Waiting
 from relay.ports import Accepted, Clock, Conflict, Inbox, Log, Refusal, StoreUnavailableError, Submission, Telemetry
@@ -60,6 +61,14 @@ class Intake:
             self._record(defaults.source, submission, await outcome)
         self._telemetry.accepted_in(self._clock.now() - began)
 
+    async def acknowledge(self, key: AlertKey, by: str, comment: str) -> None:
+        """Commit that someone has taken up an alert. Raises `StoreError`."""
+        now = self._clock.wall()
+        submission = acknowledgement(key, by, comment, self._new_id(now), now)
+        outcome = await self._inbox.accept(submission)
+        if isinstance(outcome, Accepted):
+            self._offer([Waiting(outcome.first_seq, submission.events[0])])
+
     def _check_room(self) -> None:
         if not self._has_room():
             raise QueueFullError("the queue has reached `limits.queue`")
@@ -93,3 +102,11 @@ class Intake:
         self._log.warning("event_refused", source=source, reason=reason, detail=detail)
         refusal = Refusal(source=source, received_at=self._clock.wall(), reason=reason, detail=detail, payload=payload)
         await self._inbox.refuse(refusal)
+
+
+def acknowledgement(key: AlertKey, by: str, comment: str, event_id: str, now: float) -> Submission:
+    """The event that says that someone has taken up an alert; `now` in Unix seconds."""
+    source, alert = key
+    said = Draft(title=f"acknowledged by {by}", key=alert, body=comment, acknowledged_by=by)
+    defaults = SourceDefaults(source=source, format="acknowledgement", severity="info")
+    return Submission(source=source, received_at=now, payload=b"{}", events=(stamp(said, defaults, event_id, now),))

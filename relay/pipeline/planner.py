@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from relay.core.alert import AlertKey
 from relay.core.group import Members
 from relay.core.grouping import plan_groups
-from relay.core.planning import Known, Plan, Waiting, plan, plan_due
+from relay.core.planning import Known, Plan, Waiting, concerns_alert, plan, plan_due
 from relay.core.rules import Rules
 from relay.core.suppression import Suppressor
 from relay.pipeline.vigil import Vigil
@@ -64,7 +64,7 @@ class Planner:
         self._up_to = 0
         self._wake_at = self._groups_at = clock.now()
         self.suppressor = Suppressor(rules.inhibit, rules.intervals)
-        self.vigil = Vigil(self.suppressor, store, clock)
+        self.vigil = Vigil(self.suppressor, store, clock, self._wake.set)
         self.waiting = 0
         """How many events wait in the inbox, near enough."""
 
@@ -143,7 +143,7 @@ class Planner:
         return batch
 
     async def _plan(self, batch: Sequence[Waiting]) -> None:
-        keys = list({(w.event.source, w.event.key): None for w in batch if w.event.status != "notice"})
+        keys = list({(w.event.source, w.event.key): None for w in batch if concerns_alert(w.event)})
         known = await self._store.known(keys) if keys else Known({}, {})
         await self._commit(plan(batch, self._rules, known, self.suppressor))
 

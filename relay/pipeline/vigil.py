@@ -3,6 +3,8 @@ open is looked at again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from relay.core.alert import AlertKey
 from relay.core.suppression import Silence, Suppressor
 from relay.ports import Clock, PlanStore
@@ -13,25 +15,30 @@ _FIRST: AlertKey = ("", "")
 class Vigil:
     """Keeps the suppressor up to date, and goes through the open alerts when that changes something."""
 
-    def __init__(self, suppressor: Suppressor, store: PlanStore, clock: Clock) -> None:
+    def __init__(self, suppressor: Suppressor, store: PlanStore, clock: Clock, wake: Callable[[], None]) -> None:
+        """`wake` has the planner look for work."""
         self._suppressor = suppressor
         self._store = store
         self._clock = clock
+        self._wake = wake
         self._at: AlertKey | None = _FIRST
         self._learnt = False
         self._phase: tuple[object, ...] = ()
         self.due_at = clock.now()
         """When there is something to do, though nothing happens."""
 
-    async def silence(self, silence: Silence) -> None:
-        """Put a silence in force, or change one. Raises `StoreError`."""
-        await self._store.save_silence(silence)
-        self._suppressor.silence(await self._store.silences())
-        self._begin()
+    async def known(self) -> Sequence[Silence]:
+        """All silences on record. Raises `StoreError`."""
+        return await self._store.silences()
 
-    def _begin(self) -> None:
+    async def put(self, silences: Sequence[Silence]) -> None:
+        """Put silences in force, each in the place of one of the same id. Raises `StoreError`."""
+        for silence in silences:
+            await self._store.save_silence(silence)
+        self._suppressor.silence(await self._store.silences())
         self._at = _FIRST
         self.due_at = self._clock.now()
+        self._wake()
 
     async def next_keys(self, limit: int) -> list[AlertKey]:
         """The next keys of open alerts that are to be looked at again. Raises `StoreError`."""

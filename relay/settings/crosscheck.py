@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from relay.core.rules import OPERATOR_SOURCE
 from relay.settings.document import Document
-from relay.settings.model import Settings, WebexAccount, WebhookSettings, WebsocketSettings
+from relay.settings.model import PostedSettings, Settings, WebexAccount, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted, unknown
 from relay.settings.routecheck import check_routes
 from relay.settings.secrets import secrets_of
@@ -65,9 +65,9 @@ class _Check:
                 yield self._error(("sources", name), "this name stands for the relay's own events; take another")
             if source.format is not None and source.format not in self._formats:
                 yield self._error(("sources", name, "format"), unknown("format", source.format, self._formats))
-            if not isinstance(source, WebhookSettings):
+            if not isinstance(source, PostedSettings):
                 continue
-            path = source.path or f"/hooks/{name}"
+            path = source.path_of(name)
             if path in paths:
                 yield self._error(("sources", name), f"listens at {path}, as {paths[path]} does")
             paths[path] = name

@@ -203,13 +203,42 @@ class SourceBase(Strict):
         return self
 
 
-class WebhookSettings(SourceBase):
+class PostedSettings(SourceBase):
+    """Events that somebody posts to the events address."""
+
+    auth: Auth | None = Field(None, description="Required where `listen.events` is not loopback.")
+    path: str | None = Field(
+        None,
+        description="Another path than /hooks/NAME (or /api/v2/alerts).",
+        pattern=r"^/[A-Za-z0-9_./~-]{1,200}$",
+    )
+    rate: Rate | None = Field(None, description="Most events a time; beyond it 429.")
+
+    def path_of(self, name: str) -> str:
+        """Where a source of this name listens."""
+        return self.path or f"/hooks/{name}"
+
+
+class WebhookSettings(PostedSettings):
     """Events that are posted to `/hooks/NAME`."""
 
     type: Literal["webhook"]
-    auth: Auth | None = Field(None, description="Required where `listen.events` is not loopback.")
-    path: str | None = Field(None, description="Another path than /hooks/NAME.", pattern=r"^/[A-Za-z0-9_./~-]{1,200}$")
-    rate: Rate | None = Field(None, description="Most events a time; beyond it 429.")
+
+
+class AlertmanagerApiSettings(PostedSettings):
+    """Alerts as Prometheus posts them to Alertmanager: `/api/v2/alerts` of its API."""
+
+    type: Literal["alertmanager-api"]
+
+    def path_of(self, name: str) -> str:  # noqa: ARG002 - the base class's
+        """Where Prometheus posts to, unless its `path_prefix` says otherwise."""
+        return self.path or "/api/v2/alerts"
+
+    @model_validator(mode="after")
+    def _reads_alerts(self) -> AlertmanagerApiSettings:
+        if self.format is not None or self.map is not None:
+            raise wrong("format and map go with other types: what Prometheus posts has one form")
+        return self
 
 
 class WebsocketSettings(SourceBase):
@@ -235,7 +264,7 @@ class WebsocketSettings(SourceBase):
         return value
 
 
-Source = Annotated[WebhookSettings | WebsocketSettings, Field(discriminator="type")]
+Source = Annotated[WebhookSettings | AlertmanagerApiSettings | WebsocketSettings, Field(discriminator="type")]
 
 
 class RouteSettings(Strict):

@@ -61,7 +61,7 @@ def _sentence(error: ErrorDetails, path: Path) -> str:
         given = str(context["tag"])
         return f"type {given[:50]!r} is not one of {', '.join(known)}{near(given, known)}"
     if kind == "union_tag_not_found":
-        return "type is missing: webhook or websocket"
+        return "type is missing: webhook, alertmanager-api or websocket"
     if kind == "string_pattern_mismatch":
         example = _EXAMPLES.get(str(path[-1]), "")
         return f"is not of the right form{'; it would read like ' + example if example else ''}"

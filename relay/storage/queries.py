@@ -7,11 +7,13 @@ from typing import Literal
 
 import msgspec
 
+from relay.core.alert import AlertKey
 from relay.ports import DeliveryFilter, EventFilter
 from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
 Verb = Literal["retry", "drop"]
+MOST_INCIDENTS = 10_000
 
 
 def list_events(connection: Connection, wanted: EventFilter) -> str:
@@ -32,6 +34,17 @@ def list_deliveries(connection: Connection, wanted: DeliveryFilter) -> str:
     for name in ("ids", "state"):
         values[name] = None if values[name] is None else msgspec.json.encode(values[name]).decode()
     return read_json(connection, _SQL["list_deliveries"], values)
+
+
+def list_incidents(connection: Connection, ended: bool) -> str:
+    """Open incidents, the worst first; ended ones behind them where they are asked for."""
+    return read_json(connection, _SQL["list_incidents"], {"ended": ended, "limit": MOST_INCIDENTS})
+
+
+def key_of_incident(connection: Connection, number: int) -> AlertKey | None:
+    """The key of an open incident's alert."""
+    row: AlertKey | None = connection.execute(_SQL["key_of_incident"], (number,)).fetchone()
+    return row
 
 
 def counts(connection: Connection) -> dict[str, dict[str, int]]:

@@ -243,6 +243,14 @@ class SqliteStore:
         """Deliveries, newest first, as JSON."""
         return await self._ask(queries.list_deliveries, wanted)
 
+    async def list_incidents(self, ended: bool) -> str:
+        """Open incidents, the worst first, as JSON; ended ones behind them where they are asked for."""
+        return await self._ask(queries.list_incidents, ended)
+
+    async def key_of_incident(self, number: int) -> AlertKey | None:
+        """The key of an open incident's alert."""
+        return await self._ask(queries.key_of_incident, number)
+
     async def counts(self) -> dict[str, dict[str, int]]:
         """How many deliveries stand in each state, and how many events there are."""
         return await self._ask(lambda connection, _: queries.counts(connection), None)

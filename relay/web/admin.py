@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from relay.ports import StoreError
-from relay.web.api import MAX_BODY, Api, BadRequestError, problem
+from relay.web.answers import MAX_BODY, BadRequestError, problem
 
 _OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
 _SAME_SITE = ("same-origin", "none")
@@ -59,7 +59,7 @@ class AdminGuard:
 
 def make_admin(
     guard: AdminGuard,
-    api: Api,
+    routes: Sequence[web.RouteDef],
     ready: Callable[[], str | None],
     metrics: Callable[[], Awaitable[bytes]],
 ) -> web.Application:
@@ -79,7 +79,7 @@ def make_admin(
     application = web.Application(middlewares=[_errors(guard)], client_max_size=MAX_BODY)
     application.add_routes([web.get(path, health) for path in _OPEN[:2]])
     application.add_routes([web.get(path, readiness) for path in _OPEN[2:]])
-    application.add_routes([web.get("/metrics", expose), *api.routes()])
+    application.add_routes([web.get("/metrics", expose), *routes])
     return application
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
@@ -11,15 +10,9 @@ from aiohttp import web
 
 from relay.core.delivery import Outcome
 from relay.ports import DeliveryFilter, EventFilter, RowId
+from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, text_answer
 
 T = TypeVar("T")
-MAX_BODY = 1 * 2**20
-BODY_TIMEOUT = 10.0
-"""Seconds that a body may take to arrive."""
-
-
-class BadRequestError(ValueError):
-    """A query or body that can't be read; its text says what is wrong."""
 
 
 class Queries(Protocol):
@@ -112,14 +105,14 @@ class Api:
     async def post_change(self, request: web.Request) -> web.Response:
         """Retry or drop deliveries by id."""
         verb: Literal["retry", "drop"] = "retry" if request.match_info["verb"] == "retry" else "drop"
-        wanted = await _body(request, Change)
+        wanted = await read_json_body(request, Change)
         changed = await self._queries.change_deliveries(verb, wanted.ids, self._now())
         await self._changed(verb, [room for _, room in changed])
         return json_answer({"changed": [number for number, _ in changed]})
 
     async def post_message(self, request: web.Request) -> web.Response:
         """Post a message at once, through the room's own sender."""
-        wanted = await _body(request, SendNow)
+        wanted = await read_json_body(request, SendNow)
         if wanted.room not in self._rooms:
             return problem(404, "not_found", f"no room is configured as {wanted.room[:100]!r}")
         outcome = await self._send(wanted.room, wanted.markdown)
@@ -135,30 +128,3 @@ def _query(request: web.Request, kind: type[T]) -> T:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise BadRequestError(str(error)) from error
-
-
-async def _body(request: web.Request, kind: type[T]) -> T:
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            raw = await request.read()
-    except TimeoutError as error:
-        raise BadRequestError(f"the body did not arrive within {BODY_TIMEOUT:g} s") from error
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequestError(str(error)) from error
-
-
-def json_answer(value: object, status: int = 200) -> web.Response:
-    """A JSON answer."""
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
-
-
-def text_answer(document: str) -> web.Response:
-    """An answer that is JSON text already."""
-    return web.Response(text=document, content_type="application/json")
-
-
-def problem(status: int, code: str, message: str) -> web.Response:
-    """An error as users see it."""
-    return json_answer({"error": {"code": code, "message": message}}, status)

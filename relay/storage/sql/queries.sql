@@ -82,3 +82,22 @@ SELECT json_object(
 -- name: count_untold_events
 SELECT count(*) FROM events
 WHERE suppressed IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq);
+
+-- name: list_incidents
+SELECT json_group_array(json_object(
+    'id', id, 'source', source, 'key', key, 'room', room, 'message_id', remote_id, 'state', incident ->> 'state',
+    'severity', incident -> 'event' ->> 'severity', 'title', incident -> 'event' ->> 'title',
+    'labels', incident -> 'event' -> 'labels', 'group', grp,
+    'started_at', strftime('%Y-%m-%dT%H:%M:%fZ', started_at, 'unixepoch'),
+    'ended_at', strftime('%Y-%m-%dT%H:%M:%fZ', ended_at, 'unixepoch'),
+    'acknowledged_by', incident -> 'ack' ->> 'by', 'comment', incident -> 'ack' ->> 'comment',
+    'held', incident -> 'held' ->> 'reason', 'flapping', json(iif(incident ->> 'quiet', 'true', 'false'))
+))
+FROM (
+    SELECT i.*, m.remote_id FROM incidents AS i LEFT JOIN messages AS m ON m.id = i.message
+    WHERE :ended OR i.ended_at IS NULL
+    ORDER BY i.ended_at IS NOT NULL, i.rank, i.started_at LIMIT :limit
+);
+
+-- name: key_of_incident
+SELECT source, key FROM incidents WHERE id = ? AND ended_at IS NULL;

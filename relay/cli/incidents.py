@@ -1,0 +1,68 @@
+"""`relay incidents` and `relay ack`: what is open, and who has it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from relay.cli.common import (
+    ConfigOption,
+    LongConfigOption,
+    Output,
+    OutputOption,
+    fail,
+    load_config,
+    print_json,
+    print_table,
+)
+from relay.cli.silence import whoever
+
+
+def incidents(
+    config: ConfigOption = None,
+    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended, too.")] = False,
+    room: Annotated[str | None, typer.Option(help="Of this room only.", show_default=False)] = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """List incidents, the worst first.
+
+    Example: relay incidents --room noc
+    """
+    from relay.cli.access import access
+
+    found = [one for one in access(load_config(config)).incidents(ended=ended) if room in (None, one["room"])]
+    if output is Output.json:
+        print_json(found)
+        return
+    rows = [
+        (str(one["id"]), one["room"], one["held"] or one["state"], one["severity"], one["title"], one["source"],
+         one["started_at"], one["acknowledged_by"] or "")
+        for one in found
+    ]  # fmt: skip
+    print_table(
+        ("id", "room", "state", "severity", "title", "source", "since", "acknowledged by"), rows, "nothing is open"
+    )
+
+
+def ack(
+    incident: Annotated[int, typer.Argument(metavar="INCIDENT", help="Its number, as `relay incidents` tells.")],
+    config: LongConfigOption = None,
+    comment: Annotated[str, typer.Option("--comment", "-c", help="What you have to say of it.")] = "",
+    author: Annotated[str | None, typer.Option("--author", "-a", help="Who; you.", show_default=False)] = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Say that someone has it: its messages show who, and there are no reminders of it any more.
+
+    Example: relay ack 17 -c "on my way"
+    """
+    from relay.cli.access import access
+
+    reached = access(load_config(config))
+    by = author or whoever()
+    if not reached.acknowledge(incident, by, comment):
+        fail(f"no incident is open under the number {incident} ({reached.name} was asked; see `relay incidents`)")
+    if output is Output.json:
+        print_json({"incident": incident, "by": by})
+    else:
+        print(f"incident {incident} is acknowledged by {by}")

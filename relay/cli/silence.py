@@ -1,0 +1,103 @@
+"""`relay silence`: alerts that are not to be told for a while, as amtool has it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from relay.cli.common import LongConfigOption, Output, OutputOption, fail, load_config, print_json, print_table
+
+app = typer.Typer(help="Silences: add, list, expire.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    matchers: Annotated[list[str], typer.Argument(help='Like source=fabric or title=~"link.*"; all must match.')],
+    config: LongConfigOption = None,
+    comment: Annotated[str | None, typer.Option("--comment", "-c", help="Why.", show_default=False)] = None,
+    duration: Annotated[str, typer.Option("--duration", "-d", help="For how long, like 2h.")] = "1h",
+    start: Annotated[str | None, typer.Option(help="When it begins, as RFC 3339; now.", show_default=False)] = None,
+    end: Annotated[str | None, typer.Option(help="When it ends, in place of a duration.", show_default=False)] = None,
+    author: Annotated[str | None, typer.Option("--author", "-a", help="Who; you.", show_default=False)] = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Silence alerts. A word without = stands for the label alertname. Prints the silence's id.
+
+    Example: relay silence add -d 2h -c "change 4711" source=fabric 'title=~"link.*"'
+    """
+    from relay.cli.access import access
+    from relay.core.words import iso, parse_duration, parse_time
+    from relay.lifecycle import SystemClock
+
+    if comment is None:
+        fail("--comment says why; whoever wonders why an alert is not told will want it", 2)
+    try:
+        starts_at = SystemClock().wall() if start is None else parse_time(start)
+        ends_at = starts_at + parse_duration(duration) if end is None else parse_time(end)
+    except ValueError as error:
+        fail(str(error), 2)
+    wanted = {
+        "matchers": [text if "=" in text or "!~" in text else f'alertname="{text}"' for text in matchers],
+        "starts_at": iso(starts_at), "ends_at": iso(ends_at), "created_by": author or whoever(), "comment": comment,
+    }  # fmt: skip
+    made = access(load_config(config)).silence(wanted)
+    if output is Output.json:
+        print_json({"id": made})
+    else:
+        print(made)
+
+
+@app.command("list")
+def list_(
+    config: LongConfigOption = None,
+    expired: Annotated[bool, typer.Option("--expired", help="Those that have ended, too.")] = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """List silences.
+
+    Example: relay silence list --expired
+    """
+    from relay.cli.access import access
+
+    found = [one for one in access(load_config(config)).silences() if expired or one["state"] != "expired"]
+    if output is Output.json:
+        print_json(found)
+        return
+    rows = [
+        (one["id"], one["state"], " ".join(one["matchers"]), one["starts_at"], one["ends_at"], one["created_by"],
+         one["comment"])
+        for one in found
+    ]  # fmt: skip
+    print_table(("id", "state", "matchers", "from", "until", "by", "comment"), rows, "no silences")
+
+
+@app.command()
+def expire(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Silences by id.")],
+    config: LongConfigOption = None,
+) -> None:
+    """End silences now. What still fires is told.
+
+    Example: relay silence expire 3d4ac67d-7388-4a5e-b66f-6ba78e0f7492
+    """
+    from relay.cli.access import access
+
+    reached = access(load_config(config))
+    answers = {silence: reached.expire(silence) for silence in ids}
+    for silence, ended in answers.items():
+        if ended is not None:
+            print(f"{silence} {'ended' if ended else 'had ended already'}")
+    if unknown := [silence for silence, ended in answers.items() if ended is None]:
+        fail(f"no silence has the id {', '.join(unknown)} ({reached.name} was asked)")
+
+
+def whoever() -> str:
+    """Who sits at the terminal: user and machine."""
+    import getpass
+    import socket
+
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):
+        return "somebody"

@@ -1,0 +1,91 @@
+"""Making and changing silences, with Alertmanager's rules (its API v2, `/silences`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from relay.core.matching import BadMatcherError, parse_matchers
+from relay.core.suppression import Silence
+
+MOST_MATCHERS = 100
+LONGEST_TEXT = 1_000
+"""Characters of an author or a comment."""
+
+
+class BadSilenceError(ValueError):
+    """A silence that can't be; its text says what would be right."""
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """A silence as somebody asks for it. Times in Unix seconds; without `starts_at` it begins at once."""
+
+    matchers: tuple[str, ...]
+    ends_at: float
+    created_by: str
+    comment: str
+    starts_at: float | None = None
+
+
+def make_silence(wish: Wish, new_id: str, now: float) -> Silence:
+    """A new silence. Raises `BadSilenceError`."""
+    starts_at = max(now, wish.starts_at or now)
+    _check(wish, starts_at, now)
+    return Silence(
+        id=new_id, matchers=_canonical(wish.matchers), starts_at=starts_at, ends_at=wish.ends_at,
+        created_by=wish.created_by.strip(), comment=wish.comment.strip(), updated_at=now,
+    )  # fmt: skip
+
+
+def change_silence(known: Silence, wish: Wish, new_id: str, now: float) -> list[Silence]:
+    """What is to be written where a silence is changed: it itself, or, where other alerts would be held by that, a new
+    one, first, and the old one expired. Raises `BadSilenceError`."""
+    starts_at = known.starts_at if wish.starts_at is None else wish.starts_at
+    state = known.state(now)
+    in_place = _canonical(wish.matchers) == known.matchers and (
+        (state == "active" and starts_at == known.starts_at) or (state == "pending" and starts_at >= now)
+    )
+    if not in_place:
+        return [make_silence(wish, new_id, now), *expire(known, now)]
+    _check(wish, starts_at, now)
+    return [
+        msgspec.structs.replace(
+            known, starts_at=starts_at, ends_at=wish.ends_at, created_by=wish.created_by.strip(),
+            comment=wish.comment.strip(), updated_at=now,
+        )
+    ]  # fmt: skip
+
+
+def expire(known: Silence, now: float) -> list[Silence]:
+    """A silence ended now; nothing where it has ended already."""
+    if known.state(now) == "expired":
+        return []
+    return [msgspec.structs.replace(known, starts_at=min(known.starts_at, now), ends_at=now, updated_at=now)]
+
+
+def _check(wish: Wish, starts_at: float, now: float) -> None:
+    if wish.ends_at <= now:
+        raise BadSilenceError("it would end in the past")
+    if wish.ends_at <= starts_at:
+        raise BadSilenceError("it would end before it begins")
+    for name, text in (("comment", wish.comment), ("author", wish.created_by)):
+        if not text.strip():
+            raise BadSilenceError(f"the {name} is missing: whoever wonders why an alert is not told will want it")
+        if len(text) > LONGEST_TEXT:
+            raise BadSilenceError(f"the {name} has more than {LONGEST_TEXT} characters")
+
+
+def _canonical(texts: Sequence[str]) -> tuple[str, ...]:
+    """Matchers in one form and order. Raises `BadSilenceError`."""
+    try:
+        matchers = [matcher for text in texts for matcher in parse_matchers(text)]
+    except BadMatcherError as error:
+        raise BadSilenceError(str(error)) from error
+    if not matchers:
+        raise BadSilenceError('a silence needs a matcher, like source="fabric"')
+    if len(matchers) > MOST_MATCHERS:
+        raise BadSilenceError(f"more than {MOST_MATCHERS} matchers")
+    if all(matcher.matches({}) for matcher in matchers):
+        raise BadSilenceError("at least one matcher must not match an empty value: this would silence everything")
+    return tuple(sorted(set(map(str, matchers))))

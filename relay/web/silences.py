@@ -1,0 +1,165 @@
+"""Silences and acknowledgements over the admin API."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+
+from relay.core.alert import AlertKey
+from relay.core.silencing import Wish, change_silence, expire, make_silence
+from relay.core.suppression import Silence
+from relay.core.words import iso, parse_time
+from relay.web.answers import BadRequestError, json_answer, problem, read_json_body
+
+
+class Silences(Protocol):
+    """What holds the silences. Raises `StoreError`."""
+
+    async def known(self) -> Sequence[Silence]:
+        """All on record."""
+        ...
+
+    async def put(self, silences: Sequence[Silence]) -> None:
+        """Put silences in force, each in the place of one of the same id."""
+        ...
+
+
+class SilenceDesk:
+    """Makes, changes and ends silences; what the two APIs have in common."""
+
+    def __init__(self, silences: Silences, new_id: Callable[[], str], now: Callable[[], float]) -> None:
+        self._silences = silences
+        self._new_id = new_id
+        self.now = now
+
+    async def known(self) -> dict[str, Silence]:
+        """All silences by id."""
+        return {one.id: one for one in await self._silences.known()}
+
+    async def put(self, wish: Wish, silence_id: str | None = None) -> str | None:
+        """Make a silence, or change one; its id, None where there is none of the id. Raises `BadSilenceError`."""
+        now = self.now()
+        if silence_id is None:
+            made = [make_silence(wish, self._new_id(), now)]
+        else:
+            known = (await self.known()).get(silence_id)
+            if known is None:
+                return None
+            made = change_silence(known, wish, self._new_id(), now)
+        await self._silences.put(made)
+        return made[0].id
+
+    async def expire(self, silence_id: str) -> bool | None:
+        """End a silence; False where it had ended, None where there is none of the id."""
+        known = (await self.known()).get(silence_id)
+        if known is None:
+            return None
+        ended = expire(known, self.now())
+        await self._silences.put(ended)
+        return bool(ended)
+
+
+class PostSilence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A silence to make, or, where `id` is given, to change. Times as RFC 3339."""
+
+    matchers: tuple[str, ...]
+    ends_at: str
+    created_by: str
+    comment: str
+    starts_at: str | None = None
+    id: str | None = None
+
+
+class _PostAck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    by: str
+    comment: str = ""
+
+
+class SilenceApi:
+    """Handlers below `/api/v1`."""
+
+    def __init__(
+        self,
+        desk: SilenceDesk,
+        incidents: Callable[[bool], Awaitable[str]],
+        key_of: Callable[[int], Awaitable[AlertKey | None]],
+        acknowledge: Callable[[AlertKey, str, str], Awaitable[None]],
+    ) -> None:
+        """`incidents` lists them as JSON, ended ones too where it is told so; `acknowledge` takes key, who, comment."""
+        self._desk = desk
+        self._incidents = incidents
+        self._key_of = key_of
+        self._acknowledge = acknowledge
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes."""
+        return [
+            web.get("/api/v1/silences", self.get_silences),
+            web.post("/api/v1/silences", self.post_silence),
+            web.post("/api/v1/silences/{id}/expire", self.post_expire),
+            web.get("/api/v1/incidents", self.get_incidents),
+            web.post("/api/v1/incidents/{id}/ack", self.post_ack),
+        ]
+
+    async def get_silences(self, _: web.Request) -> web.Response:
+        """Silences, those that end last first."""
+        now = self._desk.now()
+        found = sorted((await self._desk.known()).values(), key=lambda one: one.ends_at, reverse=True)
+        return json_answer([silence_json(one, now) for one in found])
+
+    async def post_silence(self, request: web.Request) -> web.Response:
+        """Make a silence, or change the one whose id is given."""
+        wanted = await read_json_body(request, PostSilence)
+        try:
+            silence_id = await self._desk.put(wish_of(wanted), wanted.id)
+        except ValueError as error:
+            raise BadRequestError(str(error)) from error
+        if silence_id is None:
+            return problem(404, "not_found", f"no silence has the id {str(wanted.id)[:100]!r}")
+        return json_answer({"id": silence_id})
+
+    async def post_expire(self, request: web.Request) -> web.Response:
+        """End a silence now."""
+        silence_id = request.match_info["id"]
+        ended = await self._desk.expire(silence_id)
+        if ended is None:
+            return problem(404, "not_found", f"no silence has the id {silence_id[:100]!r}")
+        return json_answer({"id": silence_id, "expired": ended})
+
+    async def get_incidents(self, request: web.Request) -> web.Response:
+        """Open incidents, the worst first; with `ended=true` those that have ended as well."""
+        return web.Response(
+            text=await self._incidents(request.query.get("ended") == "true"), content_type="application/json"
+        )
+
+    async def post_ack(self, request: web.Request) -> web.Response:
+        """Record who has taken up the alert of an incident, in all rooms."""
+        wanted = await read_json_body(request, _PostAck)
+        if not wanted.by.strip():
+            raise BadRequestError("by: who has it would be right")
+        number = request.match_info["id"]
+        key = await self._key_of(int(number)) if number.isascii() and number.isdigit() and len(number) < 19 else None
+        if key is None:
+            return problem(404, "not_found", f"no incident is open under the number {number[:100]!r}")
+        await self._acknowledge(key, wanted.by.strip(), wanted.comment.strip())
+        return json_answer({"source": key[0], "key": key[1]})
+
+
+def wish_of(wanted: PostSilence) -> Wish:
+    """What is asked for, its times read. Raises ValueError."""
+    return Wish(
+        matchers=wanted.matchers, ends_at=parse_time(wanted.ends_at), created_by=wanted.created_by,
+        comment=wanted.comment, starts_at=None if wanted.starts_at is None else parse_time(wanted.starts_at),
+    )  # fmt: skip
+
+
+def silence_json(one: Silence, now: float) -> dict[str, object]:
+    """A silence as the API shows it, times as RFC 3339."""
+    return {
+        "id": one.id, "state": one.state(now), "matchers": one.matchers, "starts_at": iso(one.starts_at),
+        "ends_at": iso(one.ends_at), "created_by": one.created_by, "comment": one.comment,
+        "updated_at": iso(one.updated_at),
+    }  # fmt: skip
