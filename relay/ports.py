@@ -9,9 +9,9 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from relay.core.alert import Alert, AlertKey
-from relay.core.delivery import Action, DeliveryState, Lease, Outcome, Reason, Settlement, Standing
+from relay.core.delivery import Action, DeliveryState, DigestLine, Lease, Outcome, Reason, Settlement, Standing
 from relay.core.event import Event, Severity, Status
-from relay.core.group import Members
+from relay.core.group import Group, Members
 from relay.core.planning import Known, Plan, Waiting
 from relay.core.suppression import Silence
 
@@ -75,16 +75,20 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
 
 
+Over = tuple[str, int, DeliveryState]
+"""Room, rank and state of a delivery that waits no more because another has taken over."""
+
+
 class LaneHead(msgspec.Struct, frozen=True):
     """The next delivery of a lane; leased where `lease` is set, else it is due later. Times in Unix seconds.
 
-    `over`: rooms and ranks of what waits no more, as this tells it as well.
+    `over` is what waits no more, as this tells it as well.
     """
 
     lane: str
     due_at: float
     lease: Lease | None
-    over: tuple[tuple[str, int], ...] = ()
+    over: tuple[Over, ...] = ()
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +186,14 @@ class PlanStore(Protocol):
         """When the next incident, and when the next group, wants to be looked at."""
         ...
 
+    async def storms(self) -> list[Group]:
+        """Storms that are not over."""
+        ...
+
+    async def waiting_posts(self, room: str, limit: int) -> int:
+        """How many new posts wait for a room, counted up to a limit."""
+        ...
+
     async def firing_alerts(self) -> list[Alert]:
         """All alerts that fire."""
         ...
@@ -194,8 +206,8 @@ class PlanStore(Protocol):
         """Write a silence, in the place of one of the same id."""
         ...
 
-    def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[tuple[str, int]]]:
-        """Begin at once to write a plan, all of it or nothing; rooms and ranks of what waits no more because of it."""
+    def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
+        """Begin at once to write a plan, all of it or nothing; what waits no more because of it."""
         ...
 
     async def set_event_aside(self, seq: int, why: str) -> None:
@@ -219,6 +231,10 @@ class Outbox(Protocol):
         """Put right what an earlier process, another configuration or another clock left."""
         ...
 
+    async def digest_lines(self, message: int, limit: int) -> list[DigestLine]:
+        """What a digest tells of, the worst first."""
+        ...
+
     async def depths(self) -> dict[str, list[int]]:
         """Waiting deliveries by room, worst severity first."""
         ...
@@ -239,7 +255,8 @@ class Retention(Protocol):
 class Send(msgspec.Struct, frozen=True, kw_only=True):
     """One message to send: markdown and its plain text.
 
-    `message` is the service's id of the message that is edited or replied to, `space` that of its room where known.
+    `message` is the service's id of the message that is edited or replied to, `space` that of its room where known;
+    `file` the name and content of a file that goes with a reply.
     """
 
     action: Action
@@ -249,6 +266,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     space: str | None = None
     delivery: str
+    file: tuple[str, bytes] | None = None
 
 
 class Sender(Protocol):
@@ -265,6 +283,10 @@ class Sender(Protocol):
 
 class Renderer(Protocol):
     """Makes the text of a message."""
+
+    def listing(self, lines: Sequence[DigestLine]) -> str:
+        """The full list of a digest as plain text, a line each."""
+        ...
 
     def render(
         self,

@@ -33,7 +33,7 @@ from relay.pipeline.intake import Intake
 from relay.pipeline.janitor import Janitor
 from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
-from relay.ports import Limits, Log, Send
+from relay.ports import Limits, Log, Over, Send
 from relay.settings.load import Loaded
 from relay.settings.model import PostedSettings, WebsocketSettings
 from relay.settings.rules import compile_rules
@@ -101,7 +101,7 @@ class RelayDaemon:
         operator = OperatorDesk(intake, clock, log)
         tell = operator.tell if settings.operator is not None else self._tell_nobody
         rules = compile_rules(settings)
-        self.planner = Planner(store, rules, clock, log, tell, self._expect, self._planned)
+        self.planner = Planner(store, rules, clock, log, tell, self._expect, self._planned, self._rate)
         self._chronicle = Chronicle(metrics, log, tell)
         self.dispatcher = Dispatcher(
             store,
@@ -225,7 +225,10 @@ class RelayDaemon:
     def _expect(self, plan: Plan) -> None:
         self.dispatcher.expect(plan)
 
-    def _planned(self, plan: Plan, over: Sequence[tuple[str, int]]) -> None:
+    def _rate(self, room: str) -> tuple[int, float]:
+        return self.dispatcher.rate(room)
+
+    def _planned(self, plan: Plan, over: Sequence[Over]) -> None:
         for _, why in plan.suppressed:
             self._metrics.suppressed(why)
         self.dispatcher.planned(plan, over)

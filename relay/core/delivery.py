@@ -9,7 +9,10 @@ import msgspec
 from relay.core.event import Event
 from relay.core.suppression import Held
 
-Action = Literal["post", "edit", "reply"]
+Action = Literal["post", "digest", "edit", "reply", "file"]
+Haste = Literal["first", "in turn", "held"]
+POSTS: tuple[Action, ...] = ("post", "digest")
+"""What makes a new message; a digest takes up what else waits for its room."""
 DeliveryState = Literal["waiting", "leased", "done", "dead", "superseded", "merged", "moved", "dropped"]
 Reason = Literal["network", "timeout", "auth", "refused", "unknown_room", "too_large", "remote", "bug"]
 Scope = Literal["delivery", "message", "room", "account"]
@@ -55,7 +58,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be done with a message, rendered when it is leased unless `content` says its text.
 
     `message` is a row's number; negative, the message is new, and the plan's other intents on it say the same;
-    0 is new and nobody's. `also` are further events that it tells of; an edit with `moved_to` is the last of a message
+    0 is new and nobody's. `also` are further events that it tells of; what is `held` waits for a digest, and a digest
+    `absorbs` what waits for its room; an edit with `moved_to` is the last of a message
     whose place a new one of the same plan takes. `group`, `route`, `template` and `mention` (e-mail addresses) go with
     a new message.
     """
@@ -67,6 +71,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     content: str | None = None
     also: tuple[int, ...] = ()
+    haste: Haste = "in turn"
+    absorbs: bool = False
     moved_to: int = 0
     group: str = ""
     route: str = ""
@@ -114,15 +120,40 @@ class Standing(msgspec.Struct, frozen=True):
     ended: int
     started_at: float
     labels: dict[str, str] = {}
+    digest: Digest | None = None
 
     @property
     def single(self) -> Told | None:
         """The one incident that it tells of, where it is one."""
-        return self.incidents[0] if self.firing + self.ended == 1 else None
+        return self.incidents[0] if self.firing + self.ended == 1 and self.digest is None else None
+
+
+class DigestLine(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that a digest tells of: its rank, how it stands, and since when (Unix seconds)."""
+
+    rank: int
+    state: Literal["firing", "resolved", "expired", "notice"]
+    event: Event
+    started_at: float
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """What a storm's digest tells: `counts` by rank and source, the worst of it by name, and over which time.
+
+    Times in Unix seconds; `over` once the storm is.
+    """
+
+    counts: tuple[tuple[int, str, int], ...]
+    lines: tuple[DigestLine, ...]
+    began_at: float
+    seen_at: float
+    over: bool
 
 
 MOST_LINES = 10
 """Incidents that a group's message names."""
+MOST_DIGEST_LINES = 120
+"""Those that a digest names, as far as they find room."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,7 +44,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     the values of the group's labels.
 
     Times are Unix seconds: `flush_at` is when the room is told what is new, `flushed_at` when it was told last in this
-    life of the group, `ended_at` when all was over, `remind_at` the next reminder's.
+    life of the group, `ended_at` when all was over, `remind_at` the next reminder's. A storm's digest is a group, too:
+    it `began_at` and was `seen_at` last, of its posts so many went `alone`, and `seq` is
+    the last event's.
     """
 
     id: str
@@ -58,6 +60,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
     remind_at: float | None = None
     wake_at: float | None = None
+    began_at: float = 0.0
+    seen_at: float = 0.0
+    alone: int = 0
+    seq: int = 0
 
     @property
     def lineage(self) -> str:
@@ -90,12 +96,13 @@ def grouped_labels(group: str) -> dict[str, str]:
 
 
 class Members(msgspec.Struct, frozen=True):
-    """A group, its incidents that fire or have news, the edits of its message, and how many that has told of."""
+    """A group, its incidents that fire or have news, the edits of its message, and of how many that tells."""
 
     group: Group
     incidents: tuple[Incident, ...]
     edits: int = 0
     told: int = 0
+    firing: int = 0
 
 
 def schedule(group: Group, members: Sequence[Incident], policy: Policy, now: float) -> Group:

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 import msgspec
 
-from relay.core.delivery import Intent
+from relay.core.delivery import POSTS, Intent
 from relay.core.event import RANK
 from relay.core.group import Group, Members, flush, flushed, reminder_of, revive, schedule, worst_first
 from relay.core.incident import Incident, Policy, Step, is_news, told
 from relay.core.matching import view_of
 from relay.core.planning import Plan, move
 from relay.core.rules import Rules
+from relay.core.storm import is_storm, look
 from relay.core.suppression import Suppressor
 
 
@@ -33,6 +34,9 @@ class _GroupPlanner:
         self.result = Plan(0)
 
     def look_at(self, members: Members) -> None:
+        if is_storm(members.group.id):
+            self._look_at_storm(members)
+            return
         policy = self._rules.policy_of(members.group.lineage)
         incidents = tuple(self._settle(incident, policy) for incident in members.incidents)
         group = schedule(revive(members.group, policy, self._now), incidents, policy, self._now)
@@ -44,6 +48,33 @@ class _GroupPlanner:
             self.result.incidents.setdefault(incident.id, incident)
         wakes = [at for at in (group.flush_at, group.remind_at) if at is not None]
         self.result.groups[group.id] = msgspec.structs.replace(group, wake_at=min(wakes, default=None))
+
+    def _look_at_storm(self, members: Members) -> None:
+        """Have a digest take up what waits, or say how its alerts go on."""
+        before, changed = members.group, members.incidents
+        storm, steps = look(before, members.edits, news=bool(changed), firing=members.firing, now=self._now)
+        steps = steps if storm.room in self._rules.rooms else []
+        seqs = sorted(seq for incident in changed for seq in incident.news)
+        goes_on, message = before.ended_at is None, storm.message
+        for step in steps:
+            if step.action in POSTS:
+                self._handle -= 1
+                message = self._handle
+            *also, seq = seqs or [storm.seq]
+            self.result.intents.append(
+                Intent(
+                    action=step.action, room=storm.room, message=message, event_seq=seq, rank=0, content=step.content,
+                    also=tuple(also), group=storm.id, route=storm.route, haste="first" if goes_on else "in turn",
+                    absorbs=goes_on and step.action in (*POSTS, "edit"),
+                )
+            )  # fmt: skip
+            seqs = seqs[-1:]
+        looked = storm.flushed_at == self._now
+        if looked and not steps:
+            self.result.suppressed.extend((seq, "repeat") for seq in seqs)
+        for incident in changed:
+            self.result.incidents[incident.id] = told(incident, incident.message) if looked else incident
+        self.result.groups[storm.id] = msgspec.structs.replace(storm, message=message)
 
     def _settle(self, incident: Incident, policy: Policy) -> Incident:
         """An incident with what holds it now; what is held or over before anything was said of it is no news."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.delivery import Ack, Told
+from relay.core.delivery import Ack, Action, Told
 from relay.core.event import RANK, Event, Severity
 from relay.core.suppression import Held
 from relay.core.words import say_duration
@@ -114,7 +114,7 @@ class Step(msgspec.Struct, frozen=True):
     A `post` takes the place of a message that stands; one that is to `ring` mentions whom the route names.
     """
 
-    action: Literal["edit", "reply", "post"]
+    action: Action
     content: str | None = None
     ring: bool = False
 

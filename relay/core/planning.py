@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from relay.core.alert import Alert, AlertKey, fold, inherit
-from relay.core.delivery import Ack, Intent
+from relay.core.delivery import Ack, Haste, Intent
 from relay.core.event import RANK, Event
 from relay.core.group import Group, group_name, grouped_labels
 from relay.core.incident import (
@@ -34,6 +34,7 @@ from relay.core.markdown import escape_markdown, one_line
 from relay.core.matching import view_of
 from relay.core.routing import Destination, Route
 from relay.core.rules import Rules, route_event, template_for
+from relay.core.storm import MOST_ALONE, Pressure, joined, open_storm
 from relay.core.suppression import Held, Suppression, Suppressor
 
 
@@ -45,10 +46,15 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct):
-    """What is on record of the keys that a batch speaks of: alerts, and the last incident of each in each room."""
+    """What is on record of the keys that a batch speaks of: alerts, and the last incident of each in each room.
+
+    Beside it, by room: the storms that are not over, and what waits where that is much.
+    """
 
     alerts: dict[AlertKey, Alert]
     incidents: dict[AlertKey, dict[str, Incident]]
+    storms: dict[str, Group] = {}
+    pressure: dict[str, Pressure] = {}
 
 
 class Plan(msgspec.Struct):
@@ -131,6 +137,7 @@ class _Planner:
         self._suppressor = suppressor
         self.result = result
         self._handle = 0
+        self._made: dict[str, int] = {}
         self._taken = False
         self._why: Suppression = "repeat"
 
@@ -278,14 +285,28 @@ class _Planner:
     def _post(self, seq: int, event: Event, room: str, group: str, route: Route, step: Step) -> None:
         self._taken = True
         alert = event.status != "notice"
+        rank = RANK[event.severity]
         self.result.intents.append(
             Intent(
                 action="post", room=room, message=self._handle if alert else 0, event_seq=seq,
-                rank=RANK[event.severity], group=group, route=route.path,
+                rank=rank, group=group, route=route.path, haste=self._haste(room, rank, seq, event.received_at),
                 template=template_for(room, route, self._rules),
                 mention=route.policy.mention if step.ring else (),
             )
         )  # fmt: skip
+
+    def _haste(self, room: str, rank: int, seq: int, now: float) -> Haste:
+        """Whether a new post goes out in its turn: in a storm it waits for the digest, or goes first."""
+        storm = self._known.storms.get(room)
+        if storm is None:
+            self._made[room] = self._made.get(room, 0) + 1
+            pressure = self._known.pressure.get(room)
+            if pressure is None or not pressure.is_storm(self._made[room]):
+                return "in turn"
+            storm = open_storm(room, now)
+        alone = rank == 0 and storm.alone < MOST_ALONE
+        self._known.storms[room] = self.result.groups[storm.id] = joined(storm, seq, now, alone=alone)
+        return "first" if alone else "held"
 
     def _touch(self, incident: Incident, now: float) -> None:
         route = self._route_of(incident)

@@ -22,7 +22,8 @@ class Rules(msgspec.Struct, frozen=True):
     """The routing in force.
 
     `rooms` are all that are configured, each with its own template, where it has one; `routes` are all by lineage, and
-    an incident whose route has vanished lives by the root's policy. `timeouts` are the sources' own.
+    an incident whose route has vanished lives by the root's policy. `timeouts` are the sources' own, `digest_over` the
+    rooms' new posts that may wait before they become a digest.
     """
 
     root: Route
@@ -32,6 +33,7 @@ class Rules(msgspec.Struct, frozen=True):
     timeouts: dict[str, float] = {}
     inhibit: tuple[InhibitRule, ...] = ()
     intervals: dict[str, tuple[TimeInterval, ...]] = {}
+    digest_over: dict[str, int] = {}
 
     def route_of(self, lineage: str) -> Route:
         """The route by which the incidents of a group live."""

@@ -10,6 +10,8 @@ from relay.core.matching import BadMatcherError, parse_matchers
 from relay.core.suppression import Silence
 
 MOST_MATCHERS = 100
+WITHIN = 0.001
+"""Seconds by which times may differ that are meant to be the same."""
 LONGEST_TEXT = 1_000
 """Characters of an author or a comment."""
 
@@ -30,7 +32,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_silence(wish: Wish, new_id: str, now: float) -> Silence:
     """A new silence. Raises `BadSilenceError`."""
-    starts_at = max(now, wish.starts_at or now)
+    starts_at = round(max(now, wish.starts_at or now), 3)  # as it is shown, so that it can be sent back
     _check(wish, starts_at, now)
     return Silence(
         id=new_id, matchers=_canonical(wish.matchers), starts_at=starts_at, ends_at=wish.ends_at,
@@ -44,7 +46,7 @@ def change_silence(known: Silence, wish: Wish, new_id: str, now: float) -> list[
     starts_at = known.starts_at if wish.starts_at is None else wish.starts_at
     state = known.state(now)
     in_place = _canonical(wish.matchers) == known.matchers and (
-        (state == "active" and starts_at == known.starts_at) or (state == "pending" and starts_at >= now)
+        (state == "active" and abs(starts_at - known.starts_at) < WITHIN) or (state == "pending" and starts_at >= now)
     )
     if not in_place:
         return [make_silence(wish, new_id, now), *expire(known, now)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from relay.core.delivery import Failed, Lease, Refused, Settlement, Throttled
+from relay.core.delivery import DeliveryState, Failed, Lease, Refused, Settlement, Throttled
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Log, Telemetry, Tell
 
@@ -99,9 +99,9 @@ class Chronicle:
         self._tell(f"gone:{room}", f"relay: {count} deliveries wait for room {room}, which is gone", "major", "notice",
                    said)  # fmt: skip
 
-    def superseded(self, room: str) -> None:
-        """A newer delivery took the place of one that waited."""
-        self._telemetry.settled(room, "superseded")
+    def taken_over(self, room: str, state: DeliveryState) -> None:
+        """Another delivery took the place of one that waited."""
+        self._telemetry.settled(room, state)
 
     def settled(self, lease: Lease, settlement: Settlement, now: float) -> None:
         """A delivery's end is on record."""

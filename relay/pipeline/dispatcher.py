@@ -16,8 +16,10 @@ from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
-from relay.ports import Clock, LaneHead, Outbox, Renderer, Send, Spawn, Start
+from relay.ports import Clock, LaneHead, Outbox, Over, Renderer, Send, Spawn, Start
 
+MOST_LISTED = 1_000_000
+"""Lines of a digest's full list."""
 LONGEST_REST = 3_600.0
 """Seconds that a service may ask a delivery to wait: nothing is due later than that, whatever the clock was."""
 
@@ -102,24 +104,30 @@ class Dispatcher:
                 self._offer(room)
         self._wake.set()
 
-    def planned(self, plan: Plan, over: Sequence[tuple[str, int]]) -> None:
+    def rate(self, room: str) -> tuple[int, float]:
+        """How many deliveries wait for a room, and the seconds that each takes."""
+        lane = self.lanes.get(room)
+        waiting = sum(self.depths.rooms.get(room, ()))
+        return waiting, 0.0 if lane is None else lane.seconds_each(self._clock.now())
+
+    def planned(self, plan: Plan, over: Sequence[Over]) -> None:
         """Take note of a plan that was committed, and of what waits no more because of it."""
         for intent in plan.intents:
             self.depths.add(intent.room, intent.rank)
             self._offer(intent.room)
-        self._superseded(over)
+        self._over(over)
         if plan.intents:
             self._wake.set()
 
-    def _superseded(self, over: Sequence[tuple[str, int]]) -> None:
-        for room, rank in over:
+    def _over(self, over: Sequence[Over]) -> None:
+        for room, rank, state in over:
             self.depths.add(room, rank, -1)
-            self._chronicle.superseded(room)
+            self._chronicle.taken_over(room, state)
 
     def _offer(self, room: str) -> None:
         lane = self.lanes.get(room)
-        if lane is not None and not lane.pending:
-            lane.pending = True
+        if lane is not None:
+            lane.offered(self._clock.now())
             self._idle[lane.key] = lane
 
     def accounts(self) -> list[Account]:
@@ -175,7 +183,7 @@ class Dispatcher:
                 begun += 1
                 lane.sending, lane.served_at = head.lease, now
                 self.depths.add(head.lease.room, head.lease.rank, -1)
-                self._superseded(head.over)
+                self._over(head.over)
                 task = self._spawn(self._attempt(lane, head.lease))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -183,7 +191,7 @@ class Dispatcher:
             if lane.account.bucket is not None:
                 lane.account.bucket.take(-1.0)
             if head is not None:
-                lane.rest_until = head.due_at
+                lane.doze(head.due_at)
             elif not lane.pending:
                 self._idle.pop(lane.key, None)
         return begun
@@ -194,8 +202,9 @@ class Dispatcher:
         parts: tuple[str, ...] = ()
         try:
             texts = self._texts(lease)
+            file = await self._list(lease) if lease.action == "file" else None
             parts = tuple(texts[1:]) if lease.action == "post" else ()
-            outcome = await self._send(lane, lease, texts[0])
+            outcome = await self._send(lane, lease, texts[0], file)
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
             self._chronicle.bug(lease, error)
             outcome = Refused("bug", "delivery", repr(error))
@@ -211,7 +220,12 @@ class Dispatcher:
             mention=lease.mention if lease.action == "post" else (),
         )  # fmt: skip
 
-    async def _send(self, lane: Lane, lease: Lease, markdown: str) -> Outcome:
+    async def _list(self, lease: Lease) -> tuple[str, bytes]:
+        """The file with all that a digest tells of. Raises `StoreError`."""
+        lines = await self._outbox.digest_lines(lease.message, MOST_LISTED)
+        return f"storm-{lease.message}.txt", self._renderer.listing(lines).encode()
+
+    async def _send(self, lane: Lane, lease: Lease, markdown: str, file: tuple[str, bytes] | None) -> Outcome:
         message = Send(
             action=lease.action,
             room=lease.room,
@@ -220,6 +234,7 @@ class Dispatcher:
             message=None if lease.action == "post" else lease.remote,
             space=None if lease.action == "post" else lease.space,
             delivery=str(lease.id),
+            file=file,
         )
         outcome = await lane.account.sender.send(message)
         if isinstance(outcome, Refused) and outcome.scope == "account" and await lane.account.sender.renew():
@@ -269,6 +284,7 @@ class Dispatcher:
     def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float) -> None:
         account = lane.account
         account.succeeded_at = now
+        lane.got_through(now)
         account.resume()
         self._chronicle.account_resumed(account.name)
         if lane.failing:  # it was the service, not one room: what gets through again here may elsewhere, too

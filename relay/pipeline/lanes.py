@@ -10,6 +10,11 @@ from relay.core.lanes import ACCOUNT_PAUSE, FIRST_PAUSE
 from relay.core.rate import TokenBucket
 from relay.ports import Sender
 
+FIRST_GUESS = 0.1
+"""Seconds that a delivery is thought to take before any has got through."""
+WEIGHT = 0.3
+"""Of the last delivery in the average of what one takes."""
+
 
 class Account:
     """Credentials of one service, and what its lanes have in common. Times on the steady clock."""
@@ -76,7 +81,34 @@ class Lane:
         self.probed_for: int | None = None
         self.served_at = 0.0
         self.space = ""
+        self.dozing = False
+        self._each = FIRST_GUESS
+        self._moved_at = 0.0
         account.lanes.append(self)
+
+    def offered(self, now: float) -> None:
+        """There may be work: whoever dozed until a later delivery is due looks again."""
+        if not self.pending and self.sending is None:
+            self._moved_at = now
+        self.pending = True
+        if self.dozing:
+            self.dozing = False
+            self.rest_until = 0.0
+
+    def doze(self, until: float) -> None:
+        """Nothing is due before a time."""
+        self.dozing = True
+        self.rest_until = until
+
+    def got_through(self, now: float) -> None:
+        """Note that a delivery has got through, for the rate that the room takes."""
+        self._each += (now - self._moved_at - self._each) * WEIGHT
+        self._moved_at = now
+
+    def seconds_each(self, now: float) -> float:
+        """The seconds that a delivery takes here, at the rate that the room has been taking."""
+        busy = self.pending or self.sending is not None
+        return max(self._each, now - self._moved_at) if busy else self._each
 
     def hurry(self) -> None:
         """Try the head now, whatever its schedule says: the service is there again."""

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from relay.core.alert import AlertKey
-from relay.core.group import Members
+from relay.core.group import Group, Members
 from relay.core.grouping import plan_groups
 from relay.core.planning import Known, Plan, Waiting, concerns_alert, plan, plan_due
 from relay.core.rules import Rules
+from relay.core.storm import TOO_LONG, Pressure, is_storm
 from relay.core.suppression import Suppressor
 from relay.pipeline.vigil import Vigil
-from relay.ports import Clock, Log, PlanStore, StoreError, Tell
+from relay.ports import Clock, Log, Over, PlanStore, StoreError, Tell
 
 BATCH = 512
 """Events that one plan takes at the most."""
@@ -26,6 +27,8 @@ COMPANY = 0.1
 """Seconds that it waits for a full batch then, after a full one; after a smaller one its share of that."""
 
 
+MOST_COUNTED = 10_000
+"""New posts that are counted beyond those that a room wants to see one by one."""
 LATE = 60.0
 """Seconds that what is due by the time alone lets events that wait go first: they may tell otherwise."""
 LOOK_AGAIN = 3_600.0
@@ -43,11 +46,13 @@ class Planner:
         log: Log,
         tell: Tell,
         expect: Callable[[Plan], None],
-        planned: Callable[[Plan, Sequence[tuple[str, int]]], None],
+        planned: Callable[[Plan, Sequence[Over]], None],
+        rate: Callable[[str], tuple[int, float]],
     ) -> None:
         """`expect` is told of a plan as its commit begins, so that leases can share it.
 
-        `planned` is told when it is done, with rooms and ranks of what waits no more because of it.
+        `planned` is told when it is done, with what waits no more because of it; `rate` gives how many deliveries wait
+        for a room, and the seconds that each takes.
         """
         self._store = store
         self._rules = rules
@@ -56,6 +61,8 @@ class Planner:
         self._tell = tell
         self._expect = expect
         self._planned = planned
+        self._rate = rate
+        self._storms: dict[str, Group] | None = None
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
         self._company = 0.0
@@ -145,9 +152,28 @@ class Planner:
     async def _plan(self, batch: Sequence[Waiting]) -> None:
         keys = list({(w.event.source, w.event.key): None for w in batch if concerns_alert(w.event)})
         known = await self._store.known(keys) if keys else Known({}, {})
+        known.storms = await self._open_storms()
+        known.pressure = await self._pressure(len(batch), known.storms)
         await self._commit(plan(batch, self._rules, known, self.suppressor))
 
+    async def _open_storms(self) -> dict[str, Group]:
+        if self._storms is None:
+            self._storms = {storm.room: storm for storm in await self._store.storms()}
+        return dict(self._storms)
+
+    async def _pressure(self, coming: int, storms: dict[str, Group]) -> dict[str, Pressure]:
+        """The rooms for which so much waits, with what is coming, that new posts may be a storm."""
+        found: dict[str, Pressure] = {}
+        for room, digest_over in self._rules.digest_over.items():
+            waiting, each = self._rate(room)
+            if room not in storms and waiting + coming > digest_over and (waiting + coming) * each > TOO_LONG:
+                posts = await self._store.waiting_posts(room, digest_over + MOST_COUNTED) if waiting else 0
+                found[room] = Pressure(posts, each, digest_over)
+        return found
+
     async def _commit(self, made: Plan) -> None:
+        if any(is_storm(group) for group in made.groups):
+            self._storms = None  # as they stand after the commit, or its failure
         commit = self._store.commit_plan(made, self._clock.now())
         self._expect(made)
         self._planned(made, await commit)

@@ -18,6 +18,7 @@ function message(item) {
   const body = element("div");
   if (item.html === null) body.textContent = item.text; else body.innerHTML = item.html;
   made.append(body);
+  if (item.file) made.append(element("div", "meta", `📎 ${item.file}`));
   return made;
 }
 

@@ -122,4 +122,5 @@ def _shown(message: Message) -> dict[str, object]:
         "edits": message.edits,
         "html": _MARKDOWN.render(source) if message.markdown is not None else None,
         "text": message.text,
+        "file": None if message.file is None else message.file.name,
     }

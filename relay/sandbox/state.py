@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from relay.core.rate import TokenBucket
 from relay.core.words import iso
 
 MOST_MESSAGES = 20_000
@@ -31,6 +32,13 @@ class Person(msgspec.Struct, frozen=True):
     kind: str = "bot"
 
 
+class File(msgspec.Struct, frozen=True):
+    """A file that came with a message."""
+
+    name: str
+    content: bytes
+
+
 class Message(msgspec.Struct):
     """A message as it stands; `edits` counts its changes."""
 
@@ -43,6 +51,7 @@ class Message(msgspec.Struct):
     created: float
     updated: float | None = None
     edits: int = 0
+    file: File | None = None
 
 
 class Room(msgspec.Struct):
@@ -77,6 +86,7 @@ class WebexState:
         self.rooms: dict[str, Room] = {}
         self.where: dict[str, str] = {}
         self.faults: list[Fault] = []
+        self.bucket: TokenBucket | None = None
         self.version = 0
         self.requests = 0
         self.throttled = 0
@@ -87,6 +97,10 @@ class WebexState:
         self.version += 1
         self.changed.set()
         self.changed = asyncio.Event()
+
+    def limit(self, rate: float) -> None:
+        """Answer 429 to more than so many new or edited messages a second."""
+        self.bucket = TokenBucket(rate, self.wall())
 
     def add_token(self, token: str, email: str, name: str, kind: str = "bot") -> Person:
         """Let a token in."""
@@ -109,9 +123,11 @@ class WebexState:
             found.members[email] = email
         return found
 
-    def add_message(self, room: Room, person: Person, text: str, markdown: str | None, parent: str | None) -> Message:
+    def add_message(
+        self, room: Room, person: Person, text: str, markdown: str | None, parent: str | None, file: File | None = None
+    ) -> Message:
         """Post a message."""
-        message = Message(make_id("MESSAGE"), room.id, person, text, markdown, parent, self.wall())
+        message = Message(make_id("MESSAGE"), room.id, person, text, markdown, parent, self.wall(), file=file)
         room.messages[message.id] = message
         self.where[message.id] = room.id
         if len(room.messages) > MOST_MESSAGES:

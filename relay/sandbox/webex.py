@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 
 from relay.core.markdown import WEBEX_MAX_BYTES, plain_text
-from relay.sandbox.state import MAX_EDITS, Message, Person, Room, WebexState, message_json, room_json
+from relay.sandbox.state import MAX_EDITS, File, Message, Person, Room, WebexState, message_json, room_json
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,7 +58,7 @@ class SandboxWebex:
 
     def application(self) -> web.Application:
         """The API as an application, to be mounted at `/v1`."""
-        application = web.Application(middlewares=[self._answer], client_max_size=2**20)
+        application = web.Application(middlewares=[self._answer], client_max_size=100 * 2**20)
         application.add_routes(
             [
                 web.get("/people/me", self.me),
@@ -67,6 +69,7 @@ class SandboxWebex:
                 web.get("/messages", self.list_messages),
                 web.post("/messages", self.post_message),
                 web.get("/messages/{id}", self.get_message),
+                web.get("/contents/{id}", self.get_content),
                 web.put("/messages/{id}", self.put_message),
                 web.delete("/messages/{id}", self.delete_message),
                 web.get("/memberships", self.list_memberships),
@@ -83,6 +86,7 @@ class SandboxWebex:
         try:
             await self._have_faults(request)
             self._person(request)
+            self._keep_to_the_rate(request)
             answer = await handler(request)
         except WebexError as error:
             answer = _error(error, tracking)
@@ -115,6 +119,17 @@ class SandboxWebex:
         if fault.status:
             self.state.throttled += fault.status == 429
             raise WebexError(fault.status, f"fault asked for: {fault.status}", fault.retry_after)
+
+    def _keep_to_the_rate(self, request: web.Request) -> None:
+        """Answer 429 to what writes messages faster than is allowed, where a rate is set."""
+        bucket = self.state.bucket
+        if bucket is None or request.method not in ("POST", "PUT") or "/messages" not in request.path:
+            return
+        wait = bucket.wait(self.state.wall())
+        if wait > 0:
+            self.state.throttled += 1
+            raise WebexError(429, "Too many requests", str(max(1, math.ceil(wait))))
+        bucket.take()
 
     def _title_of(self, body: bytes) -> str | None:
         try:
@@ -171,10 +186,10 @@ class SandboxWebex:
 
     async def post_message(self, request: web.Request) -> web.Response:
         """Post to a room or a person."""
-        wanted = await _body(request, _PostMessage)
+        wanted, file = await _message(request)
         if (wanted.roomId is None) == (wanted.toPersonEmail is None):
             raise WebexError(400, "Exactly one of roomId, toPersonId and toPersonEmail is required.")
-        text = _checked_text(wanted.text, wanted.markdown)
+        text = wanted.text or "" if file is not None else _checked_text(wanted.text, wanted.markdown)
         if wanted.roomId is not None:
             room = self._room(wanted.roomId)
         else:
@@ -185,7 +200,7 @@ class SandboxWebex:
                 raise WebexError(404, "The parent message could not be found.")
             if parent.parent is not None:
                 raise WebexError(400, "A reply can't be replied to; parentId names the first message of the thread.")
-        message = self.state.add_message(room, self._person(request), text, wanted.markdown, wanted.parentId)
+        message = self.state.add_message(room, self._person(request), text, wanted.markdown, wanted.parentId, file)
         return _json(message_json(message, room))
 
     async def get_message(self, request: web.Request) -> web.Response:
@@ -193,12 +208,22 @@ class SandboxWebex:
         message = self._message(request.match_info["id"])
         return _json(message_json(message, self.state.rooms[message.room]))
 
+    async def get_content(self, request: web.Request) -> web.Response:
+        """The file of a message."""
+        file = self._message(request.match_info["id"]).file
+        if file is None:
+            raise WebexError(404, "The requested resource could not be found.")
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
+        return web.Response(body=file.content, content_type="application/octet-stream", headers=headers)
+
     async def put_message(self, request: web.Request) -> web.Response:
         """Edit one's own message, ten times at the most."""
         message = self._message(request.match_info["id"])
         wanted = await _body(request, _PutMessage)
         if message.person != self._person(request):
             raise WebexError(403, "Only the author of a message can edit it.")
+        if message.file is not None:
+            raise WebexError(400, "A message with files can't be edited.")
         if message.edits >= MAX_EDITS:
             raise WebexError(400, f"A message can be edited {MAX_EDITS} times.")
         message.text, message.markdown = _checked_text(wanted.text, wanted.markdown), wanted.markdown
@@ -260,6 +285,20 @@ async def _rest(seconds: float) -> None:
             await asyncio.Event().wait()
     except TimeoutError:
         return
+
+
+async def _message(request: web.Request) -> tuple[_PostMessage, File | None]:
+    """A message to post, as JSON or as a form, and the file that comes with it."""
+    if request.content_type != "multipart/form-data":
+        return await _body(request, _PostMessage), None
+    fields: dict[str, str] = {}
+    file: File | None = None
+    for name, value in (await request.post()).items():
+        if isinstance(value, web.FileField):
+            file = File(value.filename, value.file.read())
+        elif isinstance(value, str):
+            fields[name] = value
+    return msgspec.convert(fields, _PostMessage), file
 
 
 async def _body(request: web.Request, kind: type[Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -77,8 +78,13 @@ class HttpClient:
             )
         return self._session
 
-    async def call(self, method: str, path: str, body: object = None) -> Answer | Failed | Refused:
-        """Call `path` below the base address (or an absolute address of the same host)."""
+    async def call(
+        self, method: str, path: str, body: object = None, file: tuple[str, bytes] | None = None
+    ) -> Answer | Failed | Refused:
+        """Call `path` below the base address (or an absolute address of the same host).
+
+        A body goes as JSON; with a file, name and content, as a form whose fields are the body's texts.
+        """
         url = path if path.startswith(("http://", "https://")) else self._base + path
         token = self._token.current()
         if not token.isprintable() or not token.isascii():
@@ -86,8 +92,11 @@ class HttpClient:
                 "auth", "account", "the token holds a sign that no header can carry; it is one line of plain text"
             )
         headers = {"Authorization": f"Bearer {token}"}
-        data = None
-        if body is not None:
+        data: bytes | aiohttp.FormData | None = None
+        if file is not None and isinstance(body, Mapping):
+            data = aiohttp.FormData(dict(body))
+            data.add_field("files", file[1], filename=file[0], content_type="text/plain; charset=utf-8")
+        elif body is not None:
             headers["Content-Type"] = "application/json"
             data = msgspec.json.encode(body)
         try:

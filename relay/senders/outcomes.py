@@ -11,9 +11,12 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.delivery import Failed, Reason, Refused, Scope, Throttled
+from relay.core.delivery import Action, Failed, Reason, Refused, Scope, Throttled
 
 Operation = Literal["post", "edit", "reply", "find", "create"]
+OPERATIONS: dict[Action, Operation] = {
+    "post": "post", "digest": "post", "edit": "edit", "reply": "reply", "file": "reply",
+}  # fmt: skip
 
 JUNK_RETRY_AFTER = 15.0
 """Seconds to wait where `Retry-After` can't be read: Webex has sent such."""

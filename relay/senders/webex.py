@@ -15,7 +15,7 @@ from relay.core.delivery import Delivered, Failed, Outcome, Refused
 from relay.core.markdown import WEBEX_MAX_BYTES
 from relay.ports import Log, Send
 from relay.senders.http import HttpClient, Token
-from relay.senders.outcomes import Answer, classify
+from relay.senders.outcomes import OPERATIONS, Answer, classify
 
 MAX_PAGES = 200
 """Pages of rooms that are followed at the most."""
@@ -98,7 +98,7 @@ class WebexSender:
         if isinstance(answer, (Failed, Refused)):
             return answer
         if answer.status != 200:
-            return classify(message.action, answer, self._wall())
+            return classify(OPERATIONS[message.action], answer, self._wall())
         try:
             posted = _message.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -108,9 +108,9 @@ class WebexSender:
     async def _call(self, message: Send, body: dict[str, str]) -> Answer | Failed | Refused:
         if message.action == "edit" and message.message is not None:
             return await self._http.call("PUT", f"/messages/{quote(message.message, safe='')}", body)
-        if message.action == "reply" and message.message is not None:
+        if message.action in ("reply", "file") and message.message is not None:
             body = {**body, "parentId": message.message}
-        return await self._http.call("POST", "/messages", body)
+        return await self._http.call("POST", "/messages", body, message.file)
 
     async def _target(self, address: RoomAddress) -> dict[str, str] | Outcome:
         if address.id is not None:

@@ -106,6 +106,9 @@ class Room(Strict):
     create: bool = Field(default=False, description="Create the room where no room has the title.")
     members: tuple[str, ...] = Field((), description="E-mail addresses that are added to a room that is created.")
     template: str | None = Field(None, description="Name of a template for this room's messages.")
+    digest_over: Annotated[int, Field(gt=0)] = Field(
+        10, description="New messages that may wait, where they would take over 5 s, before they become one digest."
+    )
 
     @model_validator(mode="after")
     def _one_address(self) -> Room:

@@ -33,6 +33,7 @@ def compile_rules(settings: Settings) -> Rules:
         {name: source.resolve_timeout for name, source in settings.sources.items()},
         tuple(_inhibition(rule) for rule in settings.inhibit_rules),
         {one.name: tuple(interval.compiled() for interval in one.time_intervals) for one in settings.time_intervals},
+        {name: room.digest_over for name, room in settings.rooms.items()},
     )
 
 

@@ -7,10 +7,11 @@ from sqlite3 import Connection
 
 import msgspec
 
-from relay.core.delivery import Lease, Settlement
+from relay.core.delivery import MOST_DIGEST_LINES, Digest, DigestLine, Lease, Settlement, Standing
 from relay.core.event import SEVERITIES
-from relay.core.group import CHANGES, grouped_labels
-from relay.ports import LaneHead, Recovered, Start
+from relay.core.group import CHANGES, Group, grouped_labels
+from relay.core.storm import is_storm, open_storm
+from relay.ports import LaneHead, Over, Recovered, Start
 from relay.storage.sequence import Sequences
 from relay.storage.statements import Row, read_json, statements, write_rows
 
@@ -31,6 +32,9 @@ EDITS = 10
 """Edits that Webex admits of a message (Webex for Developers, "Edit a Message")."""
 _STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
 _heads = msgspec.json.Decoder(list[_Head])
+_lines = msgspec.json.Decoder(list[DigestLine])
+_counts = msgspec.json.Decoder(tuple[tuple[int, str, int], ...])
+_group = msgspec.json.Decoder(Group)
 _pairs = msgspec.json.Decoder(list[tuple[str, float]])
 _triples = msgspec.json.Decoder(list[tuple[str, int, int]])
 
@@ -106,8 +110,11 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
             heads.append(LaneHead(lane, head.due_at, None))
             continue
         lease = _as_it_can_be(head)
+        if is_storm(head.group) and lease.content is None:
+            lease = msgspec.structs.replace(lease, told=_with_digest(connection, lease, head.group))
         heads.append(LaneHead(lane, head.due_at, lease, _taken_over(connection, lease, now)))
-        leased.append((lease.id, lease.action))
+        shown = "digest" if head.lease.action == "digest" and lease.action == "post" else lease.action
+        leased.append((lease.id, shown))
         if lease.action == "edit":
             connection.execute(_SQL["count_edit"], (lease.message,))
     write_rows(connection, _SQL["lease"], leased)
@@ -118,9 +125,9 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
     return tuple(heads)
 
 
-def _taken_over(connection: Connection, lease: Lease, now: float) -> tuple[tuple[str, int], ...]:
+def _taken_over(connection: Connection, lease: Lease, now: float) -> tuple[Over, ...]:
     """Supersede what a lease that tells the present state says as well; rooms and ranks of that."""
-    if lease.told is None or lease.action == "reply":
+    if lease.told is None or lease.action in ("reply", "file"):
         return ()
     values = {"id": lease.id, "message": lease.message, "action": lease.action, "now": now}
     return tuple(connection.execute(_SQL["take_over"], values).fetchall())
@@ -129,7 +136,7 @@ def _taken_over(connection: Connection, lease: Lease, now: float) -> tuple[tuple
 def _as_it_can_be(head: _Head) -> Lease:
     """A lease as its message admits it: a second post is an edit, an edit of none a post, one too many a reply."""
     lease = head.lease
-    if lease.told is None and lease.action != "edit":
+    if lease.told is None and lease.action not in ("edit", "digest"):
         return lease
     if lease.told is not None and "\n" in head.group:
         lease = msgspec.structs.replace(
@@ -137,10 +144,27 @@ def _as_it_can_be(head: _Head) -> Lease:
         )
     if lease.remote is None:
         return msgspec.structs.replace(lease, action="post", content=None)
-    if lease.action == "reply":
+    if lease.action in ("reply", "file"):
         return lease
     most = CHANGES if lease.told is not None and lease.told.firing else EDITS
     return msgspec.structs.replace(lease, action="edit" if head.edits < most else "reply")
+
+
+def _with_digest(connection: Connection, lease: Lease, group: str) -> Standing:
+    """What a storm's message tells, with its counts and the worst by name."""
+    told = lease.told or Standing((), 0, 0, lease.created_at)
+    row = connection.execute(_SQL["storm_of"], (group,)).fetchone()
+    storm = _group.decode(row[0]) if row is not None else open_storm(lease.room, lease.created_at)
+    counts = _counts.decode(read_json(connection, _SQL["digest_counts"], {"message": lease.message}))
+    lines = tuple(digest_lines(connection, (lease.message, MOST_DIGEST_LINES)))
+    digest = Digest(counts, lines, storm.began_at, storm.seen_at, storm.ended_at is not None)
+    return msgspec.structs.replace(told, digest=digest)
+
+
+def digest_lines(connection: Connection, wanted: tuple[int, int]) -> list[DigestLine]:
+    """What a digest tells of, the worst first; at most so many."""
+    values = {"message": wanted[0], "limit": wanted[1]}
+    return _lines.decode(read_json(connection, _SQL["digest_lines"], values))
 
 
 def depths(connection: Connection) -> dict[str, list[int]]:

@@ -9,12 +9,14 @@ from typing import NamedTuple
 import msgspec
 
 from relay.core.alert import Alert, AlertKey
-from relay.core.delivery import Intent
+from relay.core.delivery import POSTS, Intent
 from relay.core.event import RANK
 from relay.core.group import Group, Members
 from relay.core.incident import Incident
 from relay.core.planning import Known, Plan, Waiting
+from relay.core.storm import MOST_ALONE
 from relay.core.suppression import Silence
+from relay.ports import Over
 from relay.storage.inbox import as_json
 from relay.storage.sequence import Sequences
 from relay.storage.statements import Row, read_json, statements, write_rows
@@ -24,6 +26,7 @@ _waiting = msgspec.json.Decoder(list[Waiting])
 _alerts = msgspec.json.Decoder(list[Alert])
 _incidents = msgspec.json.Decoder(list[Incident])
 _keys = msgspec.json.Decoder(list[AlertKey])
+_groups = msgspec.json.Decoder(list[Group])
 _members = msgspec.json.Decoder(list[Members])
 _silences = msgspec.json.Decoder(list[Silence])
 
@@ -69,6 +72,16 @@ def next_wakes(connection: Connection) -> tuple[float | None, float | None]:
     return incident, group
 
 
+def storms(connection: Connection) -> list[Group]:
+    """Storms that are not over."""
+    return _groups.decode(read_json(connection, _SQL["storms"]))
+
+
+def waiting_posts(connection: Connection, wanted: tuple[str, int]) -> int:
+    """How many new posts wait for a room, counted up to a limit."""
+    return int(connection.execute(_SQL["waiting_posts"], wanted).fetchone()[0])
+
+
 def firing_alerts(connection: Connection) -> list[Alert]:
     """All alerts that fire."""
     return _alerts.decode(read_json(connection, _SQL["firing_alerts"]))
@@ -91,6 +104,12 @@ def firing_keys(connection: Connection, source: str) -> list[str]:
     return list(msgspec.json.decode(read_json(connection, _SQL["firing_keys"], {"source": source}), type=list[str]))
 
 
+HASTE = 2**40
+"""By so much the place of what is in haste is before all others."""
+HELD = 3_600.0
+"""Seconds after which a post that is held for a digest goes out all the same, should none take it up."""
+
+
 class _Placed(NamedTuple):
     """The rows of a post."""
 
@@ -100,6 +119,27 @@ class _Placed(NamedTuple):
 
 def _message(number: int, placed: Mapping[int, _Placed]) -> int:
     return placed[number].message if number < 0 else number
+
+
+def _position(delivery: int, intent: Intent) -> int:
+    """A place in the lane's order; what is in haste goes before all that is not, and what is absorbed never is."""
+    return delivery - HASTE if intent.haste == "first" else delivery
+
+
+def _absorb(connection: Connection, digest: Intent, placed: Mapping[int, _Placed], now: float) -> list[Over]:
+    """Have a digest take up the posts that wait for its room, but for the first criticals, which go before it."""
+    at = placed[digest.message]
+    values: dict[str, object] = {
+        "id": at.delivery, "message": at.message, "room": digest.room, "group": digest.group, "now": now,
+        "haste": HASTE, "alone": MOST_ALONE if digest.action == "digest" else 0,
+    }  # fmt: skip
+    connection.execute(_SQL["hasten"], values)
+    taken = connection.execute(_SQL["absorb"], values).fetchall()
+    if taken:
+        values["messages"] = as_json([message for *_, message in taken])
+        for name in ("absorb_incidents", "absorb_groups", "absorb_messages", "forget_messages"):
+            connection.execute(_SQL[name], values)
+    return [(room, rank, state) for room, rank, state, _ in taken]
 
 
 def _group_row(group: Group, placed: Mapping[int, _Placed]) -> Row:
@@ -113,13 +153,13 @@ class PlanWriter:
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
 
-    def commit(self, connection: Connection, plans: list[tuple[Plan, float]]) -> list[list[tuple[str, int]]]:
+    def commit(self, connection: Connection, plans: list[tuple[Plan, float]]) -> list[list[Over]]:
         """Write plans, each with its time; rooms and ranks of what waits no more because of each."""
         return [self._commit(connection, plan, now) for plan, now in plans]
 
-    def _commit(self, connection: Connection, plan: Plan, now: float) -> list[tuple[str, int]]:
-        placed = self._post(connection, [intent for intent in plan.intents if intent.action == "post"], now)
-        changes = [intent for intent in plan.intents if intent.action != "post"]
+    def _commit(self, connection: Connection, plan: Plan, now: float) -> list[Over]:
+        placed = self._post(connection, [intent for intent in plan.intents if intent.action in POSTS], now)
+        changes = [intent for intent in plan.intents if intent.action not in POSTS]
         over = self._change(connection, changes, placed, now) if changes else []
         write_rows(
             connection,
@@ -129,6 +169,9 @@ class PlanWriter:
         write_rows(connection, _SQL["upsert_incidents"], self._incidents(plan, placed))
         write_rows(connection, _SQL["upsert_groups"], [_group_row(g, placed) for g in plan.groups.values()])
         write_rows(connection, _SQL["touch_groups"], [_group_row(g, placed) for g in plan.touched.values()])
+        for intent in plan.intents:
+            if intent.absorbs:
+                over += _absorb(connection, intent, placed, now)
         for waiting in plan.adopted:
             connection.execute(_SQL["adopt_event"], (as_json(waiting.event), waiting.seq))
         for seq, why in plan.suppressed:
@@ -148,7 +191,11 @@ class PlanWriter:
             mention = as_json(intent.mention) if intent.mention else None
             living = int(intent.message != 0)
             messages.append((message, intent.room, intent.group, intent.route, intent.template, mention, living))
-            rows.append((delivery, message, intent.event_seq, intent.room, intent.rank, now))
+            held = intent.haste == "held"
+            rows.append(
+                (delivery, message, intent.event_seq, intent.room, intent.action, intent.rank,
+                 _position(delivery, intent), int(held), now, now + HELD if held else now)
+            )  # fmt: skip
             merged += self._merged(intent, delivery)
         write_rows(connection, _SQL["insert_messages"], messages)
         write_rows(connection, _SQL["insert_deliveries"], rows)
@@ -159,20 +206,25 @@ class PlanWriter:
         return [(self._sequences.next("delivery"), seq, delivery) for seq in intent.also]
 
     def _change(
-        self, connection: Connection, changes: Sequence[Intent], placed: Mapping[int, _Placed], now: float
-    ) -> list[tuple[str, int]]:
+        self, connection: Connection, changes: Sequence[Intent], placed: dict[int, _Placed], now: float
+    ) -> list[Over]:
         """Write edits and replies: a newer edit takes the place of one that waits, a post that waits that of all."""
-        over: list[tuple[str, int]] = []
+        over: list[Over] = []
         for change in changes:
             delivery = self._sequences.next("delivery")
             message = _message(change.message, placed)
-            row = (delivery, message, change.event_seq, change.room, change.action, change.rank, change.content, now)
+            row = (delivery, message, change.event_seq, change.room, change.action, change.rank,
+                   _position(delivery, change), change.content, now)  # fmt: skip
             write_rows(connection, _SQL["insert_changes"], [row])
             write_rows(connection, _SQL["insert_merged"], self._merged(change, delivery))
             values = {"id": delivery, "message": message, "now": now}
             if change.moved_to:
                 new = placed[change.moved_to]
                 over += self._move(connection, {**values, "new": new.message, "post": new.delivery})
+                continue
+            if change.absorbs:
+                placed[change.message] = _Placed(message, delivery)
+            if change.action == "file":
                 continue
             mine = connection.execute(_SQL["supersede_by_post"], values).fetchall()
             over.extend(mine)
@@ -181,7 +233,7 @@ class PlanWriter:
         return over
 
     @staticmethod
-    def _move(connection: Connection, values: Mapping[str, object]) -> list[tuple[str, int]]:
+    def _move(connection: Connection, values: Mapping[str, object]) -> list[Over]:
         """Put a new message in the place of another: its incidents move, and the edit that tells so is its last.
 
         A message that was never posted gives way without a trace.

@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 import msgspec
 
 from relay.core.alert import Alert, AlertKey
-from relay.core.delivery import Settlement
-from relay.core.group import Members
+from relay.core.delivery import DigestLine, Settlement
+from relay.core.group import Group, Members
 from relay.core.planning import Known, Plan, Waiting
 from relay.core.suppression import Silence
 from relay.ports import (
@@ -25,6 +25,7 @@ from relay.ports import (
     EventFilter,
     LaneHead,
     Limits,
+    Over,
     Recovered,
     Refusal,
     Start,
@@ -128,6 +129,18 @@ class SqliteStore:
         """Keys of open incidents behind a key, in their order."""
         return await self._read(plans.open_keys, (after, limit))
 
+    async def storms(self) -> list[Group]:
+        """Storms that are not over."""
+        return await self._read(lambda connection, _: plans.storms(connection), None)
+
+    async def waiting_posts(self, room: str, limit: int) -> int:
+        """How many new posts wait for a room, counted up to a limit."""
+        return await self._read(plans.waiting_posts, (room, limit))
+
+    async def digest_lines(self, message: int, limit: int) -> list[DigestLine]:
+        """What a digest tells of, the worst first."""
+        return await self._read(outbox.digest_lines, (message, limit))
+
     async def firing_alerts(self) -> list[Alert]:
         """All alerts that fire."""
         return await self._read(lambda connection, _: plans.firing_alerts(connection), None)
@@ -144,7 +157,7 @@ class SqliteStore:
         """When the next incident, and when the next group, wants to be looked at."""
         return await self._read(lambda connection, _: plans.next_wakes(connection), None)
 
-    def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[tuple[str, int]]]:
+    def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
         """Write a plan, all of it or nothing; rooms and ranks of what waits no more because of it."""
         return self._writer.submit(self._plans.commit, (plan, now))
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from jinja2 import Template, TemplateSyntaxError, meta
 
-from relay.core.delivery import Standing
+from relay.core.delivery import DigestLine, Standing
 from relay.core.event import Event
 from relay.core.markdown import (
     WEBEX_MAX_BYTES,
@@ -21,10 +21,14 @@ from relay.core.markdown import (
     whole_end,
 )
 from relay.templates.environment import MarkdownEnvironment
-from relay.templates.views import THREAD, GroupView, View
+from relay.templates.views import THREAD, DigestView, GroupView, View, list_line
 
+BUILTIN = ("event", "group", "digest")
 MAX_OUTPUT = 65_536
 """Characters that a template may write."""
+
+
+AnyView = View | GroupView | DigestView
 
 
 class TemplateError(ValueError):
@@ -39,7 +43,7 @@ class TemplateRenderer:
         environment = MarkdownEnvironment()
         self._zone = zone
         self._failed = failed
-        self._builtin = {name: compile_template(environment, f"({name})", builtin(name)) for name in ("event", "group")}
+        self._builtin = {name: compile_template(environment, f"({name})", builtin(name)) for name in BUILTIN}
         self._templates = {name: compile_template(environment, name, text) for name, text in sources.items()}
         self._for_groups = {name for name, text in sources.items() if tells_of_groups(environment, text)}
 
@@ -51,21 +55,35 @@ class TemplateRenderer:
 
         A template that does not ask for `incidents` tells of one event; groups then have the built-in message.
         """
-        view: View | GroupView
+        view: AnyView
         single = None if told is None else told.single
         if told is None or single is not None:
             kind = "event"
             view = View(event if single is None else single.event, room, single, now, self._zone)
+        elif told.digest is not None:
+            kind = "digest"
+            view = DigestView(told, told.digest, now, self._zone)
         else:
             kind = "group"
             view = GroupView(told, room, now, self._zone)
         chosen = None if template is None else self._templates.get(template)
-        fits = (template in self._for_groups) == (kind == "group")
+        fits = kind != "digest" and (template in self._for_groups) == (kind == "group")
         texts = self._render(chosen if fits else None, template or "", kind, view, event, living=told is not None)
         return [with_mentions(texts[0], mention), *texts[1:]] if mention else texts
 
+    def listing(self, lines: Sequence[DigestLine]) -> str:
+        """The full list of a digest as plain text, a line each."""
+        return "".join(f"{list_line(line, self._zone)}\n" for line in lines)
+
     def _render(
-        self, chosen: Template | None, name: str, kind: str, view: View | GroupView, event: Event, *, living: bool
+        self,
+        chosen: Template | None,
+        name: str,
+        kind: str,
+        view: View | GroupView | DigestView,
+        event: Event,
+        *,
+        living: bool,
     ) -> list[str]:
         if chosen is not None:
             try:

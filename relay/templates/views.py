@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Literal
 
 import msgspec
 
-from relay.core.delivery import Standing, Told
-from relay.core.event import Event
+from relay.core.delivery import Digest, DigestLine, Standing, Told
+from relay.core.event import SEVERITIES, Event
 from relay.core.incident import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
 from relay.core.markdown import Markdown, escape_markdown, link, middle, one_line
 from relay.core.words import say_clock, say_duration
 
+MOST_DIGEST_BYTES = 6_500
+"""Bytes of a digest that name its events; the rest is for what stands above them."""
 BODY_LINES = 6
 LINE_LENGTH = 400
 LATE_AFTER = 120.0
@@ -255,3 +257,78 @@ class GroupView(msgspec.Struct, frozen=True):
             "acknowledged": "" if told.ack is None else one_line(told.ack.by, 60),
             "lasts": say_duration(self.now - told.started_at) if view.end is None else over,
         }  # fmt: skip
+
+
+class DigestView(msgspec.Struct, frozen=True):
+    """What a storm's digest is made of."""
+
+    standing: Standing
+    digest: Digest
+    now: float
+    zone: tzinfo
+    sign: str = "🌊"
+
+    def parts(self) -> dict[str, object]:
+        """The variables of the built-in message."""
+        lines = self._lines()
+        return {
+            "sign": Markdown(self.sign), "word": self.word, "counted": self.counted, "facts": self.facts,
+            "lines": lines, "more": self.total - len(lines),
+        }  # fmt: skip
+
+    names = parts
+
+    @property
+    def total(self) -> int:
+        """How many events it tells of."""
+        return sum(count for _, _, count in self.digest.counts)
+
+    @property
+    def word(self) -> str:
+        """What it is."""
+        return "Storm over" if self.digest.over else "Storm"
+
+    @property
+    def counted(self) -> Markdown:
+        """How many events in which time, by severity, and how many of them still fire."""
+        took = say_duration(self.digest.seen_at - self.digest.began_at)
+        parts = [f"{self.total:,} events in {took}"]
+        for rank, severity in enumerate(SEVERITIES):
+            if count := sum(n for r, _, n in self.digest.counts if r == rank):
+                parts.append(f"{count:,} {severity.upper()}")
+        if self.standing.ended:
+            parts.append(f"{self.standing.firing:,} still firing" if self.standing.firing else "all have ended")
+        return Markdown(" · ".join([escape_markdown(part) for part in parts]))
+
+    @property
+    def facts(self) -> Markdown:
+        """The second line: how many of which source, since when, and where the full list is."""
+        by: dict[str, int] = {}
+        for _, source, count in self.digest.counts:
+            by[source] = by.get(source, 0) + count
+        most = sorted(by.items(), key=lambda pair: -pair[1])[:5]
+        parts = [f"{source} {count:,}" for source, count in most]
+        parts.append(f"since {say_clock(self.digest.began_at, self.now, self.zone)}")
+        parts.append("the full list is in this thread" if self.digest.over else "the full list follows when it is over")
+        return Markdown(" · ".join([escape_markdown(part) for part in parts]))
+
+    def _lines(self) -> list[dict[str, object]]:
+        """The worst by name, as many as a message has room for."""
+        shown: list[dict[str, object]] = []
+        room = MOST_DIGEST_BYTES
+        for line in self.digest.lines:
+            title = one_line(line.event.title, 160)
+            room -= len(escape_markdown(title).encode()) + 10
+            if room < 0:
+                break
+            sign = ENDS[line.state] if line.state in ("resolved", "expired") else SIGNS[line.event.severity]
+            shown.append({"sign": Markdown(sign), "title": title})
+        return shown
+
+
+def list_line(line: DigestLine, zone: tzinfo) -> str:
+    """A line of a digest's full list: time, severity, state, source, title and key, between tabs."""
+    at = datetime.fromtimestamp(line.started_at, zone).isoformat(timespec="seconds")
+    event = line.event
+    cells = (at, event.severity.upper(), line.state, event.source, event.title, event.key)
+    return "\t".join(one_line(cell, 1_000) for cell in cells)

@@ -118,7 +118,7 @@ async def test_an_alert_holds_others_back_while_it_fires(tmp_path: Path, sandbox
 
 async def test_a_muted_route_says_nothing_and_another_does(tmp_path: Path, sandbox: Sandbox) -> None:
     rooms = {name: {"account": "webex", "title": name, "create": True} for name in ("noc", "always", "never")}
-    always = [{"name": "always", "time_intervals": [{"years": "2000:2099"}]}]
+    always = [{"name": "always", "time_intervals": [{"years": ["2000:2099"]}]}]
     route = {
         "rooms": ["noc"],
         "routes": [

@@ -21,7 +21,7 @@ from relay.sandbox.state import Message
 from relay.settings.load import load
 
 TOKEN = "token-of-the-tests"
-PATIENCE = 8.0
+PATIENCE = 45.0
 
 
 def configuration(sandbox: Sandbox, folder: Path, **changes: Any) -> dict[str, Any]:

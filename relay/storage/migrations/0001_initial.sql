@@ -112,6 +112,7 @@ CREATE TABLE groups (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX groups_due ON groups (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX groups_message ON groups (state ->> 'message');
 
 CREATE TABLE silences (
     id      TEXT PRIMARY KEY,
@@ -125,7 +126,7 @@ CREATE TABLE deliveries (
     message       INTEGER NOT NULL REFERENCES messages (id),
     event_seq     INTEGER NOT NULL REFERENCES events (seq),
     room          TEXT NOT NULL,
-    action        TEXT NOT NULL CHECK (action IN ('post', 'edit', 'reply')),
+    action        TEXT NOT NULL CHECK (action IN ('post', 'digest', 'edit', 'reply', 'file')),
     state         TEXT NOT NULL CHECK (
         state IN ('waiting', 'leased', 'done', 'dead', 'superseded', 'merged', 'moved', 'dropped')
     ),
@@ -145,7 +146,7 @@ CREATE TABLE deliveries (
     settled_at    REAL,
     successor     INTEGER,
     CHECK ((state IN ('waiting', 'leased')) = (settled_at IS NULL)),
-    CHECK (content IS NULL OR action != 'post'),
+    CHECK (content IS NULL OR action NOT IN ('post', 'digest')),
     CHECK ((state IN ('superseded', 'merged', 'moved')) = (successor IS NOT NULL)),
     CHECK (state != 'dead' OR reason IS NOT NULL)
 ) STRICT;

@@ -48,7 +48,7 @@ WHERE deliveries.id = v.column1 AND deliveries.state = 'waiting';
 UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
 WHERE message = :message AND state = 'waiting' AND part = 0 AND id > :id AND (content IS NULL OR action != 'edit')
   AND (action = 'edit' OR (:action = 'post' AND action = 'reply'))
-RETURNING room, rank;
+RETURNING room, rank, state;
 
 -- name: count_edit
 UPDATE messages SET edits = edits + 1 WHERE id = ? AND edits < 10;
@@ -118,3 +118,24 @@ SELECT json_group_array(json_array(room, oldest)) FROM (
     ) AS oldest
     FROM json_each(?)
 ) WHERE oldest IS NOT NULL;
+
+-- name: digest_counts
+SELECT json_group_array(json_array(rank, source, n)) FROM (
+    SELECT rank, source, count(*) AS n FROM incidents WHERE message = :message GROUP BY rank, source
+    UNION ALL
+    SELECT d.rank, e.source, count(*) FROM deliveries AS d JOIN events AS e ON e.seq = d.event_seq
+    WHERE d.message = :message AND d.state = 'merged' AND d.action = 'post' AND e.alert IS NULL GROUP BY d.rank, e.source
+);
+
+-- name: digest_lines
+SELECT json_group_array(json_array(rank, state, json(event), started)) FROM (
+    SELECT rank, incident ->> 'state' AS state, incident -> 'event' AS event, started_at AS started, id
+    FROM incidents WHERE message = :message
+    UNION ALL
+    SELECT d.rank, 'notice', e.event, e.received_at, d.id FROM deliveries AS d JOIN events AS e ON e.seq = d.event_seq
+    WHERE d.message = :message AND d.state = 'merged' AND d.action = 'post' AND e.alert IS NULL
+    ORDER BY rank, started, id LIMIT :limit
+);
+
+-- name: storm_of
+SELECT state FROM groups WHERE id = ?;

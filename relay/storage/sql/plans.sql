@@ -39,7 +39,12 @@ SELECT json_group_array(json_object(
     'edits', coalesce((SELECT edits FROM messages WHERE id = g.state ->> 'message'), 0),
     'told', (SELECT count(*) FROM incidents WHERE message = g.state ->> 'message' AND message != 0),
     'incidents', (
-        SELECT json_group_array(json(incident)) FROM incidents WHERE grp = g.id AND live = 1
+        SELECT json_group_array(json(incident)) FROM incidents
+        WHERE grp = g.id AND live = 1
+          AND (g.id NOT GLOB '*|storm *' OR incident ->> 'fresh' OR incident ->> 'news' != '[]')
+    ),
+    'firing', (
+        SELECT count(*) FROM incidents WHERE message = g.state ->> 'message' AND message != 0 AND ended_at IS NULL
     )
 ))
 FROM (SELECT id, state FROM groups WHERE wake_at <= ? ORDER BY wake_at LIMIT ?) AS g;
@@ -73,19 +78,19 @@ UPDATE meta SET value = ? WHERE name = 'planned_up_to' AND value < ?;
 INSERT INTO messages (id, room, grp, route, template, mention, living) VALUES :rows(7);
 
 -- name: insert_deliveries
-INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, created_at, due_at)
-SELECT column1, column2, column3, column4, 'post', 'waiting', column5, column1, column6, column6
-FROM (VALUES :rows(6));
+INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, aside, created_at, due_at)
+SELECT column1, column2, column3, column4, column5, 'waiting', column6, column7, column8, column9, column10
+FROM (VALUES :rows(10));
 
 -- name: insert_changes
 INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, content, created_at, due_at)
-SELECT column1, column2, column3, column4, column5, 'waiting', column6, column1, column7, column8, column8
-FROM (VALUES :rows(8));
+SELECT column1, column2, column3, column4, column5, 'waiting', column6, column7, column8, column9, column9
+FROM (VALUES :rows(9));
 
 -- name: supersede_edits
 UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
 WHERE message = :message AND action = 'edit' AND state = 'waiting' AND id < :id
-RETURNING room, rank;
+RETURNING room, rank, state;
 
 -- name: supersede_by_post
 UPDATE deliveries SET state = 'superseded', settled_at = :now, successor = (
@@ -93,7 +98,7 @@ UPDATE deliveries SET state = 'superseded', settled_at = :now, successor = (
 )
 WHERE id = :id
   AND EXISTS (SELECT 1 FROM deliveries WHERE message = :message AND action = 'post' AND state = 'waiting' AND id < :id)
-RETURNING room, rank;
+RETURNING room, rank, state;
 
 -- name: move_incidents
 UPDATE incidents SET message = :new, incident = json_set(incident, '$.message', :new) WHERE message = :message;
@@ -104,14 +109,52 @@ WHERE message = :message AND state = 'waiting' AND part = 0 AND id < :id AND (
     action != 'reply'
     OR EXISTS (SELECT 1 FROM deliveries WHERE message = :message AND action = 'post' AND state = 'waiting')
 )
-RETURNING room, rank;
+RETURNING room, rank, state;
 
 -- name: supersede_unposted
 UPDATE deliveries SET state = 'superseded', successor = :post, settled_at = :now
 WHERE id = :id
   AND NOT EXISTS (SELECT 1 FROM messages WHERE id = :message AND remote_id IS NOT NULL)
   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = :message AND state = 'leased')
-RETURNING room, rank;
+RETURNING room, rank, state;
+
+-- name: hasten
+UPDATE deliveries SET position = id - :haste
+WHERE id IN (
+    SELECT id FROM deliveries
+    WHERE state = 'waiting' AND room = :room AND action = 'post' AND part = 0 AND rank = 0 AND aside = 0 AND position > 0
+    ORDER BY position LIMIT :alone
+);
+
+-- name: absorb
+UPDATE deliveries SET state = 'merged', successor = :id, settled_at = :now, aside = 0
+WHERE state = 'waiting' AND room = :room AND action = 'post' AND part = 0 AND attempts = 0 AND position > 0
+RETURNING room, rank, state, message;
+
+-- name: absorb_incidents
+UPDATE incidents SET
+    message = :message, grp = :group, live = 1,
+    incident = json_set(incident, '$.message', :message, '$.group', :group)
+WHERE message IN (SELECT value FROM json_each(:messages));
+
+-- name: absorb_groups
+UPDATE groups SET state = json_set(state, '$.message', 0)
+WHERE state ->> 'message' IN (SELECT value FROM json_each(:messages));
+
+-- name: absorb_messages
+UPDATE deliveries SET message = :message WHERE message IN (SELECT value FROM json_each(:messages));
+
+-- name: forget_messages
+DELETE FROM messages WHERE id IN (SELECT value FROM json_each(:messages));
+
+-- name: storms
+SELECT json_group_array(json(state)) FROM groups WHERE wake_at IS NOT NULL AND ended_at IS NULL AND id GLOB '*|storm *';
+
+-- name: waiting_posts
+SELECT count(*) FROM (
+    SELECT 1 FROM deliveries
+    WHERE state = 'waiting' AND room = ? AND action = 'post' AND part = 0 LIMIT ?
+);
 
 -- name: insert_merged
 INSERT INTO deliveries (

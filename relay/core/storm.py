@@ -1,0 +1,105 @@
+"""Storms: when a room gets more new messages than it can take, they become one digest.
+
+While a storm lasts, new posts are held, and every few seconds the digest takes up what is held: first as a message of
+its own, then by its edits. Criticals still go first and alone, up to a limit. When nothing has come for a while the
+storm is over: a note in the digest's thread says so, with the full list as a file.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from relay.core.group import CHANGES, Group
+from relay.core.incident import Step
+from relay.core.words import say_duration
+
+STORM = "storm"
+TOO_LONG = 5.0
+"""Seconds that new posts may take to go out one by one, where more of them wait than the room wants to see so."""
+CALM = 10.0
+"""Seconds without a new post after which a storm is over."""
+MOST_ALONE = 5
+"""Critical alerts of a storm that have messages of their own."""
+EVERY = 5.0
+"""Seconds between the first edits of a digest; from the fourth on they double."""
+MOST_EDITS = 6
+"""Edits after which a storm that goes on has another digest; the rest is kept for how its alerts end."""
+LATER = 60.0
+"""Seconds after which a digest says how its alerts go on, once the storm is over; doubled with each time."""
+
+
+class Pressure(msgspec.Struct, frozen=True):
+    """New posts that wait for a room, the seconds that each takes, and how many the room wants to see one by one."""
+
+    waiting: int
+    seconds_each: float
+    digest_over: int
+
+    def is_storm(self, more: int) -> bool:
+        """Tell whether these and some more are a storm."""
+        waiting = self.waiting + more
+        return waiting > self.digest_over and waiting * self.seconds_each > TOO_LONG
+
+
+def open_storm(room: str, now: float) -> Group:
+    """A storm that begins."""
+    return Group(
+        id=f"{room}|{STORM} {now:.3f}\n[]", room=room, labels={}, route=STORM, began_at=now, seen_at=now,
+        wake_at=now, flush_at=now,
+    )  # fmt: skip
+
+
+def is_storm(group_id: str) -> bool:
+    """Tell whether a group is a storm's digest."""
+    return f"|{STORM} " in group_id.partition("\n")[0]
+
+
+def joined(storm: Group, seq: int, now: float, *, alone: bool) -> Group:
+    """The storm after one more post, for the event `seq`; `alone` where that has a message of its own."""
+    seen_at = max(now, (storm.flushed_at or 0.0) + 0.001)  # the next digest has it, whenever the event came
+    return _awake(msgspec.structs.replace(storm, seen_at=seen_at, seq=seq, alone=storm.alone + alone))
+
+
+def look(storm: Group, edits: int, *, news: bool, firing: int, now: float) -> tuple[Group, list[Step]]:
+    """What is asked of the digest now; `news` where its alerts have changed, `firing` how many of them fire still."""
+    storm, steps = (_meanwhile if storm.ended_at is None else _afterwards)(storm, edits, news, firing, now)
+    return _awake(storm), steps
+
+
+def _meanwhile(storm: Group, edits: int, _news: bool, _firing: int, now: float) -> tuple[Group, list[Step]]:
+    shown = Step("edit" if storm.message else "digest")
+    if now - storm.seen_at >= CALM or edits >= MOST_EDITS:
+        over = msgspec.structs.replace(storm, ended_at=now, flush_at=None, flushed_at=now)
+        return over, [shown, Step("file", over_note(storm))]
+    fresh = storm.flushed_at is None or storm.seen_at > storm.flushed_at
+    if not fresh or now < (storm.flush_at or now):
+        return storm, []
+    every = EVERY * 2 ** max(0, edits - 3)
+    return msgspec.structs.replace(storm, flushed_at=now, flush_at=now + every), [shown]
+
+
+def _afterwards(storm: Group, edits: int, news: bool, firing: int, now: float) -> tuple[Group, list[Step]]:
+    """A storm that is over: its digest says now and then how its alerts go on, and that all have ended."""
+    if not news:
+        return msgspec.structs.replace(storm, flush_at=None), []
+    due = (storm.flushed_at or now) + LATER * 2 ** max(0, edits - MOST_EDITS)
+    if firing and now < due:
+        return msgspec.structs.replace(storm, flush_at=due), []
+    said = msgspec.structs.replace(storm, flush_at=None, flushed_at=now)
+    if firing:
+        return said, [Step("edit")] if edits < CHANGES else []
+    return said, [Step("edit"), Step("reply", "✅ all of the storm's alerts have ended")]
+
+
+def _awake(storm: Group) -> Group:
+    """The storm with when it wants to be looked at next."""
+    if storm.ended_at is not None:
+        return msgspec.structs.replace(storm, wake_at=storm.flush_at)
+    calm = storm.seen_at + CALM
+    fresh = storm.flushed_at is None or storm.seen_at > storm.flushed_at
+    return msgspec.structs.replace(storm, wake_at=min(calm, storm.flush_at or calm) if fresh else calm)
+
+
+def over_note(storm: Group) -> str:
+    """That a storm is over."""
+    return f"🌊 **Storm over** after {say_duration(storm.seen_at - storm.began_at)} · the full list is attached"

@@ -1,0 +1,92 @@
+"""Storms: a room that can't take what comes gets a digest, and every event is accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Message
+from tests.contract.test_groups import settled
+from tests.contract.test_living import replies, top
+from tests.fakes.running import PATIENCE, Running, running
+
+
+def burst(first: int, count: int, every: int = 40) -> list[dict[str, Any]]:
+    return [
+        {"title": f"fault {n} at node-{n}", "status": "firing", "key": f"k{n}",
+         "severity": "critical" if n % every == 0 else "minor"}
+        for n in range(first, first + count)
+    ]  # fmt: skip
+
+
+def digest_of(relay: Running) -> Message:
+    (found,) = (message for message in top(relay) if message.text.startswith("🌊"))
+    return found
+
+
+async def test_what_a_room_cannot_take_becomes_a_digest_with_the_full_list(tmp_path: Path, sandbox: Sandbox) -> None:
+    sandbox.state.limit(1.0)
+    async with running(tmp_path, sandbox) as relay:
+        for batch in range(10):
+            await relay.post(burst(batch * 40, 40))
+        await relay.until(lambda: any(message.file is not None for message in relay.messages()))
+        status = await settled(relay)
+        digest = digest_of(relay)
+        (attached,) = (message for message in relay.messages() if message.file is not None)
+        assert attached.parent == digest.id
+        assert attached.file is not None
+        listed = attached.file.content.decode()
+        alone = [message.text.splitlines()[0].split(" · ")[1] for message in top(relay) if message is not digest]
+        for number in range(400):
+            title = f"fault {number} at node-{number}"
+            assert (f"\t{title}\t" in listed) != (title in alone), title
+        for number in range(0, 400, 40):
+            title = f"fault {number} at node-{number}"
+            assert title in digest.text or title in alone
+        assert len(relay.messages()) <= 20
+        assert digest.text.startswith(f"🌊 Storm over · {400 - len(alone)} events in ")
+        assert status["deliveries"]["merged"] == 400 - len(alone)
+        assert await relay.daemon.store.count_untold_events() == 0
+
+
+async def test_alerts_of_a_digest_end_in_it(tmp_path: Path, sandbox: Sandbox) -> None:
+    sandbox.state.limit(1.0)
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post(burst(1, 60, every=1_000))
+        await relay.until(lambda: any(message.file is not None for message in relay.messages()))
+        await relay.post([{"status": "resolved", "key": f"k{n}"} for n in range(1, 61)])
+        await relay.until(lambda: "✅ all of the storm's alerts have ended" in replies(relay))
+        await settled(relay)
+        assert "all have ended" in digest_of(relay).text.splitlines()[0]
+        assert digest_of(relay).edits <= 10
+        assert await relay.daemon.store.count_untold_events() == 0
+
+
+async def test_a_storm_outlives_a_restart(tmp_path: Path, sandbox: Sandbox) -> None:
+    sandbox.state.limit(2.0)
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post(burst(1, 60))
+        await relay.until(lambda: any(message.text.startswith("🌊") for message in relay.messages()))
+        await relay.post(burst(61, 60))
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post(burst(121, 5))
+        await relay.until(lambda: any(message.file is not None for message in relay.messages()))
+        await settled(relay)
+        assert len(top(relay)) == 1 + sum(not message.text.startswith("🌊") for message in top(relay))
+        assert await relay.daemon.store.count_untold_events() == 0
+
+
+async def test_notices_are_in_the_digest_too(tmp_path: Path, sandbox: Sandbox) -> None:
+    sandbox.state.limit(1.0)
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post([{"title": f"notice {n}", "severity": "info"} for n in range(80)])
+        async with asyncio.timeout(PATIENCE):
+            await relay.until(lambda: any(message.file is not None for message in relay.messages()))
+        await settled(relay)
+        (attached,) = (message for message in relay.messages() if message.file is not None)
+        assert attached.file is not None
+        single = sum(not message.text.startswith("🌊") for message in top(relay))
+        assert len(attached.file.content.decode().splitlines()) == 80 - single
+        assert await relay.daemon.store.count_untold_events() == 0
