@@ -212,8 +212,8 @@ class Demo:
         messages = [message for room in sandbox.state.rooms.values() for message in room.messages.values()]
         edits = sum(message.edits for message in messages)
         own = events["total"] - sent
-        done, superseded = deliveries.get("done", 0), deliveries.get("superseded", 0)
-        unfinished = sum(deliveries.values()) - done - superseded
+        done, superseded, merged = (deliveries.get(state, 0) for state in ("done", "superseded", "merged"))
+        unfinished = sum(deliveries.values()) - done - superseded - merged
         arrived = len(messages) + edits >= done and not unfinished
         good = own >= 0 and arrived and not events["waiting"] and not await daemon.store.count_untold_events()
         self._say("")
@@ -224,6 +224,7 @@ class Demo:
         self._say(f"  {events['total']} events on record, {events['waiting']} waiting, {events['set_aside']} set aside")
         self._say(f"  {events['suppressed']} of them said nothing new")
         self._say(f"  {done} deliveries done, {superseded} superseded by newer ones, {unfinished} not done")
+        self._say(f"  {merged} told together with others, in a group or a storm's digest")
         self._say(f"  {len(messages)} messages in {len(sandbox.state.rooms)} rooms, edited {edits} times")
         self._say(f"  {sandbox.state.requests} requests to the sandbox, {sandbox.state.throttled} answered 429")
         verdict = "every event is accounted for" if good else "NOT every event is accounted for"

@@ -45,8 +45,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are Unix seconds: `flush_at` is when the room is told what is new, `flushed_at` when it was told last in this
     life of the group, `ended_at` when all was over, `remind_at` the next reminder's. A storm's digest is a group, too:
-    it `began_at` and was `seen_at` last, of its posts so many went `alone`, and `seq` is
-    the last event's.
+    it `began_at` and was `seen_at` last; so many posts have `joined` since `window_at`, so many went `alone`, and `seq`
+    is the last event's.
     """
 
     id: str
@@ -62,6 +62,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     wake_at: float | None = None
     began_at: float = 0.0
     seen_at: float = 0.0
+    window_at: float = 0.0
+    joined: int = 0
     alone: int = 0
     seq: int = 0
 

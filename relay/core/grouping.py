@@ -52,7 +52,10 @@ class _GroupPlanner:
     def _look_at_storm(self, members: Members) -> None:
         """Have a digest take up what waits, or say how its alerts go on."""
         before, changed = members.group, members.incidents
-        storm, steps = look(before, members.edits, news=bool(changed), firing=members.firing, now=self._now)
+        storm, steps = look(
+            before, members.edits, news=bool(changed), firing=members.firing,
+            few=self._rules.digest_over.get(before.room, 0), now=self._now,
+        )  # fmt: skip
         steps = steps if storm.room in self._rules.rooms else []
         seqs = sorted(seq for incident in changed for seq in incident.news)
         goes_on, message = before.ended_at is None, storm.message

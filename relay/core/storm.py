@@ -1,8 +1,8 @@
 """Storms: when a room gets more new messages than it can take, they become one digest.
 
 While a storm lasts, new posts are held, and every few seconds the digest takes up what is held: first as a message of
-its own, then by its edits. Criticals still go first and alone, up to a limit. When nothing has come for a while the
-storm is over: a note in the digest's thread says so, with the full list as a file.
+its own, then by its edits. Criticals still go first and alone, up to a limit. When so few come that the room can take
+them again the storm is over: a note in the digest's thread says so, with the full list as a file.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from relay.core.words import say_duration
 STORM = "storm"
 TOO_LONG = 5.0
 """Seconds that new posts may take to go out one by one, where more of them wait than the room wants to see so."""
-CALM = 10.0
-"""Seconds without a new post after which a storm is over."""
+WINDOW = 10.0
+"""Seconds over which posts are counted: where fewer come than the room wants to see one by one, the storm is over."""
 MOST_ALONE = 5
 """Critical alerts of a storm that have messages of their own."""
 EVERY = 5.0
@@ -44,7 +44,7 @@ class Pressure(msgspec.Struct, frozen=True):
 def open_storm(room: str, now: float) -> Group:
     """A storm that begins."""
     return Group(
-        id=f"{room}|{STORM} {now:.3f}\n[]", room=room, labels={}, route=STORM, began_at=now, seen_at=now,
+        id=f"{room}|{STORM} {now:.3f}\n[]", room=room, labels={}, route=STORM, began_at=now, seen_at=now, window_at=now,
         wake_at=now, flush_at=now,
     )  # fmt: skip
 
@@ -57,20 +57,31 @@ def is_storm(group_id: str) -> bool:
 def joined(storm: Group, seq: int, now: float, *, alone: bool) -> Group:
     """The storm after one more post, for the event `seq`; `alone` where that has a message of its own."""
     seen_at = max(now, (storm.flushed_at or 0.0) + 0.001)  # the next digest has it, whenever the event came
-    return _awake(msgspec.structs.replace(storm, seen_at=seen_at, seq=seq, alone=storm.alone + alone))
+    return _awake(
+        msgspec.structs.replace(storm, seen_at=seen_at, seq=seq, alone=storm.alone + alone, joined=storm.joined + 1)
+    )
 
 
-def look(storm: Group, edits: int, *, news: bool, firing: int, now: float) -> tuple[Group, list[Step]]:
-    """What is asked of the digest now; `news` where its alerts have changed, `firing` how many of them fire still."""
-    storm, steps = (_meanwhile if storm.ended_at is None else _afterwards)(storm, edits, news, firing, now)
+def look(storm: Group, edits: int, *, news: bool, firing: int, few: int, now: float) -> tuple[Group, list[Step]]:
+    """What is asked of the digest now; `news` where its alerts have changed, `firing` how many of them fire still.
+
+    `few` new posts are none that the room could not take one by one.
+    """
+    if storm.ended_at is None:
+        storm, steps = _meanwhile(storm, edits, few, now)
+    else:
+        storm, steps = _afterwards(storm, edits, news, firing, now)
     return _awake(storm), steps
 
 
-def _meanwhile(storm: Group, edits: int, _news: bool, _firing: int, now: float) -> tuple[Group, list[Step]]:
+def _meanwhile(storm: Group, edits: int, few: int, now: float) -> tuple[Group, list[Step]]:
     shown = Step("edit" if storm.message else "digest")
-    if now - storm.seen_at >= CALM or edits >= MOST_EDITS:
+    counted = now - storm.window_at >= WINDOW
+    if (counted and storm.joined <= few) or edits >= MOST_EDITS:
         over = msgspec.structs.replace(storm, ended_at=now, flush_at=None, flushed_at=now)
         return over, [shown, Step("file", over_note(storm))]
+    if counted:
+        storm = msgspec.structs.replace(storm, window_at=now, joined=0)
     fresh = storm.flushed_at is None or storm.seen_at > storm.flushed_at
     if not fresh or now < (storm.flush_at or now):
         return storm, []
@@ -95,9 +106,9 @@ def _awake(storm: Group) -> Group:
     """The storm with when it wants to be looked at next."""
     if storm.ended_at is not None:
         return msgspec.structs.replace(storm, wake_at=storm.flush_at)
-    calm = storm.seen_at + CALM
+    counted = storm.window_at + WINDOW
     fresh = storm.flushed_at is None or storm.seen_at > storm.flushed_at
-    return msgspec.structs.replace(storm, wake_at=min(calm, storm.flush_at or calm) if fresh else calm)
+    return msgspec.structs.replace(storm, wake_at=min(counted, storm.flush_at or counted) if fresh else counted)
 
 
 def over_note(storm: Group) -> str:

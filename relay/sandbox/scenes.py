@@ -51,7 +51,7 @@ def _scenes(turn: int, now: float) -> Iterator[Scene]:
         _fault(f"endpoint {number} unreachable", "critical" if number % 20 == 0 else "minor", f"storm-{turn}-{number}")
         for number in range(60)
     ]
-    yield Scene(9.6, "fabric", "a storm: 60 faults at once", storm)
+    yield Scene(9.6, "fabric", "a storm: 60 faults at once become a digest", storm)
     yield Scene(13.0, "prometheus", "the host is back", _group("resolved", "NodeDown", node, "critical", now))
     restored = _fault(f"port-down on {leaf} eth1/1", "info", f"{leaf}/1", "resolved")
     yield Scene(13.5, "fabric", "the port is back", [restored])

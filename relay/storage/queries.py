@@ -56,7 +56,8 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
 
 
 def count_untold_events(connection: Connection) -> int:
-    """How many events have no delivery though nothing suppressed them: they wait, or are set aside."""
+    """How many events have no delivery though nothing suppressed them: they wait for the planner, or are set aside; not
+    those that an incident has noted, for when its group is due."""
     return int(connection.execute(_SQL["count_untold_events"]).fetchone()[0])
 
 

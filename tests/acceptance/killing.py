@@ -79,7 +79,7 @@ async def kill_under_load(folder: Path, sandbox: Sandbox, kills: int, seed: int,
 
 def _configure(folder: Path, sandbox: Sandbox) -> tuple[Path, str]:
     names = [f"r{n}" for n in range(ROOMS)]
-    rooms = {name: {"account": "webex", "title": name} for name in names}
+    rooms = {name: {"account": "webex", "title": name, "digest_over": 1_000_000} for name in names}
     for name in names:
         sandbox.state.add_room(name)
     route = {"rooms": names[:1], "routes": [{"matchers": [f'room="{name}"'], "rooms": [name]} for name in names]}

@@ -57,7 +57,7 @@ class Relay:
     def __init__(self, folder: Path, sink: int, feed: int | None = None, dead: bool = False) -> None:
         self.events, self.admin = free_port(), free_port()
         self.folder = folder
-        rooms = {f"r{n}": {"account": "webex", "id": f"room{n}"} for n in range(ROOMS)}
+        rooms = {f"r{n}": {"account": "webex", "id": f"room{n}", "digest_over": 10**9} for n in range(ROOMS)}
         sources: dict[str, object] = {"bench": {"type": "webhook"}}
         if feed is not None:
             sources["feed"] = {"type": "websocket", "url": f"ws://127.0.0.1:{feed}"}

@@ -22,6 +22,7 @@ from relay.settings.load import load
 
 TOKEN = "token-of-the-tests"
 PATIENCE = 45.0
+ROOM = {"account": "webex", "title": "NOC", "create": True}
 
 
 def configuration(sandbox: Sandbox, folder: Path, **changes: Any) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def configuration(sandbox: Sandbox, folder: Path, **changes: Any) -> dict[str, A
         "listen": {"events": "127.0.0.1:0", "admin": "127.0.0.1:0"},
         "storage": f"sqlite:{folder}/relay.db",
         "accounts": {"webex": {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN}},
-        "rooms": {"noc": {"account": "webex", "title": "NOC", "create": True}},
+        "rooms": {"noc": {**ROOM, "digest_over": 10_000}},
         "sources": {"lab": {"type": "webhook"}},
         "route": {"rooms": ["noc"]},
         "retry": {"first": "10ms", "longest": "50ms"},

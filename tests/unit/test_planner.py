@@ -15,6 +15,11 @@ from relay.lifecycle import SystemClock
 from relay.logs import make_log
 from relay.pipeline.planner import Planner
 
+
+def ignore(*_: object) -> None:
+    """Take note of nothing."""
+
+
 GOOD, BAD = ("lab", "good"), ("lab", "bad")
 
 
@@ -67,7 +72,14 @@ async def test_an_alert_that_cannot_be_looked_at_stops_no_other() -> None:
     store = Store()
     rules = Rules(Route(path="route", rooms=("noc",)), {"noc": None})
     planner = Planner(
-        store, rules, SystemClock(), make_log("error"), lambda *_: None, lambda _: None, lambda _, __: None
+        store,
+        rules,
+        SystemClock(),
+        make_log("error"),
+        lambda *_: None,
+        lambda _: None,
+        lambda _, __: None,
+        lambda _: (0, 0.0),
     )
     await planner.run_once()  # events that wait go first
     await planner.run_once()

@@ -81,7 +81,9 @@ SELECT json_object(
 
 -- name: count_untold_events
 SELECT count(*) FROM events
-WHERE suppressed IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq);
+WHERE suppressed IS NULL
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)
+  AND seq NOT IN (SELECT n.value FROM incidents, json_each(incident, '$.news') AS n WHERE live = 1);
 
 -- name: list_incidents
 SELECT json_group_array(json_object(
