@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from relay.app.sources import Vault
 from relay.app.tls import client_context
 from relay.pipeline.lanes import Account, Lane
-from relay.ports import Log
+from relay.ports import Log, Sender
 from relay.senders.http import HttpClient, HttpSettings
 from relay.senders.webex import RoomAddress, WebexSender
 from relay.settings.model import ClientTls, Room, Settings, WebexAccount
@@ -33,7 +33,7 @@ def make_sender(
     return WebexSender(HttpClient(http, token, log), token, rooms, wall, log)
 
 
-def make_lanes(settings: Settings, senders: dict[str, WebexSender], now: float) -> dict[str, Lane]:
+def make_lanes(settings: Settings, senders: Mapping[str, Sender], now: float) -> dict[str, Lane]:
     """A lane for each destination, by room: names of one space share theirs."""
     accounts = {name: Account(name, sender, settings.accounts[name].pace, now) for name, sender in senders.items()}
     by_key: dict[str, Lane] = {}

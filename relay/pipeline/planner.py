@@ -100,8 +100,12 @@ class Planner:
         """Wait for work; in a rush, for a batch of it."""
         if self._company > 0:
             await self._clock.wait(self._full, self._company)
-        at = min(self._wake_at, self._groups_at, self.vigil.due_at)
-        await self._clock.wait(self._wake, min(5.0, max(0.0, at - self._clock.now())))
+        await self._clock.wait(self._wake, min(5.0, max(0.0, self.due_at - self._clock.now())))
+
+    @property
+    def due_at(self) -> float:
+        """When there is something to plan, though nothing comes."""
+        return min(self._wake_at, self._groups_at, self.vigil.due_at)
 
     async def run_once(self) -> int:
         """Plan what is due and one batch of events; how many they were. Raises `StoreError`."""

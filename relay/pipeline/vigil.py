@@ -24,8 +24,12 @@ class Vigil:
         self._at: AlertKey | None = _FIRST
         self._learnt = False
         self._phase: tuple[object, ...] = ()
-        self.due_at = clock.now()
+        self._next_at = clock.now()
+
+    @property
+    def due_at(self) -> float:
         """When there is something to do, though nothing happens."""
+        return 0.0 if self._at is not None or self._suppressor.stirred else self._next_at
 
     async def known(self) -> Sequence[Silence]:
         """All silences on record. Raises `StoreError`."""
@@ -37,7 +41,7 @@ class Vigil:
             await self._store.save_silence(silence)
         self._suppressor.silence(await self._store.silences())
         self._at = _FIRST
-        self.due_at = self._clock.now()
+        self._next_at = self._clock.now()
         self._wake()
 
     async def next_keys(self, limit: int) -> list[AlertKey]:
@@ -56,12 +60,12 @@ class Vigil:
 
     def _look_at_the_clock(self) -> None:
         now = self._clock.now()
-        if now >= self.due_at:
+        if now >= self._next_at:
             phase = self._suppressor.phase(now)
             if phase != self._phase:
                 self._phase = phase
                 self._at = _FIRST
-            self.due_at = self._suppressor.next_change(now) or float("inf")
+            self._next_at = self._suppressor.next_change(now) or float("inf")
         if self._suppressor.stirred:
             self._suppressor.stirred = False
             self._at = _FIRST

@@ -1,6 +1,7 @@
 """A storm at full size: `python -m tests.acceptance.storm`.
 
-2,000 events come in 10 s, for a room that takes one request a second. Prints what stands in the room afterwards and ends with 1 where a promise is not kept.
+2,000 events come in 10 s, for a room that takes one request a second. Prints what stands in the room afterwards, and
+ends with 1 where a promise is not kept.
 """
 
 from __future__ import annotations

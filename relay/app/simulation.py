@@ -1,0 +1,173 @@
+"""A relay in simulated time: the real store, planner, lanes and templates; only the clock and the services are made up.
+
+The services take everything at once, so nothing is late and no storm comes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from relay.app.accounts import make_lanes
+from relay.core.delivery import Action, Delivered, Outcome
+from relay.core.event import Event
+from relay.core.planning import Plan, Waiting
+from relay.core.retry import RetryPolicy
+from relay.core.suppression import Silence
+from relay.pipeline.chronicle import Chronicle
+from relay.pipeline.dispatcher import Dispatcher
+from relay.pipeline.planner import Planner
+from relay.ports import Accepted, Log, Over, Send, Submission
+from relay.settings.load import Loaded
+from relay.settings.rules import compile_rules
+from relay.storage.sqlite import SqliteStore
+from relay.templates.rendering import TemplateRenderer
+
+_PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a folder of its own is made in it
+MOST_STEPS = 1_000_000
+"""Moments that one simulation looks at."""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What a room got: `at` in Unix seconds of the simulated time; `text` is its plain text."""
+
+    at: float
+    room: str
+    action: Action
+    text: str
+    markdown: str
+
+
+class SimulatedClock:
+    """Time that stands still until it is told to go on."""
+
+    def __init__(self, now: float) -> None:
+        self.time = now
+
+    def wall(self) -> float:
+        """Unix seconds."""
+        return self.time
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.time
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
+        """Nobody waits here."""
+        raise NotImplementedError(f"{event} {seconds}")
+
+
+class _Service:
+    """Takes every message at once, and writes it down."""
+
+    def __init__(self, clock: SimulatedClock, sent: list[Sent]) -> None:
+        self._clock = clock
+        self._sent = sent
+
+    async def send(self, message: Send) -> Outcome:
+        action: Action = "digest" if message.action == "digest" else message.action
+        self._sent.append(Sent(self._clock.time, message.room, action, message.text, message.markdown))
+        return Delivered(f"message-{len(self._sent)}")
+
+    async def renew(self) -> bool:
+        return False
+
+
+class _Uncounted:
+    """A telemetry for figures that nobody asks for."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+class Simulation:
+    """One relay, from an empty store on."""
+
+    def __init__(self, loaded: Loaded, store: SqliteStore, start: float, log: Log) -> None:
+        self.sent: list[Sent] = []
+        self.clock = SimulatedClock(start)
+        settings = loaded.settings
+        self._store = store
+        service = _Service(self.clock, self.sent)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._group: asyncio.TaskGroup | None = None
+        chronicle = Chronicle(_Uncounted(), log, lambda *_: None)
+        self._dispatcher = Dispatcher(
+            store,
+            make_lanes(settings, dict.fromkeys(settings.accounts, service), start),
+            TemplateRenderer(loaded.templates, settings.timezone, lambda *_: None),
+            RetryPolicy(),
+            self.clock,
+            lambda: 0.0,
+            chronicle,
+            self._spawn,
+        )
+        self._planner = Planner(
+            store, compile_rules(settings), self.clock, log, lambda *_: None, self._dispatcher.expect,
+            self._planned, lambda _: (0, 0.0),
+        )  # fmt: skip
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        assert self._group is not None  # noqa: S101 - nothing is sent before the start
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _planned(self, plan: Plan, over: Sequence[Over]) -> None:
+        self._dispatcher.planned(plan, over)
+
+    async def take(self, events: Sequence[Event]) -> None:
+        """Have events come in now."""
+        submission = Submission(
+            source=events[0].source, received_at=self.clock.time, payload=b"{}", events=tuple(events)
+        )
+        outcome = await self._store.accept(submission)
+        if isinstance(outcome, Accepted):
+            self._planner.offer([Waiting(seq, event) for seq, event in enumerate(events, outcome.first_seq)])
+        await self._settle()
+
+    async def silence(self, silences: Sequence[Silence]) -> None:
+        """Put silences in force now."""
+        await self._planner.vigil.put(silences)
+        await self._settle()
+
+    async def run_until(self, end: float) -> None:
+        """Let the time go on to a moment, and everything happen that is due on the way."""
+        await self._settle()
+        for _ in range(MOST_STEPS):
+            due = self._planner.due_at
+            if due > end:
+                break
+            self.clock.time = max(self.clock.time, due)
+            await self._settle()
+        self.clock.time = max(self.clock.time, end)
+
+    async def _settle(self) -> None:
+        """Plan and send until nothing is left for now."""
+        async with asyncio.TaskGroup() as self._group:
+            while await self._planner.run_once() or self._planner.due_at <= self.clock.time:
+                pass
+            while await self._dispatcher.run_once() or self._tasks:
+                if self._tasks:
+                    await asyncio.wait(self._tasks)
+
+
+async def simulate(
+    loaded: Loaded, start: float, log: Log, play: Callable[[Simulation], Coroutine[Any, Any, None]]
+) -> list[Sent]:
+    """Run a simulation of its own; what the rooms got, in order."""
+    with tempfile.TemporaryDirectory(prefix="relay-test-", dir=_PLACE, ignore_cleanup_errors=True) as folder:
+        store = SqliteStore(Path(folder) / "relay.db", None)
+        try:
+            simulation = Simulation(loaded, store, start, log)
+            await play(simulation)
+        finally:
+            await store.close()
+        return simulation.sent

@@ -1,0 +1,105 @@
+"""`relay test`: does a configuration do what it is meant to do? In simulated time, without sending anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relay.cli.common import (
+    EXIT_NO,
+    ConfigOption,
+    Output,
+    OutputOption,
+    config_path,
+    fail,
+    load_config,
+    print_json,
+    say,
+)
+
+if TYPE_CHECKING:
+    from relay.app.routing_tests import Verdict
+
+
+def trial(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Files of tests.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Print a test made of events on record, with what they would do now.")
+    ] = False,
+    source: Annotated[str | None, typer.Option(help="With --record: of this source.", show_default=False)] = None,
+    last: Annotated[str, typer.Option(help="With --record: of the last 1h, 24h, ….")] = "1h",
+    config: ConfigOption = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Run routing tests: a day of group timers takes milliseconds. Ends with 1 where one fails.
+
+    Example: relay test tests/*.yaml
+    """
+    if record:
+        _record(config, source, last)
+        return
+    if not files:
+        fail("which files? `relay test FILE...`, or --record to make one", 2)
+    verdicts = [verdict for file in files for verdict in _run(file, config)]
+    failed = sum(not verdict.passed for verdict in verdicts)
+    if output is Output.json:
+        print_json([_as_json(verdict) for verdict in verdicts])
+    else:
+        from relay.app.routing_tests import report
+
+        for verdict in verdicts:
+            say("\n".join(report(verdict)))
+        say(f"{len(verdicts) - failed} passed, {failed} failed")
+    if failed:
+        raise typer.Exit(EXIT_NO)
+
+
+def _run(file: Path, config: Path | None) -> list[Verdict]:
+    import asyncio
+
+    from relay.app.routing_tests import BadTestError, read_tests, run_case
+    from relay.logs import make_log
+
+    log = make_log("error")
+    try:
+        tests = read_tests(file)
+        loaded = load_config(config or file.parent / tests.config, EXIT_NO)
+        return [asyncio.run(run_case(case, loaded, file.parent, log)) for case in tests.tests]
+    except BadTestError as error:
+        fail(str(error), 2)
+
+
+def _record(config: Path | None, source: str | None, last: str) -> None:
+    import asyncio
+    import sys
+
+    import msgspec
+    import yaml
+
+    from relay.app.routing_tests import record, run_case, with_expectations
+    from relay.cli.history import events_of_the_last
+    from relay.logs import make_log
+
+    loaded = load_config(config)
+    events = [event for event in events_of_the_last(loaded, last, source) if event["source"] in loaded.settings.sources]
+    if not events:
+        fail(f"no events of {source or 'any source'} are on record for the last {last}")
+    made = record(f"recorded at {events[0]['received_at']}", events, str(config_path(config).resolve()))
+    verdict = asyncio.run(run_case(made.tests[0], loaded, Path(), make_log("error")))
+    case = with_expectations(made.tests[0], verdict)
+    document = msgspec.to_builtins(msgspec.structs.replace(made, tests=[case]))
+    yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True, width=160)
+
+
+def _as_json(verdict: Verdict) -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "name": verdict.case.name, "passed": verdict.passed, "missing": msgspec.to_builtins(verdict.missing),
+        "sent": [
+            {"at": round(one.at - verdict.start, 3), "room": one.room, "action": one.action, "markdown": one.markdown}
+            for one in sorted((*verdict.met, *verdict.other), key=lambda sent: sent.at)
+        ],
+    }  # fmt: skip
