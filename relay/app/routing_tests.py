@@ -25,6 +25,8 @@ from relay.settings.problems import ConfigurationError, near
 
 DEFAULT_START = "2026-01-05T12:00:00Z"
 """When a test begins that says nothing else: a Monday at noon."""
+WATCHED = 600
+"""Seconds behind the last event that a recorded test goes on, for groups that wait."""
 WITHIN = 0.5
 """Seconds by which a delivery may miss the time that is expected of it."""
 _FIELDS = ("title", "severity", "status", "key", "body", "labels", "links", "files", "occurred_at")
@@ -238,7 +240,8 @@ def record(name: str, events: list[dict[str, Any]], config: str) -> TestFile:
         item: dict[str, Any] = {"at": f"{round((parse_time(event['received_at']) - start) * 1_000)}ms"}
         item |= {key: event[key] for key in ("source", "title", "severity", "status", "key", "body", "labels")}
         items.append({key: value for key, value in item.items() if value not in ("", {})})
-    case = Case(name=name, events=items, expect=[], start=events[0]["received_at"], exact=True)
+    until = f"{round(parse_time(events[-1]['received_at']) - start) + WATCHED}s"
+    case = Case(name=name, events=items, expect=[], start=events[0]["received_at"], until=until, exact=True)
     return TestFile(config, [case])
 
 

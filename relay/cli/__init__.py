@@ -8,7 +8,22 @@ import sys
 import typer
 
 from relay import __version__
-from relay.cli import check, deliveries, demo, events, explain, incidents, run, sandbox, send, silence, status, trial
+from relay.cli import (
+    check,
+    deliveries,
+    demo,
+    diff,
+    events,
+    explain,
+    incidents,
+    migrate,
+    run,
+    sandbox,
+    send,
+    silence,
+    status,
+    trial,
+)
 from relay.cli.common import EXIT_NO, SilentError
 
 EXIT_INTERNAL = 70
@@ -41,6 +56,8 @@ app.command()(run.run)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command("test")(trial.trial)
+app.command()(diff.diff)
+app.command("import")(migrate.import_)
 app.command()(send.send)
 app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")

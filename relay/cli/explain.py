@@ -9,7 +9,24 @@ import typer
 
 from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input, say
 
-REASONS = {"repeat": "it says nothing that its room does not know, ends nothing that is open, or its alert is flapping"}
+REASONS = {
+    "repeat": "it says nothing that its room does not know, ends nothing that is open, or its alert is flapping",
+    "brief": "it was over before its group was due",
+    "silenced": "a silence holds it; what still fires when that ends is told then",
+    "inhibited": "another alert that fires holds it; what still fires when that ends is told then",
+    "muted": "its route says nothing at this time; what still fires afterwards is told then",
+}
+"""Why an event changed no message."""
+HELD = {
+    "silenced": "silence {by} (`relay silence list`)",
+    "inhibited": "the alert {by} fires",
+    "muted": "its route is muted: {by}",
+}
+TAKEN_OVER = {
+    "superseded": "superseded by delivery {by}, which tells what was true then",
+    "merged": "told together with others by delivery {by}",
+    "moved": "moved to another room by delivery {by}",
+}
 
 if TYPE_CHECKING:
     from relay.app.explain import Explanation
@@ -108,7 +125,7 @@ def _explain_event(loaded: Loaded, event_id: str, output: Output) -> None:
 
 
 def print_event(event: dict[str, Any]) -> None:
-    """Print an event and what became of it."""
+    """Print an event and what became of it, in sentences."""
     say(f"{event['status']} {event['severity']}: {event['title']}")
     say(f"  id {event['id']}, source {event['source']}, format {event['format']}, key {event['key']}")
     say(f"  received {event['received_at']}, occurred {event['occurred_at']}, {event['state']}")
@@ -118,13 +135,49 @@ def print_event(event: dict[str, Any]) -> None:
         say("  labels " + ", ".join(f"{name}={value!r}" for name, value in event["labels"].items()))
     for note in event["notes"]:
         say(f"  note: {note}")
-    if not event["deliveries"]:
-        if event.get("suppressed"):
-            say(f"  no message: {REASONS[event['suppressed']]}")
-        else:
-            say("  no delivery yet" if event["state"] == "waiting" else "  no delivery is on record")
+    if event.get("suppressed"):
+        say(f"  at first no message: {REASONS[event['suppressed']]}")
+    for incident in event.get("incidents") or []:
+        for sentence in _story(incident):
+            say(f"  {sentence}")
+    if not event["deliveries"] and not event.get("suppressed") and not _waits(event):
+        say("  no delivery yet" if event["state"] == "waiting" else "  no delivery is on record")
     for delivery in reversed(event["deliveries"]):
         say(f"  {delivery['action']} {delivery['id']} to {delivery['room']}, by {delivery['route']}: {_fate(delivery)}")
+
+
+def _waits(event: dict[str, Any]) -> bool:
+    return any(incident["waits"] for incident in event.get("incidents") or [])
+
+
+def _story(incident: dict[str, Any]) -> list[str]:
+    """What is to be said of an incident that an event concerns."""
+    at = f"incident {incident['id']} in room {incident['room']}"
+    sentences = [f"{at}: {incident['state']}{_group(incident['group'])}"]
+    if incident["message_id"] is not None:
+        edits = incident["edits"]
+        sentences[0] += f", told by message {incident['message_id']}" + (f", edited {edits} times" if edits else "")
+    if incident["waits"]:
+        sentences.append(f"  its room is told when its group is due, at {incident['due_at'] or 'the next change'}")
+    if incident["held"] is not None:
+        sentences.append(f"  held: {HELD[incident['held']['reason']].format(by=incident['held']['by'])}")
+    if incident["ack"] is not None:
+        said = f": {incident['ack']['comment']}" if incident["ack"]["comment"] else ""
+        sentences.append(f"  acknowledged by {incident['ack']['by']}{said}")
+    return sentences
+
+
+def _group(name: str | None) -> str:
+    """A group in words: its labels, or that it is a storm's digest."""
+    if name is None:
+        return ""
+    import msgspec
+
+    place, _, labels = name.partition("\n")
+    if "|storm " in place:
+        return ", in a storm's digest"
+    pairs = ", ".join(f"{key}={value}" for key, value in msgspec.json.decode(labels or "[]"))
+    return f", in the group {pairs}" if pairs else ", in its route's one group"
 
 
 def _fate(delivery: dict[str, Any]) -> str:
@@ -135,5 +188,7 @@ def _fate(delivery: dict[str, Any]) -> str:
     if delivery["state"] == "waiting":
         error = f", last error {delivery['last_error']}" if delivery["last_error"] else ""
         return f"waiting, due {delivery['due_at']}, {tries}{error}"
+    if delivery["state"] in TAKEN_OVER:
+        return TAKEN_OVER[delivery["state"]].format(by=delivery["successor"])
     error = f": {delivery['reason']}, {delivery['last_error']}" if delivery["reason"] else ""
     return f"{delivery['state']} after {tries}{error}"

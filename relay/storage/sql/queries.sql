@@ -28,6 +28,20 @@ SELECT json_set(
     '$.seq', seq,
     '$.occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', event ->> 'occurred_at', 'unixepoch'),
     '$.received_at', strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at, 'unixepoch'),
+    '$.incidents', json((
+        SELECT json_group_array(json_object(
+            'id', i.id, 'room', i.room, 'state', i.incident ->> 'state', 'group', i.grp, 'message_id', m.remote_id,
+            'edits', m.edits, 'held', i.incident -> 'held', 'ack', i.incident -> 'ack',
+            'told', json(iif(i.incident ->> 'said' IS NULL, 'false', 'true')),
+            'waits', json(iif(EXISTS (
+                SELECT 1 FROM json_each(i.incident, '$.news') AS n WHERE n.value = e.seq
+            ), 'true', 'false')),
+            'due_at', (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', state ->> 'flush_at', 'unixepoch') FROM groups WHERE id = i.grp)
+        ))
+        FROM incidents AS i LEFT JOIN messages AS m ON m.id = i.message
+        WHERE i.source = e.source AND i.key = e.event ->> 'key' AND i.started_at <= e.received_at
+          AND (i.ended_at IS NULL OR i.ended_at >= e.event ->> 'occurred_at')
+    )),
     '$.payload', (SELECT cast(payload AS TEXT) FROM events AS first WHERE first.seq = e.first_seq),
     '$.suppressed', suppressed,
     '$.set_aside', set_aside,
@@ -41,7 +55,7 @@ FROM events AS e WHERE e.id = ?;
 SELECT json_group_array(json_object(
     'id', id, 'event_id', event_id, 'room', room, 'state', state, 'reason', reason, 'attempts', attempts,
     'action', action, 'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at, 'unixepoch'), 'due_at', strftime('%Y-%m-%dT%H:%M:%fZ', due_at, 'unixepoch'), 'message_id', remote_id, 'last_error', last_error,
-    'route', route, 'settled_at', strftime('%Y-%m-%dT%H:%M:%fZ', settled_at, 'unixepoch'), 'part', part
+    'route', route, 'successor', successor, 'settled_at', strftime('%Y-%m-%dT%H:%M:%fZ', settled_at, 'unixepoch'), 'part', part
 ))
 FROM (
     SELECT d.*, m.remote_id, m.route, e.id AS event_id
