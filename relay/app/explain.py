@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -9,12 +10,13 @@ import msgspec
 from relay.app.sources import defaults_of, make_format
 from relay.core.delivery import Intent, Standing
 from relay.core.event import Event, stamp
-from relay.core.incident import told_of
+from relay.core.group import Group, Members, schedule
+from relay.core.grouping import plan_groups
+from relay.core.incident import Incident, told_of
 from relay.core.matching import view_of
-from relay.core.planning import Known, Waiting, decide, plan
+from relay.core.planning import Decision, Known, Plan, Waiting, decide, plan
 from relay.core.routing import RouteTrace, trace
-from relay.core.rules import Rules
-from relay.core.suppression import Suppressor
+from relay.core.suppression import Held, Silence, Suppressor
 from relay.core.words import iso
 from relay.formats import Request
 from relay.formats.contract import decode_json
@@ -24,75 +26,122 @@ from relay.templates.rendering import TemplateRenderer
 
 
 class ExplainedDelivery(msgspec.Struct, frozen=True):
-    """What would be sent to a room; `replies` follow in the message's thread."""
+    """What would be sent to a room; `replies` follow in the message's thread.
+
+    Where it is told with a group, those are its labels and the seconds that it waits for company.
+    """
 
     room: str
     action: str
     route: str
     markdown: str
     replies: tuple[str, ...] = ()
+    group: dict[str, str] | None = None
+    waits_seconds: float = 0.0
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """One event's trail. `suppressed` is None where nothing held it back."""
+    """One event's trail. `suppressed` is None where nothing held it back; `held` says in which room by what."""
 
     event: Event
     rooms: tuple[str, ...]
     deliveries: tuple[ExplainedDelivery, ...]
     routes: tuple[RouteTrace, ...]
     suppressed: str | None = None
+    held: dict[str, Held] = {}
     template_failures: tuple[str, ...] = ()
 
 
-def explain_payload(loaded: Loaded, source: str, body: bytes, now: float) -> list[Explanation]:
+def explain_payload(
+    loaded: Loaded, source: str, body: bytes, now: float, silences: Sequence[Silence] = ()
+) -> list[Explanation]:
     """The trails of all events of a payload. Raises `NotJsonError` and `UnreadableError`."""
-    settings = loaded.settings
-    configured = settings.sources[source]
+    configured = loaded.settings.sources[source]
     drafts = make_format(configured)(Request(decode_json(body), source, received_at=now))
     defaults = defaults_of(source, configured)
-    failures: list[str] = []
-    renderer = TemplateRenderer(
-        loaded.templates, settings.timezone, lambda name, _, error: failures.append(f"template {name}: {error}")
-    )
-    rules = compile_rules(settings)
-    known = Known({}, {})
-    explained: list[Explanation] = []
-    for number, draft in enumerate(drafts):
-        failures.clear()
-        event = stamp(draft, defaults, f"explained-{number}", now)
-        explained.append(_explain(Waiting(number, event), rules, known, renderer, now, failures))
-    return explained
+    explainer = _Explainer(loaded, now, silences)
+    events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(drafts)]
+    return [explainer.explain(Waiting(number, event)) for number, event in enumerate(events, 1)]
 
 
-def _explain(
-    waiting: Waiting,
-    rules: Rules,
-    known: Known,
-    renderer: TemplateRenderer,
-    now: float,
-    failures: list[str],
-) -> Explanation:
-    decision = decide(waiting.event, rules, known)
-    made = plan([waiting], rules, known, Suppressor(rules.inhibit, rules.intervals))
-    return Explanation(
-        event=decision.event,
-        rooms=tuple(dict.fromkeys(intent.room for intent in made.intents)),
-        deliveries=tuple(_delivery(intent, decision.event, known, renderer, now) for intent in made.intents),
-        routes=tuple(trace(rules.root, view_of(decision.event))),
-        suppressed=next((why for _, why in made.suppressed), None),
-        template_failures=tuple(dict.fromkeys(failures)),
-    )
+class _Explainer:
+    def __init__(self, loaded: Loaded, now: float, silences: Sequence[Silence]) -> None:
+        self._rules = rules = compile_rules(loaded.settings)
+        self._now = now
+        self._suppressor = Suppressor(rules.inhibit, rules.intervals)
+        self._suppressor.silence(silences)
+        self._known = Known({}, {})
+        self._failures: list[str] = []
+        self._renderer = TemplateRenderer(
+            loaded.templates,
+            loaded.settings.timezone,
+            lambda name, _, error: self._failures.append(f"template {name}: {error}"),
+        )
 
+    def explain(self, waiting: Waiting) -> Explanation:
+        self._failures.clear()
+        decision = decide(waiting.event, self._rules, self._known)
+        event = decision.event
+        made = plan([waiting], self._rules, self._known, self._suppressor)
+        deliveries = [self._delivery(intent, event, made.incidents.values()) for intent in made.intents]
+        held = self._held(decision, made)
+        for group in made.touched.values():
+            members = tuple(one for one in made.incidents.values() if one.group == group.id)
+            deliveries += self._group(group, members, event)
+        suppressed = next((why for _, why in made.suppressed), None)
+        if suppressed is None and held and not deliveries:
+            suppressed = next(iter(held.values())).reason
+        return Explanation(
+            event=event,
+            rooms=tuple(dict.fromkeys(delivery.room for delivery in deliveries)),
+            deliveries=tuple(deliveries),
+            routes=tuple(trace(self._rules.root, view_of(event))),
+            suppressed=suppressed,
+            held=held,
+            template_failures=tuple(dict.fromkeys(self._failures)),
+        )
 
-def _delivery(intent: Intent, event: Event, known: Known, renderer: TemplateRenderer, now: float) -> ExplainedDelivery:
-    route = intent.route or "the incident that is open there"
-    if intent.content is not None:
-        return ExplainedDelivery(intent.room, intent.action, route, intent.content)
-    incident = None if event.status == "notice" else known.incidents[event.source, event.key].get(intent.room)
-    told = None if incident is None else Standing((told_of(incident),), 1, 0, incident.started_at)
-    texts = renderer.render(event, intent.template, room=intent.room, told=told, now=now)
-    replies = tuple(texts[1:]) if intent.action == "post" else ()
-    return ExplainedDelivery(intent.room, intent.action, route, texts[0], replies)
+    def _held(self, decision: Decision, made: Plan) -> dict[str, Held]:
+        """What holds it, by room."""
+        view = view_of(decision.event)
+        routes = {target.room: target.route.policy for target in decision.rooms}
+        found = {
+            room: self._suppressor.held(view, policy.mute, policy.active, self._now) for room, policy in routes.items()
+        }
+        found |= {one.room: one.held for one in made.incidents.values() if one.held is not None}
+        return {room: held for room, held in found.items() if held is not None}
+
+    def _group(self, group: Group, members: tuple[Incident, ...], event: Event) -> list[ExplainedDelivery]:
+        """What a room is told once its group is due, as far as this event alone makes it."""
+        policy = self._rules.policy_of(group.lineage)
+        due = schedule(group, members, policy, self._now).flush_at
+        if due is None:
+            return []
+        made = plan_groups([Members(group, members)], self._rules, self._suppressor, due)
+        return [
+            msgspec.structs.replace(
+                self._delivery(intent, event, made.incidents.values()),
+                group=group.labels,
+                waits_seconds=due - self._now,
+            )
+            for intent in made.intents
+        ]
+
+    def _delivery(self, intent: Intent, event: Event, incidents: Iterable[Incident]) -> ExplainedDelivery:
+        route = intent.route or "the incident that is open there"
+        if intent.content is not None:
+            return ExplainedDelivery(intent.room, intent.action, route, intent.content)
+        mine = [told_of(one) for one in incidents if one.room == intent.room and one.message == intent.message]
+        told = None
+        if mine and event.status != "notice":
+            firing = sum(one.state == "firing" for one in mine)
+            told = Standing(tuple(mine), firing, len(mine) - firing, min(one.started_at for one in mine))
+        texts = self._renderer.render(
+            event, intent.template, room=intent.room, told=told, now=self._now, mention=intent.mention
+        )
+        return ExplainedDelivery(
+            intent.room, intent.action, route, texts[0], tuple(texts[1:]) if intent.action == "post" else ()
+        )
 
 
 def as_json(explanations: list[Explanation]) -> Any:

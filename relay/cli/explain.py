@@ -29,7 +29,8 @@ TAKEN_OVER = {
 }
 
 if TYPE_CHECKING:
-    from relay.app.explain import Explanation
+    from relay.app.explain import ExplainedDelivery, Explanation
+    from relay.core.suppression import Silence
     from relay.settings.load import Loaded
 
 
@@ -53,7 +54,7 @@ def explain(
 
     name = _source(loaded, source)
     try:
-        explained = explain_payload(loaded, name, read_input(payload), _time(at))
+        explained = explain_payload(loaded, name, read_input(payload), _time(at), _silences(loaded))
     except (NotJsonError, UnreadableError) as error:
         fail(f"source {name} would refuse this payload: {error}")
     if output is Output.json:
@@ -76,6 +77,29 @@ def _source(loaded: Loaded, given: str | None) -> str:
     if len(names) != 1:
         fail(f"--source says where it comes from: {', '.join(names) or 'none is configured'}", 2)
     return names[0]
+
+
+def _silences(loaded: Loaded) -> list[Silence]:
+    """The silences in force, where there is a relay or a database to ask."""
+    from relay.cli.access import access
+    from relay.cli.common import SilentError
+    from relay.core.suppression import Silence
+    from relay.core.words import parse_time
+
+    if not loaded.storage.exists():
+        return []
+    try:
+        found = access(loaded).silences()
+    except (SilentError, typer.Exit):
+        return []
+    times = ("starts_at", "ends_at", "updated_at")
+    return [
+        Silence(
+            id=one["id"], matchers=tuple(one["matchers"]), created_by=one["created_by"], comment=one["comment"],
+            **{name: parse_time(one[name]) for name in times},
+        )
+        for one in found
+    ]  # fmt: skip
 
 
 def _time(at: str | None) -> float:
@@ -103,12 +127,25 @@ def _print(one: Explanation) -> None:
         say(f"    {'✓' if step.matched else '✗'} {step.path}: {step.why}")
     for failure in one.template_failures:
         say(f"  {failure}; the built-in message stands in")
+    for room, held in one.held.items():
+        say(f"  held in {room}: {HELD[held.reason].format(by=held.by)}")
     if one.suppressed is not None:
         say(f"  no message: {REASONS[one.suppressed]}")
     for delivery in one.deliveries:
-        say(f"  {delivery.action} to {delivery.room}, by {delivery.route}")
+        say(f"  {delivery.action} to {delivery.room}, by {delivery.route}{_company(delivery)}")
         for number, text in enumerate((delivery.markdown, *delivery.replies)):
             say("\n".join(f"    {'│' if number == 0 else '└'} {line}" for line in text.split("\n")))
+
+
+def _company(delivery: ExplainedDelivery) -> str:
+    """With which group it is told, and how long that waits."""
+    from relay.core.words import say_duration
+
+    if delivery.group is None:
+        return ""
+    labels = ", ".join(f"{name}={value}" for name, value in delivery.group.items())
+    waits = f", after {say_duration(delivery.waits_seconds)}" if delivery.waits_seconds >= 1 else ""
+    return f", with the group {labels or 'of its route'}{waits}"
 
 
 def _explain_event(loaded: Loaded, event_id: str, output: Output) -> None:
@@ -135,6 +172,10 @@ def print_event(event: dict[str, Any]) -> None:
         say("  labels " + ", ".join(f"{name}={value!r}" for name, value in event["labels"].items()))
     for note in event["notes"]:
         say(f"  note: {note}")
+    _print_fate(event)
+
+
+def _print_fate(event: dict[str, Any]) -> None:
     if event.get("suppressed"):
         say(f"  at first no message: {REASONS[event['suppressed']]}")
     for incident in event.get("incidents") or []:

@@ -159,7 +159,7 @@ class _Planner:
 
     def _notice(self, seq: int, decision: Decision) -> None:
         event, view = decision.event, view_of(decision.event)
-        for target in decision.rooms:
+        for target in (self._awake(target, event.received_at) for target in decision.rooms):
             held = self._held(view, target.route.policy, event.received_at)
             if held is None:
                 self._post(seq, event, target.room, f"{target.room}|{target.route.lineage}", target.route, Step("post"))
@@ -203,8 +203,9 @@ class _Planner:
             self._why = incident.held.reason
 
     def _begin(self, last: Incident | None, seq: int, event: Event, target: Destination) -> None:
-        policy, now = target.route.policy, event.received_at
-        group = group_name(event, target)
+        now = event.received_at
+        target = self._awake(target, now)
+        policy, group = target.route.policy, group_name(event, target)
         if last is not None and may_reopen(last, group, event.occurred_at, policy):
             self._tell(reopen(last, seq, event, policy, now), now, news=seq)
             return
@@ -325,6 +326,13 @@ class _Planner:
             wakes += [] if incident.grouped else [incident.remind_at]
         incident = msgspec.structs.replace(incident, wake_at=min(wakes, default=None))
         self.result.incidents[incident.id] = self._known.incidents.setdefault(key, {})[incident.room] = incident
+
+    def _awake(self, target: Destination, now: float) -> Destination:
+        """A room by the first route that is not muted, where several lead there."""
+        for route in (target.route, *target.others) if target.others else ():
+            if self._suppressor.muted(route.policy.mute, route.policy.active, now) is None:
+                return Destination(target.room, route)
+        return target
 
     def _held_now(self, incident: Incident, now: float) -> Held | None:
         return self._held(view_of(incident.event), self._route_of(incident).policy, now)

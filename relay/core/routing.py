@@ -57,10 +57,11 @@ class RouteTrace(msgspec.Struct, frozen=True):
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """A room that an event goes to, and the first route that leads there."""
+    """A room that an event goes to, the first route that leads there, and the others that do."""
 
     room: str
     route: Route
+    others: tuple[Route, ...] = ()
 
 
 def index_children(routes: Sequence[Route]) -> ChildIndex | None:
@@ -101,11 +102,11 @@ def destinations(routes: Sequence[Route]) -> list[Destination]:
     """Each room once, by the first route that leads to it."""
     if len(routes) == 1 and len(routes[0].rooms) == 1:
         return [Destination(routes[0].rooms[0], routes[0])]
-    first: dict[str, Route] = {}
+    leading: dict[str, list[Route]] = {}
     for route in routes:
-        for room in route.rooms:
-            first.setdefault(room, route)
-    return [Destination(room, route) for room, route in first.items()]
+        for room in dict.fromkeys(route.rooms):
+            leading.setdefault(room, []).append(route)
+    return [Destination(room, first, tuple(others)) for room, (first, *others) in leading.items()]
 
 
 def trace(root: Route, view: Mapping[str, str]) -> list[RouteTrace]:
