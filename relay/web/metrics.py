@@ -17,7 +17,7 @@ from relay.core.event import STATUSES, Status
 from relay.core.suppression import Suppression
 
 REFUSED = ("unauthorized", "malformed", "unknown_format", "too_large", "too_slow", "rate", "queue", "store")
-SUPPRESSED = ("silenced", "inhibited", "muted", "repeat")
+SUPPRESSED = get_args(Suppression)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _BOUNDS = (*(str(float(bound)) for bound in _SECONDS), "+Inf")
 
