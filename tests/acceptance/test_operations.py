@@ -1,0 +1,114 @@
+"""What an operator does with incidents from the command line: silences, acknowledgements, trials, with and without a
+relay that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from relay.sandbox.server import Sandbox
+from tests.acceptance.harness import command, relay_process
+from tests.acceptance.test_process import configure
+from tests.fakes.running import messages, started_sandbox, until
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with started_sandbox() as started:
+        yield started
+
+
+FAULT = {"title": "port-down", "severity": "major", "status": "firing", "key": "p1"}
+
+
+async def test_silences_and_acknowledgements_by_hand(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    named = ("--config", str(config))
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        await session.post(relay.events + "/hooks/lab", json=FAULT)
+        await until(sandbox, lambda: len(messages(sandbox)) == 1)
+        code, out, error = await command("silence", "add", "-d", "2h", "-c", "change 4711", "source=lab", *named)
+        assert (code, len(out.strip())) == (0, 36), error
+        silence = out.strip()
+        await until(sandbox, lambda: messages(sandbox)[0].text.startswith("🔕 silenced · port-down"))
+        _, out, _ = await command("silence", "list", *named, "-o", "json")
+        (one,) = json.loads(out)
+        assert (one["id"], one["state"], one["comment"]) == (silence, "active", "change 4711")
+        assert (await command("silence", "expire", silence, *named))[:2] == (0, f"{silence} ended\n")
+        assert (await command("silence", "expire", silence, *named))[:2] == (0, f"{silence} had ended already\n")
+        code, _, error = await command("silence", "expire", "nope", *named)
+        assert (code, "no silence has the id nope (the running relay was asked)" in error) == (1, True)
+        code, out, _ = await command("incidents", "-c", str(config), "-o", "json")
+        (incident,) = json.loads(out)
+        code, out, _ = await command("ack", str(incident["id"]), "-c", "mine", "--author", "anna", *named)
+        assert (code, out) == (0, f"incident {incident['id']} is acknowledged by anna\n")
+        await until(sandbox, lambda: "👤 anna · mine" in messages(sandbox)[0].text)
+        code, out, _ = await command("explain", incident["message_id"], "-c", str(config))
+        assert code == 1
+        event_id = (await relay.get(session, "/api/v1/events?source=lab"))[-1]["id"]
+        code, out, _ = await command("explain", event_id, "-c", str(config))
+        assert (code, f"incident {incident['id']} in room noc: firing, told by message" in out) == (0, True)
+        assert "acknowledged by anna: mine" in out
+
+
+async def test_without_a_relay_they_are_kept_for_its_next_start(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    named = ("--config", str(config))
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        await session.post(relay.events + "/hooks/lab", json=FAULT)
+        await until(sandbox, lambda: len(messages(sandbox)) == 1)
+        await relay.stop()
+    code, out, error = await command("incidents", "-c", str(config), "-o", "json")
+    assert code == 0, error
+    code, out, error = await command("ack", str(json.loads(out)[0]["id"]), "-a", "anna", *named)
+    assert code == 0, error
+    code, out, error = await command("silence", "add", "-c", "quiet", 'key=~"p.*"', *named)
+    assert code == 0, error
+    code, _, error = await command("silence", "add", "-c", "quiet", "key!=p", "-d", "soon", *named)
+    assert (code, "'soon' is not a duration" in error) == (2, True)
+    code, _, error = await command("silence", "add", "-c", "quiet", "key!=p", *named)
+    assert (code, "this would silence everything" in error) == (2, True)
+    code, _, error = await command("silence", "add", "key=p", *named)
+    assert (code, "--comment says why" in error) == (2, True)
+    async with relay_process(config):
+        await until(sandbox, lambda: messages(sandbox)[0].text.startswith("🔕 silenced"))
+        await until(sandbox, lambda: "👤 anna" in messages(sandbox)[0].text)
+
+
+async def test_what_happened_is_a_test_and_what_would_change_is_told(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    new = tmp_path / "new.yaml"
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values["rooms"]["core"] = {"account": "webex", "title": "Core"}
+    values["route"]["routes"] = [{"matchers": ["key=p1"], "rooms": ["core"]}]
+    new.write_text(json.dumps(values), encoding="utf-8")
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        for event in (FAULT, {**FAULT, "key": "p2"}, {"key": "p1", "status": "resolved"}):
+            await session.post(relay.events + "/hooks/lab", json=event)
+        async with asyncio.timeout(10):
+            while (await relay.get(session, "/api/v1/status"))["events"]["waiting"]:
+                pass
+        code, out, error = await command("test", "--record", "-c", str(config))
+        assert (code, "port-down" in out) == (0, True), error
+        (tmp_path / "recorded.yaml").write_text(out, encoding="utf-8")
+        code, out, error = await command("diff", str(config), str(new))
+        assert (code, out.splitlines()[-1]) == (1, "2 of 3 events would go elsewhere"), error
+    code, out, error = await command("test", str(tmp_path / "recorded.yaml"))
+    assert (code, out.splitlines()[-1]) == (0, "1 passed, 0 failed"), error
+    code, out, error = await command("test", str(tmp_path / "recorded.yaml"), "-c", str(new))
+    assert (code, "is missing" in out) == (1, True), error
+    code, out, _ = await command("events", "tail", "-c", str(config), "-o", "json")
+    (tmp_path / "events.json").write_text(out, encoding="utf-8")
+    code, out, _ = await command("diff", str(config), str(new), "--events", str(tmp_path / "events.json"), "-o", "json")
+    assert (code, [one["after"] for one in json.loads(out)]) == (1, [["core"], ["core"]])
+    code, out, _ = await command("diff", str(config), str(config), "--events", str(tmp_path / "events.json"))
+    assert (code, out) == (0, "0 of 3 events would go elsewhere\n")
+    code, _, error = await command("test")
+    assert (code, "which files?" in error) == (2, True)
+    code, _, error = await command("import", "-", stdin=b"a: b")
+    assert (code, "no Alertmanager configuration" in error) == (2, True)

@@ -1,0 +1,213 @@
+"""Routing tests in simulated time, what a change would move, and an Alertmanager configuration made ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from relay.app.difference import UnreadableEventError, difference, event_of
+from relay.app.migration import NotAlertmanagerError, migrate
+from relay.app.routing_tests import BadTestError, Verdict, read_tests, report, run_case
+from relay.core.matching import view_of
+from relay.core.routing import resolve
+from relay.formats import FORMATS
+from relay.logs import make_log
+from relay.settings.load import Loaded, load
+from relay.settings.rules import compile_rules
+from tests.unit.made import event
+
+CONFIG = """
+operator: {room: noc}
+accounts: {w: {type: webex, token: {env: NONE}}}
+rooms: {noc: {account: w, id: a}, oncall: {account: w, id: b}}
+sources: {fabric: {type: webhook, resolve_timeout: 6h}, prometheus: {type: webhook, format: alertmanager}}
+time_intervals: [{name: night, time_intervals: [{times: [{start_time: 22:00, end_time: 24:00}]}]}]
+inhibit_rules: [{source_matchers: [title=core], target_matchers: [title!=core], equal: [site]}]
+route:
+  rooms: [noc]
+  routes:
+    - {matchers: [severity="critical"], rooms: [noc, oncall], mute_time_intervals: [night]}
+    - {matchers: [source="prometheus"], group_by: [site]}
+"""
+
+
+def loaded(folder: Path, text: str = CONFIG, name: str = "relay.yaml") -> Loaded:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return load(file, FORMATS)
+
+
+async def verdict(folder: Path, **case: Any) -> Verdict:
+    settings = loaded(folder)
+    file = folder / "tests.yaml"
+    file.write_text(json.dumps({"config": "relay.yaml", "tests": [{"name": "a test", **case}]}), encoding="utf-8")
+    return await run_case(read_tests(file).tests[0], settings, folder, make_log("error"))
+
+
+def alert(**changes: Any) -> dict[str, Any]:
+    return {"source": "fabric", "title": "port-down", "severity": "critical", "key": "k", **changes}
+
+
+async def test_an_alert_and_its_end_are_tried_as_the_relay_would_tell_them(tmp_path: Path) -> None:
+    tried = await verdict(
+        tmp_path,
+        exact=True,
+        events=[alert(), alert(at="90s", status="resolved")],
+        expect=[
+            {"at": "0s", "room": "noc", "action": "post", "contains": "port-down"},
+            {"at": "0s", "room": "oncall", "action": "post"},
+            *({"at": "90s", "room": room, "action": "edit", "contains": "resolved"} for room in ("noc", "oncall")),
+            *({"at": "90s", "room": room, "action": "reply"} for room in ("noc", "oncall")),
+        ],
+    )
+    assert tried.passed, report(tried)
+
+
+async def test_what_is_missing_and_what_is_too_much_is_shown(tmp_path: Path) -> None:
+    tried = await verdict(
+        tmp_path,
+        exact=True,
+        events=[alert(severity="major")],
+        expect=[{"at": "5s", "room": "oncall", "action": "post", "contains": "x"}],
+    )
+    assert report(tried) == [
+        "✗ a test",
+        "  - 5s: post to oncall that contains 'x' is missing",
+        "  + 0 s: post to noc: 🟠 MAJOR · port-down",
+    ]
+
+
+async def test_a_day_of_groups_silences_mutes_and_inhibition_passes_at_once(tmp_path: Path) -> None:
+    payload = tmp_path / "group.json"
+    alerts = [
+        {"status": "firing", "labels": {"alertname": name, "site": "a", "severity": "major"}, "fingerprint": name}
+        for name in ("Disk", "Load")
+    ]
+    payload.write_text(json.dumps({"version": "4", "alerts": alerts}), encoding="utf-8")
+    tried = await verdict(
+        tmp_path,
+        start="2026-03-01T21:00:00Z",
+        until="24h",
+        silences=[{"at": "0s", "duration": "2h", "matchers": ["key=silent"]}],
+        events=[
+            {"at": "0s", "source": "prometheus", "payload": "group.json"},
+            alert(key="silent", title="quiet", severity="major"),
+            alert(at="2h", title="in the night"),
+            alert(at="3h30m", key="c", title="core", severity="minor", labels={"site": "b"}),
+            alert(at="3h31m", key="d", title="edge", severity="minor", labels={"site": "b"}),
+            alert(at="3h45m", key="c", title="core", status="resolved"),
+        ],
+        expect=[
+            {"at": "30s", "room": "noc", "action": "post", "contains": "2 firing"},
+            {"at": "2h", "room": "noc", "action": "post", "contains": "quiet"},
+            {"at": "3h", "room": "oncall", "action": "post", "contains": "in the night"},
+            {"at": "3h30m", "room": "noc", "action": "post", "contains": "core"},
+            {"at": "3h45m", "room": "noc", "action": "post", "contains": "edge"},
+            {"at": "4h30s", "room": "noc", "action": "reply", "contains": "2 still firing"},
+            {"at": "6h", "room": "noc", "action": "edit", "contains": "expired"},
+        ],
+    )
+    assert tried.passed, report(tried)
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ({"events": [alert(source="fabrik")]}, "no source is called 'fabrik' (did you mean 'fabric'?)"),
+        ({"events": [alert(titel="x")]}, "unknown key 'titel' (did you mean 'title'?)"),
+        ({"events": [alert(at="soon")]}, "'soon' is not a duration"),
+        ({"events": [alert(severity=3)]}, "severity: text would be right"),
+        ({"events": [{"source": "fabric", "payload": "nowhere.json"}]}, "nowhere.json can't be read"),
+        ({"events": [], "start": "soon"}, "start: 'soon' is not a time"),
+        ({"events": [], "silences": [{"matchers": []}]}, "a silence needs a matcher"),
+        ({"events": [], "expectations": []}, "unknown field `expectations`"),
+    ],
+)
+async def test_a_test_that_cannot_be_run_says_why(tmp_path: Path, case: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadTestError) as caught:
+        await verdict(tmp_path, **{"expect": [], **case})
+    assert said in str(caught.value)
+
+
+def test_a_change_of_routes_tells_which_events_it_moves(tmp_path: Path) -> None:
+    old = loaded(tmp_path)
+    new = loaded(tmp_path, CONFIG.replace("[noc, oncall]", "[oncall]"), "new.yaml")
+    night = 1_772_404_200.0  # 22:30 UTC
+    events = [event(severity="critical", received_at=night), event(key="k2", severity="minor")]
+    (moved,) = difference(events, old, new)
+    assert (moved.event.key, moved.before, moved.after) == (
+        "k1",
+        ("noc (muted)", "oncall (muted)"),
+        ("oncall (muted)",),
+    )
+    with pytest.raises(UnreadableEventError, match="occurred_at is missing"):
+        event_of({"id": "x"})
+
+
+ALERTMANAGER = r"""
+global: {resolve_timeout: 7m, smtp_from: a@example.net}
+route:
+  receiver: all
+  group_wait: 10s
+  routes:
+    - {receiver: night, match: {severity: page}, mute_time_intervals: [late], continue: true}
+    - {receiver: two rooms, match_re: {site: "a|b"}, group_by: [site, severity], matchers: ['team!="x"', 'a=~"b.*"']}
+    - {receiver: mail only, matchers: 'kind = "disk", site != ""'}
+    - {receiver: quiet, matchers: [x="1"], strange: true}
+receivers:
+  - {name: all, webex_configs: [{room_id: R1, http_config: {authorization: {credentials: T1}}}]}
+  - {name: night, webex_configs: [{room_id: R2, http_config: {authorization: {credentials_file: /run/t2}}}]}
+  - name: two rooms
+    webex_configs:
+      - {room_id: R3, http_config: {authorization: {credentials: T1}}, message: '{{ .x }}'}
+      - {room_id: R4, http_config: {authorization: {credentials: T3}}}
+  - {name: mail only, email_configs: [{to: a@example.net}]}
+  - {name: quiet, webex_configs: [{room_id: R5, send_resolved: false, http_config: {authorization: {credentials: T1}}}]}
+time_intervals:
+  - {name: late, time_intervals: [{times: [{start_time: 21:00, end_time: 23:30}], days_of_month: ['1:5']}]}
+inhibit_rules: [{source_match: {severity: critical}, target_match_re: {severity: "w.*"}, equal: [site, severity]}]
+templates: [x.tmpl]
+tracing: {endpoint: x}
+"""
+
+
+def test_an_alertmanager_configuration_becomes_ours_and_what_does_not_is_listed(tmp_path: Path) -> None:
+    made = migrate(ALERTMANAGER)
+    settings = loaded(tmp_path, made.text())
+    rules = compile_rules(settings.settings)
+    assert rules.root.policy.group_by == ()
+    labels = {"severity": "page", "site": "a", "team": "y", "a": "bc"}
+    routes = resolve(rules.root, view_of(event(labels=labels)))
+    assert [route.rooms for route in routes] == [("night",), ("two-rooms", "two-rooms-2")]
+    assert routes[1].policy.group_by == ("site", "label.severity")
+    assert routes[0].policy.mute == ("late",)
+    assert resolve(rules.root, view_of(event(labels={"x": "1"})))[0].policy.on_resolve == ("none",)
+    accounts = {name: room["account"] for name, room in made.settings["rooms"].items()}
+    assert accounts == {
+        "all": "webex", "night": "webex2", "two-rooms": "webex", "two-rooms-2": "webex3", "mail-only": "webex",
+        "quiet": "webex",
+    }  # fmt: skip
+    assert "T1" not in made.text()
+    assert settings.settings.sources["prometheus"].resolve_timeout == 420
+    for said in (
+        "email_configs are not Webex",
+        "route.routes[3].strange",
+        "tracing is not",
+        "smtp_from",
+        "Go template",
+    ):
+        assert any(said in note for note in made.notes), said
+    assert yaml.safe_load(made.text())["inhibit_rules"] == [
+        {"source_matchers": ['label.severity="critical"'], "target_matchers": ['label.severity=~"w.*"'],
+         "equal": ["site", "label.severity"]}
+    ]  # fmt: skip
+
+
+def test_what_is_no_alertmanager_configuration_is_refused() -> None:
+    for text in ("a: [", "a: b", "[]"):
+        with pytest.raises(NotAlertmanagerError):
+            migrate(text)
