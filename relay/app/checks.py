@@ -6,17 +6,19 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import tzinfo
 
 from relay.app.sources import make_format, mapping_of
 from relay.app.tls import client_context, server_context
+from relay.core.delivery import Standing, Told
 from relay.core.event import SEVERITIES, STATUSES, Event, Link
 from relay.formats.mapping import compile_expression
 from relay.settings.load import Loaded
 from relay.settings.model import ClientTls, MapSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted
 from relay.templates.environment import MarkdownEnvironment
-from relay.templates.rendering import TemplateError, TemplateRenderer, compile_template
-from relay.templates.views import View
+from relay.templates.rendering import TemplateError, TemplateRenderer, compile_template, tells_of_groups
+from relay.templates.views import GroupView, View
 
 TEMPLATE_LIMIT = 2.0
 """Seconds that a template may take on a sample before it counts as one that never ends."""
@@ -48,6 +50,28 @@ def samples() -> list[Event]:
         labels={f"label{n}": "v" * 200 for n in range(30)}, links=(), files=(), occurred_at=_AT, received_at=_AT,
     )  # fmt: skip
     return [*full, bare, long]
+
+
+def sample_groups() -> list[Standing]:
+    """The built-in sample groups: firing, ended, and larger than a message names."""
+    firing = [Told(event, "firing", _AT - 600) for event in samples() if event.status == "firing"]
+    ended = [Told(event, "resolved", _AT - 600) for event in samples() if event.status == "resolved"]
+    labels = {"site": "ams1"}
+    return [
+        Standing((*firing[:2], ended[0]), 2, 1, _AT - 600, labels),
+        Standing(tuple(ended), 0, len(ended), _AT - 600, labels),
+        Standing(tuple(firing), 4_000, 0, _AT - 600, {}),
+    ]
+
+
+def _views(environment: MarkdownEnvironment, text: str, zone: tzinfo) -> Iterator[tuple[str, dict[str, object]]]:
+    """What a template is tried on: groups where it asks for their incidents, else events."""
+    if tells_of_groups(environment, text):
+        for standing in sample_groups():
+            yield f"group of {standing.firing + standing.ended}", GroupView(standing, "sample", _AT, zone).names()
+        return
+    for event in samples():
+        yield f"{event.status} event", View(event, "sample", None, _AT, zone).names()
 
 
 def adapter_problems(loaded: Loaded) -> list[Problem]:
@@ -115,18 +139,17 @@ def _template_problems(loaded: Loaded) -> list[Problem]:
         except TemplateError as error:
             found.append(_problem(loaded, path, str(error)))
             continue
-        for event in samples():
-            view = View(event, "sample", None, _AT, loaded.settings.timezone)
+        for sample, names in _views(environment, text, loaded.settings.timezone):
             began = time.perf_counter()
             try:
                 with _time_limit():
-                    TemplateRenderer.render_strictly(template, view.names())
+                    TemplateRenderer.render_strictly(template, names)
             except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way
-                found.append(_problem(loaded, path, f"fails on a sample {event.status} event: {error}"))
+                found.append(_problem(loaded, path, f"fails on a sample {sample}: {error}"))
                 break
             took = time.perf_counter() - began
             if took > SLOW_TEMPLATE:
-                said = f"takes {took * 1000:.0f} ms on a sample {event.status} event"
+                said = f"takes {took * 1000:.0f} ms on a sample {sample}"
                 found.append(Problem(loaded.document.mark(path), dotted(path), said, "warning"))
                 break
     return found
@@ -154,10 +177,9 @@ def template_times(loaded: Loaded) -> dict[str, float]:
     times: dict[str, float] = {}
     for name, text in loaded.templates.items():
         template = compile_template(environment, name, text)
-        for event in samples():
+        for _, names in _views(environment, text, loaded.settings.timezone):
             began = time.perf_counter()
-            view = View(event, "sample", None, _AT, loaded.settings.timezone)
-            TemplateRenderer.render_strictly(template, view.names())
+            TemplateRenderer.render_strictly(template, names)
             times[name] = max(times.get(name, 0.0), (time.perf_counter() - began) * 1000)
     return times
 

@@ -4,12 +4,13 @@ from datetime import UTC
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from relay.core.delivery import Standing, Told
+from relay.core.delivery import Ack, Digest, DigestLine, Standing, Told
 from relay.core.event import Event, Link
 from relay.core.markdown import WEBEX_MAX_BYTES
 from relay.templates.environment import MarkdownEnvironment
@@ -212,3 +213,84 @@ def test_a_flapping_alert_says_how_it_flaps_and_neither_up_nor_down() -> None:
     assert text == (
         "🟠 **MAJOR** · tunnel to fra1 flapping: 9 changes in 20 min  \nprometheus · quiet until it holds for 10 min"
     )
+
+
+def group(*told: Told, firing: int, ended: int = 0) -> Standing:
+    return Standing(told, firing, ended, NOW - 840, {"site": "ams1", "source": "fabric"})
+
+
+def test_a_group_is_told_worst_first_with_a_count_of_the_rest() -> None:
+    down = Told(event(title="core down", severity="critical", occurred_at=NOW), "firing", NOW - 540)
+    full = Told(event(title="disk *full*", labels={}, occurred_at=NOW), "firing", NOW - 240, ack=Ack("anna", NOW))
+    over = Told(event(title="BGP", status="resolved", occurred_at=NOW - 60), "resolved", NOW - 240)
+    standing = group(down, full, over, firing=12, ended=3)
+    (text,) = renderer().render(event(), None, room="noc", told=standing, now=NOW)
+    assert text.split("  \n") == [
+        "🔴 **12 firing, 3 ended** · worst CRITICAL · site ams1",
+        "fabric · since 02:56 CET · changed 03:10",
+        "- 🔴 core down · 9 min",
+        "- 🟠 disk \\*full\\* · 4 min · 👤 anna",
+        "- ✅ BGP · lasted 3 min",
+        "and 12 more",
+    ]
+
+
+def test_a_group_that_is_over_says_so() -> None:
+    over = Told(event(status="resolved", occurred_at=NOW), "expired", NOW - 840)
+    (text,) = renderer().render(event(), None, room="noc", told=group(over, over, firing=0, ended=2), now=NOW)
+    assert text.startswith("⌛ **all 2 expired** · site ams1 · lasted 14 min")
+
+
+def test_a_template_that_asks_for_incidents_is_for_groups_and_another_for_events() -> None:
+    sources = {
+        "one": "one {{ title }}",
+        "many": "{{ firing }} of {{ incidents | map(attribute='title') | join(', ') }}",
+    }
+    told = Told(event(), "firing", NOW)
+    several, single = group(told, told, firing=2), group(told, firing=1)
+    texts = renderer(**sources)
+    assert texts.render(event(), "many", room="noc", told=several, now=NOW)[0].startswith("2 of port-down")
+    assert texts.render(event(), "many", room="noc", told=single, now=NOW)[0].startswith("🟠 **MAJOR**")
+    assert texts.render(event(), "one", room="noc", told=single, now=NOW)[0].startswith("one port-down")
+    assert texts.render(event(), "one", room="noc", told=several, now=NOW)[0].startswith("🟠 **2 firing**")
+
+
+def test_mentions_stand_in_a_line_of_their_own_and_never_lose_their_place() -> None:
+    long = event(title="t", body="\n".join("word " * 60 for _ in range(6)), labels={f"l{n}": "v" for n in range(9)})
+    standing = group(Told(long, "firing", NOW), firing=1)
+    emails = ("anna@example.net", "ben@example.net")
+    text, *_ = renderer(huge="{{ body }}" * 10).render(long, "huge", room="noc", told=standing, now=NOW, mention=emails)
+    assert text.endswith("  \n<@personEmail:anna@example.net> <@personEmail:ben@example.net>")
+    assert len(text.encode()) <= WEBEX_MAX_BYTES
+
+
+titles = st.lists(harmful.filter(str.strip), min_size=2, max_size=10)
+
+
+@given(titles, st.sampled_from(["firing", "resolved"]))
+def test_whatever_alerts_are_called_a_group_is_bold_words_lists_and_text(names: list[str], state: Any) -> None:
+    incidents = [Told(event(title=name, labels={"x": name}), state, NOW) for name in names]
+    firing = len(names) if state == "firing" else 0
+    standing = Standing(tuple(incidents), firing, len(names) - firing, NOW, {"site": names[0]})
+    failures: list[tuple[str, str]] = []
+    texts = renderer(failures).render(event(), None, room="noc", told=standing, now=NOW)
+    assert failures == []
+    assert not any("<" in text for text in texts)
+    allowed = {"paragraph", "strong", "bullet_list", "list_item", "link"}
+    assert {kind.removesuffix("_open").removesuffix("_close") for kind in kinds(texts)} <= {
+        *allowed, "inline", "text", "softbreak", "hardbreak"
+    }  # fmt: skip
+
+
+@given(st.lists(st.tuples(harmful, st.integers(0, 4), st.sampled_from(["firing", "resolved", "notice"])), min_size=1))
+def test_whatever_a_storm_brings_its_digest_fits_and_its_list_has_a_line_for_each(
+    found: list[tuple[str, int, Any]],
+) -> None:
+    lines = tuple(DigestLine(rank, state, event(title=title or "x"), NOW) for title, rank, state in found)
+    digest = Digest(tuple((line.rank, "fabric", 1) for line in lines), lines * 40, NOW - 10, NOW, over=True)
+    standing = msgspec.structs.replace(Standing((), 0, 0, NOW), digest=digest)
+    (text,) = renderer().render(event(), None, room="noc", told=standing, now=NOW)
+    assert text.startswith("🌊 **Storm over** · ")
+    assert len(text.encode()) <= WEBEX_MAX_BYTES
+    assert "<" not in text
+    assert len(renderer().listing(lines).splitlines()) == len(lines)
