@@ -158,9 +158,9 @@ class _Planner:
             self.result.suppressed.append((seq, self._why))
 
     def _notice(self, seq: int, decision: Decision) -> None:
-        event, view = decision.event, view_of(decision.event)
+        event = decision.event
         for target in (self._awake(target, event.received_at) for target in decision.rooms):
-            held = self._held(view, target.route.policy, event.received_at)
+            held = self._held(event, target.route.policy, event.received_at)
             if held is None:
                 self._post(seq, event, target.room, f"{target.room}|{target.route.lineage}", target.route, Step("post"))
             else:
@@ -325,6 +325,8 @@ class _Planner:
             wakes.append(incident.remind_at if alert is None else self._rules.expires_at(alert))
             wakes += [] if incident.grouped else [incident.remind_at]
         incident = msgspec.structs.replace(incident, wake_at=min(wakes, default=None))
+        if incident == self._known.incidents.get(key, {}).get(incident.room):
+            return
         self.result.incidents[incident.id] = self._known.incidents.setdefault(key, {})[incident.room] = incident
 
     def _awake(self, target: Destination, now: float) -> Destination:
@@ -335,10 +337,12 @@ class _Planner:
         return target
 
     def _held_now(self, incident: Incident, now: float) -> Held | None:
-        return self._held(view_of(incident.event), self._route_of(incident).policy, now)
+        return self._held(incident.event, self._route_of(incident).policy, now)
 
-    def _held(self, view: dict[str, str], policy: Policy, now: float) -> Held | None:
-        return self._suppressor.held(view, policy.mute, policy.active, now)
+    def _held(self, event: Event, policy: Policy, now: float) -> Held | None:
+        if self._suppressor.idle and not policy.mute and not policy.active:
+            return None
+        return self._suppressor.held(view_of(event), policy.mute, policy.active, now)
 
     def _route_of(self, incident: Incident) -> Route:
         return self._rules.route_of(incident.group.partition("|")[2].partition("\n")[0])

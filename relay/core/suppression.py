@@ -111,6 +111,11 @@ class Suppressor:
             firing = alert.state == "firing" and all(matcher.matches(view) for matcher in rule.sources)
             self.stirred |= known.put(key, view, _values(rule, view)) if firing else known.remove(key)
 
+    @property
+    def idle(self) -> bool:
+        """True where neither a silence nor an inhibition can hold anything."""
+        return not self._silences and not self._rules
+
     def held(self, view: View, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
         """Why an alert of this view is held on a route with these intervals, or None."""
         for one in self._silences:

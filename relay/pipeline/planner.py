@@ -31,6 +31,10 @@ MOST_COUNTED = 10_000
 """New posts that are counted beyond those that a room wants to see one by one."""
 LATE = 60.0
 """Seconds that what is due by the time alone lets events that wait go first: they may tell otherwise."""
+GENTLE_FOR = 10.0
+"""Seconds from the start in which what was missed while the relay was down is looked at a little at a time."""
+GENTLE = 50
+GENTLE_REST = 0.5
 LOOK_AGAIN = 3_600.0
 """Seconds after which the planner looks what is due though it knows of nothing."""
 
@@ -70,6 +74,7 @@ class Planner:
         self._behind = True
         self._up_to = 0
         self._wake_at = self._groups_at = clock.now()
+        self._gentle_until = clock.now() + GENTLE_FOR
         self.suppressor = Suppressor(rules.inhibit, rules.intervals)
         self.vigil = Vigil(self.suppressor, store, clock, self._wake.set)
         self.waiting = 0
@@ -229,11 +234,15 @@ class Planner:
         now = self._clock.now()
         if now - self._wake_at < (LATE if self._behind or self._held else 0.0):
             return
-        if await self._plan_all(await self._store.due_keys(now, BATCH), now):
+        gentle = now < self._gentle_until
+        keys = await self._store.due_keys(now, GENTLE if gentle else BATCH)
+        if not await self._plan_all(keys, now):
+            self._wake_at = now + LATE  # what failed is due still
+        elif gentle and len(keys) == GENTLE:
+            self._wake_at = now + GENTLE_REST
+        else:
             next_at, _ = await self._store.next_wakes()
             self._wake_at = next_at or now + LOOK_AGAIN
-        else:
-            self._wake_at = now + LATE  # what failed is due still
 
     async def _plan_all(self, keys: Sequence[AlertKey], now: float) -> bool:
         """Look at keys together, or one by one where that fails; False where it did."""

@@ -39,15 +39,20 @@ class Vigil:
         """Put silences in force, each in the place of one of the same id. Raises `StoreError`."""
         for silence in silences:
             await self._store.save_silence(silence)
-        self._suppressor.silence(await self._store.silences())
+        await self._load()
         self._at = _FIRST
         self._next_at = self._clock.now()
         self._wake()
 
+    async def _load(self) -> None:
+        now = self._clock.now()
+        found = await self._store.silences()
+        self._suppressor.silence(silence for silence in found if silence.state(now) != "expired")
+
     async def next_keys(self, limit: int) -> list[AlertKey]:
         """The next keys of open alerts that are to be looked at again. Raises `StoreError`."""
         if not self._learnt:
-            self._suppressor.silence(await self._store.silences())
+            await self._load()
             for alert in await self._store.firing_alerts():
                 self._suppressor.note(alert)
             self._learnt = True

@@ -8,6 +8,7 @@ from relay.core.event import SEVERITIES, STATUSES
 from relay.core.group import ALL
 from relay.core.matching import BadMatcherError, Matcher, parse_matchers
 from relay.core.rules import OPERATOR_SOURCE
+from relay.settings.checking import Check
 from relay.settings.document import Document
 from relay.settings.model import RouteSettings, Settings
 from relay.settings.problems import Path, Problem, dotted, near, unknown
@@ -18,44 +19,29 @@ def check_routes(settings: Settings, document: Document) -> list[Problem]:
     return list(_RouteCheck(settings, document).check())
 
 
-class _RouteCheck:
-    def __init__(self, settings: Settings, document: Document) -> None:
-        self._settings = settings
-        self._document = document
-
-    def _error(self, path: Path, message: str) -> Problem:
-        return Problem(self._document.mark(path), dotted(path), message)
-
-    def _warning(self, path: Path, message: str) -> Problem:
-        return Problem(self._document.mark(path), dotted(path), message, "warning")
-
-    def _names(self, section: str) -> Collection[str]:
-        """What is called by name in a section, though something else may be wrong with it."""
-        named = self._document.values.get(section)
-        return named if isinstance(named, dict) else ()
-
+class _RouteCheck(Check):
     def check(self) -> Iterator[Problem]:
-        root = self._settings.route
+        root = self.settings.route
         if not root.rooms:
-            yield self._error(("route",), "the root needs `rooms`: nothing is unrouted")
+            yield self.error(("route",), "the root needs `rooms`: nothing is unrouted")
         if root.matchers:
-            yield self._error(("route", "matchers"), "the root has no matchers: nothing is unrouted")
+            yield self.error(("route", "matchers"), "the root has no matchers: nothing is unrouted")
         if root.continue_:
-            yield self._error(("route", "continue"), "the root has no siblings to continue with")
+            yield self.error(("route", "continue"), "the root has no siblings to continue with")
         if root.mute_time_intervals or root.active_time_intervals:
-            yield self._error(("route",), "the root is never muted: give the intervals to a route below it")
+            yield self.error(("route",), "the root is never muted: give the intervals to a route below it")
         yield from self._route(root, ("route",), grouped=False)
         yield from self._intervals()
         yield from self._inhibition()
 
     def _route(self, route: RouteSettings, path: Path, *, grouped: bool) -> Iterator[Problem]:
         for number, room in enumerate(route.rooms or ()):
-            if room not in self._names("rooms"):
-                yield self._error((*path, "rooms", number), unknown("room", room, self._names("rooms")))
+            if room not in self.names("rooms"):
+                yield self.error((*path, "rooms", number), unknown("room", room, self.names("rooms")))
         if route.rooms == ():
-            yield self._error((*path, "rooms"), "an empty list; leave the key out to inherit")
-        if route.template is not None and route.template not in self._names("templates"):
-            yield self._error((*path, "template"), unknown("template", route.template, self._names("templates")))
+            yield self.error((*path, "rooms"), "an empty list; leave the key out to inherit")
+        if route.template is not None and route.template not in self.names("templates"):
+            yield self.error((*path, "template"), unknown("template", route.template, self.names("templates")))
         yield from self._matchers(route.matchers, (*path, "matchers"))
         grouped = grouped or route.group_by is not None
         yield from self._grouping(route, path, grouped)
@@ -68,29 +54,29 @@ class _RouteCheck:
         for number, name in enumerate(route.group_by or ()):
             if name == "status":
                 said = "a group keeps its alerts until they end, so their status makes no group"
-                yield self._error((*path, "group_by", number), said)
+                yield self.error((*path, "group_by", number), said)
             if name == ALL and len(route.group_by or ()) > 1:
-                yield self._error((*path, "group_by"), "... stands alone: it is all labels")
+                yield self.error((*path, "group_by"), "... stands alone: it is all labels")
         for name in ("group_wait", "group_interval"):
             if not grouped and getattr(route, name) is not None:
-                yield self._warning((*path, name), "does nothing without `group_by`: each alert is told at once")
+                yield self.warning((*path, name), "does nothing without `group_by`: each alert is told at once")
 
     def _named_intervals(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
-        known = [one.name for one in self._settings.time_intervals]
+        known = [one.name for one in self.settings.time_intervals]
         for key in ("mute_time_intervals", "active_time_intervals"):
             for number, name in enumerate(getattr(route, key)):
                 if name not in known:
-                    yield self._error((*path, key, number), unknown("time interval", name, known))
+                    yield self.error((*path, key, number), unknown("time interval", name, known))
 
     def _intervals(self) -> Iterator[Problem]:
         seen: set[str] = set()
-        for number, one in enumerate(self._settings.time_intervals):
+        for number, one in enumerate(self.settings.time_intervals):
             if one.name in seen:
-                yield self._error(("time_intervals", number, "name"), f"{one.name!r} is given twice")
+                yield self.error(("time_intervals", number, "name"), f"{one.name!r} is given twice")
             seen.add(one.name)
 
     def _inhibition(self) -> Iterator[Problem]:
-        for number, rule in enumerate(self._settings.inhibit_rules):
+        for number, rule in enumerate(self.settings.inhibit_rules):
             path: Path = ("inhibit_rules", number)
             yield from self._matchers(rule.source_matchers, (*path, "source_matchers"))
             yield from self._matchers(rule.target_matchers, (*path, "target_matchers"))
@@ -101,19 +87,19 @@ class _RouteCheck:
                 for one in parse_matchers(text):
                     yield from self._can_match(one, (*path, number))
             except BadMatcherError as error:
-                yield self._error((*path, number), str(error))
+                yield self.error((*path, number), str(error))
 
     def _can_match(self, matcher: Matcher, path: Path) -> Iterator[Problem]:
         """An equality with a word that no event can have."""
         closed: dict[str, Collection[str]] = {
             "severity": SEVERITIES,
             "status": STATUSES,
-            "source": (*self._names("sources"), OPERATOR_SOURCE),
+            "source": (*self.names("sources"), OPERATOR_SOURCE),
         }
         known = closed.get(matcher.name)
         if known is not None and matcher.op in ("=", "!=") and matcher.value not in known:
             said = f"no event has the {matcher.name} {matcher.value[:60]!r}{near(matcher.value, known)}"
-            yield self._warning(path, said)
+            yield self.warning(path, said)
 
     def _reach(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
         """Children that an earlier sibling leaves nothing for."""
@@ -123,7 +109,7 @@ class _RouteCheck:
             wanted = _matchers(child)
             taker = next((n for n, taken in earlier if all(m in wanted for m in taken)), None)
             if taker is not None:
-                yield self._warning(
+                yield self.warning(
                     at, f"is never reached: {dotted((*path, 'routes', taker))} takes all that it would match"
                 )
             if not child.continue_:

@@ -208,13 +208,17 @@ class PlanWriter:
     def _change(
         self, connection: Connection, changes: Sequence[Intent], placed: dict[int, _Placed], now: float
     ) -> list[Over]:
-        """Write edits and replies: a newer edit takes the place of one that waits, a post that waits that of all."""
+        """Write edits and replies: a newer edit takes the place of one that waits, a post that waits that of all.
+
+        A message that was pruned since is there again, to be posted anew.
+        """
         over: list[Over] = []
         for change in changes:
             delivery = self._sequences.next("delivery")
             message = _message(change.message, placed)
             row = (delivery, message, change.event_seq, change.room, change.action, change.rank,
                    _position(delivery, change), change.content, now)  # fmt: skip
+            connection.execute(_SQL["ensure_message"], (message, change.room, change.group, change.route))
             write_rows(connection, _SQL["insert_changes"], [row])
             write_rows(connection, _SQL["insert_merged"], self._merged(change, delivery))
             values = {"id": delivery, "message": message, "now": now}

@@ -9,10 +9,13 @@ import msgspec
 from aiohttp import web
 
 from relay.core.alert import AlertKey
-from relay.core.silencing import Wish, change_silence, expire, make_silence
+from relay.core.silencing import BadSilenceError, Wish, change_silence, expire, make_silence
 from relay.core.suppression import Silence
 from relay.core.words import iso, parse_time
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body
+
+MOST_SILENCES = 1_000
+"""Silences that may be in force or pending: each costs every event a look."""
 
 
 class Silences(Protocol):
@@ -42,10 +45,13 @@ class SilenceDesk:
     async def put(self, wish: Wish, silence_id: str | None = None) -> str | None:
         """Make a silence, or change one; its id, None where there is none of the id. Raises `BadSilenceError`."""
         now = self.now()
+        everything = await self.known()
+        if sum(one.state(now) != "expired" for one in everything.values()) >= MOST_SILENCES:
+            raise BadSilenceError(f"{MOST_SILENCES} silences are in force or pending already; expire some first")
         if silence_id is None:
             made = [make_silence(wish, self._new_id(), now)]
         else:
-            known = (await self.known()).get(silence_id)
+            known = everything.get(silence_id)
             if known is None:
                 return None
             made = change_silence(known, wish, self._new_id(), now)

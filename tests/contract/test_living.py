@@ -11,7 +11,7 @@ import pytest
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault, Message
-from tests.fakes.running import PATIENCE, Running, running
+from tests.fakes.running import PATIENCE, Running, messages, running
 
 
 def fault(**changes: Any) -> dict[str, Any]:
@@ -89,6 +89,21 @@ async def test_nine_edits_tell_of_changes_and_the_tenth_of_the_end(relay: Runnin
     await relay.until(lambda: top(relay)[0].text.startswith("✅ resolved · port-down, change 11"))
     await relay.until(lambda: replies(relay)[-1].startswith("✅ resolved"))
     assert (len(top(relay)), top(relay)[0].edits) == (1, 10)
+
+
+async def test_twelve_changes_two_restarts_and_an_end_are_one_message(tmp_path: Path, sandbox: Sandbox) -> None:
+    titles = [f"change {number:02}" for number in range(13)]
+    for some in (titles[:5], titles[5:9], titles[9:]):
+        async with running(tmp_path, sandbox) as relay:
+            for title in some:
+                await relay.post(fault(title=title))
+                await relay.until(lambda text=title: any(text in m.text for m in relay.messages()))  # type: ignore[misc]
+            if some[-1] == titles[-1]:
+                await relay.post(end())
+                await relay.until(lambda: bool(replies(relay)) and replies(relay)[-1].startswith("✅ resolved"))
+    (message,) = [message for message in messages(sandbox) if message.parent is None]
+    assert (message.edits, message.text.splitlines()[0].split(" · ")[:2]) == (10, ["✅ resolved", "change 12"])
+    assert len([one for one in messages(sandbox) if one.parent == message.id]) == 4
 
 
 @pytest.mark.parametrize("by", ["edit", "reply"])

@@ -87,6 +87,9 @@ INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, posit
 SELECT column1, column2, column3, column4, column5, 'waiting', column6, column7, column8, column9, column9
 FROM (VALUES :rows(9));
 
+-- name: ensure_message
+INSERT OR IGNORE INTO messages (id, room, grp, route, living) VALUES (?, ?, ?, ?, 1);
+
 -- name: supersede_edits
 UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
 WHERE message = :message AND action = 'edit' AND state = 'waiting' AND id < :id

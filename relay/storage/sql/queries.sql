@@ -97,7 +97,7 @@ SELECT json_object(
 SELECT count(*) FROM events
 WHERE suppressed IS NULL
   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)
-  AND seq NOT IN (SELECT n.value FROM incidents, json_each(incident, '$.news') AS n WHERE live = 1);
+  AND seq NOT IN (SELECT n.value FROM incidents, json_each(incident, '$.news') AS n WHERE live = 1 AND grp IS NOT NULL);
 
 -- name: list_incidents
 SELECT json_group_array(json_object(

@@ -29,6 +29,10 @@ WHERE seq > :after AND seq <= :end
   AND received_at < iif(set_aside IS NULL, :done_before, :dead_before)
   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)
   AND NOT EXISTS (SELECT 1 FROM incidents WHERE seq = events.seq)
+  AND seq NOT IN (
+    SELECT n.value FROM incidents, json_each(incident, '$.news') AS n WHERE live = 1 AND grp IS NOT NULL
+  )
+  AND seq NOT IN (SELECT state ->> 'seq' FROM groups WHERE wake_at IS NOT NULL)
   AND (seq != first_seq
        OR NOT EXISTS (SELECT 1 FROM events AS other WHERE other.seq BETWEEN events.seq + 1 AND events.last_seq));
 
