@@ -135,7 +135,7 @@ class RelayDaemon:
         api = Api(store, board.status, self.dispatcher.changed, self._send_now, tuple(settings.rooms), clock.now)
         desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock.wall)
         silences = SilenceApi(desk, store.list_incidents, store.key_of_incident, intake.acknowledge)
-        alertmanager = AlertmanagerApi(desk, store.firing_alerts, self.planner.suppressor, rules, clock.now())
+        alertmanager = AlertmanagerApi(desk, store.list_alerts, self.planner.suppressor, rules, clock.now())
         hosts = (*_LOOPBACK, settings.listen.admin.host, *settings.listen.admin_hosts)
         guard = AdminGuard((lambda: [t.current() for t in admin_tokens]) if admin_tokens else None, hosts)
         self._admin = make_admin(

@@ -71,8 +71,7 @@ class _Service:
         self._sent = sent
 
     async def send(self, message: Send) -> Outcome:
-        action: Action = "digest" if message.action == "digest" else message.action
-        self._sent.append(Sent(self._clock.time, message.room, action, message.text, message.markdown))
+        self._sent.append(Sent(self._clock.time, message.room, message.action, message.text, message.markdown))
         return Delivered(f"message-{len(self._sent)}")
 
     async def renew(self) -> bool:

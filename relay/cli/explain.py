@@ -215,7 +215,7 @@ def _group(name: str | None) -> str:
     import msgspec
 
     place, _, labels = name.partition("\n")
-    if "|storm " in place:
+    if place.startswith("storm "):
         return ", in a storm's digest"
     pairs = ", ".join(f"{key}={value}" for key, value in msgspec.json.decode(labels or "[]"))
     return f", in the group {pairs}" if pairs else ", in its route's one group"

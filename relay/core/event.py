@@ -21,6 +21,8 @@ MAX_BODY = 60_000
 """Characters of a body that are kept; the whole stays in the payload."""
 MAX_KEY = 1_000
 """Characters of a key; of a longer one the rest becomes a hash, so that keys that differ stay different."""
+MAX_NAME = 200
+"""Characters of the name of who has acknowledged an alert."""
 MAX_LABELS = 100
 MAX_LABEL_VALUE = 2_000
 MAX_LINKS = 20
@@ -112,7 +114,7 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
         occurred_at=now if draft.occurred_at is None else draft.occurred_at,
         received_at=now,
         ends_at=draft.ends_at,
-        acknowledged_by=draft.acknowledged_by,
+        acknowledged_by=None if draft.acknowledged_by is None else draft.acknowledged_by[:MAX_NAME],
         notes=notes,
     )
 

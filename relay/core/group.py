@@ -53,7 +53,6 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     room: str
     labels: dict[str, str]
     route: str
-    template: str | None = None
     message: int = 0
     flush_at: float | None = None
     flushed_at: float | None = None

@@ -12,9 +12,9 @@ from relay.core.group import Group, Members, flush, flushed, reminder_of, revive
 from relay.core.incident import Incident, Policy, Step, is_news, told
 from relay.core.matching import view_of
 from relay.core.planning import Plan, move
-from relay.core.rules import Rules
+from relay.core.rules import Rules, template_for
 from relay.core.storm import is_storm, look
-from relay.core.suppression import Suppressor
+from relay.core.suppression import Suppression, Suppressor
 
 
 def plan_groups(found: Iterable[Members], rules: Rules, suppressor: Suppressor, now: float) -> Plan:
@@ -36,6 +36,9 @@ class _GroupPlanner:
     def look_at(self, members: Members) -> None:
         if is_storm(members.group.id):
             self._look_at_storm(members)
+            return
+        if members.group.room not in self._rules.rooms:
+            self.result.groups[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
             return
         policy = self._rules.policy_of(members.group.lineage)
         incidents = tuple(self._settle(incident, policy) for incident in members.incidents)
@@ -83,17 +86,17 @@ class _GroupPlanner:
         """An incident with what holds it now; what is held or over before anything was said of it is no news."""
         held = self._suppressor.held(view_of(incident.event), policy.mute, policy.active, self._now)
         incident = msgspec.structs.replace(incident, held=held)
-        if incident.said is not None or is_news(incident):
+        if is_news(incident) or (incident.said is not None and not incident.news):
             return incident
-        why = "brief" if held is None else held.reason
+        why: Suppression = "repeat"
+        if incident.said is None:
+            why = "brief" if held is None else held.reason
         self.result.suppressed.extend((seq, why) for seq in incident.news)
         return msgspec.structs.replace(incident, news=(), fresh=False)
 
     def _flush(self, members: Members, policy: Policy) -> Group:
         group, steps = members.group, flush(members, policy)
         news = [incident for incident in members.incidents if is_news(incident)]
-        if group.room not in self._rules.rooms:
-            steps = []
         seqs = sorted({seq for incident in news for seq in incident.news} or {incident.seq for incident in news})
         message = group.message
         for step in steps:
@@ -135,12 +138,13 @@ class _GroupPlanner:
         self, group: Group, incidents: tuple[Incident, ...], step: Step, message: int, seqs: list[int], policy: Policy
     ) -> None:
         firing = [incident for incident in incidents if incident.firing] or incidents
+        route = self._rules.route_of(group.lineage)
         *also, seq = seqs
         self.result.intents.append(
             Intent(
                 action=step.action, room=group.room, message=message, event_seq=seq,
                 rank=RANK[worst_first(firing)[0].event.severity], content=step.content, also=tuple(also),
-                group=group.id, route=group.route, template=group.template,
+                group=group.id, route=route.path, template=template_for(group.room, route, self._rules),
                 mention=policy.mention if step.ring else (),
             )
         )  # fmt: skip

@@ -22,7 +22,8 @@ _SYNTAX = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _BARE_NAME = re.compile(r"""[^\s"'`{},=!~\\]+""")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE = re.compile(r'\\(["\\n])')
+"""The only escapes (prometheus/alertmanager, `pkg/labels/parse.go`): any other backslash stands for itself."""
 
 
 class BadMatcherError(ValueError):
@@ -113,7 +114,7 @@ def parse_matchers(text: str) -> list[Matcher]:
 
 def _matcher(found: re.Match[str]) -> Matcher:
     name = found["name"] if found["name"] is not None else _unescape(found["quoted_name"])
-    value = found["bare"] if found["quoted"] is None else _unescape(found["quoted"])
+    value = _unescape(found["bare"] if found["quoted"] is None else found["quoted"])
     op: Operator = found["op"]  # type: ignore[assignment]  # the expression admits only the four
     if not name:
         raise BadMatcherError("a matcher without a label's name")

@@ -37,6 +37,9 @@ from relay.core.rules import Rules, route_event, template_for
 from relay.core.storm import MOST_ALONE, Pressure, joined, open_storm
 from relay.core.suppression import Held, Suppression, Suppressor
 
+GRACE = 300.0
+"""Seconds from the start in which no alert expires that was heard of before it."""
+
 
 class Waiting(msgspec.Struct, frozen=True):
     """An event in the inbox with its place in the order of arrival."""
@@ -108,11 +111,24 @@ def plan(batch: Sequence[Waiting], rules: Rules, known: Known, suppressor: Suppr
     return planner.result
 
 
-def plan_due(keys: Iterable[AlertKey], rules: Rules, known: Known, suppressor: Suppressor, now: float) -> Plan:
-    """Plan what the time, or a change of what is held, asks for: ends of what its source has forgotten, reminders."""
-    planner = _Planner(rules, known, suppressor, Plan(0))
+def plan_due(
+    keys: Iterable[AlertKey],
+    rules: Rules,
+    known: Known,
+    suppressor: Suppressor,
+    now: float,
+    *,
+    started_at: float = 0.0,
+    expires: bool = True,
+) -> Plan:
+    """Plan what the time, or a change of what is held, asks for: ends of what its source has forgotten, reminders.
+
+    Nothing ends where it is not to look at what `expires`; what was heard of before the relay `started_at` has
+    `GRACE` from there, as its source may have had nobody to tell.
+    """
+    planner = _Planner(rules, known, suppressor, Plan(0), started_at)
     for key in keys:
-        planner.look_at(key, now)
+        planner.look_at(key, now, expires=expires)
     return planner.result
 
 
@@ -131,7 +147,10 @@ def move(room: str, message: int, to: int, seq: int, event: Event) -> Intent:
 
 
 class _Planner:
-    def __init__(self, rules: Rules, known: Known, suppressor: Suppressor, result: Plan) -> None:
+    def __init__(
+        self, rules: Rules, known: Known, suppressor: Suppressor, result: Plan, started_at: float = 0.0
+    ) -> None:
+        self._started_at = started_at
         self._rules = rules
         self._known = known
         self._suppressor = suppressor
@@ -216,10 +235,14 @@ class _Planner:
         )  # fmt: skip
         self._tell(opened, now, news=seq, target=target)
 
-    def look_at(self, key: AlertKey, now: float) -> None:
+    def _expires_at(self, alert: Alert) -> float:
+        at = self._rules.expires_at(alert)
+        return max(at, self._started_at + GRACE) if alert.seen_at < self._started_at else at
+
+    def look_at(self, key: AlertKey, now: float, *, expires: bool) -> None:
         """Expire an alert, or tell of its incidents what the time has brought."""
         alert = self._known.alerts.get(key)
-        over = alert is None or now >= self._rules.expires_at(alert)
+        over = expires and (alert is None or now >= self._expires_at(alert))
         if over and alert is not None and alert.state == "firing":
             alert = msgspec.structs.replace(alert, state="expired", updated_at=now)
             self.result.alerts[key] = self._known.alerts[key] = alert
@@ -260,9 +283,11 @@ class _Planner:
         return msgspec.structs.replace(incident, remind_at=now + policy.repeat_interval)
 
     def _carry_out(self, incident: Incident, steps: Sequence[Step], route: Route, now: float) -> Incident:
-        """Note the intents on a message; a room that is gone gets none."""
+        """Note the intents on a message; a room that is gone gets none, and is told when it is back."""
+        if incident.room not in self._rules.rooms:
+            return incident
         message = incident.message
-        for step in steps if incident.room in self._rules.rooms else ():
+        for step in steps:
             if step.action == "post":
                 self._handle -= 1
                 self._post(incident.seq, incident.event, incident.room, incident.group, route, step)
@@ -312,8 +337,7 @@ class _Planner:
     def _touch(self, incident: Incident, now: float) -> None:
         route = self._route_of(incident)
         self.result.touched[incident.group] = Group(
-            id=incident.group, room=incident.room, labels=grouped_labels(incident.group), route=route.path,
-            template=template_for(incident.room, route, self._rules), wake_at=now,
+            id=incident.group, room=incident.room, labels=grouped_labels(incident.group), route=route.path, wake_at=now,
         )  # fmt: skip
 
     def _record(self, incident: Incident) -> None:
@@ -322,7 +346,7 @@ class _Planner:
         wakes = [at for at in (holds_at(incident),) if at is not None]
         if incident.firing:
             alert = self._known.alerts.get(key)
-            wakes.append(incident.remind_at if alert is None else self._rules.expires_at(alert))
+            wakes.append(incident.remind_at if alert is None else self._expires_at(alert))
             wakes += [] if incident.grouped else [incident.remind_at]
         incident = msgspec.structs.replace(incident, wake_at=min(wakes, default=None))
         if incident == self._known.incidents.get(key, {}).get(incident.room):

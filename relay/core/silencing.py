@@ -88,6 +88,6 @@ def _canonical(texts: Sequence[str]) -> tuple[str, ...]:
         raise BadSilenceError('a silence needs a matcher, like source="fabric"')
     if len(matchers) > MOST_MATCHERS:
         raise BadSilenceError(f"more than {MOST_MATCHERS} matchers")
-    if all(matcher.matches({}) for matcher in matchers):
+    if all(matcher.op in ("=", "=~") and matcher.matches({}) for matcher in matchers):
         raise BadSilenceError("at least one matcher must not match an empty value: this would silence everything")
     return tuple(sorted(set(map(str, matchers))))

@@ -44,14 +44,14 @@ class Pressure(msgspec.Struct, frozen=True):
 def open_storm(room: str, now: float) -> Group:
     """A storm that begins."""
     return Group(
-        id=f"{room}|{STORM} {now:.3f}\n[]", room=room, labels={}, route=STORM, began_at=now, seen_at=now, window_at=now,
+        id=f"{STORM} {now:.3f}|{room}\n[]", room=room, labels={}, route=STORM, began_at=now, seen_at=now, window_at=now,
         wake_at=now, flush_at=now,
     )  # fmt: skip
 
 
 def is_storm(group_id: str) -> bool:
-    """Tell whether a group is a storm's digest."""
-    return f"|{STORM} " in group_id.partition("\n")[0]
+    """Tell whether a group is a storm's digest: no room's name has a blank in it."""
+    return group_id.startswith(f"{STORM} ")
 
 
 def joined(storm: Group, seq: int, now: float, *, alone: bool) -> Group:

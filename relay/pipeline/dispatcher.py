@@ -179,11 +179,11 @@ class Dispatcher:
             head = by_key.get(lane.key)
             if head is not None:
                 lane.pending = True
+                self._over(head.over)
             if head is not None and head.lease is not None:
                 begun += 1
                 lane.sending, lane.served_at = head.lease, now
                 self.depths.add(head.lease.room, head.lease.rank, -1)
-                self._over(head.over)
                 task = self._spawn(self._attempt(lane, head.lease))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)

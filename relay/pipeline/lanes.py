@@ -88,7 +88,7 @@ class Lane:
 
     def offered(self, now: float) -> None:
         """There may be work: whoever dozed until a later delivery is due looks again."""
-        if not self.pending and self.sending is None:
+        if self.dozing or (not self.pending and self.sending is None):
             self._moved_at = now
         self.pending = True
         if self.dozing:

@@ -74,7 +74,8 @@ class Planner:
         self._behind = True
         self._up_to = 0
         self._wake_at = self._groups_at = clock.now()
-        self._gentle_until = clock.now() + GENTLE_FOR
+        self._started_at = clock.now()
+        self._gentle_until = self._started_at + GENTLE_FOR
         self.suppressor = Suppressor(rules.inhibit, rules.intervals)
         self.vigil = Vigil(self.suppressor, store, clock, self._wake.set)
         self.waiting = 0
@@ -197,7 +198,8 @@ class Planner:
         """Look at a batch of open alerts again, where something may have changed of what is held back."""
         keys = await self.vigil.next_keys(BATCH)
         if keys:
-            await self._plan_all(keys, self._clock.now())
+            await self._plan_all(keys, self._clock.now(), expires=False)
+            self.vigil.done()
             self._wake.set()
 
     async def _plan_groups(self) -> None:
@@ -244,27 +246,30 @@ class Planner:
             next_at, _ = await self._store.next_wakes()
             self._wake_at = next_at or now + LOOK_AGAIN
 
-    async def _plan_all(self, keys: Sequence[AlertKey], now: float) -> bool:
+    async def _plan_all(self, keys: Sequence[AlertKey], now: float, *, expires: bool = True) -> bool:
         """Look at keys together, or one by one where that fails; False where it did."""
         try:
-            await self._plan_keys(keys, now)
+            await self._plan_keys(keys, now, expires=expires)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - the border around one batch: it is repeated key by key
             self._log.warning("plan_failed", keys=len(keys), error=repr(error))
             for key in keys:
-                await self._plan_key_alone(key, now)
+                await self._plan_key_alone(key, now, expires=expires)
             return False
         return True
 
-    async def _plan_keys(self, keys: Sequence[AlertKey], now: float) -> None:
+    async def _plan_keys(self, keys: Sequence[AlertKey], now: float, *, expires: bool) -> None:
         if keys:
             known = await self._store.known(keys)
-            await self._commit(plan_due(keys, self._rules, known, self.suppressor, now))
+            made = plan_due(
+                keys, self._rules, known, self.suppressor, now, started_at=self._started_at, expires=expires
+            )
+            await self._commit(made)
 
-    async def _plan_key_alone(self, key: AlertKey, now: float) -> None:
+    async def _plan_key_alone(self, key: AlertKey, now: float, *, expires: bool) -> None:
         try:
-            await self._plan_keys([key], now)
+            await self._plan_keys([key], now, expires=expires)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - the border around one alert: it is told, and tried again later

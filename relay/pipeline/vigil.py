@@ -22,6 +22,8 @@ class Vigil:
         self._clock = clock
         self._wake = wake
         self._at: AlertKey | None = _FIRST
+        self._round = 0
+        self._next: tuple[int, AlertKey | None] = (0, None)
         self._learnt = False
         self._phase: tuple[object, ...] = ()
         self._next_at = clock.now()
@@ -40,7 +42,7 @@ class Vigil:
         for silence in silences:
             await self._store.save_silence(silence)
         await self._load()
-        self._at = _FIRST
+        self._begin()
         self._next_at = self._clock.now()
         self._wake()
 
@@ -60,8 +62,20 @@ class Vigil:
         if self._at is None:
             return []
         keys = await self._store.open_keys(self._at, limit)
-        self._at = keys[-1] if len(keys) == limit else None
+        self._next = (self._round, keys[-1] if len(keys) == limit else None)
+        if not keys:
+            self._at = None
         return keys
+
+    def done(self) -> None:
+        """The last keys were looked at, and what came of it is on record: go on behind them."""
+        begun, behind = self._next
+        if begun == self._round:
+            self._at = behind
+
+    def _begin(self) -> None:
+        self._round += 1
+        self._at = _FIRST
 
     def _look_at_the_clock(self) -> None:
         now = self._clock.now()
@@ -69,8 +83,8 @@ class Vigil:
             phase = self._suppressor.phase(now)
             if phase != self._phase:
                 self._phase = phase
-                self._at = _FIRST
+                self._begin()
             self._next_at = self._suppressor.next_change(now) or float("inf")
         if self._suppressor.stirred:
             self._suppressor.stirred = False
-            self._at = _FIRST
+            self._begin()

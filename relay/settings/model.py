@@ -330,11 +330,11 @@ class Clocks(Strict):
 class IntervalSettings(Strict):
     """A recurring stretch of time, with Alertmanager's meaning: all fields that are given must hold."""
 
-    times: tuple[Clocks, ...] = Field((), description="Stretches of the day.")
-    weekdays: tuple[Weekdays, ...] = Field((), description="Like monday:friday.")
-    days_of_month: tuple[DaysOfMonth, ...] = Field((), description="Like 1:7, or -1 for the last.")
-    months: tuple[Months, ...] = Field((), description="Like january:march, or 1:3.")
-    years: tuple[Years, ...] = Field((), description="Like 2026, or 2026:2028.")
+    times: tuple[Clocks, ...] = Field((), min_length=1, description="Stretches of the day.")
+    weekdays: tuple[Weekdays, ...] = Field((), min_length=1, description="Like monday:friday.")
+    days_of_month: tuple[DaysOfMonth, ...] = Field((), min_length=1, description="Like 1:7, or -1 for the last.")
+    months: tuple[Months, ...] = Field((), min_length=1, description="Like january:march, or 1:3.")
+    years: tuple[Years, ...] = Field((), min_length=1, description="Like 2026, or 2026:2028.")
     location: Zone = Field("UTC", validate_default=True, description="Time zone of all this; UTC.")
 
     def compiled(self) -> TimeInterval:

@@ -97,17 +97,16 @@ class OutboxWriter:
 
 def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, ...]:
     lanes, now = request.lanes, request.now
-    wanted = msgspec.json.encode(list(lanes.items())).decode()
-    first: dict[str, _Head] = {}
-    for head in _heads.decode(read_json(connection, _SQL["heads"], {"lanes": wanted, "now": now})):
-        known = first.get(head.lane)
-        if known is None or (head.position, head.part) < (known.position, known.part):
-            first[head.lane] = head
+    first = _first(connection, lanes, now)
     heads: list[LaneHead] = []
     leased: list[Row] = []
     for lane, head in first.items():
         if head.due_at > now and lane not in request.eager:
             heads.append(LaneHead(lane, head.due_at, None))
+            continue
+        if head.lease.action == "edit" and head.lease.content is not None and head.lease.remote is None:
+            connection.execute(_SQL["drop_last_word"], (now, head.lease.id))  # of a message that never stood
+            heads.append(LaneHead(lane, now, None, ((head.lease.room, head.lease.rank, "dropped"),)))
             continue
         lease = _as_it_can_be(head)
         if is_storm(head.group) and lease.content is None:
@@ -123,6 +122,17 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
         later = _pairs.decode(read_json(connection, _SQL["next_aside"], (msgspec.json.encode(idle).decode(),)))
         heads.extend(LaneHead(lane, due_at, None) for lane, due_at in later)
     return tuple(heads)
+
+
+def _first(connection: Connection, lanes: Mapping[str, str], now: float) -> dict[str, _Head]:
+    """The next delivery of each lane, whichever of its rooms it is for."""
+    wanted = msgspec.json.encode(list(lanes.items())).decode()
+    first: dict[str, _Head] = {}
+    for head in _heads.decode(read_json(connection, _SQL["heads"], {"lanes": wanted, "now": now})):
+        known = first.get(head.lane)
+        if known is None or (head.position, head.part) < (known.position, known.part):
+            first[head.lane] = head
+    return first
 
 
 def _taken_over(connection: Connection, lease: Lease, now: float) -> tuple[Over, ...]:

@@ -145,6 +145,10 @@ class SqliteStore:
         """All alerts that fire."""
         return await self._read(lambda connection, _: plans.firing_alerts(connection), None)
 
+    async def list_alerts(self) -> list[Alert]:
+        """All alerts that fire, for whoever asks."""
+        return await self._ask(lambda connection, _: plans.firing_alerts(connection), None)
+
     async def silences(self) -> list[Silence]:
         """All silences on record."""
         return await self._read(lambda connection, _: plans.silences(connection), None)

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from relay.core.alert import AlertKey
-from relay.core.silencing import BadSilenceError, Wish, change_silence, expire, make_silence
+from relay.core.silencing import LONGEST_TEXT, BadSilenceError, Wish, change_silence, expire, make_silence
 from relay.core.suppression import Silence
 from relay.core.words import iso, parse_time
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body
@@ -64,7 +64,8 @@ class SilenceDesk:
         if known is None:
             return None
         ended = expire(known, self.now())
-        await self._silences.put(ended)
+        if ended:
+            await self._silences.put(ended)
         return bool(ended)
 
 
@@ -144,6 +145,8 @@ class SilenceApi:
     async def post_ack(self, request: web.Request) -> web.Response:
         """Record who has taken up the alert of an incident, in all rooms."""
         wanted = await read_json_body(request, _PostAck)
+        if max(len(wanted.by), len(wanted.comment)) > LONGEST_TEXT:
+            raise BadRequestError(f"by and comment have at most {LONGEST_TEXT} characters")
         if not wanted.by.strip():
             raise BadRequestError("by: who has it would be right")
         number = request.match_info["id"]

@@ -122,7 +122,7 @@ def test_a_silence_holds_while_it_is_active() -> None:
     [
         ({"matchers": ()}, "needs a matcher"),
         ({"matchers": ("a",)}, "is not a matcher"),
-        ({"matchers": ('a=~".*"', "b!=c")}, "must not match an empty value"),
+        ({"matchers": ('a=~".*"', 'b=""')}, "must not match an empty value"),
         ({"ends_at": NOW}, "in the past"),
         ({"starts_at": NOW + 60}, "before it begins"),
         ({"comment": ""}, "the comment is missing"),

@@ -44,6 +44,9 @@ UPDATE deliveries SET
 FROM (VALUES :rows(2)) AS v
 WHERE deliveries.id = v.column1 AND deliveries.state = 'waiting';
 
+-- name: drop_last_word
+UPDATE deliveries SET state = 'dropped', settled_at = ?, aside = 0 WHERE id = ? AND state = 'waiting';
+
 -- name: take_over
 UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
 WHERE message = :message AND state = 'waiting' AND part = 0 AND id > :id AND (content IS NULL OR action != 'edit')
@@ -124,7 +127,8 @@ SELECT json_group_array(json_array(rank, source, n)) FROM (
     SELECT rank, source, count(*) AS n FROM incidents WHERE message = :message GROUP BY rank, source
     UNION ALL
     SELECT d.rank, e.source, count(*) FROM deliveries AS d JOIN events AS e ON e.seq = d.event_seq
-    WHERE d.message = :message AND d.state = 'merged' AND d.action = 'post' AND e.alert IS NULL GROUP BY d.rank, e.source
+    WHERE d.message = :message AND d.state = 'merged' AND d.action = 'post' AND e.alert IS NULL
+      AND e.event ->> 'acknowledged_by' IS NULL GROUP BY d.rank, e.source
 );
 
 -- name: digest_lines
@@ -134,6 +138,7 @@ SELECT json_group_array(json_array(rank, state, json(event), started)) FROM (
     UNION ALL
     SELECT d.rank, 'notice', e.event, e.received_at, d.id FROM deliveries AS d JOIN events AS e ON e.seq = d.event_seq
     WHERE d.message = :message AND d.state = 'merged' AND d.action = 'post' AND e.alert IS NULL
+      AND e.event ->> 'acknowledged_by' IS NULL
     ORDER BY rank, started, id LIMIT :limit
 );
 

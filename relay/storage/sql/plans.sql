@@ -41,7 +41,8 @@ SELECT json_group_array(json_object(
     'incidents', (
         SELECT json_group_array(json(incident)) FROM incidents
         WHERE grp = g.id AND live = 1
-          AND (g.id NOT GLOB '*|storm *' OR incident ->> 'fresh' OR incident ->> 'news' != '[]')
+          AND (g.id NOT GLOB 'storm *' OR incident ->> 'fresh' OR incident ->> 'news' != '[]'
+               OR incident -> 'said' ->> 'state' != incident ->> 'state')
     ),
     'firing', (
         SELECT count(*) FROM incidents WHERE message = g.state ->> 'message' AND message != 0 AND ended_at IS NULL
@@ -151,7 +152,7 @@ UPDATE deliveries SET message = :message WHERE message IN (SELECT value FROM jso
 DELETE FROM messages WHERE id IN (SELECT value FROM json_each(:messages));
 
 -- name: storms
-SELECT json_group_array(json(state)) FROM groups WHERE wake_at IS NOT NULL AND ended_at IS NULL AND id GLOB '*|storm *';
+SELECT json_group_array(json(state)) FROM groups WHERE wake_at IS NOT NULL AND ended_at IS NULL AND id GLOB 'storm *';
 
 -- name: waiting_posts
 SELECT count(*) FROM (

@@ -47,11 +47,11 @@ WHERE received_at < :done_before OR id <= (SELECT max(id) FROM refusals) - :most
 DELETE FROM alerts WHERE state != 'firing' AND updated_at < :done_before;
 
 -- name: prune_incidents
-DELETE FROM incidents WHERE ended_at < :done_before;
+DELETE FROM incidents WHERE ended_at < :done_before AND live = 0 AND wake_at IS NULL;
 
 -- name: prune_groups
 DELETE FROM groups
-WHERE wake_at IS NULL AND ended_at < :done_before
+WHERE wake_at IS NULL AND coalesce(ended_at, state ->> 'flushed_at', 0) < :done_before
   AND NOT EXISTS (SELECT 1 FROM incidents WHERE grp = groups.id AND live = 1);
 
 -- name: prune_silences
