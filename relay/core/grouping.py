@@ -47,8 +47,9 @@ class _GroupPlanner:
             group = self._flush(msgspec.structs.replace(members, group=group, incidents=incidents), policy)
         elif group.remind_at is not None and group.remind_at <= self._now:
             group = self._remind(group, incidents, policy)
-        for incident in incidents:
-            self.result.incidents.setdefault(incident.id, incident)
+        for before, incident in zip(members.incidents, incidents, strict=True):
+            if incident != before:
+                self.result.incidents.setdefault(incident.id, incident)
         wakes = [at for at in (group.flush_at, group.remind_at) if at is not None]
         self.result.groups[group.id] = msgspec.structs.replace(group, wake_at=min(wakes, default=None))
 
@@ -117,8 +118,10 @@ class _GroupPlanner:
             for incident in members.incidents
             if incident.said is not None or is_news(incident)
         ]
+        known = {incident.id: incident for incident in members.incidents}
         for incident in shown:
-            self.result.incidents[incident.id] = incident
+            if incident != known[incident.id]:
+                self.result.incidents[incident.id] = incident
         return msgspec.structs.replace(flushed(group, shown, policy, self._now), message=message)
 
     def _remind(self, group: Group, incidents: tuple[Incident, ...], policy: Policy) -> Group:

@@ -5,7 +5,6 @@ Source: prometheus/alertmanager, `api/v2/openapi.yaml`. Errors are JSON texts, a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -127,7 +126,7 @@ class AlertmanagerApi:
             rooms = [one.room for one in destinations(resolve(self._rules.root, view))]
             wanted = (
                 all(matcher.matches(view) for matcher in matchers)
-                and any(receiver.fullmatch(room) for room in rooms)
+                and any(receiver.matches({"receiver": room}) for room in rooms)
                 and (_asked(request, "silenced") or not silenced)
                 and (_asked(request, "inhibited") or not inhibited)
                 and (_asked(request, "active") or bool(silenced or inhibited))
@@ -202,8 +201,8 @@ def _filters(request: web.Request) -> list[Matcher]:
     return [matcher for text in request.query.getall("filter", []) for matcher in parse_matchers(text)]
 
 
-def _receiver(request: web.Request) -> re.Pattern[str]:
-    return re.compile(re.escape(request.query["receiver"])) if request.query.get("receiver") else re.compile(".*")
+def _receiver(request: web.Request) -> Matcher:
+    return make_matcher("receiver", "=~", request.query.get("receiver") or ".*")
 
 
 def _asked(request: web.Request, name: str) -> bool:

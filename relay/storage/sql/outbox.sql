@@ -132,7 +132,9 @@ SELECT json_group_array(json_array(rank, source, n)) FROM (
 );
 
 -- name: digest_lines
-SELECT json_group_array(json_array(rank, state, json(event), started)) FROM (
+SELECT json_group_array(json_array(rank, state, json_set(
+    event, '$.body', '', '$.labels', json('{}'), '$.links', json('[]'), '$.files', json('[]'), '$.notes', json('[]')
+), started)) FROM (
     SELECT rank, incident ->> 'state' AS state, incident -> 'event' AS event, started_at AS started, id
     FROM incidents WHERE message = :message
     UNION ALL
