@@ -213,13 +213,17 @@ def is_news(incident: Incident) -> bool:
     return incident.fresh or said != _present(incident)
 
 
-def told(incident: Incident, message: int) -> Incident:
-    """Its message says now what is true."""
-    return msgspec.structs.replace(incident, message=message, said=_present(incident), fresh=False, news=())
+def told(incident: Incident, message: int, remind_at: float | None = None) -> Incident:
+    """Its message says now what is true; its next reminder is at another time where one is given."""
+    return msgspec.structs.replace(
+        incident, message=message, said=_present(incident), fresh=False, news=(),
+        remind_at=incident.remind_at if remind_at is None else remind_at,
+    )  # fmt: skip
 
 
 def _present(incident: Incident) -> Said:
-    return Said(incident.state, incident.event.severity, incident.quiet, told_of(incident).silenced)
+    silenced = incident.held is not None and incident.firing and incident.held.reason == "silenced"
+    return Said(incident.state, incident.event.severity, incident.quiet, silenced)
 
 
 def alarms(incident: Incident) -> bool:

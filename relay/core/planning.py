@@ -265,7 +265,9 @@ class _Planner:
             self._touch(incident, now)
             self._record(incident)
             return
-        incident = msgspec.structs.replace(incident, held=self._held_now(incident, now))
+        held = self._held_now(incident, now)
+        if held != incident.held:
+            incident = msgspec.structs.replace(incident, held=held)
         route = target.route if target is not None else self._route_of(incident)
         if is_news(incident):
             incident = self._carry_out(incident, tell_one(incident, route.policy), route, now)
@@ -297,7 +299,7 @@ class _Planner:
                 message = self._handle
             else:
                 self._intend(msgspec.structs.replace(incident, message=message), step)
-        return msgspec.structs.replace(told(incident, message), remind_at=now + route.policy.repeat_interval)
+        return told(incident, message, now + route.policy.repeat_interval)
 
     def _intend(self, incident: Incident, step: Step) -> None:
         self._taken = True
