@@ -13,25 +13,28 @@ from relay.core.incident import Incident, Policy, Step, is_news, told
 from relay.core.matching import view_of
 from relay.core.planning import Plan, move
 from relay.core.rules import Rules, template_for
-from relay.core.storm import is_storm, look
+from relay.core.storm import Storms, is_storm, look
 from relay.core.suppression import Suppression, Suppressor
 
 
-def plan_groups(found: Iterable[Members], rules: Rules, suppressor: Suppressor, now: float) -> Plan:
-    """Plan what is due of groups, and set when they are next."""
-    planner = _GroupPlanner(rules, suppressor, now)
-    for members in found:
+def plan_groups(
+    found: Iterable[Members], rules: Rules, suppressor: Suppressor, now: float, storms: Storms | None = None
+) -> Plan:
+    """Plan what is due of groups, and set when they are next; digests come last, as others may join them."""
+    planner = _GroupPlanner(rules, suppressor, now, storms or Storms())
+    for members in sorted(found, key=lambda members: is_storm(members.group.id)):
         planner.look_at(members)
     return planner.result
 
 
 class _GroupPlanner:
-    def __init__(self, rules: Rules, suppressor: Suppressor, now: float) -> None:
+    def __init__(self, rules: Rules, suppressor: Suppressor, now: float, storms: Storms) -> None:
         self._rules = rules
         self._suppressor = suppressor
         self._now = now
+        self._storms = storms
         self._handle = 0
-        self.result = Plan(0)
+        self.result = Plan(0, groups=storms.changed)
 
     def look_at(self, members: Members) -> None:
         if is_storm(members.group.id):
@@ -55,7 +58,7 @@ class _GroupPlanner:
 
     def _look_at_storm(self, members: Members) -> None:
         """Have a digest take up what waits, or say how its alerts go on."""
-        before, changed = members.group, members.incidents
+        before, changed = self._storms.latest(members.group), members.incidents
         storm, steps = look(
             before, members.edits, news=bool(changed), firing=members.firing,
             few=self._rules.digest_over.get(before.room, 0), now=self._now,
@@ -142,11 +145,13 @@ class _GroupPlanner:
     ) -> None:
         firing = [incident for incident in incidents if incident.firing] or incidents
         route = self._rules.route_of(group.lineage)
+        rank = RANK[worst_first(firing)[0].event.severity]
         *also, seq = seqs
         self.result.intents.append(
             Intent(
                 action=step.action, room=group.room, message=message, event_seq=seq,
-                rank=RANK[worst_first(firing)[0].event.severity], content=step.content, also=tuple(also),
+                rank=rank, content=step.content, also=tuple(also),
+                haste=self._storms.haste(group.room, rank, seq, self._now) if step.action == "post" else "in turn",
                 group=group.id, route=route.path, template=template_for(group.room, route, self._rules),
                 mention=policy.mention if step.ring else (),
             )

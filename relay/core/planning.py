@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from relay.core.alert import Alert, AlertKey, fold, inherit
-from relay.core.delivery import Ack, Haste, Intent
+from relay.core.delivery import Ack, Intent
 from relay.core.event import RANK, Event
 from relay.core.group import Group, group_name, grouped_labels
 from relay.core.incident import (
@@ -34,7 +34,7 @@ from relay.core.markdown import escape_markdown, one_line
 from relay.core.matching import view_of
 from relay.core.routing import Destination, Route
 from relay.core.rules import Rules, route_event, template_for
-from relay.core.storm import MOST_ALONE, Pressure, joined, open_storm
+from relay.core.storm import Storms
 from relay.core.suppression import Held, Suppression, Suppressor
 
 GRACE = 300.0
@@ -49,15 +49,10 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct):
-    """What is on record of the keys that a batch speaks of: alerts, and the last incident of each in each room.
-
-    Beside it, by room: the storms that are not over, and what waits where that is much.
-    """
+    """What is on record of the keys that a batch speaks of: alerts, and the last incident of each in each room."""
 
     alerts: dict[AlertKey, Alert]
     incidents: dict[AlertKey, dict[str, Incident]]
-    storms: dict[str, Group] = {}
-    pressure: dict[str, Pressure] = {}
 
 
 class Plan(msgspec.Struct):
@@ -103,9 +98,11 @@ def decide(event: Event, rules: Rules, known: Known) -> Decision:
     return Decision(event, tuple(routed), tuple(room for room in open_in if room not in named and room in rules.rooms))
 
 
-def plan(batch: Sequence[Waiting], rules: Rules, known: Known, suppressor: Suppressor) -> Plan:
-    """Plan a batch of at least one event; `known` and what the suppressor knows are carried forward."""
-    planner = _Planner(rules, known, suppressor, Plan(batch[-1].seq))
+def plan(
+    batch: Sequence[Waiting], rules: Rules, known: Known, suppressor: Suppressor, storms: Storms | None = None
+) -> Plan:
+    """Plan a batch of at least one event; `known`, `storms` and what the suppressor knows are carried forward."""
+    planner = _Planner(rules, known, suppressor, storms or Storms(), batch[-1].seq)
     for waiting in batch:
         planner.take(waiting)
     return planner.result
@@ -117,6 +114,7 @@ def plan_due(
     known: Known,
     suppressor: Suppressor,
     now: float,
+    storms: Storms | None = None,
     *,
     started_at: float = 0.0,
     expires: bool = True,
@@ -126,7 +124,7 @@ def plan_due(
     Nothing ends where it is not to look at what `expires`; what was heard of before the relay `started_at` has
     `GRACE` from there, as its source may have had nobody to tell.
     """
-    planner = _Planner(rules, known, suppressor, Plan(0), started_at)
+    planner = _Planner(rules, known, suppressor, storms or Storms(), 0, started_at)
     for key in keys:
         planner.look_at(key, now, expires=expires)
     return planner.result
@@ -148,15 +146,21 @@ def move(room: str, message: int, to: int, seq: int, event: Event) -> Intent:
 
 class _Planner:
     def __init__(
-        self, rules: Rules, known: Known, suppressor: Suppressor, result: Plan, started_at: float = 0.0
+        self,
+        rules: Rules,
+        known: Known,
+        suppressor: Suppressor,
+        storms: Storms,
+        up_to: int,
+        started_at: float = 0.0,
     ) -> None:
         self._started_at = started_at
         self._rules = rules
         self._known = known
         self._suppressor = suppressor
-        self.result = result
+        self._storms = storms
+        self.result = Plan(up_to, groups=storms.changed)
         self._handle = 0
-        self._made: dict[str, int] = {}
         self._taken = False
         self._why: Suppression = "repeat"
 
@@ -181,7 +185,8 @@ class _Planner:
         for target in (self._awake(target, event.received_at) for target in decision.rooms):
             held = self._held(event, target.route.policy, event.received_at)
             if held is None:
-                self._post(seq, event, target.room, f"{target.room}|{target.route.lineage}", target.route, Step("post"))
+                group = f"{target.room}|{target.route.lineage}"
+                self._post(seq, event, target.room, group, target.route, Step("post"), event.received_at)
             else:
                 self._why = held.reason
 
@@ -292,7 +297,7 @@ class _Planner:
         for step in steps:
             if step.action == "post":
                 self._handle -= 1
-                self._post(incident.seq, incident.event, incident.room, incident.group, route, step)
+                self._post(incident.seq, incident.event, incident.room, incident.group, route, step, now)
                 if message:
                     moved = move(incident.room, message, self._handle, incident.seq, incident.event)
                     self.result.intents.append(moved)
@@ -310,31 +315,18 @@ class _Planner:
             )
         )  # fmt: skip
 
-    def _post(self, seq: int, event: Event, room: str, group: str, route: Route, step: Step) -> None:
+    def _post(self, seq: int, event: Event, room: str, group: str, route: Route, step: Step, now: float) -> None:
         self._taken = True
         alert = event.status != "notice"
         rank = RANK[event.severity]
         self.result.intents.append(
             Intent(
                 action="post", room=room, message=self._handle if alert else 0, event_seq=seq,
-                rank=rank, group=group, route=route.path, haste=self._haste(room, rank, seq, event.received_at),
+                rank=rank, group=group, route=route.path, haste=self._storms.haste(room, rank, seq, now),
                 template=template_for(room, route, self._rules),
                 mention=route.policy.mention if step.ring else (),
             )
         )  # fmt: skip
-
-    def _haste(self, room: str, rank: int, seq: int, now: float) -> Haste:
-        """Whether a new post goes out in its turn: in a storm it waits for the digest, or goes first."""
-        storm = self._known.storms.get(room)
-        if storm is None:
-            self._made[room] = self._made.get(room, 0) + 1
-            pressure = self._known.pressure.get(room)
-            if pressure is None or not pressure.is_storm(self._made[room]):
-                return "in turn"
-            storm = open_storm(room, now)
-        alone = rank == 0 and storm.alone < MOST_ALONE
-        self._known.storms[room] = self.result.groups[storm.id] = joined(storm, seq, now, alone=alone)
-        return "first" if alone else "held"
 
     def _touch(self, incident: Incident, now: float) -> None:
         route = self._route_of(incident)

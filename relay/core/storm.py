@@ -7,8 +7,12 @@ them again the storm is over: a note in the digest's thread says so, with the fu
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
 import msgspec
 
+from relay.core.delivery import Haste
 from relay.core.group import CHANGES, Group
 from relay.core.incident import Step
 from relay.core.words import say_duration
@@ -47,6 +51,37 @@ def open_storm(room: str, now: float) -> Group:
         id=f"{STORM} {now:.3f}|{room}\n[]", room=room, labels={}, route=STORM, began_at=now, seen_at=now, window_at=now,
         wake_at=now, flush_at=now,
     )  # fmt: skip
+
+
+class Storms:
+    """How the new posts of a plan go out: in their turn or, in a storm, held for its digest or first.
+
+    Made of the storms that are not over, and of what waits for the rooms where that is much; it counts along, and
+    `changed` are the storms that have begun or grown by it.
+    """
+
+    def __init__(self, found: Iterable[Group] = (), pressure: Mapping[str, Pressure] | None = None) -> None:
+        self._open = {storm.room: storm for storm in found}
+        self._pressure = dict(pressure or {})
+        self._made: Counter[str] = Counter()
+        self.changed: dict[str, Group] = {}
+
+    def haste(self, room: str, rank: int, seq: int, now: float) -> Haste:
+        """How one more new post, for the event `seq`, goes out."""
+        storm = self._open.get(room)
+        if storm is None:
+            self._made[room] += 1
+            pressure = self._pressure.get(room)
+            if pressure is None or not pressure.is_storm(self._made[room]):
+                return "in turn"
+            storm = open_storm(room, now)
+        alone = rank == 0 and storm.alone < MOST_ALONE
+        self._open[room] = self.changed[storm.id] = joined(storm, seq, now, alone=alone)
+        return "first" if alone else "held"
+
+    def latest(self, storm: Group) -> Group:
+        """A storm as it stands after what has joined it by this plan."""
+        return self.changed.get(storm.id, storm)
 
 
 def is_storm(group_id: str) -> bool:

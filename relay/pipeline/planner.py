@@ -10,7 +10,7 @@ from relay.core.group import Group, Members
 from relay.core.grouping import plan_groups
 from relay.core.planning import Known, Plan, Waiting, concerns_alert, plan, plan_due
 from relay.core.rules import Rules
-from relay.core.storm import TOO_LONG, Pressure, is_storm
+from relay.core.storm import TOO_LONG, Pressure, Storms, is_storm
 from relay.core.suppression import Suppressor
 from relay.pipeline.vigil import Vigil
 from relay.ports import Clock, Log, Over, PlanStore, StoreError, Tell
@@ -66,7 +66,7 @@ class Planner:
         self._expect = expect
         self._planned = planned
         self._rate = rate
-        self._storms: dict[str, Group] | None = None
+        self._open: list[Group] | None = None
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
         self._company = 0.0
@@ -162,28 +162,25 @@ class Planner:
     async def _plan(self, batch: Sequence[Waiting]) -> None:
         keys = list({(w.event.source, w.event.key): None for w in batch if concerns_alert(w.event)})
         known = await self._store.known(keys) if keys else Known({}, {})
-        known.storms = await self._open_storms()
-        known.pressure = await self._pressure(len(batch), known.storms)
-        await self._commit(plan(batch, self._rules, known, self.suppressor))
+        storms = await self._storms(len(batch))
+        await self._commit(plan(batch, self._rules, known, self.suppressor, storms))
 
-    async def _open_storms(self) -> dict[str, Group]:
-        if self._storms is None:
-            self._storms = {storm.room: storm for storm in await self._store.storms()}
-        return dict(self._storms)
-
-    async def _pressure(self, coming: int, storms: dict[str, Group]) -> dict[str, Pressure]:
-        """The rooms for which so much waits, with what is coming, that new posts may be a storm."""
+    async def _storms(self, coming: int) -> Storms:
+        """The storms that are not over, and how much waits for rooms where that and what is coming may be one."""
+        if self._open is None:
+            self._open = await self._store.storms()
+        busy = {storm.room for storm in self._open}
         found: dict[str, Pressure] = {}
         for room, digest_over in self._rules.digest_over.items():
             waiting, each = self._rate(room)
-            if room not in storms and waiting + coming > digest_over and (waiting + coming) * each > TOO_LONG:
+            if room not in busy and waiting + coming > digest_over and (waiting + coming) * each > TOO_LONG:
                 posts = await self._store.waiting_posts(room, digest_over + MOST_COUNTED) if waiting else 0
                 found[room] = Pressure(posts, each, digest_over)
-        return found
+        return Storms(self._open, found)
 
     async def _commit(self, made: Plan) -> None:
         if any(is_storm(group) for group in made.groups):
-            self._storms = None  # as they stand after the commit, or its failure
+            self._open = None  # as they stand after the commit, or its failure
         commit = self._store.commit_plan(made, self._clock.now())
         self._expect(made)
         self._planned(made, await commit)
@@ -210,7 +207,7 @@ class Planner:
         found = await self._store.due_groups(now, BATCH)
         self._groups_at = now + LOOK_AGAIN
         try:
-            await self._commit(plan_groups(found, self._rules, self.suppressor, now))
+            await self._commit(plan_groups(found, self._rules, self.suppressor, now, await self._storms(len(found))))
         except StoreError:
             self._groups_at = now
             raise
@@ -225,7 +222,7 @@ class Planner:
 
     async def _plan_group_alone(self, members: Members, now: float) -> None:
         try:
-            await self._commit(plan_groups([members], self._rules, self.suppressor, now))
+            await self._commit(plan_groups([members], self._rules, self.suppressor, now, await self._storms(1)))
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - the border around one group: it is told, and tried again later
@@ -261,9 +258,9 @@ class Planner:
 
     async def _plan_keys(self, keys: Sequence[AlertKey], now: float, *, expires: bool) -> None:
         if keys:
-            known = await self._store.known(keys)
+            known, storms = await self._store.known(keys), await self._storms(len(keys))
             made = plan_due(
-                keys, self._rules, known, self.suppressor, now, started_at=self._started_at, expires=expires
+                keys, self._rules, known, self.suppressor, now, storms, started_at=self._started_at, expires=expires
             )
             await self._commit(made)
 

@@ -84,11 +84,16 @@ class OutboxWriter:
 
     @staticmethod
     def recover(connection: Connection, starts: list[Start]) -> list[Recovered]:
-        """Put back what was left leased; nothing waits longer than a start allows, or for a room that is gone."""
+        """Put back what was left leased; nothing waits longer than a start allows, or for a room that is gone.
+
+        What was not told while its room was gone is looked at again.
+        """
         found: list[Recovered] = []
         for start in starts:
             in_flight = [room for (room,) in connection.execute(_SQL["recover"]).fetchall()]
             connection.execute(_SQL["not_later_than"], {"latest": start.latest})
+            for name in ("wake_groups", "wake_ended"):
+                connection.execute(_SQL[name], {"now": start.now})
             values = {"now": start.now, "rooms": msgspec.json.encode(start.rooms).decode()}
             homeless = [room for (room,) in connection.execute(_SQL["bury_homeless"], values).fetchall()]
             found.append(Recovered(in_flight, homeless))

@@ -78,7 +78,7 @@ def storms(connection: Connection) -> list[Group]:
 
 
 def waiting_posts(connection: Connection, wanted: tuple[str, int]) -> int:
-    """How many new posts wait for a room, counted up to a limit."""
+    """How many new posts are among the first deliveries that wait for a room."""
     return int(connection.execute(_SQL["waiting_posts"], wanted).fetchone()[0])
 
 

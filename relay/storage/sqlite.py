@@ -134,12 +134,12 @@ class SqliteStore:
         return await self._read(lambda connection, _: plans.storms(connection), None)
 
     async def waiting_posts(self, room: str, limit: int) -> int:
-        """How many new posts wait for a room, counted up to a limit."""
+        """How many new posts are among the first deliveries that wait for a room."""
         return await self._read(plans.waiting_posts, (room, limit))
 
     async def digest_lines(self, message: int, limit: int) -> list[DigestLine]:
         """What a digest tells of, the worst first."""
-        return await self._read(outbox.digest_lines, (message, limit))
+        return await self._ask(outbox.digest_lines, (message, limit))
 
     async def firing_alerts(self) -> list[Alert]:
         """All alerts that fire."""

@@ -14,7 +14,7 @@ from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.contract.test_groups import GROUPED, at, settled
 from tests.contract.test_living import end, fault, replies, top
-from tests.fakes.running import PATIENCE, running
+from tests.fakes.running import PATIENCE, ROOM, running
 
 ALL = Limits(done=0.0, dead=0.0, size=1, pressing=True)
 
@@ -79,6 +79,24 @@ async def test_the_last_word_of_a_message_that_never_stood_is_not_posted(tmp_pat
         await relay.until(lambda: top(relay)[0].text.startswith("✅ resolved"))
         await settled(relay)
         assert len(top(relay)) == 1
+
+
+async def test_what_happened_while_a_room_was_gone_is_told_when_it_is_back(tmp_path: Path, sandbox: Sandbox) -> None:
+    rooms = {"noc": ROOM, "ops": {**ROOM, "title": "OPS"}}
+    grouped = {"matchers": ["site=a"], "group_by": ["site"], "group_wait": "0s", "group_interval": "100ms"}
+    there = {"rooms": ["noc"], "routes": [grouped]}
+    gone = {"rooms": ["ops"], "routes": [{**grouped, "rooms": ["ops"]}]}
+    async with running(tmp_path, sandbox, rooms=rooms, route=there) as relay:
+        await relay.post([fault(key="single"), at("a", key="k1"), at("a", key="k2")])
+        await relay.until(lambda: len(top(relay)) == 2)
+        await settled(relay)
+    async with running(tmp_path, sandbox, rooms={"ops": rooms["ops"]}, route=gone) as relay:
+        await relay.post([end(key="single"), end(key="k1"), end(key="k2")])
+        await settled(relay)
+        assert not any(message.text.startswith("✅") for message in top(relay))
+    async with running(tmp_path, sandbox, rooms=rooms, route=there) as relay:
+        await relay.until(lambda: all(message.text.startswith("✅") for message in top(relay)))
+        assert len(top(relay)) == 2
 
 
 def test_a_backslash_that_escapes_nothing_stands_for_itself() -> None:

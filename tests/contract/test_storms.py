@@ -9,6 +9,7 @@ from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Message
 from tests.contract.test_groups import settled
 from tests.contract.test_living import replies, top
+from tests.contract.test_suppression import change, silence
 from tests.fakes.running import ROOM, Running, running
 
 
@@ -70,3 +71,40 @@ async def test_a_storm_outlives_a_restart_and_has_notices_in_it(tmp_path: Path, 
         alone = [message for message in top(relay) if message is not digest_of(relay)]
         assert len(attached.file.content.decode().splitlines()) == 105 - len(alone)
         assert await relay.daemon.store.count_untold_events() == 0
+
+
+async def test_groups_that_are_due_together_and_the_end_of_a_silence_are_storms(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    sandbox.state.limit(2.0)
+    rooms = {"noc": ROOM, "ops": {**ROOM, "title": "OPS"}}
+    grouped = {"group_by": ["key"], "group_wait": "500ms", "group_interval": "1s"}
+    route = {"rooms": ["ops"], "routes": [{"matchers": ["source=lab"], "rooms": ["noc"], **grouped}]}
+    sources = {"lab": {"type": "webhook"}, "hushed": {"type": "webhook"}}
+    async with running(tmp_path, sandbox, rooms=rooms, route=route, sources=sources) as relay:
+        silence_id = await silence(relay, "source=hushed")
+        await relay.post(burst(1, 60), "/hooks/hushed")
+        await settled(relay)
+        assert relay.messages("OPS") == []
+        await change(relay, f"/api/v1/silences/{silence_id}/expire")
+        await relay.post(burst(1, 60))
+        for title in ("NOC", "OPS"):
+            await relay.until(lambda title=title: any(message.file for message in relay.messages(title)))  # type: ignore[misc]
+        await settled(relay)
+        for title in ("NOC", "OPS"):
+            has_everything(relay.messages(title), 60)
+        await relay.post([{"status": "resolved", "key": f"k{n}"} for n in range(1, 61)])
+        await relay.until(lambda: "✅ all of the storm's alerts have ended" in replies(relay))
+        await settled(relay)
+        assert all(message.text.startswith(("✅", "🌊 Storm over")) for message in top(relay))
+        assert await relay.daemon.store.count_untold_events() == 0
+
+
+def has_everything(messages: list[Message], count: int) -> None:
+    """Each of a burst has a message of its own or a line in the digest's list, and messages are few."""
+    (attached,) = (message.file.content.decode() for message in messages if message.file is not None)
+    alone = [message.text.splitlines()[0] for message in messages if message.parent is None]
+    for number in range(1, count + 1):
+        title = f"fault {number} at node-{number}"
+        assert (f"\t{title}\t" in attached) != any(line.endswith(f" · {title}") for line in alone), title
+    assert len(messages) <= 20

@@ -94,6 +94,14 @@ UPDATE deliveries SET aside = 0 WHERE state = 'waiting' AND message = (SELECT me
 -- name: recover
 UPDATE deliveries SET state = 'waiting', attempts = max(0, attempts - 1) WHERE state = 'leased' RETURNING room;
 
+-- name: wake_groups
+UPDATE groups SET wake_at = :now
+WHERE wake_at IS NULL AND id IN (SELECT grp FROM incidents WHERE live = 1 AND grp IS NOT NULL);
+
+-- name: wake_ended
+UPDATE incidents SET wake_at = :now, incident = json_set(incident, '$.wake_at', :now)
+WHERE wake_at IS NULL AND ended_at IS NOT NULL AND live = 1 AND grp IS NULL;
+
 -- name: not_later_than
 UPDATE deliveries SET due_at = :latest WHERE state = 'waiting' AND due_at > :latest;
 

@@ -156,9 +156,8 @@ SELECT json_group_array(json(state)) FROM groups WHERE wake_at IS NOT NULL AND e
 
 -- name: waiting_posts
 SELECT count(*) FROM (
-    SELECT 1 FROM deliveries
-    WHERE state = 'waiting' AND room = ? AND action = 'post' AND part = 0 LIMIT ?
-);
+    SELECT action, part FROM deliveries WHERE state = 'waiting' AND room = ? ORDER BY position, part LIMIT ?
+) WHERE action = 'post' AND part = 0;
 
 -- name: insert_merged
 INSERT INTO deliveries (
