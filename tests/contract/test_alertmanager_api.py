@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import yaml
+from aiohttp.test_utils import make_mocked_request
 
+from relay.core.alert import Alert, fold
+from relay.core.routing import Route
+from relay.core.rules import Rules
+from relay.core.suppression import Suppressor
 from relay.sandbox.server import Sandbox
+from relay.web.alertmanager import SLICE, AlertmanagerApi
+from relay.web.silences import SilenceDesk
 from tests.contract.test_living import top
 from tests.contract.test_suppression import within
 from tests.fakes.running import Running, running
+from tests.unit.made import event
 
 SOURCES = {"prometheus": {"type": "alertmanager-api"}, "lab": {"type": "webhook"}}
 GROUPED = {"rooms": ["noc"], "group_by": ["site"], "group_wait": "0s", "group_interval": "0s"}
@@ -92,3 +102,25 @@ async def ask(relay: Running, method: str, path: str, body: Any = None, status: 
         text = await answer.text()
         assert answer.status == status, text
         return await answer.json() if text else None
+
+
+async def test_whoever_asks_for_many_alerts_holds_nobody_up(relay: Running) -> None:
+    many = [alert for number in range(20 * SLICE) if (alert := fold(event(key=f"k{number}"), None)) is not None]
+
+    async def all_of_them() -> list[Alert]:
+        return many
+
+    daemon, turns = relay.daemon, 0
+    desk = SilenceDesk(daemon.planner.vigil, lambda: "s1", lambda: 1_000.0)
+    api = AlertmanagerApi(
+        desk, all_of_them, Suppressor(), Rules(Route(path="route", rooms=("noc",)), {"noc": None}), 0.0
+    )
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(api.get_alerts(make_mocked_request("GET", "/api/v2/alerts")))
+        while not asked.done():
+            await asyncio.sleep(0)  # noqa: TID251 - counts its turns
+            turns += 1
+    answer = asked.result().body
+    assert isinstance(answer, bytes)
+    assert len(json.loads(answer)) == 20 * SLICE
+    assert turns >= 20
