@@ -162,11 +162,11 @@ def end(
 
 
 def may_reopen(incident: Incident, group: str, now: float, policy: Policy) -> bool:
-    """Tell whether an incident that ended lives again, rather than a new one."""
-    return (
-        incident.group == group
-        and incident.state == "resolved"
-        and (incident.quiet or now - (incident.ended_at or 0.0) <= policy.reopen_within)
+    """Tell whether an incident that ended lives again, rather than a new one; while it flaps it does in any case."""
+    if incident.state != "resolved":
+        return False
+    return incident.quiet or (
+        incident.group == group and now - (incident.ended_at or 0.0) <= policy.reopen_within
     )
 
 

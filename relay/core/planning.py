@@ -233,6 +233,8 @@ class _Planner:
         if last is not None and may_reopen(last, group, event.occurred_at, policy):
             self._tell(reopen(last, seq, event, policy, now), now, news=seq)
             return
+        if last is not None and last.live and not last.grouped:
+            self._tell(last, now)  # its end is yet to be told
         self._handle -= 1
         opened = Incident(
             id=self._handle, source=event.source, key=event.key, room=target.room, group=group, message=0, seq=seq,

@@ -1,97 +1,161 @@
-"""A random history of groups, silences, trouble with the service and restarts ends with the truth in every message."""
+"""Whatever has happened, after the dust settles the room shows the truth: random histories in a time of their own.
+
+Groups, single alerts, notices and storms; silences and acknowledgements; a service that fails and loses answers,
+commits that fail, restarts that forget, people who delete messages, and pruning that takes all that it may.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from random import Random  # noqa: TID251 - a seeded history, not the relay's chance
 from typing import Any
 
 import pytest
 
-from relay.sandbox.server import Sandbox
-from tests.contract.test_living import end, fault, random_fault, top
-from tests.contract.test_suppression import silence
-from tests.fakes.running import PATIENCE, Running, running
+from relay.core.event import Draft
+from relay.core.suppression import Silence
+from relay.ports import Limits
+from tests.fakes.simulated import ManualClock, Room, Simulated
 
 SITES = ("ams1", "fra1")
-KEYS = [f"{site}-{number}" for site in SITES for number in range(400)]
-ROUTE = {
-    "rooms": ["noc"], "group_by": ["site"], "group_wait": "20ms", "group_interval": "50ms", "repeat_interval": "1h",
-    "reopen_within": "1h",
+SETTINGS: dict[str, Any] = {
+    "listen": {"events": "127.0.0.1:0", "admin": "127.0.0.1:0"},
+    "accounts": {"webex": {"type": "webex", "url": "http://127.0.0.1:1/v1", "token": "t"}},
+    "rooms": {"noc": {"account": "webex", "title": "NOC", "digest_over": 8}},
+    "sources": {"lab": {"type": "webhook"}},
+    "route": {
+        "rooms": ["noc"], "repeat_interval": "30d", "reopen_within": "5m",
+        "routes": [{
+            "matchers": ['site=~".+"'], "group_by": ["site"], "group_wait": "10s", "group_interval": "30s",
+            "routes": [{"matchers": ["site=fra1"], "mention": ["anna@example.net"]}],
+        }],
+    },
 }  # fmt: skip
+PRUNED = Limits(done=0.0, dead=0.0, size=1, pressing=True)
+LONG = 4_000.0
+"""Seconds after which nothing flaps, no silence holds, and every digest has said how its alerts ended."""
 
 
-def random_event(dice: Random, firing: set[str]) -> dict[str, Any]:
-    if firing and dice.random() < 0.5:
-        key = dice.choice(sorted(firing))
-        firing.discard(key)
-        return end(key=key)
-    key = dice.choice(KEYS if dice.random() < 0.8 else KEYS[:8])
-    firing.add(key)
-    labels = {"site": key.partition("-")[0]}
-    return fault(key=key, title=f"{key} is down", labels=labels, severity=dice.choice(["critical", "major", "minor"]))
+class History:
+    """What is done to a relay, and what is true of its alerts afterwards."""
 
+    def __init__(self, dice: Random, *, prunes: bool) -> None:
+        self.dice = dice
+        self.prunes = prunes
+        self.firing: dict[str, Draft] = {}
+        self.notices: list[str] = []
+        self.deleted: set[str] = set()
+        self._numbers = iter(range(10**6))
 
-async def play(relay: Running, dice: Random, firing: set[str]) -> None:
-    """Some steps of the history."""
-    for _ in range(20):
-        if dice.random() < 0.3:
-            relay.sandbox.state.faults = [random_fault(dice)]
-        assert (await relay.post([random_event(dice, firing) for _ in range(dice.randrange(1, 4))]))[0] == 202
+    def next_draft(self) -> Draft:
+        """An alert that opens, changes, is said again or ends, or a notice."""
+        dice = self.dice
         if dice.random() < 0.1:
-            await silence(relay, f"key={dice.choice(KEYS)}", seconds=dice.uniform(0.2, 2.0))
-        if dice.random() < 0.5:
-            await relay.get("/api/v1/incidents")
+            self.notices.append(f"notice {next(self._numbers)}")
+            return Draft(title=self.notices[-1])
+        if self.firing and dice.random() < 0.5:
+            key = dice.choice(sorted(self.firing))
+            at = self.firing.pop(key)
+            return Draft(title="over", status="resolved", key=key, occurred_at=None if dice.random() < 0.8 else 1.0,
+                         labels=at.labels if dice.random() < 0.5 else {})  # fmt: skip
+        key = f"k{dice.randrange(12 if dice.random() < 0.3 else 200)}"
+        site = dice.choice(("", "", *SITES)) if key not in self.firing else self.firing[key].labels.get("site", "")
+        labels = {"site": site, "of": "x|storm y"} if site else {}
+        draft = Draft(title=f"{key} is down {dice.randrange(2)}", status="firing", key=key, labels=labels,
+                      severity=dice.choice(("critical", "major", "minor")))  # fmt: skip
+        self.firing[key] = draft
+        return draft
+
+    async def step(self, relay: Simulated) -> None:
+        """Something happens, and each loop comes round."""
+        dice, now = self.dice, relay.clock.time
+        roll = dice.random()
+        relay.room.trouble = dice.choice((0.0, 0.0, 0.05, 0.5))
+        relay.flaky.trouble = dice.choice((0.0, 0.0, 0.2))
+        if roll < 0.5:
+            await relay.post([self.next_draft() for _ in range(dice.randrange(1, 4))])
+        elif roll < 0.56:
+            await relay.post([self.next_draft() for _ in range(40)])
+        elif roll < 0.60:
+            matcher = dice.choice(("site=ams1", f"key=k{dice.randrange(12)}", 'severity="minor"'))
+            ends_at = now + dice.uniform(5.0, 300.0)
+            await relay.planner.vigil.put([
+                Silence(id=f"s{next(self._numbers)}", matchers=(matcher,), starts_at=now, ends_at=ends_at,
+                        created_by="anna", comment="work", updated_at=now)
+            ])  # fmt: skip
+        elif roll < 0.64 and self.firing:
+            await relay.intake.acknowledge(("lab", dice.choice(sorted(self.firing))), "anna", "mine")
+        elif roll < 0.70:
+            await relay.store.prune(PRUNED if self.prunes else Limits(), now)
+        elif roll < 0.72 and relay.room.messages:
+            gone = relay.room.messages.pop(dice.choice(sorted(relay.room.messages)))
+            self.deleted.add(gone.id)
+        else:
+            relay.clock.time += dice.choice((1.0, 5.0, 40.0, 400.0))
+        await relay.turn()
 
 
-async def all_told(relay: Running) -> list[dict[str, Any]]:
-    """Wait until silences are over, groups told, deliveries done; what is open then."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            _, status = await relay.get("/api/v1/status")
-            left = sum(status["deliveries"].get(name, 0) for name in ("waiting", "leased", "dead"))
-            _, silences = await relay.get("/api/v1/silences")
-            _, found = await relay.get("/api/v1/incidents")
-            held = [one for one in found if one["held"] or one["message_id"] is None]
-            active = [one for one in silences if one["state"] == "active"]
-            due = [
-                group for group in await relay.daemon.store.due_groups(1e12, 100) if group.group.flush_at is not None
-            ]
-            if not (left or status["events"]["waiting"] or held or active or due):
-                return list(found)
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_every_group_shows_what_fires_in_it(tmp_path: Path, sandbox: Sandbox, seed: int) -> None:
+async def play(folder: Path, seed: int, steps: int) -> None:
+    """Play one history with some restarts, and look at the room when the dust has settled."""
     dice = Random(seed)  # noqa: S311 - seeded, so that a history can be repeated
-    firing: set[str] = set()
-    sandbox.state.add_room("NOC")
-    for _ in range(3):
-        async with running(tmp_path, sandbox, route=ROUTE) as relay:
-            await play(relay, dice, firing)
-    sandbox.state.faults = []
-    async with running(tmp_path, sandbox, route=ROUTE) as relay:
-        found = await all_told(relay)
-        assert {one["key"] for one in found} == firing
-        _, everything = await relay.get("/api/v1/incidents?ended=true")
-        flapping = {one["labels"]["site"] for one in everything if one["flapping"]}
-        living = {message.id: message for message in top(relay)}
-        for site in SITES:
-            mine = [one for one in found if one["labels"]["site"] == site]
-            shown = {one["message_id"] for one in mine}
-            assert len(shown) <= 1
-            for message_id in shown:
-                check_message(living.pop(message_id).text, mine, quiet=site in flapping)
-        assert flapping or all(message.text.startswith(("✅", "⏩")) for message in living.values())
-        assert all(message.edits <= 10 for message in top(relay))
-        assert await relay.daemon.store.count_untold_events() == 0
+    clock = ManualClock()
+    room, history = Room(clock, dice), History(dice, prunes=seed % 2 == 1)
+    for life in range(4):
+        relay = Simulated(folder, clock, room, dice, SETTINGS)
+        await relay.start()
+        if life < 3:
+            for _ in range(steps):
+                await history.step(relay)
+        else:
+            room.trouble = 0.0
+            await relay.settle(LONG)
+            await check(relay, history)
+        await relay.stop()
 
 
-def check_message(text: str, mine: list[dict[str, Any]], *, quiet: bool) -> None:
-    """A group's message counts what fires and names the worst; what flaps changes it only when it holds."""
-    first = text.splitlines()[0]
-    if not quiet:
-        assert f"{len(mine)} firing" in first or (len(mine) == 1 and "is down" in first), (text, mine)
-    named = sum(one["title"] in text for one in mine if not one["flapping"])
-    assert quiet or named == min(10, len(mine)), (text, mine)
+async def check(relay: Simulated, history: History) -> None:
+    """The room shows what is true, by what was sent to the relay."""
+    found = await relay.incidents(ended=True)
+    fires = [one for one in found if one["state"] == "firing"]
+    assert {one["key"] for one in fires} == set(history.firing)
+    top = {
+        message.id: message for message in relay.room.messages.values() if message.parent is None and not message.orphan
+    }
+    told: dict[str, list[dict[str, Any]]] = {}
+    for one in found:
+        assert one["state"] != "firing" or one["message_id"] is not None, one
+        assert one["held"] is None or one["state"] != "firing", one
+        told.setdefault(one["message_id"], []).append(one)
+    for message_id, message in top.items():
+        mine = [one for one in told.get(message_id, []) if one["state"] == "firing"]
+        tells_the_truth(message.text, message.edits, mine, history)
+    missing = {one["message_id"] for one in fires} - set(top)
+    assert missing <= history.deleted
+    seen = "\n".join(relay.room.shown)
+    assert [title for title in history.notices if title not in seen] == []
+    assert history.prunes or await relay.store.count_untold_events() == 0
+
+
+def tells_the_truth(text: str, edits: int, mine: list[dict[str, Any]], history: History) -> None:
+    """A message says how many of its alerts fire, or that none does."""
+    first = text.splitlines()[0].rstrip()
+    if first.startswith("🌊"):
+        assert first.startswith("🌊 **Storm over**"), first
+        if not mine:
+            assert "still firing" not in first, first
+        elif edits < 9 and "still firing" in first:
+            assert f"{len(mine)} still firing" in first, (first, mine)
+    elif not mine:
+        assert first.startswith(("✅", "⏩", "⌛")) or first.split(" · ")[-1] in history.notices, text
+    elif f"{len(mine)} firing" in first:
+        assert sum(one["title"] in text for one in mine) == min(10, len(mine)), (text, mine)
+    else:
+        (only,) = mine
+        truth = history.firing[only["key"]]
+        assert truth.severity is not None
+        assert f"**{truth.severity.upper()}** · {truth.title}" in first, (text, truth)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_after_the_dust_settles_the_room_shows_the_truth(tmp_path: Path, seed: int) -> None:
+    await play(tmp_path, seed, steps=60)

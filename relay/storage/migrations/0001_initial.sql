@@ -154,5 +154,12 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_waiting ON deliveries (room, position, part) WHERE state = 'waiting';
 CREATE INDEX deliveries_leased ON deliveries (id) WHERE state = 'leased';
 CREATE INDEX deliveries_dead ON deliveries (room) WHERE state = 'dead';
+CREATE INDEX deliveries_files ON deliveries (message) WHERE action = 'file' AND settled_at IS NULL;
 CREATE INDEX deliveries_message ON deliveries (message);
 CREATE INDEX deliveries_event ON deliveries (event_seq);
+
+-- Digests whose full list is yet to be made.
+CREATE VIEW messages_to_list (message) AS
+SELECT state ->> 'message' FROM groups WHERE wake_at IS NOT NULL AND ended_at IS NULL AND id GLOB 'storm *'
+UNION
+SELECT message FROM deliveries WHERE action = 'file' AND settled_at IS NULL;

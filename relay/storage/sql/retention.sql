@@ -8,14 +8,16 @@ DELETE FROM deliveries
 WHERE id > :after AND id <= :end AND (
     (state IN ('done', 'superseded', 'merged', 'moved', 'dropped') AND settled_at < :done_before)
     OR (state = 'dead' AND settled_at < :dead_before)
-)
+) AND message NOT IN (SELECT message FROM messages_to_list)
 RETURNING message;
 
 -- name: prune_messages
 DELETE FROM messages
 WHERE id IN (SELECT value FROM json_each(?))
   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = messages.id)
-  AND NOT EXISTS (SELECT 1 FROM incidents WHERE message = messages.id AND ended_at IS NULL);
+  AND NOT EXISTS (
+    SELECT 1 FROM incidents WHERE message = messages.id AND (ended_at IS NULL OR live = 1 OR wake_at IS NOT NULL)
+  );
 
 -- name: window_of_events
 SELECT max(seq), count(*), min(received_at) FROM (
@@ -47,12 +49,16 @@ WHERE received_at < :done_before OR id <= (SELECT max(id) FROM refusals) - :most
 DELETE FROM alerts WHERE state != 'firing' AND updated_at < :done_before;
 
 -- name: prune_incidents
-DELETE FROM incidents WHERE ended_at < :done_before AND live = 0 AND wake_at IS NULL;
+DELETE FROM incidents
+WHERE ended_at < :done_before AND live = 0 AND wake_at IS NULL
+  AND message NOT IN (SELECT message FROM messages_to_list)
+  AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.message = incidents.message AND d.settled_at IS NULL);
 
 -- name: prune_groups
 DELETE FROM groups
 WHERE wake_at IS NULL AND coalesce(ended_at, state ->> 'flushed_at', 0) < :done_before
-  AND NOT EXISTS (SELECT 1 FROM incidents WHERE grp = groups.id AND live = 1);
+  AND NOT EXISTS (SELECT 1 FROM incidents WHERE grp = groups.id AND live = 1)
+  AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.message = groups.state ->> 'message' AND d.settled_at IS NULL);
 
 -- name: prune_silences
 DELETE FROM silences WHERE ends_at < :done_before;

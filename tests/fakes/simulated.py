@@ -1,0 +1,219 @@
+"""A relay without a network whose time is the test's own: the real planner, dispatcher, renderer and store, and a room
+that fails as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from random import Random  # noqa: TID251 - a seeded history, not the relay's chance
+from typing import Any
+
+import msgspec
+import yaml
+
+from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled
+from relay.core.event import Draft, SourceDefaults
+from relay.core.planning import Plan
+from relay.core.retry import RetryPolicy
+from relay.formats import FORMATS
+from relay.logs import make_log
+from relay.pipeline.chronicle import Chronicle
+from relay.pipeline.dispatcher import Dispatcher
+from relay.pipeline.intake import Intake
+from relay.pipeline.lanes import Account, Lane
+from relay.pipeline.planner import Planner
+from relay.ports import Over, Send, StoreUnavailableError
+from relay.settings.load import load
+from relay.settings.rules import compile_rules
+from relay.storage.sqlite import SqliteStore
+from relay.templates.rendering import TemplateRenderer
+from relay.web.metrics import Metrics
+from tests.fakes.running import BUGS
+
+START = 1_800_000_000.0
+MOST_EDITS = 10
+
+
+class ManualClock:
+    """Implements the pipeline's `Clock`: it moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.time = START
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.time
+
+    wall = now
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
+        """Nobody waits here."""
+        raise AssertionError((event, seconds))
+
+
+class Standing(msgspec.Struct):
+    """What stands in the room. `orphan`: the relay does not know of it, as its answer was lost."""
+
+    id: str
+    text: str
+    parent: str | None
+    edits: int = 0
+    orphan: bool = False
+
+
+class Room:
+    """Implements the pipeline's `Sender`: a service with one room that is slow, and fails with some `trouble`."""
+
+    def __init__(self, clock: ManualClock, dice: Random) -> None:
+        self.messages: dict[str, Standing] = {}
+        self.shown: list[str] = []
+        """All that it has ever shown, files too."""
+        self.trouble = 0.0
+        self._numbers = itertools.count()
+        self._clock = clock
+        self._dice = dice
+
+    async def renew(self) -> bool:
+        """Nothing changes."""
+        return False
+
+    async def send(self, message: Send) -> Outcome:
+        """Take a message, or fail before or behind that."""
+        self._clock.time += self._dice.uniform(0.3, 1.0)
+        fate = self._dice.random()
+        if fate < self.trouble:
+            return self._dice.choice((Throttled(2.0), Failed("network", "refused"), Failed("remote", "502")))
+        known = message.message is not None and message.message in self.messages
+        if message.action != "post" and not known:
+            return Refused("refused", "message", "404")
+        standing = self._take(message)
+        if fate < self.trouble * 1.3:
+            standing.orphan |= message.action == "post"
+            return Failed("timeout", "no answer", ambiguous=True)
+        return Delivered(standing.id, "space")
+
+    def _take(self, message: Send) -> Standing:
+        self.shown.append(message.markdown)
+        if message.file is not None:
+            self.shown.append(message.file[1].decode())
+        if message.action == "edit" and message.message is not None:
+            standing = self.messages[message.message]
+            standing.edits += 1
+            assert standing.edits <= MOST_EDITS
+            standing.text = message.markdown
+            return standing
+        parent = message.message if message.action in ("reply", "file") else None
+        standing = Standing(f"m{next(self._numbers)}", message.markdown, parent)
+        self.messages[standing.id] = standing
+        return standing
+
+
+class Flaky:
+    """A store whose commits fail as often as `trouble` says; all else is the real one's."""
+
+    def __init__(self, store: SqliteStore, dice: Random) -> None:
+        self.trouble = 0.0
+        self._store = store
+        self._dice = dice
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("commit_plan", "exchange") and self._dice.random() < self.trouble:
+            raise StoreUnavailableError("the disk is gone for a moment")
+        return getattr(self._store, name)
+
+
+class Simulated:
+    """One process of the relay, over a store and a room that outlive it."""
+
+    def __init__(self, folder: Path, clock: ManualClock, room: Room, dice: Random, settings: dict[str, Any]) -> None:
+        file = folder / "relay.yaml"
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        loaded = load(file, FORMATS)
+        self.clock, self.room, self._dice = clock, room, dice
+        self.store = SqliteStore(folder / "relay.db", None)
+        self.flaky: Any = Flaky(self.store, dice)
+        self._log = folder / "relay.log"
+        self._stream = self._log.open("a", encoding="utf-8")
+        log = make_log("info", self._stream)
+        metrics = Metrics(["lab"], {"noc": "webex"}, 0)
+        lane = Lane("noc", Account("webex", room, None, clock.now()), ["noc"])
+        rules, renderer = compile_rules(loaded.settings), TemplateRenderer({}, loaded.settings.timezone, _never)
+        self.planner = Planner(self.flaky, rules, clock, log, _tell_nobody, self._expect, self._planned, self._rate)
+        chronicle, policy = Chronicle(metrics, log, _tell_nobody), RetryPolicy(1.0, 5.0, 1e9)
+        self.dispatcher = Dispatcher(
+            self.flaky, {"noc": lane}, renderer, policy, clock, dice.random, chronicle, self._spawn
+        )
+        self.intake = Intake(self.store, clock, self._new_id, metrics, log, self.planner.offer, lambda: True)
+        self._sends: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Recover what an earlier process left."""
+        await self.dispatcher.recover()
+
+    async def stop(self) -> None:
+        """Die: what the service has answered since the last commit is forgotten."""
+        unsettled = [attempt for attempt, _ in self.dispatcher._unsettled]
+        for attempt in (*self.dispatcher._ended, *unsettled):
+            if attempt.lease.action == "post" and isinstance(attempt.outcome, Delivered):
+                self.room.messages[attempt.outcome.remote_id].orphan = True
+        await self.store.close()
+        self._stream.close()
+        said = self._log.read_text(encoding="utf-8")
+        assert not [bug for bug in BUGS if f'"event": "{bug}"' in said], said
+
+    async def post(self, drafts: Sequence[Draft]) -> None:
+        """Commit events."""
+        await self.intake.accept(SourceDefaults(source="lab", format="relay"), drafts, b"{}")
+
+    async def turn(self) -> None:
+        """Each loop comes round once, but for what the store refuses."""
+        for loop in (self.planner, self.dispatcher):
+            try:
+                await loop.run_once()
+            except StoreUnavailableError:
+                continue
+        sends, self._sends = self._sends, []
+        for send in sends:
+            await send
+
+    async def settle(self, seconds: float) -> None:
+        """Let time go on until nothing waits, and for so long behind that."""
+        quiet_until = self.clock.time + seconds
+        while self.clock.time < quiet_until:
+            before = len(self.room.shown)
+            await self.turn()
+            if len(self.room.shown) != before or self.dispatcher.depths.total or self.planner.waiting:
+                quiet_until = max(quiet_until, self.clock.time + seconds)
+            self.clock.time += 1.0
+
+    async def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
+        """What is on record."""
+        return list(json.loads(await self.store.list_incidents(ended)))
+
+    def _new_id(self, now: float) -> str:
+        return f"{now:.0f}-{self._dice.getrandbits(64):016x}"
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        send = asyncio.get_running_loop().create_task(work)
+        self._sends.append(send)
+        return send
+
+    def _expect(self, plan: Plan) -> None:
+        self.dispatcher.expect(plan)
+
+    def _planned(self, plan: Plan, over: Sequence[Over]) -> None:
+        self.dispatcher.planned(plan, over)
+
+    def _rate(self, room: str) -> tuple[int, float]:
+        return self.dispatcher.rate(room)
+
+
+def _tell_nobody(*_: object) -> None:
+    """There is no operator."""
+
+
+def _never(template: str, event_id: str, error: str) -> None:
+    raise AssertionError((template, event_id, error))
