@@ -190,8 +190,8 @@ class PlanStore(Protocol):
         """Storms that are not over."""
         ...
 
-    async def waiting_posts(self, room: str, limit: int) -> int:
-        """How many new posts wait for a room, counted up to a limit."""
+    async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:
+        """How many new posts are among the first deliveries that wait for a room, and the last event of these."""
         ...
 
     async def firing_alerts(self) -> list[Alert]:

@@ -165,9 +165,7 @@ def may_reopen(incident: Incident, group: str, now: float, policy: Policy) -> bo
     """Tell whether an incident that ended lives again, rather than a new one; while it flaps it does in any case."""
     if incident.state != "resolved":
         return False
-    return incident.quiet or (
-        incident.group == group and now - (incident.ended_at or 0.0) <= policy.reopen_within
-    )
+    return incident.quiet or (incident.group == group and now - (incident.ended_at or 0.0) <= policy.reopen_within)
 
 
 def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: float) -> Incident:

@@ -99,10 +99,20 @@ def decide(event: Event, rules: Rules, known: Known) -> Decision:
 
 
 def plan(
-    batch: Sequence[Waiting], rules: Rules, known: Known, suppressor: Suppressor, storms: Storms | None = None
+    batch: Sequence[Waiting],
+    rules: Rules,
+    known: Known,
+    suppressor: Suppressor,
+    storms: Storms | None = None,
+    *,
+    now: float = 0.0,
 ) -> Plan:
-    """Plan a batch of at least one event; `known`, `storms` and what the suppressor knows are carried forward."""
-    planner = _Planner(rules, known, suppressor, storms or Storms(), batch[-1].seq)
+    """Plan a batch of at least one event; `known`, `storms` and what the suppressor knows are carried forward.
+
+    What holds alerts back is judged as of `now`, or an event's arrival where that is later: whoever looks at open
+    alerts when a silence ends sees none that is planned thereafter.
+    """
+    planner = _Planner(rules, known, suppressor, storms or Storms(), batch[-1].seq, held_at=now)
     for waiting in batch:
         planner.take(waiting)
     return planner.result
@@ -153,7 +163,9 @@ class _Planner:
         storms: Storms,
         up_to: int,
         started_at: float = 0.0,
+        held_at: float = 0.0,
     ) -> None:
+        self._held_at = held_at
         self._started_at = started_at
         self._rules = rules
         self._known = known
@@ -265,6 +277,9 @@ class _Planner:
 
     def _tell(self, incident: Incident, now: float, news: int | None = None, target: Destination | None = None) -> None:
         """Have an incident's room told how it stands now, where there is anything to tell: at once, or by its group."""
+        held = self._held_now(incident, now)
+        if held != incident.held:
+            incident = msgspec.structs.replace(incident, held=held)
         if incident.grouped:
             if news is not None:
                 self._taken = True
@@ -272,9 +287,6 @@ class _Planner:
             self._touch(incident, now)
             self._record(incident)
             return
-        held = self._held_now(incident, now)
-        if held != incident.held:
-            incident = msgspec.structs.replace(incident, held=held)
         route = target.route if target is not None else self._route_of(incident)
         if is_news(incident):
             incident = self._carry_out(incident, tell_one(incident, route.policy), route, now)
@@ -352,7 +364,7 @@ class _Planner:
     def _awake(self, target: Destination, now: float) -> Destination:
         """A room by the first route that is not muted, where several lead there."""
         for route in (target.route, *target.others) if target.others else ():
-            if self._suppressor.muted(route.policy.mute, route.policy.active, now) is None:
+            if self._suppressor.muted(route.policy.mute, route.policy.active, max(now, self._held_at)) is None:
                 return Destination(target.room, route)
         return target
 
@@ -362,7 +374,7 @@ class _Planner:
     def _held(self, event: Event, policy: Policy, now: float) -> Held | None:
         if self._suppressor.idle and not policy.mute and not policy.active:
             return None
-        return self._suppressor.held(view_of(event), policy.mute, policy.active, now)
+        return self._suppressor.held(view_of(event), policy.mute, policy.active, max(now, self._held_at))
 
     def _route_of(self, incident: Incident) -> Route:
         return self._rules.route_of(incident.group.partition("|")[2].partition("\n")[0])

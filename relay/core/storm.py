@@ -33,11 +33,15 @@ LATER = 60.0
 
 
 class Pressure(msgspec.Struct, frozen=True):
-    """New posts that wait for a room, the seconds that each takes, and how many the room wants to see one by one."""
+    """New posts that wait for a room, the seconds that each takes, and how many the room wants to see one by one.
+
+    `seq` is the last event that waits.
+    """
 
     waiting: int
     seconds_each: float
     digest_over: int
+    seq: int = 0
 
     def is_storm(self, more: int) -> bool:
         """Tell whether these and some more are a storm."""
@@ -45,11 +49,11 @@ class Pressure(msgspec.Struct, frozen=True):
         return waiting > self.digest_over and waiting * self.seconds_each > TOO_LONG
 
 
-def open_storm(room: str, now: float) -> Group:
-    """A storm that begins."""
+def open_storm(room: str, now: float, seq: int = 0) -> Group:
+    """A storm that begins with the event `seq`."""
     return Group(
-        id=f"{STORM} {now:.3f}|{room}\n[]", room=room, labels={}, route=STORM, began_at=now, seen_at=now, window_at=now,
-        wake_at=now, flush_at=now,
+        id=f"{STORM} {now:.3f} {seq}|{room}\n[]", room=room, labels={}, route=STORM, began_at=now, seen_at=now,
+        window_at=now, wake_at=now, flush_at=now, seq=seq,
     )  # fmt: skip
 
 
@@ -74,10 +78,18 @@ class Storms:
             pressure = self._pressure.get(room)
             if pressure is None or not pressure.is_storm(self._made[room]):
                 return "in turn"
-            storm = open_storm(room, now)
+            storm = open_storm(room, now, seq)
         alone = rank == 0 and storm.alone < MOST_ALONE
         self._open[room] = self.changed[storm.id] = joined(storm, seq, now, alone=alone)
         return "first" if alone else "held"
+
+    def begin(self, now: float) -> bool:
+        """Begin a storm in each room where what waits is one already; tell whether there is any."""
+        for room, pressure in self._pressure.items():
+            if pressure.is_storm(0):
+                storm = open_storm(room, now, pressure.seq)
+                self._open[room] = self.changed[storm.id] = storm
+        return bool(self.changed)
 
     def latest(self, storm: Group) -> Group:
         """A storm as it stands after what has joined it by this plan."""

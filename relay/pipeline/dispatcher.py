@@ -267,7 +267,7 @@ class Dispatcher:
         account = lane.account
         match outcome:
             case Delivered():
-                self._got_through(lane, lease, outcome, now)
+                self._got_through(lane, lease, outcome, now, attempt.took)
             case Throttled():
                 account.throttle(lane, now + max(outcome.seconds, self._policy.first), now)
                 self._chronicle.throttled(account.name, lease, outcome)
@@ -281,10 +281,10 @@ class Dispatcher:
             case _:
                 assert_never(outcome)
 
-    def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float) -> None:
+    def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float, took: float) -> None:
         account = lane.account
         account.succeeded_at = now
-        lane.got_through(now)
+        lane.got_through(now, took)
         account.resume()
         self._chronicle.account_resumed(account.name)
         if lane.failing:  # it was the service, not one room: what gets through again here may elsewhere, too

@@ -100,15 +100,20 @@ class Lane:
         self.dozing = True
         self.rest_until = until
 
-    def got_through(self, now: float) -> None:
-        """Note that a delivery has got through, for the rate that the room takes."""
-        self._each += (now - self._moved_at - self._each) * WEIGHT
+    def got_through(self, now: float, took: float) -> None:
+        """Note that a delivery has got through, for the rate that the room takes; `took` is the attempt's time."""
+        self._each += ((took if self._down else now - self._moved_at) - self._each) * WEIGHT
         self._moved_at = now
 
     def seconds_each(self, now: float) -> float:
-        """The seconds that a delivery takes here, at the rate that the room has been taking."""
+        """The seconds that a delivery takes here, at the rate that the room has been taking while it took any."""
         busy = self.pending or self.sending is not None
-        return max(self._each, now - self._moved_at) if busy else self._each
+        return max(self._each, now - self._moved_at) if busy and not self._down else self._each
+
+    @property
+    def _down(self) -> bool:
+        """True while nothing gets through here: that tells nothing of the rate."""
+        return self.failing or self.account.refused is not None
 
     def hurry(self) -> None:
         """Try the head now, whatever its schedule says: the service is there again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from relay.core.alert import AlertKey
 from relay.core.group import Group, Members
@@ -118,6 +118,7 @@ class Planner:
         self._wake.clear()
         await self._plan_held()
         await self._plan_due()
+        await self._plan_storms()
         await self._plan_groups()
         batch = await self._next_batch()
         self._company = COMPANY * len(batch) / BATCH if len(batch) >= CROWD else 0.0
@@ -163,20 +164,28 @@ class Planner:
         keys = list({(w.event.source, w.event.key): None for w in batch if concerns_alert(w.event)})
         known = await self._store.known(keys) if keys else Known({}, {})
         storms = await self._storms(len(batch))
-        await self._commit(plan(batch, self._rules, known, self.suppressor, storms))
+        await self._commit(plan(batch, self._rules, known, self.suppressor, storms, now=self._clock.now()))
 
     async def _storms(self, coming: int) -> Storms:
         """The storms that are not over, and how much waits for rooms where that and what is coming may be one."""
         if self._open is None:
             self._open = await self._store.storms()
-        busy = {storm.room for storm in self._open}
+        return Storms(self._open, await self._pressure(coming, {storm.room for storm in self._open}))
+
+    async def _pressure(self, coming: int, busy: Set[str]) -> dict[str, Pressure]:
         found: dict[str, Pressure] = {}
         for room, digest_over in self._rules.digest_over.items():
             waiting, each = self._rate(room)
             if room not in busy and waiting + coming > digest_over and (waiting + coming) * each > TOO_LONG:
-                posts = await self._store.waiting_posts(room, digest_over + MOST_COUNTED) if waiting else 0
-                found[room] = Pressure(posts, each, digest_over)
-        return Storms(self._open, found)
+                posts, seq = await self._store.waiting_posts(room, digest_over + MOST_COUNTED) if waiting else (0, 0)
+                found[room] = Pressure(posts, each, digest_over, seq)
+        return found
+
+    async def _plan_storms(self) -> None:
+        """Begin a storm where a room takes what waits for it more slowly than it seemed that it would."""
+        storms, now = await self._storms(0), self._clock.now()
+        if storms.begin(now):
+            await self._commit(Plan(0, groups=storms.changed))
 
     async def _commit(self, made: Plan) -> None:
         if any(is_storm(group) for group in made.groups):

@@ -77,9 +77,10 @@ def storms(connection: Connection) -> list[Group]:
     return _groups.decode(read_json(connection, _SQL["storms"]))
 
 
-def waiting_posts(connection: Connection, wanted: tuple[str, int]) -> int:
-    """How many new posts are among the first deliveries that wait for a room."""
-    return int(connection.execute(_SQL["waiting_posts"], wanted).fetchone()[0])
+def waiting_posts(connection: Connection, wanted: tuple[str, int]) -> tuple[int, int]:
+    """How many new posts are among the first deliveries that wait for a room, and the last event of these."""
+    count, seq = connection.execute(_SQL["waiting_posts"], wanted).fetchone()
+    return count, seq
 
 
 def firing_alerts(connection: Connection) -> list[Alert]:

@@ -133,8 +133,8 @@ class SqliteStore:
         """Storms that are not over."""
         return await self._read(lambda connection, _: plans.storms(connection), None)
 
-    async def waiting_posts(self, room: str, limit: int) -> int:
-        """How many new posts are among the first deliveries that wait for a room."""
+    async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:
+        """How many new posts are among the first deliveries that wait for a room, and the last event of these."""
         return await self._read(plans.waiting_posts, (room, limit))
 
     async def digest_lines(self, message: int, limit: int) -> list[DigestLine]:

@@ -56,6 +56,19 @@ async def test_what_a_room_cannot_take_becomes_a_digest_that_lives(tmp_path: Pat
         assert await relay.daemon.store.count_untold_events() == 0
 
 
+async def test_a_room_that_becomes_slow_while_posts_wait_for_it_gets_a_digest(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, rooms={"noc": ROOM}) as relay:
+        for number in range(12):
+            await relay.post({"title": f"quick {number}"})
+            await relay.until(lambda number=number: len(relay.messages()) == number + 1)  # type: ignore[misc]
+        sandbox.state.limit(2.0)
+        await relay.post([*burst(1, 39), *burst(40, 1)])
+        await relay.until(lambda: any(message.text.startswith("🌊") for message in relay.messages()))
+        first = [message.text.splitlines()[0] for message in top(relay)]
+        assert "🔴 CRITICAL · fault 40 at node-40" in first[: first.index(next(x for x in first if x.startswith("🌊")))]
+        await settled(relay)
+
+
 async def test_a_storm_outlives_a_restart_and_has_notices_in_it(tmp_path: Path, sandbox: Sandbox) -> None:
     sandbox.state.limit(2.0)
     async with running(tmp_path, sandbox, rooms={"noc": ROOM}) as relay:

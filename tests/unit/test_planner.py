@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from relay.core.alert import Alert, AlertKey
-from relay.core.group import Members
+from relay.core.group import Group, Members
 from relay.core.planning import Known, Plan, Waiting
 from relay.core.routing import Route
 from relay.core.rules import Rules
@@ -43,6 +43,12 @@ class Store:
 
     async def due_groups(self, now: float, limit: int) -> list[Members]:  # noqa: ARG002 - the port's
         return []
+
+    async def storms(self) -> list[Group]:
+        return []
+
+    async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:  # noqa: ARG002 - the port's
+        return 0, 0
 
     async def open_keys(self, after: AlertKey, limit: int) -> list[AlertKey]:  # noqa: ARG002 - the port's
         return []

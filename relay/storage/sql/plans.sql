@@ -155,8 +155,8 @@ DELETE FROM messages WHERE id IN (SELECT value FROM json_each(:messages));
 SELECT json_group_array(json(state)) FROM groups WHERE wake_at IS NOT NULL AND ended_at IS NULL AND id GLOB 'storm *';
 
 -- name: waiting_posts
-SELECT count(*) FROM (
-    SELECT action, part FROM deliveries WHERE state = 'waiting' AND room = ? ORDER BY position, part LIMIT ?
+SELECT count(*), coalesce(max(event_seq), 0) FROM (
+    SELECT action, part, event_seq FROM deliveries WHERE state = 'waiting' AND room = ? ORDER BY position, part LIMIT ?
 ) WHERE action = 'post' AND part = 0;
 
 -- name: insert_merged
