@@ -12,6 +12,7 @@ import msgspec
 import yaml
 
 from relay.core.matching import EVENT_NAMES, LABEL_PREFIX, BadMatcherError, make_matcher, parse_matchers
+from relay.core.words import say_misfit
 
 DEFAULT_URL = "https://webexapis.com/v1/messages"
 _ROUTE_KEYS = {
@@ -40,6 +41,73 @@ class NotAlertmanagerError(ValueError):
     """A file that is no Alertmanager configuration; its text says why."""
 
 
+class _Http(msgspec.Struct):
+    authorization: dict[str, Any] | None = None
+    proxy_url: str | None = None
+    tls_config: dict[str, Any] | None = None
+
+
+class _Webex(msgspec.Struct):
+    room_id: str | int = ""
+    send_resolved: bool = True
+    api_url: str | None = None
+    http_config: _Http | None = None
+
+
+class _Receiver(msgspec.Struct):
+    name: str | int
+    webex_configs: list[_Webex] | None = None
+
+
+_Old = dict[str, str | int | float | bool] | None
+"""The old form of matchers."""
+
+
+class _Route(msgspec.Struct):
+    receiver: str | int | None = None
+    matchers: list[str] | str | None = None
+    match: _Old = None
+    match_re: _Old = None
+    group_by: list[str] | None = None
+    group_wait: str | None = None
+    group_interval: str | None = None
+    repeat_interval: str | None = None
+    mute_time_intervals: list[str] | None = None
+    active_time_intervals: list[str] | None = None
+    routes: list[_Route] | None = None
+
+
+class _Inhibition(msgspec.Struct):
+    source_matchers: list[str] | str | None = None
+    source_match: _Old = None
+    source_match_re: _Old = None
+    target_matchers: list[str] | str | None = None
+    target_match: _Old = None
+    target_match_re: _Old = None
+    equal: list[str] | None = None
+
+
+class _Interval(msgspec.Struct):
+    name: str | int
+    time_intervals: list[dict[str, Any]] | None = None
+
+
+class _Global(msgspec.Struct):
+    resolve_timeout: str | None = None
+    webex_api_url: str | None = None
+
+
+class _Alertmanager(msgspec.Struct):
+    """The shape of what is read here."""
+
+    route: _Route
+    receivers: list[_Receiver] | None = None
+    inhibit_rules: list[_Inhibition] | None = None
+    time_intervals: list[_Interval] | None = None
+    mute_time_intervals: list[_Interval] | None = None
+    common: _Global | None = msgspec.field(default=None, name="global")
+
+
 class Migrated(msgspec.Struct, frozen=True):
     """The relay's configuration, and what was not carried over or wants a look."""
 
@@ -61,6 +129,10 @@ def migrate(text: str) -> Migrated:
         raise NotAlertmanagerError(f"no YAML: {error}") from error
     if not isinstance(found, dict) or not isinstance(found.get("route"), dict):
         raise NotAlertmanagerError("no Alertmanager configuration: it has a `route` and `receivers`")
+    try:
+        msgspec.convert(found, _Alertmanager)
+    except msgspec.ValidationError as error:
+        raise NotAlertmanagerError(say_misfit(error)) from error
     migration = _Migration(found)
     return Migrated(migration.settings(), tuple(migration.notes))
 
@@ -122,11 +194,18 @@ class _Migration:
             self.notes.append(f"receiver {name!r}: {', '.join(others)} are not Webex rooms and are not carried over")
         if not rooms:
             rooms = (self._stand_in(name),)
-        if receiver.get("webex_configs") and all(not c.get("send_resolved", True) for c in receiver["webex_configs"]):
+        resolves = [bool(config.get("send_resolved", True)) for config in self._list(receiver.get("webex_configs"))]
+        if resolves and not any(resolves):
             self._quiet.add(name)
+        elif not all(resolves):
+            told = ", ".join(room for room, resolve in zip(rooms, resolves, strict=True) if not resolve)
+            self.notes.append(f"receiver {name!r}: `send_resolved: false` for {told} alone is not carried over")
         self._receivers[name] = rooms
 
     def _room(self, receiver: str, number: int, config: Mapping[str, Any]) -> str:
+        if not config.get("room_id"):
+            self.notes.append(f"receiver {receiver!r}: webex_configs[{number}] has no room_id")
+            return self._stand_in(receiver)
         room = self._named(receiver if number == 0 else f"{receiver}-{number + 1}", self._rooms)
         self._rooms[room] = {"account": self._account(config, receiver), "id": str(config.get("room_id", ""))}
         if config.get("message"):
@@ -137,7 +216,7 @@ class _Migration:
         account = next(iter(self._accounts), None) or self._account({}, receiver)
         room = self._named(receiver, self._rooms)
         self._rooms[room] = {"account": account, "title": receiver, "create": True}
-        self.notes.append(f"rooms.{room}: receiver {receiver!r} has no webex_configs; a room of this title stands in")
+        self.notes.append(f"rooms.{room}: receiver {receiver!r} names no room; one of this title stands in")
         return room
 
     def _account(self, config: Mapping[str, Any], receiver: str) -> str:
@@ -147,6 +226,7 @@ class _Migration:
         account: dict[str, Any] = {"type": "webex"}
         if url != DEFAULT_URL:
             account["url"] = str(url).removesuffix("/messages")
+        account |= self._connection(config.get("http_config") or {}, receiver)
         if credentials.get("credentials_file"):
             account["token"] = {"file": credentials["credentials_file"]}
         else:
@@ -163,8 +243,22 @@ class _Migration:
             self.notes.append(f"accounts.{name}: put the token of receiver {receiver!r} into the variable {variable}")
         return name
 
+    def _connection(self, http: Mapping[str, Any], receiver: str) -> dict[str, Any]:
+        """Proxy and TLS of a receiver, as far as an account has the like."""
+        made: dict[str, Any] = {}
+        if http.get("proxy_url"):
+            made["proxy"] = http["proxy_url"]
+        tls = dict(http.get("tls_config") or {})
+        carried = {"ca": tls.pop("ca_file", None), "verify": False if tls.pop("insecure_skip_verify", False) else None}
+        if any(value is not None for value in carried.values()):
+            made["tls"] = {key: value for key, value in carried.items() if value is not None}
+        others = [f"http_config.{key}" for key in http if key not in ("authorization", "proxy_url", "tls_config")]
+        if others := [*others, *(f"http_config.tls_config.{key}" for key in tls)]:
+            self.notes.append(f"receiver {receiver!r}: {', '.join(others)} are not carried over")
+        return made
+
     def _same(self, known: Mapping[str, Any], account: Mapping[str, Any], credentials: Mapping[str, Any]) -> bool:
-        if known.get("url") != account.get("url"):
+        if any(known.get(key) != account.get(key) for key in ("url", "proxy", "tls")):
             return False
         if "file" in account["token"]:
             return bool(known["token"] == account["token"])

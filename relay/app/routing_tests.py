@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -14,7 +14,7 @@ from relay.app.sources import defaults_of, make_format
 from relay.core.delivery import Action
 from relay.core.event import Event, stamp
 from relay.core.silencing import BadSilenceError, Wish, make_silence
-from relay.core.words import parse_duration, parse_time, say_duration
+from relay.core.words import parse_duration, parse_time, say_duration, say_misfit
 from relay.formats import Request
 from relay.formats.contract import NotJsonError, UnreadableError, decode_json
 from relay.formats.native import read_native
@@ -41,7 +41,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     at: str | int
     room: str
-    action: Action
+    action: str
     contains: str = ""
 
 
@@ -90,7 +90,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def read_tests(file: Path) -> TestFile:
     """Read a file of tests. Raises `BadTestError`."""
-    document = Document()
+    document = Document(what="a file of tests is a mapping with `config:` and `tests:`")
     try:
         document.read(file)
     except ConfigurationError as error:
@@ -98,9 +98,20 @@ def read_tests(file: Path) -> TestFile:
     if document.problems:
         raise BadTestError("\n".join(map(str, document.problems)))
     try:
-        return msgspec.convert(document.values, TestFile)
+        read = msgspec.convert(document.values, TestFile)
+        for number, case in enumerate(read.tests):
+            _check_expectations(case, f"{file}: tests[{number}]")
+        return read
     except msgspec.ValidationError as error:
-        raise BadTestError(f"{file}: {error}") from error
+        raise BadTestError(f"{file}: {say_misfit(error)}") from error
+
+
+def _check_expectations(case: Case, where: str) -> None:
+    known = get_args(Action)
+    for number, one in enumerate(case.expect):
+        if one.action not in known:
+            said = f"{one.action!r} is not one of {', '.join(known)}{near(one.action, known)}"
+            raise BadTestError(f"{where}.expect[{number}].action: {said}")
 
 
 async def run_case(case: Case, loaded: Loaded, base: Path, log: Log) -> Verdict:

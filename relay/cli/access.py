@@ -16,6 +16,15 @@ from relay.cli.common import EXIT_STORE, SilentError, fail
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
 
+
+class _Problem(msgspec.Struct):
+    message: str
+
+
+class _Refused(msgspec.Struct):
+    error: _Problem
+
+
 TIMEOUT = 30.0
 IDS_AT_ONCE = 500
 """Ids that one query names."""
@@ -69,8 +78,11 @@ class Daemon:
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
-            said = error.read()[:500].decode(errors="replace")
-            fail(f"{self._base}{path} answered {error.code}: {said}")
+            raw = error.read()[:10_000]
+            try:
+                fail(msgspec.json.decode(raw, type=_Refused).error.message, 2 if error.code == 400 else 1)
+            except msgspec.DecodeError:
+                fail(f"{self._base}{path} answered {error.code}: {raw[:500].decode(errors='replace')}")
         except OSError as error:
             reason = getattr(error, "reason", error)
             said = f"a relay holds the database, but its admin address {self._base} does not answer: {reason}"

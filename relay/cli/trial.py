@@ -89,7 +89,7 @@ def _record(config: Path | None, source: str | None, last: str) -> None:
     made = record(f"recorded at {events[0]['received_at']}", events, str(config_path(config).resolve()))
     verdict = asyncio.run(run_case(made.tests[0], loaded, Path(), make_log("error")))
     case = with_expectations(made.tests[0], verdict)
-    shown = {key: value for key, value in msgspec.to_builtins(case).items() if value != []}
+    shown = {key: value for key, value in msgspec.to_builtins(case).items() if key == "expect" or value != []}
     document = {"config": made.config, "tests": [shown]}
     yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True, width=160)
 

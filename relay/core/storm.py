@@ -14,7 +14,7 @@ import msgspec
 
 from relay.core.delivery import Haste
 from relay.core.group import CHANGES, Group
-from relay.core.incident import Step
+from relay.core.incident import WITHIN_A_BREATH, Step
 from relay.core.words import say_duration
 
 STORM = "storm"
@@ -160,4 +160,6 @@ def _awake(storm: Group) -> Group:
 
 def over_note(storm: Group) -> str:
     """That a storm is over."""
-    return f"🌊 **Storm over** after {say_duration(storm.seen_at - storm.began_at)} · the full list is attached"
+    lasted = storm.seen_at - storm.began_at
+    after = f" after {say_duration(lasted)}" if lasted >= WITHIN_A_BREATH else ""
+    return f"🌊 **Storm over**{after} · the full list is attached"

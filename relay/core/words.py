@@ -6,14 +6,18 @@ import re
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
-_DURATION = re.compile("".join(rf"(?:(\d{{1,12}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")))
+import msgspec
+
+_DURATION = re.compile("".join(rf"(?:([0-9]{{1,12}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")))
 _SECONDS = (365 * 86_400, 7 * 86_400, 86_400, 3_600, 60, 1, 0.001)
-_SIZE = re.compile(r"(\d{1,18})\s*(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)?")
+_SIZE = re.compile(r"([0-9]{1,18})\s*(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)?")
 _UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)/(s|m|h)")
-_EARLIEST, _LATEST = -62_135_510_400.0, 253_402_214_400.0
-"""The years 1 to 9999, but for a day at either end: a time can then be said in every zone."""
+_RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)/(s|m|h)")
+_EARLIEST, _LATEST = -62_135_510_400.0, 221_845_392_000.0
+"""The years 1 to 8999: a time can then be said in every zone, and so can one that is some duration later."""
+LONGEST = 100 * 365 * 86_400.0
+"""Seconds of the longest duration."""
 _FRACTION = re.compile(r"\.(\d{6})\d+")
 
 
@@ -24,7 +28,10 @@ def parse_duration(text: str) -> float:
         return 0.0
     if found is None or not any(found.groups()):
         raise ValueError(f"{text!r} is not a duration; it would read like 30s, 5m or 1h30m")
-    return float(sum(int(amount) * unit for amount, unit in zip(found.groups(), _SECONDS, strict=True) if amount))
+    seconds = float(sum(int(amount) * unit for amount, unit in zip(found.groups(), _SECONDS, strict=True) if amount))
+    if seconds > LONGEST:
+        raise ValueError(f"{text!r} is too long; at most 100y would be right")
+    return seconds
 
 
 def parse_size(text: str) -> int:
@@ -53,20 +60,21 @@ def parse_time(value: str | float) -> float:
         pass
     try:
         at = datetime.fromisoformat(_FRACTION.sub(r".\1", value.strip()))
-        return _sayable(at.replace(tzinfo=at.tzinfo or UTC).timestamp())
+        seconds = at.replace(tzinfo=at.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{value[:60]!r} is not a time; it would read like 2026-03-01T02:10:00Z") from error
+    return _sayable(seconds, value[:60])
 
 
 def _epoch(number: float) -> float:
     if not abs(number) < 1e15:
         raise ValueError(f"{str(number)[:60]} is not a time: epoch seconds or milliseconds would be right")
-    return _sayable(number / 1000.0 if abs(number) >= 1e11 else float(number))
+    return _sayable(number / 1000.0 if abs(number) >= 1e11 else float(number), str(number)[:60])
 
 
-def _sayable(seconds: float) -> float:
+def _sayable(seconds: float, written: str) -> float:
     if not _EARLIEST <= seconds <= _LATEST:
-        raise ValueError(f"{seconds!r} is not a time between the years 1 and 9999")
+        raise ValueError(f"{written!r} is too far off; a time between the years 1 and 8999 would be right")
     return seconds
 
 
@@ -99,3 +107,24 @@ def _minute(minute: int, zone: tzinfo) -> tuple[str, str]:
 def iso(at: float) -> str:
     """Unix seconds as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_KINDS = {
+    "array": "a list", "object": "a mapping", "str": "text", "int": "a whole number", "float": "a number",
+    "bool": "true or false", "null": "nothing",
+}  # fmt: skip
+_EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
+
+
+def say_misfit(error: msgspec.ValidationError) -> str:
+    """What in a document is not as it should be, behind its place: `tests[0].at: text would be right here`."""
+    said, _, place = str(error).partition(" - at `")
+    place = place.rstrip("`").removeprefix("$").lstrip(".")
+    if found := _EXPECTED.fullmatch(said):
+        wanted, got = ([_KINDS.get(kind, kind) for kind in kinds.split(" | ")] for kinds in found.groups())
+        said = f"{' or '.join(wanted)} would be right here, not {' or '.join(got)}"
+    elif said.startswith("Object missing required field "):
+        said = f"{said.removeprefix('Object missing required field ')} is missing"
+    elif said.startswith("Object contains unknown field "):
+        said = f"unknown key {said.removeprefix('Object contains unknown field ')}"
+    return f"{place}: {said}" if place else said

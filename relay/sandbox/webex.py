@@ -106,7 +106,7 @@ class SandboxWebex:
     async def _have_faults(self, request: web.Request) -> None:
         room = None
         if self.state.faults and request.method == "POST" and request.path.endswith("/messages"):
-            room = self._title_of(await request.read())
+            room = self._title_of((await _message(request))[0])
         fault = self.state.fault_for(request.method, room)
         if fault is None:
             return
@@ -131,11 +131,7 @@ class SandboxWebex:
             raise WebexError(429, "Too many requests", str(max(1, math.ceil(wait))))
         bucket.take()
 
-    def _title_of(self, body: bytes) -> str | None:
-        try:
-            wanted = msgspec.json.decode(body, type=_PostMessage)
-        except msgspec.DecodeError:
-            return None
+    def _title_of(self, wanted: _PostMessage) -> str | None:
         room = self.state.rooms.get(wanted.roomId or "")
         return wanted.toPersonEmail if room is None else room.title
 

@@ -13,6 +13,7 @@ import yaml
 from relay.core.markdown import whole
 from relay.settings.problems import ConfigurationError, Mark, Path, Problem, dotted
 
+CONFIGURATION = "the configuration is a mapping (`accounts:`, `rooms:`, `route:`, …; `relay schema` tells all)"
 MAX_FILE = 4 * 2**20
 MAX_NODES = 200_000
 """Values that a configuration may have after its aliases are followed."""
@@ -28,7 +29,9 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 class Document:
     """A configuration's values and marks; `problems` are what reading alone has found."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, what: str = CONFIGURATION) -> None:
+        """`what` says what a file is that is none."""
+        self._what = what
         self.values: dict[str, object] = {}
         self.marks: dict[Path, Mark] = {}
         self.keys: dict[Path, Mark] = {}
@@ -65,13 +68,10 @@ class Document:
         if node is None:
             if len(self.files) == 1:
                 mark = Mark(name, 1, 1)
-                raise ConfigurationError(
-                    [Problem(mark, "", "the file is empty; `relay schema` tells what belongs in it")]
-                )
+                raise ConfigurationError([Problem(mark, "", f"the file is empty; {self._what}")])
             return
         if not isinstance(node, yaml.MappingNode):
-            said = "the configuration is a mapping (`listen:`, `accounts:`, `rooms:`, …)"
-            raise ConfigurationError([Problem(_mark(node, name), "", said)])
+            raise ConfigurationError([Problem(_mark(node, name), "", self._what)])
         self.marks.setdefault((), _mark(node, name))
         value = self._build(node, (), name, ())
         assert isinstance(value, dict)  # noqa: S101 - a mapping node gives one

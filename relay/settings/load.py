@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -18,7 +18,7 @@ from relay.settings.model import Settings, TemplateFile
 from relay.settings.problems import ConfigurationError, Problem, dotted
 from relay.settings.problems import Path as Path_
 from relay.settings.secrets import SecretError, secrets_of
-from relay.settings.sentences import located
+from relay.settings.sentences import TOO_SHORT, located
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,11 +78,16 @@ def _validate(document: Document, base: Path) -> tuple[Settings | None, list[Pro
         except ValidationError as error:
             fresh = [located(detail, document) for detail in error.errors(include_url=False)]
         if not problems:
-            problems = [problem for _, problem in fresh]
+            problems = [problem for path, problem in fresh if not _follows(path, problem, fresh)]
         left_out = [_leave_out(values, path) for path, _ in fresh]
         if not any(left_out):
             break
     return None, problems
+
+
+def _follows(path: Path_, problem: Problem, others: Sequence[tuple[Path_, Problem]]) -> bool:
+    """True of a list that lacks entries only as those that it has are wrong."""
+    return problem.message == TOO_SHORT and any(len(at) > len(path) and at[: len(path)] == path for at, _ in others)
 
 
 def _leave_out(values: dict[str, Any], path: Path_) -> bool:

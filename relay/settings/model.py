@@ -25,6 +25,7 @@ from relay.settings.types import (
     Secrets,
     Size,
     Weekdays,
+    WholeNumber,
     Years,
     Zone,
     is_address,
@@ -106,7 +107,7 @@ class Room(Strict):
     create: bool = Field(default=False, description="Create the room where no room has the title.")
     members: tuple[str, ...] = Field((), description="E-mail addresses that are added to a room that is created.")
     template: str | None = Field(None, description="Name of a template for this room's messages.")
-    digest_over: Annotated[int, Field(gt=0)] = Field(
+    digest_over: Annotated[WholeNumber, Field(gt=0)] = Field(
         10, description="New messages that may wait, where they would take over 5 s, before they become one digest."
     )
 
@@ -391,7 +392,7 @@ class Keep(Strict):
 class LimitSettings(Strict):
     """Bounds of the whole."""
 
-    queue: Annotated[int, Field(gt=0)] = Field(1_000_000, description="Deliveries that may wait before 503.")
+    queue: Annotated[WholeNumber, Field(gt=0)] = Field(1_000_000, description="Deliveries that may wait before 503.")
 
 
 class Settings(Strict):

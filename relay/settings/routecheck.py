@@ -43,7 +43,7 @@ class _RouteCheck(Check):
         if route.template is not None and route.template not in self.names("templates"):
             yield self.error((*path, "template"), unknown("template", route.template, self.names("templates")))
         yield from self._matchers(route.matchers, (*path, "matchers"))
-        grouped = grouped or route.group_by is not None
+        grouped = grouped or route.group_by is not None or (*path, "group_by") in self.document.marks
         yield from self._grouping(route, path, grouped)
         yield from self._named_intervals(route, path)
         for number, child in enumerate(route.routes):
@@ -55,6 +55,8 @@ class _RouteCheck(Check):
             if name == "status":
                 said = "a group keeps its alerts until they end, so their status makes no group"
                 yield self.error((*path, "group_by", number), said)
+            if not name or (route.group_by or ()).index(name) != number:
+                yield self.error((*path, "group_by", number), f"{name!r} is {'given twice' if name else 'no label'}")
             if name == ALL and len(route.group_by or ()) > 1:
                 yield self.error((*path, "group_by"), "... stands alone: it is all labels")
         for name in ("group_wait", "group_interval"):

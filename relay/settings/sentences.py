@@ -13,10 +13,13 @@ from relay.settings.document import Document
 from relay.settings.model import Settings
 from relay.settings.problems import Path, Problem, dotted, near
 
+TOO_SHORT = "at least one is needed"
 _TYPES = {
     "string_type": "text would be right here (in quotes, where it looks like a number)",
     "int_type": "a whole number would be right here",
     "int_parsing": "a whole number would be right here",
+    "int_from_float": "a whole number would be right here",
+    "string_too_short": "some text would be right here",
     "bool_type": "true or false would be right here",
     "bool_parsing": "true or false would be right here",
     "tuple_type": "a list would be right here",
@@ -25,7 +28,7 @@ _TYPES = {
     "model_type": "a mapping would be right here",
     "model_attributes_type": "a mapping would be right here",
     "greater_than": "more than nothing would be right here",
-    "too_short": "at least one is needed",
+    "too_short": TOO_SHORT,
     "missing": "is missing",
 }
 _EXAMPLES = {

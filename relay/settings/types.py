@@ -214,9 +214,11 @@ Name = Annotated[str, AfterValidator(_name)]
 
 
 def _zone(value: Any) -> Any:
+    if isinstance(value, ZoneInfo):
+        return value
     try:
-        return ZoneInfo(value) if isinstance(value, str) else value
-    except (OSError, ValueError, KeyError) as error:
+        return ZoneInfo(value)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise wrong(f"{value!r} is no time zone; it would read like UTC or Europe/Amsterdam") from error
 
 
@@ -226,6 +228,15 @@ Zone = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "examples": ["Europe/Amsterdam"]}),
 ]
+
+
+def _whole_number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise wrong("a whole number would be right here")
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 
 
 def _path(value: Any, info: ValidationInfo) -> Any:

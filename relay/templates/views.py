@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.delivery import Digest, DigestLine, Standing, Told
+from relay.core.delivery import MOST_LINES, Digest, DigestLine, Standing, Told
 from relay.core.event import SEVERITIES, Event
 from relay.core.incident import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
 from relay.core.markdown import Markdown, escape_markdown, link, middle, one_line
@@ -154,7 +154,8 @@ class View(msgspec.Struct, frozen=True):
         for name in sorted(labels, key=lambda label: _PLACES.get(label, len(_TELLING))):
             value = one_line(labels[name], 40)
             if value and name.lower() not in _SAID_ALREADY and value.lower() not in title:
-                said[value] = None
+                telling = len(value) > 1 and not value.isdigit()
+                said[value if telling else f"{one_line(name, 40)} {value}"] = None
                 if len(said) == 3:
                     break
         return list(said)
@@ -291,8 +292,8 @@ class DigestView(msgspec.Struct, frozen=True):
     @property
     def counted(self) -> Markdown:
         """How many events in which time, by severity, and how many of them still fire."""
-        took = say_duration(self.digest.seen_at - self.digest.began_at)
-        parts = [f"{self.total:,} events in {took}"]
+        took = self.digest.seen_at - self.digest.began_at
+        parts = [f"{self.total:,} events" + (f" in {say_duration(took)}" if took >= WITHIN_A_BREATH else "")]
         for rank, severity in enumerate(SEVERITIES):
             if count := sum(n for r, _, n in self.digest.counts if r == rank):
                 parts.append(f"{count:,} {severity.upper()}")
@@ -313,10 +314,12 @@ class DigestView(msgspec.Struct, frozen=True):
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     def _lines(self) -> list[dict[str, object]]:
-        """The worst by name, as many as a message has room for."""
+        """The worst by name: all criticals that a message has room for, and of the others so many that they are ten."""
         shown: list[dict[str, object]] = []
         room = MOST_DIGEST_BYTES
         for line in self.digest.lines:
+            if line.rank > 0 and len(shown) >= MOST_LINES:
+                break
             title = one_line(line.event.title, 160)
             room -= len(escape_markdown(title).encode()) + 10
             if room < 0:

@@ -8,6 +8,8 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
+from relay.core.words import say_misfit
+
 T = TypeVar("T")
 MAX_BODY = 1 * 2**20
 BODY_TIMEOUT = 10.0
@@ -25,8 +27,12 @@ async def read_json_body(request: web.Request, kind: type[T]) -> T:
             raw = await request.read()
     except TimeoutError as error:
         raise BadRequestError(f"the body did not arrive within {BODY_TIMEOUT:g} s") from error
+    if not raw.strip():
+        raise BadRequestError("the body is empty; JSON would be right")
     try:
         return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(say_misfit(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequestError(str(error)) from error
 

@@ -46,7 +46,7 @@ async def test_what_a_room_cannot_take_becomes_a_digest_that_lives(tmp_path: Pat
             title = f"fault {number} at node-{number}"
             assert title in digest.text or title in alone
         assert len(relay.messages()) <= 20
-        assert digest.text.startswith(f"🌊 Storm over · {400 - len(alone)} events in ")
+        assert digest.text.startswith(f"🌊 Storm over · {400 - len(alone)} events")
         assert status["deliveries"]["merged"] == 400 - len(alone)
         await relay.post([{"status": "resolved", "key": f"k{n}"} for n in range(400)])
         await relay.until(lambda: "✅ all of the storm's alerts have ended" in replies(relay))

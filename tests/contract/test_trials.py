@@ -124,7 +124,7 @@ async def test_a_day_of_groups_silences_mutes_and_inhibition_passes_at_once(tmp_
         ({"events": [{"source": "fabric", "payload": "nowhere.json"}]}, "nowhere.json can't be read"),
         ({"events": [], "start": "soon"}, "start: 'soon' is not a time"),
         ({"events": [], "silences": [{"matchers": []}]}, "a silence needs a matcher"),
-        ({"events": [], "expectations": []}, "unknown field `expectations`"),
+        ({"events": [], "expectations": []}, "unknown key `expectations`"),
     ],
 )
 async def test_a_test_that_cannot_be_run_says_why(tmp_path: Path, case: dict[str, Any], said: str) -> None:
@@ -211,3 +211,57 @@ def test_what_is_no_alertmanager_configuration_is_refused() -> None:
     for text in ("a: [", "a: b", "[]"):
         with pytest.raises(NotAlertmanagerError):
             migrate(text)
+
+
+SMALL = {"route": {"receiver": "a"}, "receivers": [{"name": "a", "webex_configs": [{"room_id": "r"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"receivers": [None]}, "receivers[0]: a mapping would be right here, not nothing"),
+        ({"receivers": [{"name": "a", "webex_configs": {"room_id": "x"}}]}, "receivers[0].webex_configs: a list"),
+        ({"receivers": [{"name": "a", "webex_configs": [None]}]}, "receivers[0].webex_configs[0]: a mapping"),
+        ({"route": {"receiver": "a", "routes": [7]}}, "route.routes[0]: a mapping"),
+        ({"route": {"receiver": "a", "match": ["a"]}}, "route.match: a mapping"),
+        ({"route": {"receiver": "a", "group_wait": 5}}, "route.group_wait: text"),
+        ({"inhibit_rules": [{"source_match": 5}]}, "inhibit_rules[0].source_match: a mapping"),
+        ({"global": 5}, "global: a mapping"),
+    ],
+)
+def test_what_alertmanager_would_not_take_is_refused_with_its_place(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(NotAlertmanagerError) as caught:
+        migrate(yaml.safe_dump({**SMALL, **change}))
+    assert said in str(caught.value)
+
+
+def test_how_a_receiver_connects_is_carried_over_or_named() -> None:
+    http = {"proxy_url": "http://proxy:3128", "tls_config": {"ca_file": "/ca.pem", "min_version": "TLS13"}}
+    webex = [{"room_id": "r1", "http_config": http}, {"room_id": "r2", "http_config": http, "send_resolved": False}, {}]
+    made = migrate(yaml.safe_dump({**SMALL, "receivers": [{"name": "a", "webex_configs": webex}]}))
+    (account,) = made.settings["accounts"].values()
+    assert (account["proxy"], account["tls"]) == ("http://proxy:3128", {"ca": "/ca.pem"})
+    notes = "\n".join(made.notes)
+    assert "http_config.tls_config.min_version are not carried over" in notes
+    assert "`send_resolved: false` for a-2 alone is not carried over" in notes
+    assert "webex_configs[2] has no room_id" in notes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file is empty; a file of tests is a mapping with `config:` and `tests:`"),
+        ("[]", "a file of tests is a mapping"),
+        ("{config: relay.yaml, tests: [{name: a, events: []}]}", "tests[0]: `expect` is missing"),
+        ("{config: c, tests: [{name: a, events: [], expect: [{at: 0s, room: noc, action: posst}]}]}",
+         "tests[0].expect[0].action: 'posst' is not one of post, digest, edit, reply, file (did you mean 'post'?)"),
+        ("{config: c, tests: [{name: a, events: [], expect: [{at: [], room: noc, action: post}]}]}",
+         "tests[0].expect[0].at: a whole number or text would be right here, not a list"),
+    ],
+)  # fmt: skip
+def test_a_file_of_tests_that_is_none_is_refused_with_the_place(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "tests.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(BadTestError) as caught:
+        read_tests(file)
+    assert said in str(caught.value)

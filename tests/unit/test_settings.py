@@ -63,6 +63,10 @@ def test_a_small_configuration_has_no_problem(tmp_path: Path) -> None:
         ("keep: {size: big}", "14: keep.size: 'big' is not a size; it would read like 1048576, 64KiB or 20MiB"),
         ("keep: {size: no}", "14: keep.size: a size like 64KiB would be right here"),
         ("limits: {queue: 0}", "17: limits.queue: more than nothing would be right here"),
+        ("limits: {queue: 1.5}", "17: limits.queue: a whole number would be right here"),
+        ("limits: {queue: true}", "17: limits.queue: a whole number would be right here"),
+        ("stop_grace: 101y", "13: stop_grace: '101y' is too long; at most 100y would be right"),
+        ("timezone: 1", "11: timezone: 1 is no time zone; it would read like UTC or Europe/Amsterdam"),
         ("limits: {queue: many}", "17: limits.queue: a whole number would be right here"),
         ("listen: 5", "9: listen: a mapping would be right here"),
         ("listen: {events: here}", "18: listen.events: an address like 127.0.0.1:9080 or [::1]:9080 would be right"),
@@ -520,3 +524,23 @@ def test_children_inherit_how_incidents_live(tmp_path: Path) -> None:
     assert (root.policy.on_update, root.policy.on_resolve) == (("reply",), ("edit", "reply"))
     (child,) = root.routes
     assert (child.policy.on_update, child.policy.on_resolve, child.policy.reopen_within) == (("reply",), ("none",), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "bad"),
+    [("times", "[{start_time: '25:00', end_time: '26:00'}]"), ("weekdays", "[funday]"), ("months", "[foo]")],
+)
+def test_a_bad_entry_of_a_list_is_one_error(tmp_path: Path, key: str, bad: str) -> None:
+    intervals = f"time_intervals: [{{name: a, time_intervals: [{{{key}: {bad}}}]}}]"
+    with pytest.raises(ConfigurationError) as caught:
+        read(tmp_path, f"{BASE}\n{intervals}")
+    assert not any("at least one is needed" in problem.message for problem in caught.value.problems)
+
+
+def test_group_by_that_is_no_list_is_the_one_problem(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(tmp_path, BASE.replace("route: {", "route: {group_by: site, group_wait: 1s, "))
+    assert [problem.message for problem in caught.value.problems] == ["a list would be right here"]
+    for names in ("['']", "[site, site]"):
+        with pytest.raises(ConfigurationError, match=r"group_by\[\d\]: '\w*' is (no label|given twice)"):
+            read(tmp_path, BASE.replace("route: {", f"route: {{group_by: {names}, "))
