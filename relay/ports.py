@@ -9,7 +9,18 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from relay.core.alert import Alert, AlertKey
-from relay.core.delivery import Action, DeliveryState, DigestLine, Lease, Outcome, Reason, Settlement, Standing
+from relay.core.delivery import (
+    Action,
+    DeliveryState,
+    DigestLine,
+    Failed,
+    Lease,
+    Outcome,
+    Reason,
+    Refused,
+    Settlement,
+    Standing,
+)
 from relay.core.event import Event, Severity, Status
 from relay.core.group import Group, Members
 from relay.core.planning import Known, Plan, Waiting
@@ -269,8 +280,27 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     file: tuple[str, bytes] | None = None
 
 
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service can do: bytes of its longest message and of a list; whether messages can be edited, and it takes
+    files."""
+
+    longest: int
+    longest_list: int
+    edits: bool
+    files: bool
+
+
 class Sender(Protocol):
     """Posts to the rooms of one account."""
+
+    @property
+    def service(self) -> Service:
+        """What its service can do."""
+        ...
+
+    async def check(self) -> Failed | Refused | None:
+        """Ask the service whether it takes the account, without posting anything; what is wrong, or None."""
+        ...
 
     async def send(self, message: Send) -> Outcome:
         """Try once. Remote trouble is a value, not an exception."""
@@ -297,11 +327,13 @@ class Renderer(Protocol):
         told: Standing | None,
         now: float,
         mention: Sequence[str] = (),
+        longest: int,
+        brief: bool = False,
     ) -> list[str]:
         """The message's markdown and, behind it, its replies' (each of at most the service's limit).
 
         `told` is what the message tells of, where that is incidents, `now` the time of sending in Unix seconds,
-        `mention` whom it rings. Never fails.
+        `mention` whom it rings, `longest` the service's limit in bytes; `brief`: its two first lines. Never fails.
         """
         ...
 

@@ -6,46 +6,61 @@ from collections.abc import Callable, Mapping
 
 from relay.app.sources import Vault
 from relay.app.tls import client_context
-from relay.pipeline.lanes import Account, Lane
-from relay.ports import Log, Sender
+from relay.pipeline import lanes
+from relay.ports import Log, Sender, Service
+from relay.senders import spika, webex
 from relay.senders.http import HttpClient, HttpSettings
+from relay.senders.spika import SpikaSender
 from relay.senders.webex import RoomAddress, WebexSender
-from relay.settings.model import ClientTls, Room, Settings, WebexAccount
+from relay.settings.model import Account, ClientTls, Room, Settings, SpikaAccount
+
+AnySender = WebexSender | SpikaSender
 
 
 def make_sender(
-    name: str, account: WebexAccount, settings: Settings, vault: Vault, wall: Callable[[], float], log: Log
-) -> WebexSender:
+    name: str, account: Account, settings: Settings, vault: Vault, wall: Callable[[], float], log: Log
+) -> AnySender:
     """The sender of an account, for the rooms that belong to it. Raises `SecretError`."""
+    mine = {room_name: room for room_name, room in settings.rooms.items() if room.account == name}
+    tls = True if account.tls == ClientTls() else client_context(account.tls)
+    if isinstance(account, SpikaAccount):
+        token = vault(account.access_token)
+        http = HttpSettings(
+            url=account.url, tls=tls, proxy=account.proxy, keepalive=spika.KEEPALIVE, header="accesstoken", scheme=""
+        )
+        numbers = {room_name: int(room.id or 0) for room_name, room in mine.items()}
+        return SpikaSender(HttpClient(http, token, log), token, numbers, wall)
     token = vault(account.token)
-    http = HttpSettings(
-        url=account.url,
-        tls=True if account.tls == ClientTls() else client_context(account.tls),
-        proxy=account.proxy,
-    )
+    http = HttpSettings(url=account.url, tls=tls, proxy=account.proxy)
     rooms = {
         room_name: RoomAddress(
             id=room.id, title=room.title, person=room.person, create=room.create, members=room.members
         )
-        for room_name, room in settings.rooms.items()
-        if room.account == name
+        for room_name, room in mine.items()
     }
     return WebexSender(HttpClient(http, token, log), token, rooms, wall, log)
 
 
-def make_lanes(settings: Settings, senders: Mapping[str, Sender], now: float) -> dict[str, Lane]:
+def service_of(account: Account) -> Service:
+    """What an account's service can do."""
+    return spika.SERVICE if isinstance(account, SpikaAccount) else webex.SERVICE
+
+
+def make_lanes(settings: Settings, senders: Mapping[str, Sender], now: float) -> dict[str, lanes.Lane]:
     """A lane for each destination, by room: names of one space share theirs."""
-    accounts = {name: Account(name, sender, settings.accounts[name].pace, now) for name, sender in senders.items()}
-    by_key: dict[str, Lane] = {}
-    lanes: dict[str, Lane] = {}
+    accounts = {
+        name: lanes.Account(name, sender, settings.accounts[name].pace, now) for name, sender in senders.items()
+    }
+    by_key: dict[str, lanes.Lane] = {}
+    by_room: dict[str, lanes.Lane] = {}
     for name, room in settings.rooms.items():
         key = destination(room)
         if key in by_key:
             by_key[key].rooms.append(name)
         else:
-            by_key[key] = Lane(key, accounts[room.account], [name])
-        lanes[name] = by_key[key]
-    return lanes
+            by_key[key] = lanes.Lane(key, accounts[room.account], [name])
+        by_room[name] = by_key[key]
+    return by_room
 
 
 def destination(room: Room) -> str:

@@ -152,6 +152,7 @@ class RelayDaemon:
         for name, feed in self._feeds.items():
             feed.told_down = f"feed:{name}" in told
         await self.dispatcher.recover()
+        self._checking = spawn(self.dispatcher.check_accounts())
         self.planner.waiting = await self.store.count_waiting_events()
         listen = self._settings.listen
         admin = web.AppRunner(self._admin, access_log=None, keepalive_timeout=KEEPALIVE)
@@ -189,6 +190,7 @@ class RelayDaemon:
 
     async def finish(self) -> None:
         """Give sends in flight their time, and record them. Raises `StoreError`."""
+        self._checking.cancel()
         await self.dispatcher.finish(self._settings.stop_grace)
 
     async def close(self) -> None:

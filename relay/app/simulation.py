@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from relay.app.accounts import make_lanes
+from relay.app.accounts import make_lanes, service_of
 from relay.core.delivery import Action, Delivered, Outcome
 from relay.core.event import Event
 from relay.core.planning import Plan, Waiting
@@ -23,7 +23,7 @@ from relay.core.suppression import Silence
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.planner import Planner
-from relay.ports import Accepted, Log, Over, Send, Submission
+from relay.ports import Accepted, Log, Over, Send, Service, Submission
 from relay.settings.load import Loaded
 from relay.settings.rules import compile_rules
 from relay.storage.sqlite import SqliteStore
@@ -66,9 +66,13 @@ class SimulatedClock:
 class _Service:
     """Takes every message at once, and writes it down."""
 
-    def __init__(self, clock: SimulatedClock, sent: list[Sent]) -> None:
+    def __init__(self, clock: SimulatedClock, sent: list[Sent], service: Service) -> None:
         self._clock = clock
         self._sent = sent
+        self.service = service
+
+    async def check(self) -> None:
+        """All is well."""
 
     async def send(self, message: Send) -> Outcome:
         self._sent.append(Sent(self._clock.time, message.room, message.action, message.text, message.markdown))
@@ -93,13 +97,13 @@ class Simulation:
         self.clock = SimulatedClock(start)
         settings = loaded.settings
         self._store = store
-        service = _Service(self.clock, self.sent)
+        senders = {name: _Service(self.clock, self.sent, service_of(one)) for name, one in settings.accounts.items()}
         self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
         chronicle = Chronicle(_Uncounted(), log, lambda *_: None)
         self._dispatcher = Dispatcher(
             store,
-            make_lanes(settings, dict.fromkeys(settings.accounts, service), start),
+            make_lanes(settings, senders, start),
             TemplateRenderer(loaded.templates, settings.timezone, lambda *_: None),
             RetryPolicy(),
             self.clock,

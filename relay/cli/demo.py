@@ -209,7 +209,8 @@ class Demo:
         await self._settle(daemon, sent, SystemClock())
         counts = await daemon.store.counts()
         events, deliveries = counts["events"], counts["deliveries"]
-        messages = [message for room in sandbox.state.rooms.values() for message in room.messages.values()]
+        rooms = [room for room in sandbox.state.rooms.values() if room.messages]
+        messages = [message for room in rooms for message in room.messages.values()]
         edits = sum(message.edits for message in messages)
         own = events["total"] - sent
         done, superseded, merged = (deliveries.get(state, 0) for state in ("done", "superseded", "merged"))
@@ -225,7 +226,7 @@ class Demo:
         self._say(f"  {events['suppressed']} of them said nothing new")
         self._say(f"  {done} deliveries done, {superseded} superseded by newer ones, {unfinished} not done")
         self._say(f"  {merged} told together with others, in a group or a storm's digest")
-        self._say(f"  {len(messages)} messages in {len(sandbox.state.rooms)} rooms, edited {edits} times")
+        self._say(f"  {len(messages)} messages in {len(rooms)} rooms, edited {edits} times")
         self._say(f"  {sandbox.state.requests} requests to the sandbox, {sandbox.state.throttled} answered 429")
         verdict = "every event is accounted for" if good else "NOT every event is accounted for"
         self._say(f"  {verdict}", "bold green" if good else "bold red")

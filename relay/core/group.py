@@ -22,11 +22,12 @@ from relay.core.incident import (
     alarms,
     by_policy,
     is_news,
+    plainly,
     quietly,
     reminder,
     tell_one,
 )
-from relay.core.markdown import escape_markdown, one_line
+from relay.core.markdown import escape_markdown, hard_breaks, one_line
 from relay.core.matching import view_of
 from relay.core.routing import Destination
 from relay.core.words import say_duration
@@ -35,6 +36,8 @@ ALL = "..."
 """Among the names of `group_by`: all labels."""
 MOST_NAMES = 5
 """Incidents that a reply names."""
+MOST_NEWS = 20
+"""Incidents that are named where a message can't be edited, each in a line."""
 CHANGES = 9
 """Edits of a message that tell of changes: of the ten that Webex admits the last is kept for the end."""
 
@@ -151,6 +154,17 @@ def flush(members: Members, policy: Policy) -> list[Step]:
     return steps
 
 
+def flush_plainly(members: Members, steps: Sequence[Step]) -> list[Step]:
+    """The steps where no message can be edited: at most one new message, which names what is new."""
+    shown = [incident for incident in members.incidents if incident.said is not None or is_news(incident)]
+    if len(shown) == 1 and members.told <= 1:
+        return plainly(steps, shown[0])
+    if steps and all(step.action != "post" for step in steps):
+        news = [one for one in shown if is_news(one) and (one.held is None or not one.firing)]
+        return [Step("reply", _in_short(members, shown, news))] if news else []
+    return list(steps[:1])
+
+
 def flushed(group: Group, shown: Sequence[Incident], policy: Policy, now: float) -> Group:
     """The group after its room was told."""
     firing = any(incident.firing for incident in shown)
@@ -172,6 +186,20 @@ def reminder_of(incidents: Sequence[Incident], now: float) -> str:
 def worst_first(incidents: Sequence[Incident]) -> list[Incident]:
     """By severity, the oldest first among equals."""
     return sorted(incidents, key=lambda incident: (list(SIGNS).index(incident.event.severity), incident.started_at))
+
+
+def _in_short(members: Members, shown: Sequence[Incident], news: Sequence[Incident]) -> str:
+    """How many fire, and what is new of the group's alerts, by name."""
+    firing = [incident for incident in shown if incident.firing]
+    worst = worst_first(firing or news)[0].event.severity
+    head = f"{SIGNS[worst]} **{len(firing)} firing** · worst {worst.upper()}" if firing else _over(news, members.told)
+    common = [f"{name} {value}" for name, value in members.group.labels.items() if name != "source" and value]
+    head = " · ".join([head, *(escape_markdown(one_line(text, 80)) for text in common[:3])])
+    signs = [SIGNS[one.event.severity] if one.firing else ENDS[one.state] for one in worst_first(news)]
+    titles = [escape_markdown(one_line(one.event.title, 160)) for one in worst_first(news)]
+    lines = [f"- {sign} {title}" for sign, title in zip(signs, titles, strict=True)][:MOST_NEWS]
+    more = [f"and {len(news) - MOST_NEWS} more"] if len(news) > MOST_NEWS else []
+    return hard_breaks("\n".join([head, *lines, *more]))
 
 
 def _over(ended: Sequence[Incident], count: int) -> str:

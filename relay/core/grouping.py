@@ -8,8 +8,8 @@ import msgspec
 
 from relay.core.delivery import POSTS, Intent
 from relay.core.event import RANK
-from relay.core.group import Group, Members, flush, flushed, reminder_of, revive, schedule, worst_first
-from relay.core.incident import Incident, Policy, Step, is_news, told
+from relay.core.group import Group, Members, flush, flush_plainly, flushed, reminder_of, revive, schedule, worst_first
+from relay.core.incident import Incident, Policy, Step, is_news, of_what, told
 from relay.core.matching import view_of
 from relay.core.planning import Plan, move
 from relay.core.rules import Rules, template_for
@@ -61,7 +61,7 @@ class _GroupPlanner:
         before, changed = self._storms.latest(members.group), members.incidents
         storm, steps = look(
             before, members.edits, news=bool(changed), firing=members.firing,
-            few=self._rules.digest_over.get(before.room, 0), now=self._now,
+            few=self._rules.digest_over.get(before.room, 0), now=self._now, plain=before.room in self._rules.plain,
         )  # fmt: skip
         steps = steps if storm.room in self._rules.rooms else []
         seqs = sorted(seq for incident in changed for seq in incident.news)
@@ -75,7 +75,7 @@ class _GroupPlanner:
                 Intent(
                     action=step.action, room=storm.room, message=message, event_seq=seq, rank=0, content=step.content,
                     also=tuple(also), group=storm.id, route=storm.route, haste="first" if goes_on else "in turn",
-                    absorbs=goes_on and step.action in (*POSTS, "edit"),
+                    absorbs=goes_on and (step.action in (*POSTS, "edit") or step == Step("reply")),
                 )
             )  # fmt: skip
             seqs = seqs[-1:]
@@ -100,6 +100,8 @@ class _GroupPlanner:
 
     def _flush(self, members: Members, policy: Policy) -> Group:
         group, steps = members.group, flush(members, policy)
+        if group.room in self._rules.plain:
+            steps = flush_plainly(members, steps)
         news = [incident for incident in members.incidents if is_news(incident)]
         seqs = sorted({seq for incident in news for seq in incident.news} or {incident.seq for incident in news})
         message = group.message
@@ -107,7 +109,7 @@ class _GroupPlanner:
             if step.action == "post":
                 self._handle -= 1
                 self._intend(group, members.incidents, step, self._handle, seqs, policy)
-                if message:
+                if message and group.room not in self._rules.plain:
                     worst = worst_first(members.incidents)[0].event
                     self.result.intents.append(move(group.room, message, self._handle, seqs[-1], worst))
                 message = self._handle
@@ -134,7 +136,8 @@ class _GroupPlanner:
             if one.firing and one.said is not None and one.ack is None and one.held is None and not one.quiet
         ]  # fmt: skip
         if due and group.message and group.room in self._rules.rooms:
-            step = Step("reply", reminder_of(due, self._now))
+            said, plain = reminder_of(due, self._now), group.room in self._rules.plain
+            step = Step("reply", of_what(said, worst_first(due)[0].event.title) if plain else said)
             self._intend(group, tuple(due), step, group.message, [max(one.seq for one in due)], policy)
         firing = any(one.firing for one in incidents)
         remind_at = self._now + policy.repeat_interval if firing else None

@@ -6,12 +6,14 @@ and what the message is to say follows from the difference, when its group is du
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from relay.core.delivery import Ack, Action, Told
 from relay.core.event import RANK, Event, Severity
+from relay.core.markdown import escape_markdown, one_line
 from relay.core.suppression import Held
 from relay.core.words import say_duration
 
@@ -278,6 +280,27 @@ def quietly(policy: Policy) -> list[Step]:
 def by_policy(changes: tuple[Change, ...], content: str | None) -> list[Step]:
     """The steps that a policy names."""
     return [Step(change, content if change == "reply" else None) for change in changes if change != "none"]
+
+
+def plainly(steps: Sequence[Step], incident: Incident) -> list[Step]:
+    """The steps where no message can be edited and none has a thread: at most one new message.
+
+    It tells the present state, or says what a reply would have, and of what; none tells that something is held.
+    """
+    if incident.said is not None and incident.firing and incident.held is not None:
+        return []
+    posts = [step for step in steps if step.action == "post"]
+    if posts:
+        return posts[:1]
+    if any(step.action == "edit" for step in steps):
+        return [Step("reply")]
+    return [Step("reply", of_what(step.content, incident.event.title)) for step in steps[:1]]
+
+
+def of_what(content: str | None, title: str) -> str | None:
+    """A reply's text with what it speaks of, for where it stands in no thread."""
+    named = escape_markdown(one_line(title))
+    return content if content is None or named in content else f"{content} · {named}"
 
 
 # In words

@@ -24,6 +24,7 @@ from relay.core.incident import (
     holds_at,
     is_news,
     may_reopen,
+    plainly,
     reminder,
     reopen,
     tell_one,
@@ -300,7 +301,8 @@ class _Planner:
         """A reminder, in the thread, of what still fires and nobody has taken up."""
         due = incident.firing and incident.said is not None and not incident.quiet and incident.held is None
         if due and incident.ack is None and incident.room in self._rules.rooms:
-            self._intend(incident, Step("reply", reminder(incident, now)))
+            for step in self._possible([Step("reply", reminder(incident, now))], incident):
+                self._intend(incident, step)
         return msgspec.structs.replace(incident, remind_at=now + policy.repeat_interval)
 
     def _carry_out(self, incident: Incident, steps: Sequence[Step], route: Route, now: float) -> Incident:
@@ -308,17 +310,20 @@ class _Planner:
         if incident.room not in self._rules.rooms:
             return incident
         message = incident.message
-        for step in steps:
+        for step in self._possible(steps, incident):
             if step.action == "post":
                 self._handle -= 1
                 self._post(incident.seq, incident.event, incident.room, incident.group, route, step, now)
-                if message:
+                if message and incident.room not in self._rules.plain:
                     moved = move(incident.room, message, self._handle, incident.seq, incident.event)
                     self.result.intents.append(moved)
                 message = self._handle
             else:
                 self._intend(msgspec.structs.replace(incident, message=message), step)
         return told(incident, message, now + route.policy.repeat_interval)
+
+    def _possible(self, steps: Sequence[Step], incident: Incident) -> Sequence[Step]:
+        return plainly(steps, incident) if incident.room in self._rules.plain else steps
 
     def _intend(self, incident: Incident, step: Step) -> None:
         self._taken = True

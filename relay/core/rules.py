@@ -21,7 +21,8 @@ RESOLVE_TIMEOUT = 86_400.0
 class Rules(msgspec.Struct, frozen=True):
     """The routing in force.
 
-    `rooms` are all that are configured, each with its own template, where it has one; `routes` are all by lineage, and
+    `rooms` are all that are configured, each with its own template, where it has one; in `plain` ones no message can be
+    edited, and none has a thread. `routes` are all by lineage, and
     an incident whose route has vanished lives by the root's policy. `timeouts` are the sources' own, `digest_over` the
     rooms' new posts that may wait before they become a digest.
     """
@@ -34,6 +35,7 @@ class Rules(msgspec.Struct, frozen=True):
     inhibit: tuple[InhibitRule, ...] = ()
     intervals: dict[str, tuple[TimeInterval, ...]] = {}
     digest_over: dict[str, int] = {}
+    plain: frozenset[str] = frozenset()
 
     def route_of(self, lineage: str) -> Route:
         """The route by which the incidents of a group live."""

@@ -31,6 +31,8 @@ MOST_EDITS = 6
 LATER = 60.0
 """Seconds after which a digest says how its alerts go on, once the storm is over; doubled with each time."""
 
+ALL_ENDED = Step("reply", "✅ all of the storm's alerts have ended")
+
 
 class Pressure(msgspec.Struct, frozen=True):
     """New posts that wait for a room, the seconds that each takes, and how many the room wants to see one by one.
@@ -109,30 +111,37 @@ def joined(storm: Group, seq: int, now: float, *, alone: bool) -> Group:
     )
 
 
-def look(storm: Group, edits: int, *, news: bool, firing: int, few: int, now: float) -> tuple[Group, list[Step]]:
+def look(
+    storm: Group, edits: int, *, news: bool, firing: int, few: int, now: float, plain: bool = False
+) -> tuple[Group, list[Step]]:
     """What is asked of the digest now; `news` where its alerts have changed, `firing` how many of them fire still.
 
-    `few` new posts are none that the room could not take one by one.
+    `few` new posts are none that the room could not take one by one. In a `plain` room each edit is a new message, so
+    there are few of them.
     """
     if storm.ended_at is None:
-        storm, steps = _meanwhile(storm, edits, few, now)
+        storm, steps = _meanwhile(storm, edits, few, now, plain=plain)
+    elif plain and firing:
+        storm, steps = msgspec.structs.replace(storm, flush_at=None), []
     else:
         storm, steps = _afterwards(storm, edits, news, firing, now)
+    if plain:
+        steps = [Step("reply") if step == Step("edit") else step for step in steps if step != ALL_ENDED]
     return _awake(storm), steps
 
 
-def _meanwhile(storm: Group, edits: int, few: int, now: float) -> tuple[Group, list[Step]]:
+def _meanwhile(storm: Group, edits: int, few: int, now: float, *, plain: bool) -> tuple[Group, list[Step]]:
     shown = Step("edit" if storm.message else "digest")
     counted = now - storm.window_at >= WINDOW
     if (counted and storm.joined <= few) or edits >= MOST_EDITS:
         over = msgspec.structs.replace(storm, ended_at=now, flush_at=None, flushed_at=now)
-        return over, [shown, Step("file", over_note(storm))]
+        return over, [shown, Step("file", over_note(storm, plain=plain))]
     if counted:
         storm = msgspec.structs.replace(storm, window_at=now, joined=0)
     fresh = storm.flushed_at is None or storm.seen_at > storm.flushed_at
     if not fresh or now < (storm.flush_at or now):
         return storm, []
-    every = EVERY * 2 ** max(0, edits - 3)
+    every = LATER if plain else EVERY * 2 ** max(0, edits - 3)
     return msgspec.structs.replace(storm, flushed_at=now, flush_at=now + every), [shown]
 
 
@@ -146,7 +155,7 @@ def _afterwards(storm: Group, edits: int, news: bool, firing: int, now: float) -
     said = msgspec.structs.replace(storm, flush_at=None, flushed_at=now)
     if firing:
         return said, [Step("edit")] if edits < CHANGES else []
-    return said, [Step("edit"), Step("reply", "✅ all of the storm's alerts have ended")]
+    return said, [Step("edit"), ALL_ENDED]
 
 
 def _awake(storm: Group) -> Group:
@@ -158,8 +167,8 @@ def _awake(storm: Group) -> Group:
     return msgspec.structs.replace(storm, wake_at=min(counted, storm.flush_at or counted) if fresh else counted)
 
 
-def over_note(storm: Group) -> str:
+def over_note(storm: Group, *, plain: bool) -> str:
     """That a storm is over."""
     lasted = storm.seen_at - storm.began_at
     after = f" after {say_duration(lasted)}" if lasted >= WITHIN_A_BREATH else ""
-    return f"🌊 **Storm over**{after} · the full list is attached"
+    return f"🌊 **Storm over**{after} · the full list {'follows' if plain else 'is attached'}"

@@ -64,6 +64,10 @@ class Chronicle:
         said = f"{detail}\nEverything for its rooms is kept and waits."
         self._tell(f"account:{account}", f"relay: account {account} is refused", "critical", "firing", said)
 
+    def account_in_trouble(self, account: str, detail: str) -> None:
+        """A service could not be asked whether it takes an account."""
+        self._log.warning("account_not_checked", account=account, detail=detail)
+
     def account_resumed(self, account: str) -> None:
         """The service takes an account again, where it was refused."""
         if account not in self._refused:

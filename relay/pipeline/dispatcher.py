@@ -11,12 +11,12 @@ import msgspec
 
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled
 from relay.core.lanes import Circumstances, Verdict, judge, put_back
-from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
+from relay.core.markdown import escape_markdown, hard_breaks, numbered, plain_text
 from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
-from relay.ports import Clock, LaneHead, Outbox, Over, Renderer, Send, Spawn, Start
+from relay.ports import Clock, LaneHead, Outbox, Over, Renderer, Send, Service, Spawn, Start
 
 MOST_LISTED = 1_000_000
 """Lines of a digest's full list."""
@@ -134,6 +134,16 @@ class Dispatcher:
         """The accounts of all lanes, each once."""
         return list({lane.account.name: lane.account for lane in self.lanes.values()}.values())
 
+    async def check_accounts(self) -> None:
+        """Ask each service whether it takes its account: whoever is on duty hears of it before the first alert."""
+        for account in self.accounts():
+            trouble = await account.sender.check()
+            if isinstance(trouble, Refused) and trouble.scope == "account":
+                if account.pause(trouble.detail, self._clock.now()):
+                    self._chronicle.account_paused(account.name, trouble.detail)
+            elif trouble is not None:
+                self._chronicle.account_in_trouble(account.name, trouble.detail)
+
     def nudge(self) -> None:
         """Have `wait` return."""
         self._wake.set()
@@ -201,9 +211,15 @@ class Dispatcher:
         outcome: Outcome | None = None
         parts: tuple[str, ...] = ()
         try:
-            texts = self._texts(lease)
-            file = await self._list(lease) if lease.action == "file" else None
-            parts = tuple(texts[1:]) if lease.action == "post" else ()
+            service = lane.account.sender.service
+            texts, file = self._texts(lease, service), None
+            if lease.action == "file":
+                listed = self._renderer.listing(await self._outbox.digest_lines(lease.message, MOST_LISTED))
+                if service.files:
+                    file = (f"storm-{lease.message}.txt", listed.encode())
+                else:
+                    texts = numbered([*texts, hard_breaks(escape_markdown(listed))], service.longest_list)
+            parts = tuple(texts[1:]) if lease.action in ("post", "file") else ()
             outcome = await self._send(lane, lease, texts[0], file)
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
             self._chronicle.bug(lease, error)
@@ -212,25 +228,21 @@ class Dispatcher:
             self._ended.append(Attempt(lane, lease, outcome, parts, self._clock.now() - began))
             self._wake.set()
 
-    def _texts(self, lease: Lease) -> list[str]:
+    def _texts(self, lease: Lease, service: Service) -> list[str]:
         if lease.content is not None:
             return [lease.content]
         return self._renderer.render(
             lease.event, lease.template, room=lease.room, told=lease.told, now=self._clock.wall(),
-            mention=lease.mention if lease.action == "post" else (),
+            mention=lease.mention if lease.action == "post" else (), longest=service.longest,
+            brief=lease.action == "reply" and not service.edits,
         )  # fmt: skip
-
-    async def _list(self, lease: Lease) -> tuple[str, bytes]:
-        """The file with all that a digest tells of. Raises `StoreError`."""
-        lines = await self._outbox.digest_lines(lease.message, MOST_LISTED)
-        return f"storm-{lease.message}.txt", self._renderer.listing(lines).encode()
 
     async def _send(self, lane: Lane, lease: Lease, markdown: str, file: tuple[str, bytes] | None) -> Outcome:
         message = Send(
             action=lease.action,
             room=lease.room,
             markdown=markdown,
-            text=cut(plain_text(markdown), WEBEX_MAX_BYTES),
+            text=plain_text(markdown),
             message=None if lease.action == "post" else lease.remote,
             space=None if lease.action == "post" else lease.space,
             delivery=str(lease.id),

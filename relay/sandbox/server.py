@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from markdown_it import MarkdownIt
 
 from relay.core.words import iso
+from relay.sandbox.spika import SandboxSpika
 from relay.sandbox.state import Fault, Message, Room, WebexState
 from relay.sandbox.webex import SandboxWebex
 
@@ -27,7 +28,7 @@ _TYPES = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/jav
 
 
 class Sandbox:
-    """A Webex on loopback. `address` and `token` are there after `start`."""
+    """A Webex and a Spika on loopback, with one token. `address` and `token` are there after `start`."""
 
     def __init__(self, wall: Callable[[], float], token: str | None = None) -> None:
         self.state = WebexState(wall)
@@ -40,6 +41,7 @@ class Sandbox:
         """Bind; any free port where `port` is 0."""
         application = web.Application()
         application.add_subapp("/v1/", SandboxWebex(self.state).application())
+        application.add_subapp("/api/messaging/", SandboxSpika(self.state).application())
         application.add_routes(
             [
                 web.get("/", self._file("page.html")),
@@ -83,7 +85,7 @@ class Sandbox:
         body = {
             "version": self.state.version,
             "faults": msgspec.to_builtins(self.state.faults),
-            "rooms": [self._room(room) for room in self.state.rooms.values()],
+            "rooms": [self._room(room) for room in self.state.rooms.values() if room.messages or room.kind != "spika"],
         }
         return web.Response(body=msgspec.json.encode(body), content_type="application/json")
 

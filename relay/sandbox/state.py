@@ -107,10 +107,12 @@ class WebexState:
         person = self.tokens[token] = Person(make_id("PEOPLE"), email, name, kind)
         return person
 
-    def add_room(self, title: str, kind: str = "group", owner: Person | None = None) -> Room:
+    def add_room(
+        self, title: str, kind: str = "group", owner: Person | None = None, room_id: str | None = None
+    ) -> Room:
         """Make a room; its maker is a member."""
         members = {owner.email: owner.name} if owner is not None else {}
-        room = Room(make_id("ROOM"), title, kind, self.wall(), members, {})
+        room = Room(room_id or make_id("ROOM"), title, kind, self.wall(), members, {})
         self.rooms[room.id] = room
         self.touch()
         return room
@@ -124,10 +126,12 @@ class WebexState:
         return found
 
     def add_message(
-        self, room: Room, person: Person, text: str, markdown: str | None, parent: str | None, file: File | None = None
-    ) -> Message:
+        self, room: Room, person: Person, text: str, markdown: str | None, parent: str | None,
+        file: File | None = None, message_id: str | None = None,
+    ) -> Message:  # fmt: skip
         """Post a message."""
-        message = Message(make_id("MESSAGE"), room.id, person, text, markdown, parent, self.wall(), file=file)
+        made = message_id or make_id("MESSAGE")
+        message = Message(made, room.id, person, text, markdown, parent, self.wall(), file=file)
         room.messages[message.id] = message
         self.where[message.id] = room.id
         if len(room.messages) > MOST_MESSAGES:

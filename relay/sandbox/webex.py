@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import uuid
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from relay.core.markdown import WEBEX_MAX_BYTES, plain_text
+from relay.sandbox.faults import have_faults
 from relay.sandbox.state import MAX_EDITS, File, Message, Person, Room, WebexState, message_json, room_json
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -107,17 +107,8 @@ class SandboxWebex:
         room = None
         if self.state.faults and request.method == "POST" and request.path.endswith("/messages"):
             room = self._title_of((await _message(request))[0])
-        fault = self.state.fault_for(request.method, room)
-        if fault is None:
-            return
-        if fault.latency:
-            await _rest(fault.latency)
-        if fault.drop:
-            if request.transport is not None:
-                request.transport.abort()
-            raise WebexError(503, "cut")
-        if fault.status:
-            self.state.throttled += fault.status == 429
+        fault = await have_faults(self.state, request, room)
+        if fault is not None:
             raise WebexError(fault.status, f"fault asked for: {fault.status}", fault.retry_after)
 
     def _keep_to_the_rate(self, request: web.Request) -> None:
@@ -143,7 +134,7 @@ class SandboxWebex:
     async def list_rooms(self, request: web.Request) -> web.Response:
         """Rooms of the token's owner, a page at a time."""
         wanted = request.query.get("type")
-        rooms = [room for room in self.state.rooms.values() if wanted in (None, room.kind)]
+        rooms = [r for r in self.state.rooms.values() if r.kind != "spika" and wanted in (None, r.kind)]
         limit = _number(request, "max", 100, 1000)
         start = _number(request, "cursor", 0, 10**9)
         page = rooms[start : start + limit]
@@ -253,7 +244,7 @@ class SandboxWebex:
 
     def _room(self, room_id: str) -> Room:
         room = self.state.rooms.get(room_id)
-        if room is None:
+        if room is None or room.kind == "spika":
             raise WebexError(404, "The requested resource could not be found.")
         return room
 
@@ -272,15 +263,6 @@ def _checked_text(text: str | None, markdown: str | None) -> str:
         if value is not None and len(value.encode()) > WEBEX_MAX_BYTES:
             raise WebexError(400, f"{name} exceeds the maximum length of {WEBEX_MAX_BYTES} bytes.")
     return plain_text(markdown) if markdown is not None else text or ""
-
-
-async def _rest(seconds: float) -> None:
-    """Be slow."""
-    try:
-        async with asyncio.timeout(seconds):
-            await asyncio.Event().wait()
-    except TimeoutError:
-        return
 
 
 async def _message(request: web.Request) -> tuple[_PostMessage, File | None]:

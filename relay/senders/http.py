@@ -35,12 +35,18 @@ class Token(Protocol):
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a service is reached; `tls` is True for the system's authorities."""
+    """How a service is reached; `tls` is True for the system's authorities.
+
+    Connections are kept for `keepalive` seconds; the token goes into `header` behind `scheme`.
+    """
 
     url: str
     tls: ssl.SSLContext | bool = True
     proxy: str | None = None
     total_timeout: float = TOTAL_TIMEOUT
+    keepalive: float = 30.0
+    header: str = "Authorization"
+    scheme: str = "Bearer "
 
 
 def environment_proxy(url: str) -> str | None:
@@ -71,7 +77,9 @@ class HttpClient:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._settings.tls, keepalive_timeout=30),
+                connector=aiohttp.TCPConnector(
+                    limit=0, ssl=self._settings.tls, keepalive_timeout=self._settings.keepalive
+                ),
                 timeout=aiohttp.ClientTimeout(total=self._settings.total_timeout, connect=CONNECT_TIMEOUT),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=True,
@@ -91,7 +99,7 @@ class HttpClient:
             return Refused(
                 "auth", "account", "the token holds a sign that no header can carry; it is one line of plain text"
             )
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {self._settings.header: f"{self._settings.scheme}{token}"}
         data: bytes | aiohttp.FormData | None = None
         if file is not None and isinstance(body, Mapping):
             data = aiohttp.FormData(dict(body))

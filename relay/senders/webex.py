@@ -12,11 +12,12 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from relay.core.delivery import Delivered, Failed, Outcome, Refused
-from relay.core.markdown import WEBEX_MAX_BYTES
-from relay.ports import Log, Send
+from relay.core.markdown import WEBEX_MAX_BYTES, cut
+from relay.ports import Log, Send, Service
 from relay.senders.http import HttpClient, Token
 from relay.senders.outcomes import OPERATIONS, Answer, classify
 
+SERVICE = Service(longest=WEBEX_MAX_BYTES, longest_list=WEBEX_MAX_BYTES, edits=True, files=True)
 MAX_PAGES = 200
 """Pages of rooms that are followed at the most."""
 
@@ -73,6 +74,19 @@ class WebexSender:
         """Close the connections."""
         await self._http.close()
 
+    @property
+    def service(self) -> Service:
+        """What Webex can do."""
+        return SERVICE
+
+    async def check(self) -> Failed | Refused | None:
+        """Ask who the token belongs to."""
+        answer = await self._http.call("GET", "/people/me")
+        if isinstance(answer, (Failed, Refused)) or answer.status == 200:
+            return None if isinstance(answer, Answer) else answer
+        outcome = classify("find", answer, self._wall())
+        return outcome if isinstance(outcome, (Failed, Refused)) else None
+
     async def renew(self) -> bool:
         """Read the account's token again; tell whether it changed."""
         return await asyncio.to_thread(self._token.reread)
@@ -91,10 +105,10 @@ class WebexSender:
         target = {"roomId": message.space} if message.space is not None else await self._target(address)
         if not isinstance(target, dict):
             return target
-        for name, text in (("markdown", message.markdown), ("text", message.text)):
-            if len(text) * 4 > WEBEX_MAX_BYTES and len(text.encode()) > WEBEX_MAX_BYTES:
-                return Refused("too_large", "delivery", f"{name} is over Webex's {WEBEX_MAX_BYTES} bytes")
-        answer = await self._call(message, {**target, "markdown": message.markdown, "text": message.text})
+        text = cut(message.text, WEBEX_MAX_BYTES)
+        if len(message.markdown) * 4 > WEBEX_MAX_BYTES and len(message.markdown.encode()) > WEBEX_MAX_BYTES:
+            return Refused("too_large", "delivery", f"markdown is over Webex's {WEBEX_MAX_BYTES} bytes")
+        answer = await self._call(message, {**target, "markdown": message.markdown, "text": text})
         if isinstance(answer, (Failed, Refused)):
             return answer
         if answer.status != 200:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from relay.core.rules import OPERATOR_SOURCE
 from relay.settings.checking import Check
 from relay.settings.document import Document
-from relay.settings.model import PostedSettings, Settings, WebexAccount, WebsocketSettings
+from relay.settings.model import Account, PostedSettings, Settings, SpikaAccount, WebsocketSettings
 from relay.settings.problems import Path, Problem, unknown
 from relay.settings.routecheck import check_routes
 from relay.settings.secrets import secrets_of
@@ -42,6 +42,9 @@ class _Check(Check):
             if room.account not in self.names("accounts"):
                 yield self.error(("rooms", name, "account"), unknown("account", room.account, self.names("accounts")))
             yield from self._template(("rooms", name), room.template)
+            account = self.settings.accounts.get(room.account)
+            if isinstance(account, SpikaAccount) and not (room.id or "").isdecimal():
+                yield self.error(("rooms", name), "a room of a Spika account is known by its `id`, a number, alone")
             space = (room.account, room.id or "", room.title or "", (room.person or "").lower())
             if space in spaces:
                 yield self.warning(("rooms", name), f"is the same space as room {spaces[space]!r}")
@@ -67,7 +70,7 @@ class _Check(Check):
 
     def clients(self) -> Iterator[Problem]:
         """Accounts and feeds whose connections are less than they could be."""
-        found: list[tuple[Path, WebexAccount | WebsocketSettings]] = []
+        found: list[tuple[Path, Account | WebsocketSettings]] = []
         found += ((("accounts", name), account) for name, account in self.settings.accounts.items())
         found += (
             (("sources", name), source)

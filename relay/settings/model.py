@@ -21,6 +21,7 @@ from relay.settings.types import (
     PositiveDuration,
     Proxy,
     Rate,
+    RoomId,
     Secret,
     Secrets,
     Size,
@@ -77,12 +78,10 @@ class ClientTls(Strict):
     verify: bool = Field(default=True, description="False takes any certificate, and warns at every start.")
 
 
-class WebexAccount(Strict):
-    """A Webex token and the address it is good for."""
+class _AccountSettings(Strict):
+    """What all accounts have."""
 
-    type: Literal["webex"]
-    token: Secret = Field(description="Access token of a bot or a person.")
-    url: str = Field("https://webexapis.com/v1", description="Base address of the API.")
+    url: str
     pace: Rate | None = Field(None, description="Most messages a time, shared fairly by the account's rooms.")
     tls: ClientTls = Field(ClientTls(), description="How the service's certificate is checked.")
     proxy: Proxy | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
@@ -97,11 +96,30 @@ class WebexAccount(Strict):
         return value.rstrip("/")
 
 
+class WebexAccount(_AccountSettings):
+    """A Webex token and the address it is good for."""
+
+    type: Literal["webex"]
+    token: Secret = Field(description="Access token of a bot or a person.")
+    url: str = Field("https://webexapis.com/v1", description="Base address of the API.")
+
+
+class SpikaAccount(_AccountSettings):
+    """An access token of a Spika server; its bot posts to the rooms that it is a member of."""
+
+    type: Literal["spika"]
+    access_token: Secret = Field(description="Access token of a bot.")
+    url: str = Field(description="Base address of the server.")
+
+
+Account = Annotated[WebexAccount | SpikaAccount, Field(discriminator="type")]
+
+
 class Room(Strict):
     """A destination: exactly one of `id`, `title`, `person`."""
 
     account: str = Field(description="Name of an account.")
-    id: str | None = Field(None, description="The service's id of the room.")
+    id: RoomId | None = Field(None, description="The service's id of the room; a number with Spika.")
     title: str | None = Field(None, description="The room's title; it is looked for when it is first needed.")
     person: str | None = Field(None, description="E-mail address of a person, for a direct message.")
     create: bool = Field(default=False, description="Create the room where no room has the title.")
@@ -406,7 +424,7 @@ class Settings(Strict):
     )
     operator: Operator | None = None
     timezone: Zone = Field("UTC", validate_default=True, description="Time zone of times in messages.")
-    accounts: dict[Name, WebexAccount] = Field(min_length=1)
+    accounts: dict[Name, Account] = Field(min_length=1)
     rooms: dict[Name, Room] = Field(min_length=1)
     sources: dict[Name, Source] = {}
     route: RouteSettings

@@ -11,11 +11,12 @@ from relay.core.matching import Matcher, parse_matchers
 from relay.core.routing import Route, index_children
 from relay.core.rules import Rules
 from relay.core.suppression import InhibitRule
-from relay.settings.model import InhibitSettings, RouteSettings, Settings
+from relay.settings.model import InhibitSettings, RouteSettings, Settings, SpikaAccount
 
 
 def compile_rules(settings: Settings) -> Rules:
     """The rules in force; the configuration was checked before."""
+    accounts = settings.accounts
     templates = {name: room.template for name, room in settings.rooms.items()}
     operator = None
     if settings.operator is not None:
@@ -34,6 +35,9 @@ def compile_rules(settings: Settings) -> Rules:
         tuple(_inhibition(rule) for rule in settings.inhibit_rules),
         {one.name: tuple(interval.compiled() for interval in one.time_intervals) for one in settings.time_intervals},
         {name: room.digest_over for name, room in settings.rooms.items()},
+        frozenset(
+            name for name, room in settings.rooms.items() if isinstance(accounts.get(room.account), SpikaAccount)
+        ),
     )
 
 

@@ -31,6 +31,10 @@ _TYPES = {
     "too_short": TOO_SHORT,
     "missing": "is missing",
 }
+_MISSING_TYPES: dict[str | int, str] = {
+    "sources": "webhook, alertmanager-api or websocket",
+    "accounts": "webex or spika",
+}
 _EXAMPLES = {
     "url": "wss://feed.example.net/v1",
     "storage": "sqlite:/var/lib/relay/relay.db",
@@ -64,7 +68,7 @@ def _sentence(error: ErrorDetails, path: Path) -> str:
         given = str(context["tag"])
         return f"type {given[:50]!r} is not one of {', '.join(known)}{near(given, known)}"
     if kind == "union_tag_not_found":
-        return "type is missing: webhook, alertmanager-api or websocket"
+        return f"type is missing: {_MISSING_TYPES.get(path[0], 'which kind it is')}"
     if kind == "string_pattern_mismatch":
         example = _EXAMPLES.get(str(path[-1]), "")
         return f"is not of the right form{'; it would read like ' + example if example else ''}"

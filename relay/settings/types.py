@@ -236,6 +236,13 @@ def _whole_number(value: Any) -> Any:
     return value
 
 
+def _text_of_number(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+RoomId = Annotated[
+    str, BeforeValidator(_text_of_number), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
+]
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 
 

@@ -149,9 +149,12 @@ def _taken_over(connection: Connection, lease: Lease, now: float) -> tuple[Over,
 
 
 def _as_it_can_be(head: _Head) -> Lease:
-    """A lease as its message admits it: a second post is an edit, an edit of none a post, one too many a reply."""
+    """A lease as its message admits it: a second post is an edit, an edit of none a post, one too many a reply.
+
+    A file whose message is gone stands alone.
+    """
     lease = head.lease
-    if lease.told is None and lease.action not in ("edit", "digest"):
+    if lease.action == "file" or (lease.told is None and lease.action not in ("edit", "digest")):
         return lease
     if lease.told is not None and "\n" in head.group:
         lease = msgspec.structs.replace(
@@ -159,7 +162,7 @@ def _as_it_can_be(head: _Head) -> Lease:
         )
     if lease.remote is None:
         return msgspec.structs.replace(lease, action="post", content=None)
-    if lease.action in ("reply", "file"):
+    if lease.action == "reply":
         return lease
     most = CHANGES if lease.told is not None and lease.told.firing else EDITS
     return msgspec.structs.replace(lease, action="edit" if head.edits < most else "reply")

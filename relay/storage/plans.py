@@ -233,7 +233,7 @@ class PlanWriter:
                 continue
             mine = connection.execute(_SQL["supersede_by_post"], values).fetchall()
             over.extend(mine)
-            if change.action == "edit" and not mine:
+            if (change.action == "edit" or change.content is None) and not mine:
                 over.extend(connection.execute(_SQL["supersede_edits"], values).fetchall())
         return over
 

@@ -24,6 +24,8 @@ from relay.templates.environment import MarkdownEnvironment
 from relay.templates.views import THREAD, DigestView, GroupView, View, list_line
 
 BUILTIN = ("event", "group", "digest")
+BRIEF = 2
+"""Lines of a message that is brief."""
 MAX_OUTPUT = 65_536
 """Characters that a template may write."""
 
@@ -49,9 +51,9 @@ class TemplateRenderer:
 
     def render(
         self, event: Event, template: str | None, *, room: str, told: Standing | None, now: float,
-        mention: Sequence[str] = (),
+        mention: Sequence[str] = (), longest: int = WEBEX_MAX_BYTES, brief: bool = False,
     ) -> list[str]:  # fmt: skip
-        """The message's markdown and, behind it, its replies' (each of at most Webex's limit). Never fails.
+        """The message's markdown and, behind it, its replies' (each of `longest` bytes at most). Never fails.
 
         A template that does not ask for `incidents` tells of one event; groups then have the built-in message.
         """
@@ -68,8 +70,11 @@ class TemplateRenderer:
             view = GroupView(told, room, now, self._zone)
         chosen = None if template is None else self._templates.get(template)
         fits = kind != "digest" and (template in self._for_groups) == (kind == "group")
-        texts = self._render(chosen if fits else None, template or "", kind, view, event, living=told is not None)
-        return [with_mentions(texts[0], mention), *texts[1:]] if mention else texts
+        named, living = template or "", told is not None
+        texts = self._render(chosen if fits else None, named, kind, view, event, longest, living=living)
+        if brief:
+            return [hard_breaks("\n".join(texts[0].split("\n")[:BRIEF]))]
+        return [with_mentions(texts[0], mention, longest), *texts[1:]] if mention else texts
 
     def listing(self, lines: Sequence[DigestLine]) -> str:
         """The full list of a digest as plain text, a line each."""
@@ -82,22 +87,25 @@ class TemplateRenderer:
         kind: str,
         view: View | GroupView | DigestView,
         event: Event,
+        longest: int,
         *,
         living: bool,
     ) -> list[str]:
         if chosen is not None:
             try:
-                return self.render_strictly(chosen, view.names(), living=living)
+                return self.render_strictly(chosen, view.names(), longest, living=living)
             except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way; the alert goes out
                 self._failed(name, event.id, f"{type(error).__name__}: {error}")
         try:
-            return self.render_strictly(self._builtin[kind], view.parts(), living=living)
+            return self.render_strictly(self._builtin[kind], view.parts(), longest, living=living)
         except Exception as error:  # noqa: BLE001 - likewise: the plainest message that can be made
             self._failed("(built-in)", event.id, f"{type(error).__name__}: {error}")
             return [f"{view.sign} **{view.word}** · {Markdown.escape(one_line(event.title))}"]
 
     @staticmethod
-    def render_strictly(template: Template, names: dict[str, object], *, living: bool = False) -> list[str]:
+    def render_strictly(
+        template: Template, names: dict[str, object], longest: int = WEBEX_MAX_BYTES, *, living: bool = False
+    ) -> list[str]:
         """Render, split and number; a living message is cut to one, as it is edited as one.
 
         Raises what the template raises, and `TemplateError` where it writes nothing.
@@ -117,9 +125,9 @@ class TemplateRenderer:
         if not texts:
             raise TemplateError("the template writes nothing")
         if not living:
-            return numbered(texts, WEBEX_MAX_BYTES)
+            return numbered(texts, longest)
         first = texts[0]
-        return [cut_markdown(first), *(numbered(texts[1:]) if len(texts) > 1 else ())]
+        return [cut_markdown(first, longest), *(numbered(texts[1:], longest) if len(texts) > 1 else ())]
 
 
 def builtin(name: str) -> str:
@@ -135,10 +143,10 @@ def tells_of_groups(environment: MarkdownEnvironment, text: str) -> bool:
         return False
 
 
-def with_mentions(text: str, emails: Sequence[str]) -> str:
-    """A message with a last line that rings people's phones, within Webex's limit."""
+def with_mentions(text: str, emails: Sequence[str], longest: int = WEBEX_MAX_BYTES) -> str:
+    """A message with a last line that rings people's phones, within its service's limit."""
     line = "  \n" + " ".join(mention(email) for email in emails)
-    return cut_markdown(text, WEBEX_MAX_BYTES - len(line.encode())) + line
+    return cut_markdown(text, longest - len(line.encode())) + line
 
 
 def compile_template(environment: MarkdownEnvironment, name: str, text: str) -> Template:

@@ -25,7 +25,8 @@ from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.intake import Intake
 from relay.pipeline.lanes import Account, Lane
 from relay.pipeline.planner import Planner
-from relay.ports import Over, Send, StoreUnavailableError
+from relay.ports import Over, Send, Service, StoreUnavailableError
+from relay.senders.webex import SERVICE as WEBEX
 from relay.settings.load import load
 from relay.settings.rules import compile_rules
 from relay.storage.sqlite import SqliteStore
@@ -67,7 +68,8 @@ class Standing(msgspec.Struct):
 class Room:
     """Implements the pipeline's `Sender`: a service with one room that is slow, and fails with some `trouble`."""
 
-    def __init__(self, clock: ManualClock, dice: Random) -> None:
+    def __init__(self, clock: ManualClock, dice: Random, service: Service = WEBEX) -> None:
+        self.service = service
         self.messages: dict[str, Standing] = {}
         self.shown: list[str] = []
         """All that it has ever shown, files too."""
@@ -75,6 +77,9 @@ class Room:
         self._numbers = itertools.count()
         self._clock = clock
         self._dice = dice
+
+    async def check(self) -> None:
+        """All is well."""
 
     async def renew(self) -> bool:
         """Nothing changes."""
@@ -86,8 +91,9 @@ class Room:
         fate = self._dice.random()
         if fate < self.trouble:
             return self._dice.choice((Throttled(2.0), Failed("network", "refused"), Failed("remote", "502")))
+        assert self.service.edits or message.action not in ("edit", "file") or message.file is None
         known = message.message is not None and message.message in self.messages
-        if message.action != "post" and not known:
+        if self.service.edits and message.message is not None and not known:
             return Refused("refused", "message", "404")
         standing = self._take(message)
         if fate < self.trouble * 1.3:

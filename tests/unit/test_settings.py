@@ -192,7 +192,18 @@ def test_every_problem_has_its_place_its_path_and_a_sentence(tmp_path: Path, tex
         ),
         ("title: NOC", "create: true", "4:8: rooms.noc: one of id, title and person would be right; there is none"),
         ("title: NOC", "id: x, create: true", "4:8: rooms.noc: create and members go with a title"),
-        ("type: webex", "type: wbex", "2:17: accounts.webex.type: 'wbex' is not one of webex (did you mean 'webex'?)"),
+        ("type: webex, ", "", "2:10: accounts.webex: type is missing: webex or spika"),
+        ("type: webex", "type: spika, url: http://x", "2:3: accounts.webex.access_token: is missing"),
+        (
+            "type: webex, token:",
+            "type: spika, url: 'http://x', access_token:",
+            "4:8: rooms.noc: a room of a Spika account is known by its `id`, a number, alone",
+        ),
+        (
+            "type: webex",
+            "type: wbex",
+            "2:10: accounts.webex: type 'wbex' is not one of webex, spika (did you mean 'webex'?)",
+        ),
         (
             "{env: WEBEX_TOKEN}",
             "{evn: WEBEX_TOKEN}",

@@ -1,0 +1,122 @@
+"""Posts to rooms of a Spika server, as plain text.
+
+Source: the answers of a Spika3 server (2024): `POST /api/messaging/messages` and `GET /api/messaging/test/auth`. It has
+no editing, no threads and no files for whoever comes with an access token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from relay.core.delivery import Delivered, Failed, Outcome, Reason, Refused, Scope, Throttled
+from relay.ports import Send, Service
+from relay.senders.http import HttpClient, Token
+from relay.senders.outcomes import DEFAULT_THROTTLE, Answer, describe, read_retry_after
+
+SERVICE = Service(longest=2_000, longest_list=16_000, edits=False, files=False)
+"""Its clients fold what is longer than 2,000 characters, which is just right for a list."""
+KEEPALIVE = 4.0
+"""Seconds that a connection is kept: the server closes it after 5 s."""
+NOT_A_MEMBER = "Room user not found"
+
+
+class _Id(msgspec.Struct):
+    id: int
+
+
+class _Data(msgspec.Struct):
+    message: _Id
+
+
+class _Posted(msgspec.Struct):
+    status: str
+    data: _Data
+
+
+_posted = msgspec.json.Decoder(_Posted)
+
+
+class SpikaSender:
+    """Implements the pipeline's `Sender` for one access token; `rooms` by name."""
+
+    def __init__(self, http: HttpClient, token: Token, rooms: Mapping[str, int], wall: Callable[[], float]) -> None:
+        self._http = http
+        self._token = token
+        self._rooms = rooms
+        self._wall = wall
+
+    @property
+    def service(self) -> Service:
+        """What Spika can do."""
+        return SERVICE
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def renew(self) -> bool:
+        """Read the account's token again; tell whether it changed."""
+        return await asyncio.to_thread(self._token.reread)
+
+    async def check(self) -> Failed | Refused | None:
+        """Ask whether the token is taken."""
+        answer = await self._http.call("GET", "/api/messaging/test/auth")
+        if isinstance(answer, (Failed, Refused)):
+            return answer
+        if answer.status == 200:
+            return None
+        outcome = outcome_of(answer, self._wall())
+        return outcome if isinstance(outcome, (Failed, Refused)) else None
+
+    async def send(self, message: Send) -> Outcome:
+        """Post once. A lone surrogate in the text would end the whole server, so it is replaced."""
+        number = self._rooms[message.room]
+        text = message.text.encode("utf-8", "replace").decode()
+        body = {"roomId": number, "type": "text", "body": {"text": text}, "localId": message.delivery}
+        answer = await self._http.call("POST", "/api/messaging/messages", body)
+        if isinstance(answer, (Failed, Refused)):
+            return answer
+        return outcome_of(answer, self._wall(), space=str(number))
+
+
+_REFUSALS: dict[int, tuple[Reason, Scope]] = {
+    400: ("refused", "delivery"),
+    401: ("auth", "account"),
+    403: ("refused", "room"),
+    404: ("refused", "account"),
+    413: ("too_large", "delivery"),
+}
+"""By status. 404 is the answer to a path that is none of Spika's: the account's address is wrong."""
+
+
+def outcome_of(answer: Answer, now: float, space: str = "") -> Outcome:
+    """What an answer means; `now` in Unix seconds, for `Retry-After` as a date."""
+    detail = describe(answer)
+    if answer.status == 200:
+        return _delivered(answer, detail, space)
+    if answer.status == 429:
+        wait = read_retry_after(answer.retry_after, now)
+        return Throttled(DEFAULT_THROTTLE if wait is None else wait, detail)
+    if answer.status == 400 and NOT_A_MEMBER in detail:
+        return Refused("unknown_room", "room", detail)
+    if answer.status == 500 and b"Server Error" in answer.body:  # its parser's; the database's says `error`
+        return Refused("remote", "delivery", detail)
+    known = _REFUSALS.get(answer.status)
+    return (
+        Failed("remote", detail, read_retry_after(answer.retry_after, now))
+        if known is None
+        else Refused(*known, detail)
+    )
+
+
+def _delivered(answer: Answer, detail: str, space: str) -> Outcome:
+    try:
+        posted = _posted.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Failed("remote", f"200 without a message's id: {detail}", ambiguous=True)
+    if posted.status != "success":
+        return Failed("remote", detail, ambiguous=True)
+    return Delivered(str(posted.data.message.id), space)
