@@ -36,9 +36,10 @@ def sandbox(
         except OSError as error:
             fail(f"127.0.0.1:{port} can't be had: {error.strerror}")
         if output is Output.json:
-            print_json({"address": served.address, "url": f"{served.address}/v1", "token": served.token})
+            shown = {"url": f"{served.address}/v1", "spika_url": served.address, "token": served.token}
+            print_json({"address": served.address, **shown})
         else:
-            print(f"address {served.address} (API at {served.address}/v1, rooms on the page)", flush=True)
+            print(f"address {served.address} (Webex at {served.address}/v1, Spika here, rooms on the page)", flush=True)
             print(f"token {served.token}", flush=True)
         await stop.wait()
         await served.stop()
