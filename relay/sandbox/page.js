@@ -11,6 +11,21 @@ function element(tag, className, text) {
   return made;
 }
 
+// What a card says, as far as a page can: its texts, facts and the names of its buttons.
+function card(content) {
+  const made = element("div", "card");
+  const walk = (node) => {
+    if (Array.isArray(node)) return node.forEach(walk);
+    if (!node || typeof node !== "object") return undefined;
+    if (node.type === "TextBlock") made.append(element("div", node.weight === "Bolder" ? "strong" : "", node.text));
+    for (const fact of node.type === "FactSet" ? node.facts || [] : []) made.append(element("div", "", `${fact.title} ${fact.value}`));
+    if (String(node.type).startsWith("Action.")) made.append(element("span", "button", node.title));
+    return [node.body, node.items, node.columns, node.actions].forEach(walk);
+  };
+  walk(content);
+  return made;
+}
+
 function message(item) {
   const made = element("article");
   const edited = item.edits ? ` · edited ${item.edits}×` : "";
@@ -19,6 +34,7 @@ function message(item) {
   if (item.html === null) body.textContent = item.text; else body.innerHTML = item.html;
   made.append(body);
   if (item.file) made.append(element("div", "meta", `📎 ${item.file}`));
+  if (item.card) made.append(card(item.card));
   return made;
 }
 

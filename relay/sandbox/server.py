@@ -10,17 +10,15 @@ from importlib.resources import files
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from markdown_it import MarkdownIt
 
 from relay.core.words import iso
 from relay.sandbox.spika import SandboxSpika
-from relay.sandbox.state import Fault, Message, Room, WebexState
+from relay.sandbox.state import MARKDOWN, Fault, Message, Room, WebexState
 from relay.sandbox.webex import SandboxWebex
 
 LONG_POLL = 20.0
 SHOWN = 200
 """Messages of a room that the page shows."""
-_MARKDOWN = MarkdownIt("commonmark", {"html": False})
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
@@ -122,7 +120,8 @@ def _shown(message: Message) -> dict[str, object]:
         "by": message.person.name,
         "at": iso(message.created),
         "edits": message.edits,
-        "html": _MARKDOWN.render(source) if message.markdown is not None else None,
+        "html": MARKDOWN.render(source) if message.markdown is not None else None,
         "text": message.text,
-        "file": None if message.file is None else message.file.name,
+        "file": message.link if message.file is None else message.file.name,
+        "card": message.card,
     }

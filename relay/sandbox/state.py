@@ -9,10 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from markdown_it import MarkdownIt
 
 from relay.core.rate import TokenBucket
 from relay.core.words import iso
 
+MARKDOWN = MarkdownIt("commonmark", {"html": False})
+CARD = "application/vnd.microsoft.card.adaptive"
 MOST_MESSAGES = 20_000
 """Messages that are kept in one room."""
 MAX_EDITS = 10
@@ -52,6 +55,21 @@ class Message(msgspec.Struct):
     updated: float | None = None
     edits: int = 0
     file: File | None = None
+    link: str | None = None
+    card: dict[str, Any] | None = None
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """Where the sandbox is to post what happens; `room` where it is one alone, `secret` what it signs with."""
+
+    id: str
+    name: str
+    target: str
+    resource: str
+    event: str
+    created: float
+    room: str | None = None
+    secret: str | None = None
 
 
 class Room(msgspec.Struct):
@@ -83,6 +101,10 @@ class WebexState:
     def __init__(self, wall: Callable[[], float]) -> None:
         self.wall = wall
         self.tokens: dict[str, Person] = {}
+        self.people: dict[str, Person] = {}
+        self.webhooks: dict[str, Webhook] = {}
+        self.on_message: Callable[[Message, Room], None] = lambda *_: None
+        """Told of each new message."""
         self.rooms: dict[str, Room] = {}
         self.where: dict[str, str] = {}
         self.faults: list[Fault] = []
@@ -104,8 +126,15 @@ class WebexState:
 
     def add_token(self, token: str, email: str, name: str, kind: str = "bot") -> Person:
         """Let a token in."""
-        person = self.tokens[token] = Person(make_id("PEOPLE"), email, name, kind)
+        person = self.tokens[token] = self.people[email] = Person(make_id("PEOPLE"), email, name, kind)
         return person
+
+    def person(self, email: str) -> Person:
+        """Whoever has an address; made where nobody has it."""
+        known = self.people.get(email)
+        if known is None:
+            known = self.people[email] = Person(make_id("PEOPLE"), email, email.partition("@")[0], "person")
+        return known
 
     def add_room(
         self, title: str, kind: str = "group", owner: Person | None = None, room_id: str | None = None
@@ -122,22 +151,24 @@ class WebexState:
         found = next((room for room in self.rooms.values() if room.kind == "direct" and email in room.members), None)
         if found is None:
             found = self.add_room(email, "direct", sender)
-            found.members[email] = email
+            found.members[email] = self.person(email).name
         return found
 
     def add_message(
         self, room: Room, person: Person, text: str, markdown: str | None, parent: str | None,
-        file: File | None = None, message_id: str | None = None,
+        file: File | None = None, message_id: str | None = None, link: str | None = None,
+        card: dict[str, Any] | None = None,
     ) -> Message:  # fmt: skip
-        """Post a message."""
+        """Post a message, with a file or the address of one, or a card."""
         made = message_id or make_id("MESSAGE")
-        message = Message(made, room.id, person, text, markdown, parent, self.wall(), file=file)
+        message = Message(made, room.id, person, text, markdown, parent, self.wall(), file=file, link=link, card=card)
         room.messages[message.id] = message
         self.where[message.id] = room.id
         if len(room.messages) > MOST_MESSAGES:
             oldest = next(iter(room.messages))
             del room.messages[oldest], self.where[oldest]
         self.touch()
+        self.on_message(message, room)
         return message
 
     def find_message(self, message_id: str) -> Message | None:
@@ -158,8 +189,8 @@ class WebexState:
         return None
 
 
-def message_json(message: Message, room: Room) -> dict[str, Any]:
-    """A message as Webex answers it."""
+def message_json(message: Message, room: Room, base: str) -> dict[str, Any]:
+    """A message as Webex answers it; `base` is the API's address, for its file's."""
     answer: dict[str, Any] = {
         "id": message.id,
         "roomId": room.id,
@@ -171,6 +202,11 @@ def message_json(message: Message, room: Room) -> dict[str, Any]:
     }
     if message.markdown is not None:
         answer["markdown"] = message.markdown
+        answer["html"] = MARKDOWN.render(message.markdown).strip()
+    if message.file is not None or message.link is not None:
+        answer["files"] = [message.link or f"{base}/contents/{message.id}"]
+    if message.card is not None:
+        answer["attachments"] = [{"contentType": CARD, "content": message.card}]
     if message.parent is not None:
         answer["parentId"] = message.parent
     if message.updated is not None:

@@ -12,15 +12,26 @@ import msgspec
 from aiohttp import web
 
 from relay.core.markdown import WEBEX_MAX_BYTES, plain_text
+from relay.core.words import parse_time
+from relay.sandbox.answers import WebexError, json_answer, number_of, paged, read_body
+from relay.sandbox.directory import Directory
 from relay.sandbox.faults import have_faults
-from relay.sandbox.state import MAX_EDITS, File, Message, Person, Room, WebexState, message_json, room_json
+from relay.sandbox.state import CARD, MAX_EDITS, File, Message, Person, Room, WebexState, message_json, room_json
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class _Attachment(msgspec.Struct):
+    contentType: str  # noqa: N815
+    content: dict[str, Any]
 
 
 class _PostMessage(msgspec.Struct, kw_only=True):
     roomId: str | None = None  # noqa: N815 - Webex's names
     toPersonEmail: str | None = None  # noqa: N815
+    toPersonId: str | None = None  # noqa: N815
+    files: tuple[str, ...] = ()
+    attachments: tuple[_Attachment, ...] = ()
     text: str | None = None
     markdown: str | None = None
     parentId: str | None = None  # noqa: N815
@@ -36,20 +47,6 @@ class _PostRoom(msgspec.Struct):
     title: str
 
 
-class _PostMembership(msgspec.Struct, kw_only=True):
-    roomId: str  # noqa: N815
-    personEmail: str  # noqa: N815
-
-
-class WebexError(Exception):
-    """An answer that is an error."""
-
-    def __init__(self, status: int, message: str, retry_after: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after = retry_after
-
-
 class SandboxWebex:
     """Handlers of the API below `/v1`."""
 
@@ -61,19 +58,18 @@ class SandboxWebex:
         application = web.Application(middlewares=[self._answer], client_max_size=100 * 2**20)
         application.add_routes(
             [
-                web.get("/people/me", self.me),
                 web.get("/rooms", self.list_rooms),
                 web.post("/rooms", self.create_room),
                 web.get("/rooms/{id}", self.get_room),
                 web.delete("/rooms/{id}", self.delete_room),
                 web.get("/messages", self.list_messages),
                 web.post("/messages", self.post_message),
-                web.get("/messages/{id}", self.get_message),
                 web.get("/contents/{id}", self.get_content),
                 web.put("/messages/{id}", self.put_message),
                 web.delete("/messages/{id}", self.delete_message),
-                web.get("/memberships", self.list_memberships),
-                web.post("/memberships", self.add_member),
+                web.get("/messages/direct", self.list_direct),
+                web.get("/messages/{id}", self.get_message),
+                *Directory(self.state, self._person).routes(),
             ]
         )
         return application
@@ -126,34 +122,24 @@ class SandboxWebex:
         room = self.state.rooms.get(wanted.roomId or "")
         return wanted.toPersonEmail if room is None else room.title
 
-    async def me(self, request: web.Request) -> web.Response:
-        """Who the token belongs to."""
-        person = self._person(request)
-        return _json({"id": person.id, "emails": [person.email], "displayName": person.name, "type": person.kind})
-
     async def list_rooms(self, request: web.Request) -> web.Response:
         """Rooms of the token's owner, a page at a time."""
         wanted = request.query.get("type")
         rooms = [r for r in self.state.rooms.values() if r.kind != "spika" and wanted in (None, r.kind)]
-        limit = _number(request, "max", 100, 1000)
-        start = _number(request, "cursor", 0, 10**9)
-        page = rooms[start : start + limit]
-        answer = _json({"items": [room_json(room) for room in page]})
-        if start + limit < len(rooms):
-            following = request.url.update_query(cursor=str(start + limit))
-            answer.headers["Link"] = f'<{following}>; rel="next"'
-        return answer
+        limit = number_of(request, "max", 100, 1000)
+        start = number_of(request, "cursor", 0, 10**9)
+        return paged(request, [room_json(room) for room in rooms], limit, start)
 
     async def create_room(self, request: web.Request) -> web.Response:
         """Make a group room."""
-        wanted = await _body(request, _PostRoom)
+        wanted = await read_body(request, _PostRoom)
         if not wanted.title.strip():
             raise WebexError(400, "title cannot be empty.")
-        return _json(room_json(self.state.add_room(wanted.title, owner=self._person(request))))
+        return json_answer(room_json(self.state.add_room(wanted.title, owner=self._person(request))))
 
     async def get_room(self, request: web.Request) -> web.Response:
         """One room."""
-        return _json(room_json(self._room(request.match_info["id"])))
+        return json_answer(room_json(self._room(request.match_info["id"])))
 
     async def delete_room(self, request: web.Request) -> web.Response:
         """Delete a room and what stands in it."""
@@ -165,35 +151,80 @@ class SandboxWebex:
         return web.Response(status=204)
 
     async def list_messages(self, request: web.Request) -> web.Response:
-        """Messages of a room, newest first."""
+        """Messages of a room, newest first; a bot sees in a group room what mentions it."""
         room = self._room(request.query.get("roomId", ""))
-        limit = _number(request, "max", 50, 1000)
-        newest = list(reversed(room.messages.values()))[:limit]
-        return _json({"items": [message_json(message, room) for message in newest]})
+        person = self._person(request)
+        mentioned = request.query.get("mentionedPeople")
+        if person.kind == "bot" and room.kind == "group" and mentioned is None:
+            raise WebexError(403, "Bots see messages of group rooms with mentionedPeople=me alone.")
+        return self._listed(request, room, None if mentioned is None else person)
+
+    async def list_direct(self, request: web.Request) -> web.Response:
+        """Messages of the direct room with a person."""
+        email = request.query.get("personEmail") or self._email(request.query.get("personId", ""))
+        rooms = (room for room in self.state.rooms.values() if room.kind == "direct" and email in room.members)
+        room = next(rooms, None)
+        if room is None:
+            raise WebexError(404, "The requested resource could not be found.")
+        return self._listed(request, room, None)
+
+    def _listed(self, request: web.Request, room: Room, mentioned: Person | None) -> web.Response:
+        newest = list(reversed(room.messages.values()))
+        if before := request.query.get("before"):
+            try:
+                at = parse_time(before)
+            except ValueError as error:
+                raise WebexError(400, f"before: {error}") from error
+            newest = [message for message in newest if message.created < at]
+        if last := request.query.get("beforeMessage"):
+            ids = [message.id for message in newest]
+            newest = newest[ids.index(last) + 1 :] if last in ids else []
+        if parent := request.query.get("parentId"):
+            newest = [message for message in newest if message.parent == parent]
+        if mentioned is not None:
+            newest = [message for message in newest if mentions(message, mentioned)]
+        limit = number_of(request, "max", 50, 1000)
+        items = [message_json(message, room, _base(request)) for message in newest[:limit]]
+        answer = json_answer({"items": items})
+        if len(newest) > limit:
+            following = request.url.update_query(beforeMessage=newest[limit - 1].id)
+            answer.headers["Link"] = f'<{following}>; rel="next"'
+        return answer
+
+    def _email(self, person_id: str) -> str:
+        person = next((one for one in self.state.people.values() if one.id == person_id), None)
+        if person is None:
+            raise WebexError(404, "The requested person could not be found.")
+        return person.email
 
     async def post_message(self, request: web.Request) -> web.Response:
         """Post to a room or a person."""
         wanted, file = await _message(request)
-        if (wanted.roomId is None) == (wanted.toPersonEmail is None):
+        if sum(to is not None for to in (wanted.roomId, wanted.toPersonEmail, wanted.toPersonId)) != 1:
             raise WebexError(400, "Exactly one of roomId, toPersonId and toPersonEmail is required.")
-        text = wanted.text or "" if file is not None else _checked_text(wanted.text, wanted.markdown)
+        link, card = _link_of(wanted), _card_of(wanted)
+        alone = file is None and link is None
+        text = _checked_text(wanted.text, wanted.markdown) if alone else _plain(wanted.text, wanted.markdown)
         if wanted.roomId is not None:
             room = self._room(wanted.roomId)
         else:
-            room = self.state.direct_room(wanted.toPersonEmail or "", self._person(request))
+            email = wanted.toPersonEmail or self._email(wanted.toPersonId or "")
+            room = self.state.direct_room(email, self._person(request))
         if wanted.parentId is not None:
             parent = room.messages.get(wanted.parentId)
             if parent is None:
                 raise WebexError(404, "The parent message could not be found.")
             if parent.parent is not None:
                 raise WebexError(400, "A reply can't be replied to; parentId names the first message of the thread.")
-        message = self.state.add_message(room, self._person(request), text, wanted.markdown, wanted.parentId, file)
-        return _json(message_json(message, room))
+        message = self.state.add_message(
+            room, self._person(request), text, wanted.markdown, wanted.parentId, file, link=link, card=card
+        )
+        return json_answer(message_json(message, room, _base(request)))
 
     async def get_message(self, request: web.Request) -> web.Response:
         """One message."""
         message = self._message(request.match_info["id"])
-        return _json(message_json(message, self.state.rooms[message.room]))
+        return json_answer(message_json(message, self.state.rooms[message.room], _base(request)))
 
     async def get_content(self, request: web.Request) -> web.Response:
         """The file of a message."""
@@ -206,10 +237,10 @@ class SandboxWebex:
     async def put_message(self, request: web.Request) -> web.Response:
         """Edit one's own message, ten times at the most."""
         message = self._message(request.match_info["id"])
-        wanted = await _body(request, _PutMessage)
+        wanted = await read_body(request, _PutMessage)
         if message.person != self._person(request):
             raise WebexError(403, "Only the author of a message can edit it.")
-        if message.file is not None:
+        if message.file is not None or message.link is not None:
             raise WebexError(400, "A message with files can't be edited.")
         if message.edits >= MAX_EDITS:
             raise WebexError(400, f"A message can be edited {MAX_EDITS} times.")
@@ -217,7 +248,7 @@ class SandboxWebex:
         message.edits += 1
         message.updated = self.state.wall()
         self.state.touch()
-        return _json(message_json(message, self.state.rooms[message.room]))
+        return json_answer(message_json(message, self.state.rooms[message.room], _base(request)))
 
     async def delete_message(self, request: web.Request) -> web.Response:
         """Delete a message."""
@@ -226,21 +257,6 @@ class SandboxWebex:
         del self.state.where[message.id]
         self.state.touch()
         return web.Response(status=204)
-
-    async def list_memberships(self, request: web.Request) -> web.Response:
-        """Members of a room."""
-        room = self._room(request.query.get("roomId", ""))
-        items = [{"roomId": room.id, "personEmail": e, "personDisplayName": n} for e, n in room.members.items()]
-        return _json({"items": items})
-
-    async def add_member(self, request: web.Request) -> web.Response:
-        """Add a person to a room; 409 where they are in it."""
-        wanted = await _body(request, _PostMembership)
-        room = self._room(wanted.roomId)
-        if wanted.personEmail in room.members:
-            raise WebexError(409, "User is already a participant of the room.")
-        room.members[wanted.personEmail] = wanted.personEmail
-        return _json({"roomId": room.id, "personEmail": wanted.personEmail})
 
     def _room(self, room_id: str) -> Room:
         room = self.state.rooms.get(room_id)
@@ -262,13 +278,50 @@ def _checked_text(text: str | None, markdown: str | None) -> str:
     for name, value in (("text", text), ("markdown", markdown)):
         if value is not None and len(value.encode()) > WEBEX_MAX_BYTES:
             raise WebexError(400, f"{name} exceeds the maximum length of {WEBEX_MAX_BYTES} bytes.")
+    return _plain(text, markdown)
+
+
+def _plain(text: str | None, markdown: str | None) -> str:
     return plain_text(markdown) if markdown is not None else text or ""
+
+
+def _link_of(wanted: _PostMessage) -> str | None:
+    """The address of a file, where one is given."""
+    if len(wanted.files) > 1:
+        raise WebexError(400, "Only one file is allowed in a message.")
+    if wanted.files and not wanted.files[0].startswith(("http://", "https://")):
+        raise WebexError(400, "files is a list with one public address.")
+    return wanted.files[0] if wanted.files else None
+
+
+def _card_of(wanted: _PostMessage) -> dict[str, Any] | None:
+    """The card, where one is given; it goes with a text."""
+    if not wanted.attachments:
+        return None
+    if len(wanted.attachments) > 1 or wanted.attachments[0].contentType != CARD:
+        raise WebexError(400, f"attachments is a list with one card of the type {CARD}.")
+    if wanted.attachments[0].content.get("type") != "AdaptiveCard":
+        raise WebexError(400, "The content of the attachment is no AdaptiveCard.")
+    return wanted.attachments[0].content
+
+
+def mentions(message: Message, person: Person) -> bool:
+    """Tell whether a message mentions a person."""
+    text = (message.markdown or "").lower()
+    return any(
+        f"<@{kind}:{value}".lower() in text for kind, value in (("personid", person.id), ("personemail", person.email))
+    )
+
+
+def _base(request: web.Request) -> str:
+    """The API's address as whoever asks has it."""
+    return f"{request.url.origin()}/v1"
 
 
 async def _message(request: web.Request) -> tuple[_PostMessage, File | None]:
     """A message to post, as JSON or as a form, and the file that comes with it."""
     if request.content_type != "multipart/form-data":
-        return await _body(request, _PostMessage), None
+        return await read_body(request, _PostMessage), None
     fields: dict[str, str] = {}
     file: File | None = None
     for name, value in (await request.post()).items():
@@ -276,30 +329,12 @@ async def _message(request: web.Request) -> tuple[_PostMessage, File | None]:
             file = File(value.filename, value.file.read())
         elif isinstance(value, str):
             fields[name] = value
-    return msgspec.convert(fields, _PostMessage), file
-
-
-async def _body(request: web.Request, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WebexError(400, f"The request could not be understood: {error}") from error
-
-
-def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    try:
-        return min(most, max(0, int(request.query.get(name, default))))
-    except ValueError as error:
-        raise WebexError(400, f"{name} is a number.") from error
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+    return msgspec.convert({name: text for name, text in fields.items() if name != "files"}, _PostMessage), file
 
 
 def _error(error: WebexError, tracking: str) -> web.Response:
     body = {"message": str(error), "errors": [{"description": str(error)}], "trackingId": tracking}
-    answer = _json(body, error.status)
+    answer = json_answer(body, error.status)
     if error.retry_after is not None:
         answer.headers["Retry-After"] = error.retry_after
     return answer
