@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import secrets
 from collections.abc import Callable
 from importlib.resources import files
 
+import aiohttp
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from relay.core.words import iso
 from relay.sandbox.spika import SandboxSpika
-from relay.sandbox.state import MARKDOWN, Fault, Message, Room, WebexState
+from relay.sandbox.state import MARKDOWN, Fault, Message, Room, WebexState, Webhook
 from relay.sandbox.webex import SandboxWebex
 
 LONG_POLL = 20.0
@@ -26,12 +29,19 @@ _TYPES = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/jav
 
 
 class Sandbox:
-    """A Webex and a Spika on loopback, with one token. `address` and `token` are there after `start`."""
+    """A Webex and a Spika on loopback. `address` and `token` are there after `start`.
+
+    The token is a person's; with `-bot` behind it, it is a bot's.
+    """
 
     def __init__(self, wall: Callable[[], float], token: str | None = None) -> None:
         self.state = WebexState(wall)
         self.token = token or f"sandbox-{secrets.token_hex(8)}"
-        self.state.add_token(self.token, "relay@sandbox.example", "Relay")
+        self.state.add_token(self.token, "relay@sandbox.example", "Relay", "person")
+        self.state.add_token(f"{self.token}-bot", "relay@webex.bot", "Relay's bot")
+        self.state.on_message = self._announce
+        self._session: aiohttp.ClientSession | None = None
+        self._announcing: set[asyncio.Task[None]] = set()
         self.address = ""
         self._runner: web.AppRunner | None = None
 
@@ -58,8 +68,38 @@ class Sandbox:
     async def stop(self) -> None:
         """Close."""
         self.state.touch()
+        for task in self._announcing:
+            task.cancel()
+        if self._session is not None:
+            await self._session.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _announce(self, message: Message, room: Room) -> None:
+        """Post a new message to the webhooks that ask for it."""
+        for webhook in self.state.webhooks.values():
+            if webhook.room in (None, room.id) and room.kind != "spika":
+                task = asyncio.get_running_loop().create_task(self._post(webhook, message, room))
+                self._announcing.add(task)
+                task.add_done_callback(self._announcing.discard)
+
+    async def _post(self, webhook: Webhook, message: Message, room: Room) -> None:
+        data = {
+            "id": message.id, "roomId": room.id, "roomType": room.kind, "personId": message.person.id,
+            "personEmail": message.person.email, "created": iso(message.created),
+        }  # fmt: skip
+        said = {"id": webhook.id, "name": webhook.name, "resource": "messages", "event": "created", "data": data}
+        body = msgspec.json.encode(said)
+        headers = {"Content-Type": "application/json"}
+        if webhook.secret:
+            headers["X-Spark-Signature"] = hmac.new(webhook.secret.encode(), body, hashlib.sha1).hexdigest()
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5.0), trust_env=False)
+        try:
+            async with self._session.post(webhook.target, data=body, headers=headers):
+                pass
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return  # whoever listens there is not there; Webex would not tell either
 
     @staticmethod
     def _file(name: str) -> Handler:
