@@ -632,7 +632,8 @@ def ranged(words: tuple[str, str]) -> str:
 def some_times(dice: Random, local: datetime) -> dict[str, str]:
     """A stretch of the day, which ends before its end."""
     begin, end = around(dice, local.hour * 60 + local.minute, 0, 1_440)
-    begin, end = min(begin, 1_439), end if end > begin else begin + 1
+    begin = min(begin, 1_439)
+    end = max(end, begin + 1)
     if dice.random() < 0.1:
         begin, end = dice.choice(((0, max(1, begin)), (begin, 1_440), (0, 1_440)))
     start_time, end_time = (f"{minute // 60:02}:{minute % 60:02}" for minute in (begin, end))
