@@ -37,11 +37,11 @@ class _GroupPlanner:
         self.result = Plan(0, groups=storms.changed)
 
     def look_at(self, members: Members) -> None:
-        if is_storm(members.group.id):
-            self._look_at_storm(members)
-            return
         if members.group.room not in self._rules.rooms:
             self.result.groups[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
+            return
+        if is_storm(members.group.id):
+            self._look_at_storm(members)
             return
         policy = self._rules.policy_of(members.group.lineage)
         incidents = tuple(self._settle(incident, policy) for incident in members.incidents)
@@ -63,7 +63,6 @@ class _GroupPlanner:
             before, members.edits, news=bool(changed), firing=members.firing,
             few=self._rules.digest_over.get(before.room, 0), now=self._now, plain=before.room in self._rules.plain,
         )  # fmt: skip
-        steps = steps if storm.room in self._rules.rooms else []
         seqs = sorted(seq for incident in changed for seq in incident.news)
         goes_on, message = before.ended_at is None, storm.message
         for step in steps:

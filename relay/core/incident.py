@@ -107,7 +107,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def live(self) -> bool:
         """True while its group must look at it: until its end is told."""
-        return self.firing or self.news != () or self.fresh or (self.said is not None and self.said.state == "firing")
+        said = self.said
+        return self.firing or self.news != () or (said is not None and (self.fresh or said.state == "firing"))
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -236,7 +236,11 @@ class _Planner:
         updated = update(incident, seq, event)
         if updated is not incident:
             self._tell(updated, event.received_at, news=seq)
-        elif incident.held is not None and incident.said is None:
+            return
+        alert = self._known.alerts.get((event.source, event.key))
+        if alert is not None and self._expires_at(alert) < (incident.wake_at or 0.0):
+            self._record(incident)
+        if incident.held is not None and incident.said is None:
             self._why = incident.held.reason
 
     def _begin(self, last: Incident | None, seq: int, event: Event, target: Destination) -> None:
@@ -360,7 +364,7 @@ class _Planner:
         if incident.firing:
             alert = self._known.alerts.get(key)
             wakes.append(incident.remind_at if alert is None else self._expires_at(alert))
-            wakes += [] if incident.grouped else [incident.remind_at]
+            wakes += [] if incident.grouped or incident.room not in self._rules.rooms else [incident.remind_at]
         incident = msgspec.structs.replace(incident, wake_at=min(wakes, default=None))
         if incident == self._known.incidents.get(key, {}).get(incident.room):
             return

@@ -106,7 +106,7 @@ def _newer_name(case: Any, ours: Any, theirs: Any) -> bool:
 
 def _unbalanced(case: Any, ours: Any, theirs: Any) -> bool:
     """An expression like `)a(`, which is one only within the parentheses that Alertmanager puts around it."""
-    found = re.search(r'~\s*"([^"\\]*)"\s*$', case["text"])
+    found = re.search(r'^[^=!]*[=!]~\s*"?([^"]*)"?\s*$', case["text"])
     if found is None or "refused" not in ours or "refused" in theirs:
         return False
     try:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from random import Random  # noqa: TID251 - seeded, not the relay's chance
 
 import msgspec
 
+from relay.core.event import Draft
 from relay.core.matching import parse_matchers
 from relay.core.storm import is_storm, open_storm
 from relay.ports import Limits
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
+from tests.contract.test_dust import SETTINGS
 from tests.contract.test_groups import GROUPED, at, settled
 from tests.contract.test_living import end, fault, replies, top
 from tests.fakes.running import PATIENCE, ROOM, running
+from tests.fakes.simulated import ManualClock, Room, Simulated
 
 ALL = Limits(done=0.0, dead=0.0, size=1, pressing=True)
 
@@ -106,3 +110,51 @@ def test_a_backslash_that_escapes_nothing_stands_for_itself() -> None:
         assert matcher.value == value
         (again,) = parse_matchers(str(matcher))
         assert msgspec.structs.replace(again, pattern=None) == msgspec.structs.replace(matcher, pattern=None)
+
+
+async def test_a_room_that_is_gone_keeps_nobody_busy_and_its_storm_is_told_of_when_it_is_back(tmp_path: Path) -> None:
+    dice, clock = Random(1), ManualClock()  # noqa: S311 - seeded, so that it can be repeated
+    room = Room(clock, dice)
+    two = {**SETTINGS["rooms"], "ops": {"account": "webex", "title": "OPS"}}
+    with_both = {**SETTINGS, "rooms": two}
+    without = {**SETTINGS, "rooms": {"ops": two["ops"]}, "route": {"rooms": ["ops"], "repeat_interval": "10s"}}
+    relay = Simulated(tmp_path, clock, room, dice, with_both)
+    await relay.start()
+    drafts = [Draft(title=f"k{n} is down", status="firing", key=f"k{n}", severity="minor") for n in range(40)]
+    await relay.post(drafts[:1])
+    await relay.settle(5.0)
+    await relay.post(drafts)
+    while not any(message.text.startswith("🌊 **Storm**") for message in room.messages.values()):
+        await relay.turn()
+    await relay.stop()
+    relay = Simulated(tmp_path, clock, room, dice, without)
+    await relay.start()
+    await relay.post([Draft(title="over", status="resolved", key=f"k{n}") for n in range(1, 40)])
+    await relay.settle(400.0)
+    assert relay.planner.due_at > clock.time
+    await relay.stop()
+    relay = Simulated(tmp_path, clock, room, dice, with_both)
+    await relay.start()
+    await relay.post([Draft(title="over", status="resolved", key="k0")])
+    await relay.settle(400.0)
+    shown = [message.text for message in room.messages.values() if not message.orphan]
+    storms = [text for text in shown if text.startswith("🌊 **Storm")]
+    assert all("Storm over" in text for text in storms)
+    assert any("all have ended" in text for text in storms)
+    assert not any(text.startswith("🟡") for text in shown)
+    await relay.stop()
+
+
+async def test_a_repeat_that_expires_sooner_is_looked_at_sooner(tmp_path: Path) -> None:
+    dice, clock = Random(1), ManualClock()  # noqa: S311 - seeded, so that it can be repeated
+    room = Room(clock, dice)
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    clock.time += 1_000.0
+    alert = Draft(title="a", status="firing", key="k", severity="minor", ends_at=clock.time + 3_000.0)
+    await relay.post([alert])
+    await relay.settle(5.0)
+    await relay.post([msgspec.structs.replace(alert, ends_at=clock.time + 10.0)])
+    await relay.settle(30.0)
+    assert [message.text[:1] for message in room.messages.values()] == ["⌛", "⌛"]
+    await relay.stop()

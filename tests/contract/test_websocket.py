@@ -162,7 +162,7 @@ async def test_a_feed_that_waits_for_room_does_not_hold_up_a_stop(tmp_path: Path
             async with asyncio.timeout(10):
                 while "feed_waits_for_store" not in (log := relay.log.read_text(encoding="utf-8")):
                     await relay.get("/healthz")
-            await relay.until(lambda: relay.sandbox.state.requests >= 1)
+            await relay.until_state("leased")
     states = [line for line in relay.log.read_text(encoding="utf-8").splitlines() if "delivery_done" in line]
     assert len(states) == len(relay.messages())
     assert "feed_frames_given_up" in relay.log.read_text(encoding="utf-8")

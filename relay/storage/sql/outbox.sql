@@ -96,7 +96,10 @@ UPDATE deliveries SET state = 'waiting', attempts = max(0, attempts - 1) WHERE s
 
 -- name: wake_groups
 UPDATE groups SET wake_at = :now
-WHERE wake_at IS NULL AND id IN (SELECT grp FROM incidents WHERE live = 1 AND grp IS NOT NULL);
+WHERE wake_at IS NULL AND (
+    id IN (SELECT grp FROM incidents WHERE live = 1 AND grp IS NOT NULL)
+    OR (ended_at IS NULL AND id GLOB 'storm *')
+);
 
 -- name: wake_ended
 UPDATE incidents SET wake_at = :now, incident = json_set(incident, '$.wake_at', :now)

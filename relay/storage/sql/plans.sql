@@ -138,7 +138,11 @@ RETURNING room, rank, state, message;
 
 -- name: absorb_incidents
 UPDATE incidents SET
-    message = :message, grp = :group, live = 1,
+    message = :message, grp = :group,
+    live = coalesce(
+        ended_at IS NULL OR incident ->> 'news' != '[]' OR incident -> 'said' ->> 'state' = 'firing'
+            OR (incident ->> 'said' IS NOT NULL AND incident ->> 'fresh'), 0
+    ),
     incident = json_set(incident, '$.message', :message, '$.group', :group)
 WHERE message IN (SELECT value FROM json_each(:messages));
 
