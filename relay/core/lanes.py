@@ -66,7 +66,7 @@ def _after_refusal(lease: Lease, outcome: Refused, at: Circumstances) -> Verdict
         return Verdict(settlement=_put_back(lease, at, detail), pause_account=detail)
     if outcome.scope == "message" and lease.action == "edit" and lease.content is not None:
         return Verdict(settlement=_settle(lease, at, state="done", detail=detail))  # the last word of what is gone
-    if outcome.scope == "message" and lease.told is not None:
+    if outcome.scope == "message" and (lease.told is not None or lease.action in ("reply", "file")):
         return Verdict(settlement=_again(lease, at, detail, message_is="gone"))
     if outcome.kind == "refused" and outcome.scope == "delivery" and lease.action == "edit":
         return Verdict(settlement=_again(lease, at, detail, message_is="sealed"))

@@ -222,7 +222,7 @@ class PlanWriter:
             connection.execute(_SQL["ensure_message"], (message, change.room, change.group, change.route))
             write_rows(connection, _SQL["insert_changes"], [row])
             write_rows(connection, _SQL["insert_merged"], self._merged(change, delivery))
-            values = {"id": delivery, "message": message, "now": now}
+            values = {"id": delivery, "message": message, "now": now, "action": change.action}
             if change.moved_to:
                 new = placed[change.moved_to]
                 over += self._move(connection, {**values, "new": new.message, "post": new.delivery})

@@ -273,3 +273,13 @@ async def test_after_the_dust_has_settled_every_message_shows_the_truth(
             await check_truth(relay, key, title)
         assert all(message.edits <= 10 for message in top(relay))
         assert await relay.daemon.store.count_untold_events() == 0
+
+
+async def test_an_update_is_an_edit_and_a_reply_where_both_are_wanted(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, route={"rooms": ["noc"], "on_update": ["edit", "reply"]}) as relay:
+        await relay.post(fault())
+        await relay.until(lambda: len(relay.messages()) == 1)
+        await relay.post(fault(severity="minor"))
+        await relay.until(lambda: len(replies(relay)) == 1 and top(relay)[0].edits == 1)
+        assert top(relay)[0].text.startswith("🟡 MINOR")
+        assert replies(relay)[0].startswith("🟡 MINOR")

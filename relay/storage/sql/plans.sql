@@ -93,8 +93,7 @@ INSERT OR IGNORE INTO messages (id, room, grp, route, living) VALUES (?, ?, ?, ?
 
 -- name: supersede_edits
 UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
-WHERE message = :message AND (action = 'edit' OR (action = 'reply' AND content IS NULL)) AND state = 'waiting'
-  AND id < :id
+WHERE message = :message AND action = :action AND (action = 'edit' OR content IS NULL) AND state = 'waiting' AND id < :id
 RETURNING room, rank, state;
 
 -- name: supersede_by_post
