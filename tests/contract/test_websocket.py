@@ -148,21 +148,26 @@ async def test_a_peer_that_answers_no_ping_is_found_out(tmp_path: Path, sandbox:
 
 
 async def test_a_feed_that_waits_for_room_does_not_hold_up_a_stop(tmp_path: Path, sandbox: Sandbox) -> None:
+    busy = asyncio.Event()
+
     async def script(connection: ServerConnection) -> None:
         for number in range(50):
             await connection.send(f'{{"title": "event {number}"}}')
+            if number == 9:
+                await busy.wait()
         await connection.wait_closed()
 
     sandbox.state.add_room("NOC")
-    sandbox.state.faults = [Fault(latency=0.3)]
+    sandbox.state.faults = [Fault(latency=0.5)]
     async with serve(script, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         sources = {"feed": {"type": "websocket", "url": f"ws://user:hunter2@127.0.0.1:{port}/x?token=s3cret"}}
         async with running(tmp_path, sandbox, sources=sources, limits={"queue": 1}) as relay:
+            await relay.until_state("leased")
+            busy.set()
             async with asyncio.timeout(10):
                 while "feed_waits_for_store" not in (log := relay.log.read_text(encoding="utf-8")):
                     await relay.get("/healthz")
-            await relay.until_state("leased")
     states = [line for line in relay.log.read_text(encoding="utf-8").splitlines() if "delivery_done" in line]
     assert len(states) == len(relay.messages())
     assert "feed_frames_given_up" in relay.log.read_text(encoding="utf-8")
