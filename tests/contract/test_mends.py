@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded, not the relay's chance
 
@@ -11,6 +13,7 @@ import msgspec
 from relay.core.event import Draft
 from relay.core.matching import parse_matchers
 from relay.core.storm import is_storm, open_storm
+from relay.core.suppression import Silence
 from relay.ports import Limits
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
@@ -157,4 +160,55 @@ async def test_a_repeat_that_expires_sooner_is_looked_at_sooner(tmp_path: Path) 
     await relay.post([msgspec.structs.replace(alert, ends_at=clock.time + 10.0)])
     await relay.settle(30.0)
     assert [message.text[:1] for message in room.messages.values()] == ["⌛", "⌛"]
+    await relay.stop()
+
+
+async def test_a_dead_delivery_that_is_retried_late_tells_what_is_true_then(tmp_path: Path) -> None:
+    dice, clock = Random(1), ManualClock()  # noqa: S311 - seeded, so that it can be repeated
+    room = Room(clock, dice)
+    room.trouble = 1.0
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    await relay.post([Draft(title="a", status="firing", key="k", severity="minor")])
+    await relay.turn()
+    await relay.post([Draft(title="a", status="resolved", key="k")])
+    await relay.turn()
+    await relay.stop()
+    with closing(sqlite3.connect(tmp_path / "relay.db")) as database:
+        dead = "UPDATE deliveries SET state = 'dead', reason = 'remote', settled_at = ? WHERE settled_at IS NULL"
+        database.execute(dead, (clock.time,))
+        database.commit()
+    room.trouble = 0.0
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    clock.time += 8 * 86_400.0
+    while await relay.store.prune(Limits(), clock.time):
+        pass
+    assert await relay.store.change_deliveries("retry", [1], clock.time) == [(1, "noc")]
+    await relay.dispatcher.changed("retry", ["noc"])
+    await relay.settle(5.0)
+    assert [message.text[:1] for message in room.messages.values()] == ["✅"]
+    await relay.stop()
+
+
+async def test_a_silenced_alert_that_changed_and_ended_wakes_nobody(tmp_path: Path) -> None:
+    dice, clock = Random(1), ManualClock()  # noqa: S311 - seeded, so that it can be repeated
+    room = Room(clock, dice)
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    held = Silence(
+        id="s", matchers=("key=k",), starts_at=clock.time, ends_at=clock.time + 7_200.0, created_by="anna",
+        comment="work", updated_at=clock.time,
+    )  # fmt: skip
+    await relay.planner.vigil.put([held])
+    for title, status in (("a", "firing"), ("worse", "firing"), ("a", "resolved")):
+        await relay.post([Draft(title=title, status=status, key="k", severity="minor")])
+        await relay.settle(400.0)
+    await relay.post([Draft(title="a", status="firing", key="k", severity="minor")])
+    await relay.settle(5.0)
+    await relay.stop()
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    await relay.settle(60.0)
+    assert relay.planner.due_at > clock.time
     await relay.stop()

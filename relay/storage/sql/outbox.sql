@@ -103,7 +103,10 @@ WHERE wake_at IS NULL AND (
 
 -- name: wake_ended
 UPDATE incidents SET wake_at = :now, incident = json_set(incident, '$.wake_at', :now)
-WHERE wake_at IS NULL AND ended_at IS NOT NULL AND live = 1 AND grp IS NULL;
+WHERE wake_at IS NULL AND ended_at IS NOT NULL AND live = 1 AND grp IS NULL AND id = (
+    SELECT max(id) FROM incidents AS i
+    WHERE i.source = incidents.source AND i.key = incidents.key AND i.room = incidents.room
+);
 
 -- name: not_later_than
 UPDATE deliveries SET due_at = :latest WHERE state = 'waiting' AND due_at > :latest;

@@ -52,13 +52,16 @@ DELETE FROM alerts WHERE state != 'firing' AND updated_at < :done_before;
 DELETE FROM incidents
 WHERE ended_at < :done_before AND live = 0 AND wake_at IS NULL
   AND message NOT IN (SELECT message FROM messages_to_list)
-  AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.message = incidents.message AND d.settled_at IS NULL);
+  AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.message = incidents.message AND (d.settled_at IS NULL OR d.state = 'dead'));
 
 -- name: prune_groups
 DELETE FROM groups
 WHERE wake_at IS NULL AND coalesce(ended_at, state ->> 'flushed_at', 0) < :done_before
   AND NOT EXISTS (SELECT 1 FROM incidents WHERE grp = groups.id AND live = 1)
-  AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.message = groups.state ->> 'message' AND d.settled_at IS NULL);
+  AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS d
+    WHERE d.message = groups.state ->> 'message' AND (d.settled_at IS NULL OR d.state = 'dead')
+  );
 
 -- name: prune_silences
 DELETE FROM silences WHERE ends_at < :done_before;
