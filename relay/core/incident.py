@@ -330,7 +330,8 @@ def held_for_long(incident: Incident) -> str:
 
 def flaps(changes: tuple[float, ...]) -> str:
     """What a flapping incident does, in words."""
-    return f"flapping: {len(changes)} changes in {say_duration(changes[-1] - changes[0])}"
+    took = changes[-1] - changes[0]
+    return f"flapping: {len(changes)} changes" + (f" in {say_duration(took)}" if took >= WITHIN_A_BREATH else "")
 
 
 def reminder(incident: Incident, now: float) -> str:

@@ -31,7 +31,10 @@ function message(item) {
   const edited = item.edits ? ` · edited ${item.edits}×` : "";
   made.append(element("div", "meta", `${item.by} · ${new Date(item.at).toLocaleTimeString()}${edited}`));
   const body = element("div");
-  if (item.html === null) body.textContent = item.text; else body.innerHTML = item.html;
+  if (item.html === null) {
+    body.className = "plain";
+    body.textContent = item.text;
+  } else body.innerHTML = item.html;
   made.append(body);
   if (item.file) made.append(element("div", "meta", `📎 ${item.file}`));
   if (item.card) made.append(card(item.card));
