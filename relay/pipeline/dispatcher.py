@@ -107,8 +107,11 @@ class Dispatcher:
     def rate(self, room: str) -> tuple[int, float]:
         """How many deliveries wait for a room, and the seconds that each takes."""
         lane = self.lanes.get(room)
-        waiting = sum(self.depths.rooms.get(room, ()))
-        return waiting, 0.0 if lane is None else lane.seconds_each(self._clock.now())
+        if lane is None:
+            return 0, 0.0
+        counts = self.depths.rooms.get(room)
+        waiting = sum(counts) if counts else 0
+        return waiting, lane.seconds_each(self._clock.now()) if waiting else lane.each
 
     def planned(self, plan: Plan, over: Sequence[Over]) -> None:
         """Take note of a plan that was committed, and of what waits no more because of it."""

@@ -82,7 +82,7 @@ class Lane:
         self.served_at = 0.0
         self.space = ""
         self.dozing = False
-        self._each = FIRST_GUESS
+        self.each = FIRST_GUESS
         self._moved_at = 0.0
         account.lanes.append(self)
 
@@ -102,13 +102,13 @@ class Lane:
 
     def got_through(self, now: float, took: float) -> None:
         """Note that a delivery has got through, for the rate that the room takes; `took` is the attempt's time."""
-        self._each += ((took if self._down else now - self._moved_at) - self._each) * WEIGHT
+        self.each += ((took if self._down else now - self._moved_at) - self.each) * WEIGHT
         self._moved_at = now
 
     def seconds_each(self, now: float) -> float:
         """The seconds that a delivery takes here, at the rate that the room has been taking while it took any."""
         busy = self.pending or self.sending is not None
-        return max(self._each, now - self._moved_at) if busy and not self._down else self._each
+        return max(self.each, now - self._moved_at) if busy and not self._down else self.each
 
     @property
     def _down(self) -> bool:

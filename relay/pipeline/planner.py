@@ -35,6 +35,8 @@ GENTLE_FOR = 10.0
 """Seconds from the start in which what was missed while the relay was down is looked at a little at a time."""
 GENTLE = 50
 GENTLE_REST = 0.5
+LOOK_FOR_STORMS = 1.0
+"""Seconds between two looks at what waits for the rooms, though nothing comes."""
 LOOK_AGAIN = 3_600.0
 """Seconds after which the planner looks what is due though it knows of nothing."""
 
@@ -67,6 +69,7 @@ class Planner:
         self._planned = planned
         self._rate = rate
         self._open: list[Group] | None = None
+        self._storms_at = 0.0
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
         self._company = 0.0
@@ -183,7 +186,11 @@ class Planner:
 
     async def _plan_storms(self) -> None:
         """Begin a storm where a room takes what waits for it more slowly than it seemed that it would."""
-        storms, now = await self._storms(0), self._clock.now()
+        now = self._clock.now()
+        if now < self._storms_at:
+            return
+        self._storms_at = now + LOOK_FOR_STORMS
+        storms = await self._storms(0)
         if storms.begin(now):
             await self._commit(Plan(0, groups=storms.changed))
 
