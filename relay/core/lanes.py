@@ -66,7 +66,8 @@ def _after_refusal(lease: Lease, outcome: Refused, at: Circumstances) -> Verdict
         return Verdict(settlement=_put_back(lease, at, detail), pause_account=detail)
     if outcome.scope == "message" and lease.action == "edit" and lease.content is not None:
         return Verdict(settlement=_settle(lease, at, state="done", detail=detail))  # the last word of what is gone
-    if outcome.scope == "message" and (lease.told is not None or lease.action in ("reply", "file")):
+    threaded = lease.remote is not None and lease.action in ("reply", "file")  # what stands alone has no thread to lose
+    if outcome.scope == "message" and (threaded or (lease.told is not None and lease.action != "file")):
         return Verdict(settlement=_again(lease, at, detail, message_is="gone"))
     if outcome.kind == "refused" and outcome.scope == "delivery" and lease.action == "edit":
         return Verdict(settlement=_again(lease, at, detail, message_is="sealed"))

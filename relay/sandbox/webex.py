@@ -329,7 +329,11 @@ async def _message(request: web.Request) -> tuple[_PostMessage, File | None]:
             file = File(value.filename, value.file.read())
         elif isinstance(value, str):
             fields[name] = value
-    return msgspec.convert({name: text for name, text in fields.items() if name != "files"}, _PostMessage), file
+    fields.pop("files", None)
+    try:
+        return msgspec.convert(fields, _PostMessage), file
+    except msgspec.ValidationError as error:
+        raise WebexError(400, f"The request could not be understood: {error}") from error
 
 
 def _error(error: WebexError, tracking: str) -> web.Response:

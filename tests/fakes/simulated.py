@@ -91,7 +91,8 @@ class Room:
         fate = self._dice.random()
         if fate < self.trouble:
             return self._dice.choice((Throttled(2.0), Failed("network", "refused"), Failed("remote", "502")))
-        assert self.service.edits or message.action not in ("edit", "file") or message.file is None
+        assert self.service.edits or message.action != "edit"
+        assert self.service.files or message.file is None
         known = message.message is not None and message.message in self.messages
         if self.service.edits and message.message is not None and not known:
             return Refused("refused", "message", "404")

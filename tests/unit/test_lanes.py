@@ -347,3 +347,12 @@ def test_depths_count_what_waits(added: list[tuple[str, int]]) -> None:
     for room, rank in added:
         again.add(room, rank, -1)
     assert (again.total, again.worst(["a", "b"])) == (0, 5)
+
+
+@pytest.mark.parametrize("action", ["reply", "file"])
+def test_what_loses_its_thread_is_tried_once_more_alone(action: str) -> None:
+    gone = Refused("refused", "message", "404")
+    held = lease(action=action, content="the list", remote="m1")
+    assert judge(held, gone, (), AT, POLICY).settlement.message_is == "gone"
+    alone = judge(lease(action=action, content="the list", remote=None), gone, (), AT, POLICY).settlement
+    assert (alone.state, alone.message_is) == ("dead", None)

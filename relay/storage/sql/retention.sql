@@ -52,7 +52,11 @@ DELETE FROM alerts WHERE state != 'firing' AND updated_at < :done_before;
 DELETE FROM incidents
 WHERE ended_at < :done_before AND live = 0 AND wake_at IS NULL
   AND message NOT IN (SELECT message FROM messages_to_list)
-  AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.message = incidents.message AND (d.settled_at IS NULL OR d.state = 'dead'));
+  AND message NOT IN (
+    SELECT message FROM deliveries WHERE state = 'waiting'
+    UNION SELECT message FROM deliveries WHERE state = 'leased'
+    UNION SELECT message FROM deliveries WHERE state = 'dead'
+  );
 
 -- name: prune_groups
 DELETE FROM groups
