@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, BinaryIO, Protocol
 
 import msgspec
 
@@ -263,11 +263,19 @@ class Retention(Protocol):
         ...
 
 
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that goes with a message; `open` gives its content from the beginning, and may raise OSError."""
+
+    name: str
+    content_type: str
+    open: Callable[[], BinaryIO]
+
+
 class Send(msgspec.Struct, frozen=True, kw_only=True):
     """One message to send: markdown and its plain text.
 
     `message` is the service's id of the message that is edited or replied to, `space` that of its room where known;
-    `file` the name and content of a file that goes with a reply.
+    `file` goes with a reply, `link` is the address of one that the service gets itself, `card` the content of a card.
     """
 
     action: Action
@@ -277,7 +285,9 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     space: str | None = None
     delivery: str
-    file: tuple[str, bytes] | None = None
+    file: File | None = None
+    link: str | None = None
+    card: Mapping[str, Any] | None = None
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -307,7 +317,7 @@ class Sender(Protocol):
         ...
 
     async def renew(self) -> bool:
-        """Read the account's credentials again; tell whether they changed."""
+        """Tell whether the account has other credentials than those that were refused."""
         ...
 
 

@@ -9,9 +9,10 @@ from relay.app.tls import client_context
 from relay.pipeline import lanes
 from relay.ports import Log, Sender, Service
 from relay.senders import spika, webex
-from relay.senders.http import HttpClient, HttpSettings
+from relay.senders.http import GivenToken, HttpClient, HttpSettings
 from relay.senders.spika import SpikaSender
 from relay.senders.webex import RoomAddress, WebexSender
+from relay.senders.webex_client import WebexClient
 from relay.settings.model import Account, ClientTls, Room, Settings, SpikaAccount
 
 AnySender = WebexSender | SpikaSender
@@ -24,13 +25,13 @@ def make_sender(
     mine = {room_name: room for room_name, room in settings.rooms.items() if room.account == name}
     tls = True if account.tls == ClientTls() else client_context(account.tls)
     if isinstance(account, SpikaAccount):
-        token = vault(account.access_token)
+        token = GivenToken(vault(account.access_token))
         http = HttpSettings(
             url=account.url, tls=tls, proxy=account.proxy, keepalive=spika.KEEPALIVE, header="accesstoken", scheme=""
         )
         numbers = {room_name: int(room.id or 0) for room_name, room in mine.items()}
-        return SpikaSender(HttpClient(http, token, log), token, numbers, wall)
-    token = vault(account.token)
+        return SpikaSender(HttpClient(http, token, log), numbers, wall)
+    token = GivenToken(vault(account.token))
     http = HttpSettings(url=account.url, tls=tls, proxy=account.proxy)
     rooms = {
         room_name: RoomAddress(
@@ -38,7 +39,7 @@ def make_sender(
         )
         for room_name, room in mine.items()
     }
-    return WebexSender(HttpClient(http, token, log), token, rooms, wall, log)
+    return WebexSender(WebexClient(HttpClient(http, token, log), wall), rooms, log)
 
 
 def service_of(account: Account) -> Service:

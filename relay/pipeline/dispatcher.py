@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from io import BytesIO
 from typing import Literal, assert_never
 
 import msgspec
@@ -16,7 +18,7 @@ from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
-from relay.ports import Clock, LaneHead, Outbox, Over, Renderer, Send, Service, Spawn, Start
+from relay.ports import Clock, File, LaneHead, Outbox, Over, Renderer, Send, Service, Spawn, Start
 
 MOST_LISTED = 1_000_000
 """Lines of a digest's full list."""
@@ -215,11 +217,16 @@ class Dispatcher:
         parts: tuple[str, ...] = ()
         try:
             service = lane.account.sender.service
-            texts, file = self._texts(lease, service), None
+            texts = self._texts(lease, service)
+            file: File | None = None
             if lease.action == "file":
                 listed = self._renderer.listing(await self._outbox.digest_lines(lease.message, MOST_LISTED))
                 if service.files:
-                    file = (f"storm-{lease.message}.txt", listed.encode())
+                    file = File(
+                        name=f"storm-{lease.message}.txt",
+                        content_type="text/plain; charset=utf-8",
+                        open=partial(BytesIO, listed.encode()),
+                    )
                 else:
                     texts = numbered([*texts, hard_breaks(escape_markdown(listed))], service.longest_list)
             parts = tuple(texts[1:]) if lease.action in ("post", "file") else ()
@@ -240,7 +247,7 @@ class Dispatcher:
             brief=lease.action == "reply" and not service.edits,
         )  # fmt: skip
 
-    async def _send(self, lane: Lane, lease: Lease, markdown: str, file: tuple[str, bytes] | None) -> Outcome:
+    async def _send(self, lane: Lane, lease: Lease, markdown: str, file: File | None) -> Outcome:
         message = Send(
             action=lease.action,
             room=lease.room,
@@ -251,10 +258,7 @@ class Dispatcher:
             delivery=str(lease.id),
             file=file,
         )
-        outcome = await lane.account.sender.send(message)
-        if isinstance(outcome, Refused) and outcome.scope == "account" and await lane.account.sender.renew():
-            outcome = await lane.account.sender.send(message)
-        return outcome
+        return await lane.account.sender.send(message)
 
     def _judge(self, attempt: Attempt, now: float) -> Settlement:
         """What an attempt means for its delivery; its lane and account take their part of it at once."""

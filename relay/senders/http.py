@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from relay.core.delivery import Failed, Refused
-from relay.ports import Log
+from relay.ports import File, Log
 from relay.senders.outcomes import Answer
 
 TOTAL_TIMEOUT = 30.0
@@ -25,13 +25,41 @@ MAX_ANSWER = 4 * 2**20
 class Token(Protocol):
     """An account's credential."""
 
-    def current(self) -> str:
-        """The token to use now."""
+    async def current(self) -> str | Failed | Refused:
+        """The token to use now, or why there is none."""
         ...
 
-    def reread(self) -> bool:
-        """Read it again where it can be; tell whether it changed."""
+    async def renew(self, refused: str) -> bool:
+        """Look for another one than the one that the service refused; False where there is none."""
         ...
+
+
+class Secret(Protocol):
+    """A token that somebody else writes."""
+
+    def current(self) -> str:
+        """What it is now."""
+        ...
+
+    def reread(self) -> None:
+        """Read it again, where it can be."""
+        ...
+
+
+class GivenToken:
+    """Implements `Token`: a secret as it was given, read again when it is refused."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    async def current(self) -> str | Failed | Refused:
+        """The secret."""
+        return self._secret.current()
+
+    async def renew(self, refused: str) -> bool:
+        """Read it again."""
+        await asyncio.to_thread(self._secret.reread)
+        return self._secret.current() != refused
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,13 +87,14 @@ def environment_proxy(url: str) -> str | None:
 
 
 class HttpClient:
-    """Calls one service with one credential."""
+    """Calls one service, with one credential where it has one."""
 
-    def __init__(self, settings: HttpSettings, token: Token, log: Log) -> None:
+    def __init__(self, settings: HttpSettings, token: Token | None, log: Log) -> None:
         self._settings = settings
         self._base = settings.url.rstrip("/")
         self._token = token
         self._log = log
+        self._refused = ""
         self._session: aiohttp.ClientSession | None = None
         self._proxy = settings.proxy or environment_proxy(settings.url)
 
@@ -86,30 +115,51 @@ class HttpClient:
             )
         return self._session
 
-    async def call(
-        self, method: str, path: str, body: object = None, file: tuple[str, bytes] | None = None
-    ) -> Answer | Failed | Refused:
-        """Call `path` below the base address (or an absolute address of the same host).
+    async def renew(self) -> bool:
+        """Tell whether there is another token than the one that was refused last."""
+        return self._token is not None and await self._token.renew(self._refused)
 
-        A body goes as JSON; with a file, name and content, as a form whose fields are the body's texts.
+    async def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, file: File | None = None
+    ) -> Answer | Failed | Refused:
+        """Call `path` below the base address; where the token is refused and there is another one, once more.
+
+        A body goes as JSON; with a file as a form whose fields are the body's texts.
         """
-        url = path if path.startswith(("http://", "https://")) else self._base + path
-        token = self._token.current()
+        answer = await self._ask(method, path, body, file)
+        if not (isinstance(answer, Answer) and answer.status == 401 and await self.renew()):
+            return answer
+        return await self._ask(method, path, body, file)
+
+    async def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None, file: File | None
+    ) -> Answer | Failed | Refused:
+        """Call once, with the token there is now."""
+        if self._token is None:
+            return await self._call(method, path, body, file, {})
+        token = await self._token.current()
+        if not isinstance(token, str):
+            return token
         if not token.isprintable() or not token.isascii():
             return Refused(
                 "auth", "account", "the token holds a sign that no header can carry; it is one line of plain text"
             )
         headers = {self._settings.header: f"{self._settings.scheme}{token}"}
-        data: bytes | aiohttp.FormData | None = None
-        if file is not None and isinstance(body, Mapping):
-            data = aiohttp.FormData(dict(body))
-            data.add_field("files", file[1], filename=file[0], content_type="text/plain; charset=utf-8")
-        elif body is not None:
-            headers["Content-Type"] = "application/json"
-            data = msgspec.json.encode(body)
+        answer = await self._call(method, path, body, file, headers)
+        if isinstance(answer, Answer) and answer.status == 401:
+            self._refused = token
+        return answer
+
+    async def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None, file: File | None, headers: dict[str, str]
+    ) -> Answer | Failed | Refused:
+        try:
+            data = None if body is None else _encode(body, file, headers)
+        except OSError as error:
+            return Refused("refused", "delivery", f"the file can't be read: {error.strerror or error}")
         try:
             async with self._open().request(
-                method, url, data=data, headers=headers, allow_redirects=False, proxy=self._proxy
+                method, self._base + path, data=data, headers=headers, allow_redirects=False, proxy=self._proxy
             ) as response:
                 return await self._read(response)
         except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError, OSError) as error:
@@ -153,3 +203,13 @@ class HttpClient:
             tracking,
             str(following["url"]) if following else None,
         )
+
+
+def _encode(body: Mapping[str, Any], file: File | None, headers: dict[str, str]) -> bytes | aiohttp.FormData:
+    """A body as JSON; with a file, which is streamed, as a form. Raises OSError where the file can't be read."""
+    if file is None:
+        headers["Content-Type"] = "application/json"
+        return msgspec.json.encode(body)
+    form = aiohttp.FormData({name: value for name, value in body.items() if isinstance(value, str)})
+    form.add_field("files", file.open(), filename=file.name, content_type=file.content_type)
+    return form

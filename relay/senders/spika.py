@@ -6,14 +6,13 @@ no editing, no threads and no files for whoever comes with an access token.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from relay.core.delivery import Delivered, Failed, Outcome, Reason, Refused, Scope, Throttled
 from relay.ports import Send, Service
-from relay.senders.http import HttpClient, Token
+from relay.senders.http import HttpClient
 from relay.senders.outcomes import DEFAULT_THROTTLE, Answer, describe, read_retry_after
 
 SERVICE = Service(longest=2_000, longest_list=16_000, edits=False, files=False)
@@ -42,9 +41,8 @@ _posted = msgspec.json.Decoder(_Posted)
 class SpikaSender:
     """Implements the pipeline's `Sender` for one access token; `rooms` by name."""
 
-    def __init__(self, http: HttpClient, token: Token, rooms: Mapping[str, int], wall: Callable[[], float]) -> None:
+    def __init__(self, http: HttpClient, rooms: Mapping[str, int], wall: Callable[[], float]) -> None:
         self._http = http
-        self._token = token
         self._rooms = rooms
         self._wall = wall
 
@@ -59,7 +57,7 @@ class SpikaSender:
 
     async def renew(self) -> bool:
         """Read the account's token again; tell whether it changed."""
-        return await asyncio.to_thread(self._token.reread)
+        return await self._http.renew()
 
     async def check(self) -> Failed | Refused | None:
         """Ask whether the token is taken."""

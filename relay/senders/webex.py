@@ -1,29 +1,23 @@
-"""Posts to Webex rooms: by id, by title (found through paging, created where asked for), or to a person.
-
-Source: Webex for Developers, API reference for Messages, Rooms and Memberships.
-"""
+"""Posts to Webex rooms: by id, by title (found through paging, created where asked for), or to a person."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from urllib.parse import quote, urlsplit
+from collections.abc import Mapping
 
 import msgspec
 
-from relay.core.delivery import Delivered, Failed, Outcome, Refused
+from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled
 from relay.core.markdown import WEBEX_MAX_BYTES, cut
 from relay.ports import Log, Send, Service
-from relay.senders.http import HttpClient, Token
-from relay.senders.outcomes import OPERATIONS, Answer, classify
+from relay.senders.outcomes import OPERATIONS
+from relay.senders.webex_client import Message, Outgoing, Room, Trouble, WebexClient
 
 SERVICE = Service(longest=WEBEX_MAX_BYTES, longest_list=WEBEX_MAX_BYTES, edits=True, files=True)
-MAX_PAGES = 200
-"""Pages of rooms that are followed at the most."""
 
 
 class RoomAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a configured room is: exactly one of `id`, `title`, `person`."""
+    """Where a room is: exactly one of `id`, `title`, `person`."""
 
     id: str | None = None
     title: str | None = None
@@ -32,47 +26,19 @@ class RoomAddress(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[str, ...] = ()
 
 
-class _Message(msgspec.Struct):
-    id: str
-    roomId: str = ""  # noqa: N815 - Webex's name
-
-
-class _Room(msgspec.Struct):
-    id: str
-    title: str = ""
-
-
-class _Rooms(msgspec.Struct):
-    items: list[_Room]
-
-
-_message = msgspec.json.Decoder(_Message)
-_room = msgspec.json.Decoder(_Room)
-_rooms = msgspec.json.Decoder(_Rooms)
-
-
 class WebexSender:
     """Implements the pipeline's `Sender` for one Webex account."""
 
-    def __init__(
-        self,
-        http: HttpClient,
-        token: Token,
-        rooms: Mapping[str, RoomAddress],
-        wall: Callable[[], float],
-        log: Log,
-    ) -> None:
-        self._http = http
-        self._token = token
+    def __init__(self, client: WebexClient, rooms: Mapping[str, RoomAddress], log: Log) -> None:
+        self.client = client
         self._rooms = rooms
-        self._wall = wall
         self._log = log
         self._found: dict[str, str] = {}
         self._finding = asyncio.Lock()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.close()
+        await self.client.close()
 
     @property
     def service(self) -> Service:
@@ -81,15 +47,12 @@ class WebexSender:
 
     async def check(self) -> Failed | Refused | None:
         """Ask who the token belongs to."""
-        answer = await self._http.call("GET", "/people/me")
-        if isinstance(answer, (Failed, Refused)) or answer.status == 200:
-            return None if isinstance(answer, Answer) else answer
-        outcome = classify("find", answer, self._wall())
-        return outcome if isinstance(outcome, (Failed, Refused)) else None
+        who = await self.client.me()
+        return who if isinstance(who, (Failed, Refused)) else None
 
     async def renew(self) -> bool:
-        """Read the account's token again; tell whether it changed."""
-        return await asyncio.to_thread(self._token.reread)
+        """Tell whether there is another token than the one that was refused."""
+        return await self.client.renew()
 
     async def send(self, message: Send) -> Outcome:
         """Post once; a room known by its title that has gone is looked for once more."""
@@ -102,46 +65,47 @@ class WebexSender:
 
     async def _try(self, message: Send) -> Outcome:
         address = self._rooms[message.room]
-        target = {"roomId": message.space} if message.space is not None else await self._target(address)
-        if not isinstance(target, dict):
-            return target
-        text = cut(message.text, WEBEX_MAX_BYTES)
         if len(message.markdown) * 4 > WEBEX_MAX_BYTES and len(message.markdown.encode()) > WEBEX_MAX_BYTES:
             return Refused("too_large", "delivery", f"markdown is over Webex's {WEBEX_MAX_BYTES} bytes")
-        answer = await self._call(message, {**target, "markdown": message.markdown, "text": text})
-        if isinstance(answer, (Failed, Refused)):
-            return answer
-        if answer.status != 200:
-            return classify(OPERATIONS[message.action], answer, self._wall())
-        try:
-            posted = _message.decode(answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return Failed("remote", "200 without a message's id", ambiguous=True)
-        return Delivered(posted.id, posted.roomId)
+        target: str | Trouble | None = message.space
+        if target is None and address.person is None:
+            target = await self.room_id(address)
+        if not (target is None or isinstance(target, str)):
+            return target
+        posted = await self._call(message, address, target)
+        return Delivered(posted.id, posted.room_id) if isinstance(posted, Message) else posted
 
-    async def _call(self, message: Send, body: dict[str, str]) -> Answer | Failed | Refused:
-        if message.action == "edit" and message.message is not None:
-            return await self._http.call("PUT", f"/messages/{quote(message.message, safe='')}", body)
-        if message.action in ("reply", "file") and message.message is not None:
-            body = {**body, "parentId": message.message}
-        return await self._http.call("POST", "/messages", body, message.file)
+    async def _call(self, message: Send, address: RoomAddress, room_id: str | None) -> Message | Trouble:
+        text = cut(message.text, WEBEX_MAX_BYTES)
+        if message.action == "edit" and message.message is not None and room_id is not None:
+            return await self.client.edit(message.message, room_id, markdown=message.markdown, text=text)
+        outgoing = Outgoing(
+            room_id=room_id,
+            person_email=address.person if room_id is None else None,
+            text=text,
+            markdown=message.markdown,
+            parent_id=message.message if message.action in ("reply", "file") else None,
+            link=message.link,
+            file=message.file,
+            card=message.card,
+        )
+        return await self.client.post(outgoing, OPERATIONS[message.action])
 
-    async def _target(self, address: RoomAddress) -> dict[str, str] | Outcome:
+    async def room_id(self, address: RoomAddress) -> str | Trouble:
+        """The id of a room that has one of its own: as it is given, or that of the room with the title."""
         if address.id is not None:
-            return {"roomId": address.id}
-        if address.person is not None:
-            return {"toPersonEmail": address.person}
+            return address.id
         known = self._found.get(address.title or "")
         if known is not None:
-            return {"roomId": known}
+            return known
         async with self._finding:
             return await self._find(address)
 
-    async def _find(self, address: RoomAddress) -> dict[str, str] | Outcome:
+    async def _find(self, address: RoomAddress) -> str | Trouble:
         """Look for a room by its title, page by page; what is seen on the way is remembered."""
         title = address.title or ""
         if title not in self._found:
-            async for page in self._pages("/rooms?type=group&max=1000"):
+            async for page in self.client.rooms(kind="group"):
                 if not isinstance(page, list):
                     return page
                 for room in page:
@@ -149,53 +113,21 @@ class WebexSender:
                 if title in self._found:
                     break
         if title in self._found:
-            return {"roomId": self._found[title]}
+            return self._found[title]
         if address.create:
-            return await self._create(address)
+            made = await self.create_room(title, address.members)
+            return made.id if isinstance(made, Room) else made
         return Refused("unknown_room", "room", f"no room of this account has the title {title!r}")
 
-    async def _pages(self, path: str) -> AsyncIterator[list[_Room] | Outcome]:
-        following: str | None = path
-        for _ in range(MAX_PAGES):
-            if following is None:
-                return
-            answer = await self._http.call("GET", following)
-            if isinstance(answer, (Failed, Refused)):
-                yield answer
-                return
-            if answer.status != 200:
-                yield classify("find", answer, self._wall())
-                return
-            try:
-                yield _rooms.decode(answer.body).items
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                yield Failed("remote", "200 without a list of rooms")
-                return
-            following = self._next(answer)
-
-    def _next(self, answer: Answer) -> str | None:
-        """The next page's path and query; the host is ours, whatever the link says."""
-        if answer.next_page is None:
-            return None
-        link = urlsplit(answer.next_page)
-        tail = link.path[link.path.rfind("/rooms") :] if "/rooms" in link.path else "/rooms"
-        return f"{tail}?{link.query}"
-
-    async def _create(self, address: RoomAddress) -> dict[str, str] | Outcome:
-        title = address.title or ""
-        answer = await self._http.call("POST", "/rooms", {"title": title})
-        if isinstance(answer, (Failed, Refused)):
-            return answer
-        if answer.status != 200:
-            return classify("create", answer, self._wall())
-        try:
-            room = _room.decode(answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return Failed("remote", "200 without a room's id")
+    async def create_room(self, title: str, members: tuple[str, ...] = ()) -> Room | Trouble:
+        """Make a room and add members; one that can't be added is told in the log."""
+        room = await self.client.create_room(title)
+        if not isinstance(room, Room):
+            return room
         self._found[title] = room.id
         self._log.info("room_created", title=title, room_id=room.id)
-        for email in address.members:
-            added = await self._http.call("POST", "/memberships", {"roomId": room.id, "personEmail": email})
-            if isinstance(added, (Failed, Refused)) or added.status not in (200, 409):
-                self._log.warning("member_not_added", title=title, member=email)
-        return {"roomId": room.id}
+        for email in members:
+            added = await self.client.add_member(room.id, email)
+            if isinstance(added, (Throttled, Failed, Refused)) and not added.detail.startswith("409"):
+                self._log.warning("member_not_added", title=title, member=email, detail=added.detail)
+        return room

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -71,24 +72,20 @@ class LiveSecret:
     def __init__(self, ref: SecretRef) -> None:
         """Raises `SecretError`."""
         self._ref = ref
-        self._value = self._used = ref.resolve()
+        self._value = ref.resolve()
 
     def __repr__(self) -> str:
         return f"LiveSecret({self._ref.describe()})"
 
     def current(self) -> str:
         """The secret to use now."""
-        self._used = self._value
         return self._value
 
-    def reread(self) -> bool:
-        """Read the file again; tell whether the secret differs from the one that was last used."""
+    def reread(self) -> None:
+        """Read the file again, where it is from one."""
         if self._ref.origin == "file":
-            try:
+            with suppress(SecretError):
                 self._value = self._ref.resolve()
-            except SecretError:
-                return False
-        return self._value != self._used
 
 
 def secrets_of(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[tuple[str | int, ...], SecretRef]]:

@@ -105,7 +105,7 @@ class Room:
     def _take(self, message: Send) -> Standing:
         self.shown.append(message.markdown)
         if message.file is not None:
-            self.shown.append(message.file[1].decode())
+            self.shown.append(message.file.open().read().decode())
         if message.action == "edit" and message.message is not None:
             standing = self.messages[message.message]
             standing.edits += 1
