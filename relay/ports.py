@@ -290,6 +290,16 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     card: Mapping[str, Any] | None = None
 
 
+class SendNow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person has written, to be posted at once; `link` is a file's address, `parent` the message answered."""
+
+    room: str
+    markdown: str = ""
+    parent: str | None = None
+    link: str | None = None
+    card: dict[str, Any] | None = None
+
+
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """What a service can do: bytes of its longest message and of a list; whether messages can be edited, and it takes
     files."""
@@ -298,6 +308,17 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     longest_list: int
     edits: bool
     files: bool
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """How an account's credentials stand: ends of the access token and of the refresh token, where they have any.
+
+    Times in Unix seconds.
+    """
+
+    access_until: float | None = None
+    refresh_until: float | None = None
+    trouble: str | None = None
 
 
 class Sender(Protocol):
@@ -318,6 +339,10 @@ class Sender(Protocol):
 
     async def renew(self) -> bool:
         """Tell whether the account has other credentials than those that were refused."""
+        ...
+
+    async def tend(self) -> Credentials:
+        """Renew credentials ahead of their end; how they stand."""
         ...
 
 

@@ -4,42 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from relay.app.sources import Vault
 from relay.app.tls import client_context
 from relay.pipeline import lanes
 from relay.ports import Log, Sender, Service
-from relay.senders import spika, webex
-from relay.senders.http import GivenToken, HttpClient, HttpSettings
+from relay.senders import oauth, spika, webex
+from relay.senders.http import GivenToken, HttpClient, HttpSettings, Token
+from relay.senders.oauth import Integration, OAuthToken, TokenFile
 from relay.senders.spika import SpikaSender
 from relay.senders.webex import RoomAddress, WebexSender
 from relay.senders.webex_client import WebexClient
-from relay.settings.model import Account, ClientTls, Room, Settings, SpikaAccount
+from relay.settings.load import Loaded
+from relay.settings.model import Account, ClientTls, OAuthSettings, Room, Settings, SpikaAccount, WebexAccount
 
 AnySender = WebexSender | SpikaSender
 
 
-def make_sender(
-    name: str, account: Account, settings: Settings, vault: Vault, wall: Callable[[], float], log: Log
-) -> AnySender:
-    """The sender of an account, for the rooms that belong to it. Raises `SecretError`."""
-    mine = {room_name: room for room_name, room in settings.rooms.items() if room.account == name}
-    tls = True if account.tls == ClientTls() else client_context(account.tls)
+class MadeAccount(msgspec.Struct, frozen=True):
+    """An account's sender, and its tokens where people grant them."""
+
+    sender: AnySender
+    oauth: OAuthToken | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.sender.close()
+        if self.oauth is not None:
+            await self.oauth.close()
+
+
+def make_account(name: str, loaded: Loaded, vault: Vault, wall: Callable[[], float], log: Log) -> MadeAccount:
+    """An account with a sender for the rooms that belong to it. Raises `SecretError`."""
+    account = loaded.settings.accounts[name]
+    http = _http_settings(account)
     if isinstance(account, SpikaAccount):
-        token = GivenToken(vault(account.access_token))
-        http = HttpSettings(
-            url=account.url, tls=tls, proxy=account.proxy, keepalive=spika.KEEPALIVE, header="accesstoken", scheme=""
-        )
+        http = msgspec.structs.replace(http, keepalive=spika.KEEPALIVE, header="accesstoken", scheme="")
+        mine = {room_name: room for room_name, room in loaded.settings.rooms.items() if room.account == name}
         numbers = {room_name: int(room.id or 0) for room_name, room in mine.items()}
-        return SpikaSender(HttpClient(http, token, log), numbers, wall)
-    token = GivenToken(vault(account.token))
-    http = HttpSettings(url=account.url, tls=tls, proxy=account.proxy)
-    rooms = {
-        room_name: RoomAddress(
+        token = GivenToken(vault(account.access_token))
+        return MadeAccount(SpikaSender(HttpClient(http, token, log), numbers, wall))
+    granted = None if account.oauth is None else make_oauth(name, account, loaded, vault, wall, log)
+    own: Token = GivenToken(vault(account.token)) if account.token is not None else _there(granted)
+    rooms = make_addresses(loaded.settings).get(name, {})
+    return MadeAccount(WebexSender(WebexClient(HttpClient(http, own, log), wall), rooms, log), granted)
+
+
+def make_addresses(settings: Settings) -> dict[str, dict[str, RoomAddress]]:
+    """Where the configured rooms are, by account and name."""
+    made: dict[str, dict[str, RoomAddress]] = {}
+    for name, room in settings.rooms.items():
+        made.setdefault(room.account, {})[name] = RoomAddress(
             id=room.id, title=room.title, person=room.person, create=room.create, members=room.members
         )
-        for room_name, room in mine.items()
-    }
-    return WebexSender(WebexClient(HttpClient(http, token, log), wall), rooms, log)
+    return made
+
+
+def authorize_url(base: str, settings: OAuthSettings, state: str) -> str:
+    """Where a person grants access to an integration; `state` comes back with them."""
+    return oauth.authorize_url(base, settings.client_id, settings.redirect_uri, settings.scopes, state)
+
+
+def make_oauth(
+    name: str, account: WebexAccount, loaded: Loaded, vault: Vault, wall: Callable[[], float], log: Log
+) -> OAuthToken:
+    """The tokens of an account that has an integration. Raises `SecretError`."""
+    settings = account.oauth
+    assert settings is not None  # noqa: S101 - asked of accounts that have one
+    integration = Integration(
+        client_id=settings.client_id, client_secret=vault(settings.client_secret), redirect_uri=settings.redirect_uri,
+    )  # fmt: skip
+    http = HttpClient(msgspec.structs.replace(_http_settings(account), total_timeout=oauth.TIMEOUT), None, log)
+    file = TokenFile(loaded.storage.parent / "tokens" / f"{name}.json")
+    return OAuthToken(name, integration, http, file, wall, log)
+
+
+def _http_settings(account: Account) -> HttpSettings:
+    tls = True if account.tls == ClientTls() else client_context(account.tls)
+    return HttpSettings(url=account.url, tls=tls, proxy=account.proxy)
+
+
+def _there(granted: OAuthToken | None) -> OAuthToken:
+    assert granted is not None  # noqa: S101 - an account has a token or an integration
+    return granted
 
 
 def service_of(account: Account) -> Service:

@@ -13,12 +13,12 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.app.accounts import make_lanes, make_sender
+from relay.app.accounts import make_account, make_addresses, make_lanes
+from relay.app.desk import AccountDesk, post_now
 from relay.app.sources import make_feed, make_webhook
 from relay.app.status import StatusBoard
 from relay.app.tls import server_context
 from relay.core.delivery import Outcome
-from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
 from relay.core.planning import Plan, Waiting
 from relay.core.retry import RetryPolicy
 from relay.core.rules import OPERATOR_SOURCE
@@ -33,7 +33,7 @@ from relay.pipeline.intake import Intake
 from relay.pipeline.janitor import Janitor
 from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
-from relay.ports import Limits, Log, Over, Send
+from relay.ports import File, Limits, Log, Over, SendNow
 from relay.settings.load import Loaded
 from relay.settings.model import PostedSettings, WebsocketSettings
 from relay.settings.rules import compile_rules
@@ -41,6 +41,7 @@ from relay.settings.secrets import LiveSecret, SecretRef
 from relay.settings.types import Address
 from relay.storage.sqlite import SqliteStore
 from relay.templates.rendering import TemplateRenderer
+from relay.web.accounts import AccountApi
 from relay.web.admin import AdminGuard, make_admin
 from relay.web.alertmanager import AlertmanagerApi
 from relay.web.api import Api
@@ -80,10 +81,8 @@ class RelayDaemon:
         metrics = Metrics([*settings.sources, OPERATOR_SOURCE], accounts, loaded.digest)
         renderer = TemplateRenderer(loaded.templates, settings.timezone, self._template_failed)
         self._metrics = metrics
-        self._senders = {
-            name: make_sender(name, account, settings, self._vault, clock.wall, log)
-            for name, account in settings.accounts.items()
-        }
+        self._accounts = {name: make_account(name, loaded, self._vault, clock.wall, log) for name in settings.accounts}
+        senders = {name: made.sender for name, made in self._accounts.items()}
         hooks = [
             make_webhook(name, source, self._vault, clock.now())
             for name, source in settings.sources.items()
@@ -105,7 +104,7 @@ class RelayDaemon:
         self._chronicle = Chronicle(metrics, log, tell)
         self.dispatcher = Dispatcher(
             store,
-            make_lanes(settings, self._senders, clock.now()),
+            make_lanes(settings, senders, clock.now()),
             renderer,
             RetryPolicy(settings.retry.first, settings.retry.longest, settings.retry.give_up_after),
             clock,
@@ -114,14 +113,16 @@ class RelayDaemon:
             self._spawn,
         )
         limits = Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)
-        keeper = CredentialKeeper(self.dispatcher.accounts(), self._reread, self.dispatcher.nudge, clock, log)
+        self._keeper = CredentialKeeper(
+            self.dispatcher.accounts(), self._reread, self.dispatcher.nudge, clock, log, tell, self._spawn
+        )
         janitor = Janitor(store, limits, clock, log)
         store.on_full = janitor.nudge
         self.loops: dict[str, Loop] = {
             "planner": self.planner,
             "dispatcher": self.dispatcher,
             "janitor": janitor,
-            "credentials": keeper,
+            "credentials": self._keeper,
             "operator": operator,
         }
         self._webhooks = WebhookListener({hook.path: hook for hook in hooks}, intake, clock, metrics)
@@ -130,16 +131,28 @@ class RelayDaemon:
         }
         self._ready = lambda: lifecycle.why_not_ready() or store.trouble
         board = StatusBoard(
-            settings, store, self.dispatcher, self._chronicle, self._feeds, metrics, self._ready, clock.now
+            settings,
+            store,
+            self.dispatcher,
+            self._chronicle,
+            self._feeds,
+            self._keeper,
+            metrics,
+            self._ready,
+            clock.now,
         )
         api = Api(store, board.status, self.dispatcher.changed, self._send_now, tuple(settings.rooms), clock.now)
         desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock.wall)
         silences = SilenceApi(desk, store.list_incidents, store.key_of_incident, intake.acknowledge)
         alertmanager = AlertmanagerApi(desk, store.list_alerts, self.planner.suppressor, rules, clock.now())
+        accounts_desk = AccountDesk(self._accounts, make_addresses(settings), self._keeper.nudge)
         hosts = (*_LOOPBACK, settings.listen.admin.host, *settings.listen.admin_hosts)
         guard = AdminGuard((lambda: [t.current() for t in admin_tokens]) if admin_tokens else None, hosts)
         self._admin = make_admin(
-            guard, [*api.routes(), *silences.routes(), *alertmanager.routes()], self._ready, board.metrics
+            guard,
+            [*api.routes(), *silences.routes(), *alertmanager.routes(), *AccountApi(accounts_desk.ask).routes()],
+            self._ready,
+            board.metrics,
         )
         self._tasks: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
 
@@ -149,6 +162,7 @@ class RelayDaemon:
         self._undo.push_async_callback(self._close_senders)
         told = await self.store.firing_keys(OPERATOR_SOURCE)
         self._chronicle.recall(told)
+        self._keeper.recall(told)
         for name, feed in self._feeds.items():
             feed.told_down = f"feed:{name}" in told
         await self.dispatcher.recover()
@@ -201,8 +215,8 @@ class RelayDaemon:
             await self.store.close()
 
     async def _close_senders(self) -> None:
-        for sender in self._senders.values():
-            await sender.close()
+        for made in self._accounts.values():
+            await made.close()
 
     def _server_tls(self) -> ssl.SSLContext | None:
         tls = self._settings.listen.tls
@@ -245,7 +259,5 @@ class RelayDaemon:
     def _tell_nobody(self, key: str, title: str, severity: str, status: str, body: str) -> None:
         self._log.warning("operator_notice", key=key, title=title, severity=severity, status=status, body=body)
 
-    async def _send_now(self, room: str, markdown: str) -> Outcome:
-        text = cut(plain_text(markdown), WEBEX_MAX_BYTES)
-        message = Send(action="post", room=room, markdown=markdown, text=text, delivery="now")
-        return await self._senders[self._settings.rooms[room].account].send(message)
+    async def _send_now(self, wanted: SendNow, file: File | None) -> Outcome:
+        return await post_now(self._accounts[self._settings.rooms[wanted.room].account], wanted, file)

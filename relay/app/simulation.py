@@ -23,7 +23,7 @@ from relay.core.suppression import Silence
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.planner import Planner
-from relay.ports import Accepted, Log, Over, Send, Service, Submission
+from relay.ports import Accepted, Credentials, Log, Over, Send, Service, Submission
 from relay.settings.load import Loaded
 from relay.settings.rules import compile_rules
 from relay.storage.sqlite import SqliteStore
@@ -80,6 +80,9 @@ class _Service:
 
     async def renew(self) -> bool:
         return False
+
+    async def tend(self) -> Credentials:
+        return Credentials()
 
 
 class _Uncounted:

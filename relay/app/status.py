@@ -8,7 +8,9 @@ from relay import __version__
 from relay.core.words import iso
 from relay.listeners.websocket import WebsocketListener
 from relay.pipeline.chronicle import Chronicle
+from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.dispatcher import Dispatcher
+from relay.ports import Credentials
 from relay.settings.model import Settings
 from relay.storage.sqlite import SqliteStore
 from relay.web.metrics import Metrics
@@ -24,6 +26,7 @@ class StatusBoard:
         dispatcher: Dispatcher,
         chronicle: Chronicle,
         feeds: Mapping[str, WebsocketListener],
+        keeper: CredentialKeeper,
         metrics: Metrics,
         ready: Callable[[], str | None],
         now: Callable[[], float],
@@ -33,6 +36,7 @@ class StatusBoard:
         self._dispatcher = dispatcher
         self._chronicle = chronicle
         self._feeds = feeds
+        self._keeper = keeper
         self._metrics = metrics
         self._ready = ready
         self._now = now
@@ -56,6 +60,7 @@ class StatusBoard:
                     "account": account.name,
                     "refused": account.refused,
                     "rests_for_seconds": round(max(0.0, account.open_at - now), 1),
+                    **_ends(self._keeper.states.get(account.name, Credentials())),
                 }
                 for account in self._dispatcher.accounts()
             ],
@@ -89,6 +94,21 @@ class StatusBoard:
         depths = {room: sum(counts) for room, counts in self._dispatcher.depths.rooms.items()}
         ages = {room: max(0.0, now - at) for room, at in oldest.items()}
         self._metrics.set_rooms(depths, ages, await self._store.dead_counts())
+        for account in self._dispatcher.accounts():
+            state = self._keeper.states.get(account.name, Credentials())
+            self._metrics.set_account(account.name, refused=account.refused is not None,
+                                      access_until=state.access_until, refresh_until=state.refresh_until)  # fmt: skip
         for name, feed in self._feeds.items():
             self._metrics.set_feed(name, connected=feed.state.connected, last_message_at=feed.state.last_message_at)
         return self._metrics.expose()
+
+
+def _ends(state: Credentials) -> dict[str, object]:
+    """When the tokens of an account that has an integration end."""
+    if state.access_until is None and state.trouble is None:
+        return {}
+    return {
+        "access_token_expires_at": None if state.access_until is None else iso(state.access_until),
+        "refresh_token_expires_at": None if state.refresh_until is None else iso(state.refresh_until),
+        "token_trouble": state.trouble,
+    }

@@ -16,7 +16,10 @@ from relay.cli import (
     events,
     explain,
     incidents,
+    login,
+    messages,
     migrate,
+    rooms,
     run,
     sandbox,
     send,
@@ -59,6 +62,9 @@ app.command("test")(trial.trial)
 app.command()(diff.diff)
 app.command("import")(migrate.import_)
 app.command()(send.send)
+app.add_typer(rooms.app, name="rooms")
+app.add_typer(messages.app, name="messages")
+app.command()(login.login)
 app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")
 app.command()(incidents.incidents)

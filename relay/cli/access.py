@@ -30,6 +30,14 @@ IDS_AT_ONCE = 500
 """Ids that one query names."""
 
 
+class ThrottledError(Exception):
+    """A service asks to wait so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the service asks to wait {seconds:g} s")
+        self.seconds = seconds
+
+
 class Daemon:
     """The API of a running relay. Its calls raise `SilentError`."""
 
@@ -63,11 +71,11 @@ class Daemon:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
         )
 
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        """The decoded answer; None for 404."""
-        data = None if body is None else msgspec.json.encode(body)
+    def call(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
+        """The decoded answer; None for 404. A body goes as JSON, bytes as they are."""
+        data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         request = urllib.request.Request(self._base + path, data, method=method)  # noqa: S310 - our own address
-        request.add_header("Content-Type", "application/json")
+        request.add_header("Content-Type", content_type)
         for token in self._tokens:
             request.add_header("Authorization", f"Bearer {token}")
         try:
@@ -78,6 +86,8 @@ class Daemon:
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
+            if error.code == 429:
+                raise ThrottledError(_seconds(error.headers.get("Retry-After"))) from error
             raw = error.read()[:10_000]
             try:
                 fail(msgspec.json.decode(raw, type=_Refused).error.message, 2 if error.code == 400 else 1)
@@ -130,6 +140,13 @@ class Daemon:
     def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
         """Open incidents, the worst first; with those that have ended where that is asked for."""
         return list(self.call("GET", f"/api/v1/incidents?ended={'true' if ended else 'false'}"))
+
+    def ask(self, account: str, request: Mapping[str, object]) -> Any:
+        """What an account's service answers. Raises `ThrottledError`."""
+        answer = self.call("POST", f"/api/v1/accounts/{quote(account, safe='')}/ask", request)
+        if answer is None and request["do"] != "delete":
+            fail(f"the running relay knows no account {account!r}: it reads its configuration at its start")
+        return answer
 
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
         """Record who has taken up an incident; False where none is open under the number."""
@@ -319,3 +336,7 @@ def daemon_of(loaded: Loaded) -> Daemon | None:
 def _query(wanted: Mapping[str, object]) -> str:
     given = {name: value for name, value in wanted.items() if value is not None}
     return urlencode({name: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for name, v in given.items()})
+
+
+def _seconds(retry_after: str | None) -> float:
+    return float(retry_after) if retry_after is not None and retry_after.isdigit() else 15.0

@@ -16,7 +16,10 @@ def sandbox(
     ] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Run a Webex on loopback, with a page of its rooms, until Ctrl-C.
+    """Run a Webex and a Spika on loopback, with a page of their rooms, until Ctrl-C.
+
+    The token is a person's, and with -bot behind it a bot's; it is Spika's access token, and the client secret of the
+    OAuth integration `sandbox`. Spika's rooms are 1 to 9.
 
     Example: relay sandbox --port 9090 --token test
     """

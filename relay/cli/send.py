@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from relay.cli.common import EXIT_NO, ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input
 
-if TYPE_CHECKING:
-    from relay.settings.load import Loaded
+MAX_FILE = 100 * 10**6
+"""Bytes of the largest file that Webex takes."""
 
 
 def send(
@@ -23,19 +24,41 @@ def send(
     severity: Annotated[
         str | None, typer.Option(help="critical … info: the first line's sign.", show_default=False)
     ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--file", "-f", help="A file, or the public address of one; repeatable.", show_default=False),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="A file with an adaptive card; the text is its fallback.", show_default=False)
+    ] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Post a message now. A running relay posts it with its own account; else this command does.
+    """Post a message now, with files in its thread: through a running relay, else with the account's own credentials.
 
-    Example: relay send noc "change 4711 begins" --title Maintenance --severity info
+    Example: relay send noc "change 4711 begins" --title Maintenance --severity info --file plan.pdf
     """
+    from relay.cli.desk import Desk
     from relay.settings.problems import near
 
     loaded = load_config(config)
     if room not in loaded.settings.rooms:
         fail(f"no room is called {room!r}{near(room, loaded.settings.rooms)}", 2)
     given = read_input("-").decode(errors="replace") if text == "-" else text
-    posted = [_post(loaded, room, part) for part in _compose(given, markdown, title, severity)]
+    shown = None if card is None else _card(card)
+    local = [name for name in files or () if not _is_address(name)]
+    for name in local:
+        _check_file(name)
+    parts = _compose(given, markdown, title, severity, alone=not files)
+    with Desk(loaded, loaded.settings.rooms[room].account) as desk:
+        posted = [
+            desk.post(room, markdown=part, card=shown if number == 0 else None) for number, part in enumerate(parts)
+        ]
+        parent = posted[0].get("remote_id") if posted else None
+        if all(one["outcome"] == "delivered" for one in posted):
+            posted += [
+                desk.post(room, link=name, parent=parent) if _is_address(name) else desk.upload(room, name, parent)
+                for name in files or ()
+            ]
     bad = next((answer for answer in posted if answer["outcome"] != "delivered"), None)
     if output is Output.json:
         print_json(posted[0] if len(posted) == 1 else posted)
@@ -43,11 +66,14 @@ def send(
         print(f"posted to {room}: message {posted[0]['remote_id']}")
     if bad is not None:
         if output is Output.text:
-            fail(f"not posted: {bad.get('detail') or bad['outcome']}")
+            done = sum(one["outcome"] == "delivered" for one in posted)
+            behind = f" (posted before that: {done})" if done else ""
+            fail(f"not posted: {bad.get('detail') or bad['outcome']}{behind}")
         raise typer.Exit(EXIT_NO)
 
 
-def _compose(text: str | None, markdown: bool, title: str | None, severity: str | None) -> list[str]:
+def _compose(text: str | None, markdown: bool, title: str | None, severity: str | None, *, alone: bool) -> list[str]:
+    """The text's parts; none where there is no text and it need not stand `alone`."""
     from relay.core.event import SEVERITIES
     from relay.core.incident import SIGNS
     from relay.core.markdown import escape_markdown, hard_breaks, numbered, one_line
@@ -56,7 +82,9 @@ def _compose(text: str | None, markdown: bool, title: str | None, severity: str 
     if severity is not None and severity not in signs:
         fail(f"--severity: {severity!r} is not one of {', '.join(SEVERITIES)}", 2)
     if not (text or "").strip() and not (title or "").strip():
-        fail("there is nothing to post: give a text, or --title", 2)
+        if alone:
+            fail("there is nothing to post: give a text, --title, or --file", 2)
+        return []
     head = []
     if severity is not None:
         head.append(f"{signs[severity]} **{severity.upper()}**")
@@ -67,40 +95,27 @@ def _compose(text: str | None, markdown: bool, title: str | None, severity: str 
     return numbered([hard_breaks(" · ".join(head) + "\n" + body)])
 
 
-def _post(loaded: Loaded, room: str, markdown: str) -> dict[str, Any]:
-    from relay.cli.access import daemon_of
-
-    if (daemon := daemon_of(loaded)) is not None:
-        answer = daemon.call("POST", "/api/v1/messages", {"room": room, "markdown": markdown})
-        if answer is None:
-            fail(f"the running relay knows no room {room!r}: it reads its configuration at its start")
-        return dict(answer)
-    import asyncio
-
-    return asyncio.run(_post_alone(loaded, room, markdown))
+def _is_address(name: str) -> bool:
+    return name.startswith(("http://", "https://"))
 
 
-async def _post_alone(loaded: Loaded, room: str, markdown: str) -> dict[str, Any]:
+def _check_file(name: str) -> None:
+    path = Path(name)
+    if not path.is_file():
+        fail(f"--file: {name} is no file (nor an address with https://)", 2)
+    if path.stat().st_size > MAX_FILE:
+        fail(f"--file: {name} is larger than the {MAX_FILE // 10**6} MB that Webex takes", 2)
+
+
+def _card(path: Path) -> dict[str, Any]:
     import msgspec
 
-    from relay.app.accounts import make_sender
-    from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
-    from relay.lifecycle import SystemClock
-    from relay.logs import make_log
-    from relay.ports import Send
-    from relay.settings.secrets import LiveSecret, SecretError
+    from relay.core.card import misfit
 
-    settings = loaded.settings
-    name = settings.rooms[room].account
     try:
-        sender = make_sender(
-            name, settings.accounts[name], settings, LiveSecret, SystemClock().wall, make_log("warning")
-        )
-    except SecretError as error:
-        fail(f"accounts.{name}: {error}")
-    try:
-        text = cut(plain_text(markdown), WEBEX_MAX_BYTES)
-        outcome = await sender.send(Send(action="post", room=room, markdown=markdown, text=text, delivery="now"))
-    finally:
-        await sender.close()
-    return {"outcome": type(outcome).__name__.lower(), **msgspec.to_builtins(outcome)}
+        card = msgspec.json.decode(read_input(str(path)))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fail(f"--card: {path} is not JSON: {error}", 2)
+    if (wrong := misfit(card)) is not None:
+        fail(f"--card: {path}: {wrong}", 2)
+    return dict(card)

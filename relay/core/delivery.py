@@ -51,7 +51,8 @@ class Refused(msgspec.Struct, frozen=True):
     detail: str
 
 
-Outcome = Delivered | Throttled | Failed | Refused
+Trouble = Throttled | Failed | Refused
+Outcome = Delivered | Trouble
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):

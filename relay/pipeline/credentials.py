@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from relay.core.words import say_duration
 from relay.pipeline.lanes import Account
-from relay.ports import Clock, Log
+from relay.ports import Clock, Credentials, Log, Spawn, Tell
 
 EVERY = 30.0
 """Seconds between two looks."""
+ENDING = 7 * 86_400.0
+"""Seconds before a refresh token's end at which the operator is told."""
 
 
 class CredentialKeeper:
-    """Reads credentials again, of senders and of sources."""
+    """Reads credentials again, of senders and of sources, and has those that end renewed in time."""
 
     def __init__(
-        self, accounts: Sequence[Account], reread: Callable[[], None], wake: Callable[[], None], clock: Clock, log: Log
+        self,
+        accounts: Sequence[Account],
+        reread: Callable[[], None],
+        wake: Callable[[], None],
+        clock: Clock,
+        log: Log,
+        tell: Tell,
+        spawn: Spawn,
     ) -> None:
         """`reread` reads the sources' secrets again; `wake` has the dispatcher look at its accounts."""
+        self.states: dict[str, Credentials] = {}
+        """How each account's credentials stood at the last look."""
         self._accounts = accounts
         self._reread = reread
         self._wake_dispatcher = wake
         self._clock = clock
         self._log = log
+        self._tell = tell
+        self._spawn = spawn
+        self._told: set[str] = set()
+        self._looking: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
 
     def nudge(self) -> None:
@@ -32,18 +48,39 @@ class CredentialKeeper:
 
     async def wait(self) -> None:
         """Wait until the next look is due."""
-        self._wake.clear()
         await self._clock.wait(self._wake, EVERY)
 
+    def recall(self, keys: Iterable[str]) -> None:
+        """Take up what an earlier process told as firing."""
+        self._told |= {key.removeprefix("credentials:") for key in keys if key.startswith("credentials:")}
+
     async def run_once(self) -> int:
-        """Look once; how many accounts go on for it."""
+        """Begin to look at all accounts that are not looked at still; how many."""
+        self._wake.clear()
         await asyncio.to_thread(self._reread)
-        renewed = 0
-        for account in self._accounts:
-            if account.refused is not None and await account.sender.renew():
-                account.open_at = 0.0
-                renewed += 1
-                self._log.info("credentials_renewed", account=account.name)
-        if renewed:
+        idle = [one for one in self._accounts if one.name not in self._looking or self._looking[one.name].done()]
+        for account in idle:
+            self._looking[account.name] = self._spawn(self.look_after(account))
+        return len(idle)
+
+    async def look_after(self, account: Account) -> None:
+        """Have an account's credentials renewed; a refused one goes on as soon as it has others."""
+        state = self.states[account.name] = await account.sender.tend()
+        self._tell_of(account.name, state)
+        if account.refused is not None and await account.sender.renew():
+            account.open_at = 0.0
+            self._log.info("credentials_renewed", account=account.name)
             self._wake_dispatcher()
-        return renewed
+
+    def _tell_of(self, name: str, state: Credentials) -> None:
+        """Tell the operator of a refresh token that is about to end, while there is time."""
+        ending = state.refresh_until is not None and state.refresh_until - self._clock.wall() < ENDING
+        if ending and name not in self._told:
+            self._told.add(name)
+            left = max(0.0, (state.refresh_until or 0.0) - self._clock.wall())
+            said = f"It ends in {say_duration(left)}, and then nothing is sent: `relay login {name}` gets a new one."
+            self._tell(f"credentials:{name}", f"relay: the refresh token of account {name} ends soon", "major",
+                       "firing", said)  # fmt: skip
+        elif not ending and state.refresh_until is not None and name in self._told:
+            self._told.remove(name)
+            self._tell(f"credentials:{name}", f"relay: account {name} has a new refresh token", "info", "resolved", "")

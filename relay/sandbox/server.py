@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 
 import aiohttp
@@ -15,8 +15,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from relay.core.words import iso
+from relay.sandbox.oauth import SandboxOAuth
 from relay.sandbox.spika import SandboxSpika
-from relay.sandbox.state import MARKDOWN, Fault, Message, Room, WebexState, Webhook
+from relay.sandbox.state import Fault, Message, Person, Room, WebexState, Webhook, html_of
 from relay.sandbox.webex import SandboxWebex
 
 LONG_POLL = 20.0
@@ -37,7 +38,8 @@ class Sandbox:
     def __init__(self, wall: Callable[[], float], token: str | None = None) -> None:
         self.state = WebexState(wall)
         self.token = token or f"sandbox-{secrets.token_hex(8)}"
-        self.state.add_token(self.token, "relay@sandbox.example", "Relay", "person")
+        owner = self.state.add_token(self.token, "relay@sandbox.example", "Relay", "person")
+        self.oauth = SandboxOAuth(self.state, owner, self.token)
         self.state.add_token(f"{self.token}-bot", "relay@webex.bot", "Relay's bot")
         self.state.on_message = self._announce
         self._session: aiohttp.ClientSession | None = None
@@ -48,7 +50,7 @@ class Sandbox:
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Bind; any free port where `port` is 0."""
         application = web.Application()
-        application.add_subapp("/v1/", SandboxWebex(self.state).application())
+        application.add_subapp("/v1/", SandboxWebex(self.state, self.oauth).application())
         application.add_subapp("/api/messaging/", SandboxSpika(self.state).application())
         application.add_routes(
             [
@@ -58,6 +60,7 @@ class Sandbox:
                 web.get("/sandbox/rooms", self.get_rooms),
                 web.get("/sandbox/faults", self.get_faults),
                 web.put("/sandbox/faults", self.put_faults),
+                web.put("/sandbox/oauth", self.oauth.put_switches),
             ]
         )
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -123,7 +126,11 @@ class Sandbox:
         body = {
             "version": self.state.version,
             "faults": msgspec.to_builtins(self.state.faults),
-            "rooms": [self._room(room) for room in self.state.rooms.values() if room.messages or room.kind != "spika"],
+            "rooms": [
+                _room(room, self.state.people)
+                for room in self.state.rooms.values()
+                if room.messages or room.kind != "spika"
+            ],
         }
         return web.Response(body=msgspec.json.encode(body), content_type="application/json")
 
@@ -140,27 +147,26 @@ class Sandbox:
         self.state.touch()
         return await self.get_faults(request)
 
-    @staticmethod
-    def _room(room: Room) -> dict[str, object]:
-        shown = list(room.messages.values())[-SHOWN:]
-        return {
-            "id": room.id,
-            "title": room.title,
-            "type": room.kind,
-            "count": len(room.messages),
-            "messages": [_shown(message) for message in shown],
-        }
+
+def _room(room: Room, people: Mapping[str, Person]) -> dict[str, object]:
+    shown = list(room.messages.values())[-SHOWN:]
+    return {
+        "id": room.id,
+        "title": room.title,
+        "type": room.kind,
+        "count": len(room.messages),
+        "messages": [_shown(message, people) for message in shown],
+    }
 
 
-def _shown(message: Message) -> dict[str, object]:
-    source = message.markdown if message.markdown is not None else message.text
+def _shown(message: Message, people: Mapping[str, Person]) -> dict[str, object]:
     return {
         "id": message.id,
         "parent": message.parent,
         "by": message.person.name,
         "at": iso(message.created),
         "edits": message.edits,
-        "html": MARKDOWN.render(source) if message.markdown is not None else None,
+        "html": html_of(message.markdown, people) if message.markdown is not None else None,
         "text": message.text,
         "file": message.link if message.file is None else message.file.name,
         "card": message.card,

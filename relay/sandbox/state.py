@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
 
 import msgspec
@@ -19,6 +21,12 @@ CARD = "application/vnd.microsoft.card.adaptive"
 MOST_MESSAGES = 20_000
 """Messages that are kept in one room."""
 MAX_EDITS = 10
+_MENTION = re.compile(
+    r"<@(?P<kind>personEmail|personId|all|here)(?::(?P<value>[^|>\n]{1,500})(?:\|(?P<name>[^>\n]{0,500}))?)?>",
+    re.IGNORECASE,
+)
+_MENTIONED = re.compile(r'data-object-id="([^"]+)"')
+_PLACE = re.compile("\ue000(\\d{1,6})\ue001")
 
 
 def make_id(kind: str) -> str:
@@ -101,6 +109,11 @@ class WebexState:
     def __init__(self, wall: Callable[[], float]) -> None:
         self.wall = wall
         self.tokens: dict[str, Person] = {}
+        self.ends: dict[str, float] = {}
+        """When those of the tokens end that do, in Unix seconds."""
+        self.actions: dict[str, dict[str, Any]] = {}
+        self.scanning = 1.0
+        """Seconds for which a new file can't be had, as it is looked at."""
         self.people: dict[str, Person] = {}
         self.webhooks: dict[str, Webhook] = {}
         self.on_message: Callable[[Message, Room], None] = lambda *_: None
@@ -128,6 +141,15 @@ class WebexState:
         """Let a token in."""
         person = self.tokens[token] = self.people[email] = Person(make_id("PEOPLE"), email, name, kind)
         return person
+
+    def whose(self, token: str) -> Person | None:
+        """Whose token it is, while it is good."""
+        ends = self.ends.get(token)
+        return self.tokens.get(token) if ends is None or self.wall() < ends else None
+
+    def person_of(self, person_id: str) -> Person | None:
+        """A person by id."""
+        return next((one for one in self.people.values() if one.id == person_id), None)
 
     def person(self, email: str) -> Person:
         """Whoever has an address; made where nobody has it."""
@@ -189,7 +211,29 @@ class WebexState:
         return None
 
 
-def message_json(message: Message, room: Room, base: str) -> dict[str, Any]:
+def html_of(markdown: str, people: Mapping[str, Person]) -> str:
+    """Markdown as Webex shows it, mentions as elements of their own."""
+    mentions: list[str] = []
+
+    def note(found: re.Match[str]) -> str:
+        mentions.append(_mention(found, people))
+        return f"\ue000{len(mentions) - 1}\ue001"
+
+    shown = MARKDOWN.render(_MENTION.sub(note, markdown)).strip()
+    return _PLACE.sub(lambda found: mentions[int(found[1])] if int(found[1]) < len(mentions) else "", shown)
+
+
+def _mention(found: re.Match[str], people: Mapping[str, Person]) -> str:
+    kind, value = found["kind"].lower(), found["value"] or ""
+    if kind in ("all", "here"):
+        return f'<spark-mention data-object-type="groupMention" data-group-type="{kind}">{kind.title()}</spark-mention>'
+    wanted = people.get(value) if kind == "personemail" else next((p for p in people.values() if p.id == value), None)
+    name = escape(found["name"] or (wanted.name if wanted is not None else value))
+    given = f' data-object-id="{wanted.id}"' if wanted is not None else ""
+    return f'<spark-mention data-object-type="person"{given}>{name}</spark-mention>'
+
+
+def message_json(message: Message, room: Room, base: str, people: Mapping[str, Person]) -> dict[str, Any]:
     """A message as Webex answers it; `base` is the API's address, for its file's."""
     answer: dict[str, Any] = {
         "id": message.id,
@@ -202,7 +246,10 @@ def message_json(message: Message, room: Room, base: str) -> dict[str, Any]:
     }
     if message.markdown is not None:
         answer["markdown"] = message.markdown
-        answer["html"] = MARKDOWN.render(message.markdown).strip()
+        answer["html"] = html_of(message.markdown, people)
+        mentioned = _MENTIONED.findall(answer["html"])
+        if mentioned:
+            answer["mentionedPeople"] = mentioned
     if message.file is not None or message.link is not None:
         answer["files"] = [message.link or f"{base}/contents/{message.id}"]
     if message.card is not None:

@@ -12,12 +12,25 @@ import msgspec
 from aiohttp import web
 
 from relay.core.markdown import WEBEX_MAX_BYTES, plain_text
-from relay.core.words import parse_time
+from relay.core.words import iso, parse_time
 from relay.sandbox.answers import WebexError, json_answer, number_of, paged, read_body
 from relay.sandbox.directory import Directory
 from relay.sandbox.faults import have_faults
-from relay.sandbox.state import CARD, MAX_EDITS, File, Message, Person, Room, WebexState, message_json, room_json
+from relay.sandbox.oauth import SandboxOAuth
+from relay.sandbox.state import (
+    CARD,
+    MAX_EDITS,
+    File,
+    Message,
+    Person,
+    Room,
+    WebexState,
+    make_id,
+    message_json,
+    room_json,
+)
 
+_OPEN = ("/v1/authorize", "/v1/access_token")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -43,6 +56,12 @@ class _PutMessage(msgspec.Struct, kw_only=True):
     markdown: str | None = None
 
 
+class _PostAction(msgspec.Struct, kw_only=True):
+    type: str
+    messageId: str  # noqa: N815
+    inputs: dict[str, Any] = {}
+
+
 class _PostRoom(msgspec.Struct):
     title: str
 
@@ -50,8 +69,9 @@ class _PostRoom(msgspec.Struct):
 class SandboxWebex:
     """Handlers of the API below `/v1`."""
 
-    def __init__(self, state: WebexState) -> None:
+    def __init__(self, state: WebexState, oauth: SandboxOAuth | None = None) -> None:
         self.state = state
+        self._oauth = oauth
 
     def application(self) -> web.Application:
         """The API as an application, to be mounted at `/v1`."""
@@ -69,7 +89,10 @@ class SandboxWebex:
                 web.delete("/messages/{id}", self.delete_message),
                 web.get("/messages/direct", self.list_direct),
                 web.get("/messages/{id}", self.get_message),
+                web.post("/attachment/actions", self.post_action),
+                web.get("/attachment/actions/{id}", self.get_action),
                 *Directory(self.state, self._person).routes(),
+                *(() if self._oauth is None else self._oauth.routes()),
             ]
         )
         return application
@@ -81,7 +104,8 @@ class SandboxWebex:
         self.state.requests += 1
         try:
             await self._have_faults(request)
-            self._person(request)
+            if not request.path.endswith(_OPEN):
+                self._person(request)
             self._keep_to_the_rate(request)
             answer = await handler(request)
         except WebexError as error:
@@ -94,7 +118,7 @@ class SandboxWebex:
     def _person(self, request: web.Request) -> Person:
         """Who asks."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        person = self.state.tokens.get(token.strip()) if scheme.lower() == "bearer" else None
+        person = self.state.whose(token.strip()) if scheme.lower() == "bearer" else None
         if person is None:
             raise WebexError(401, "The request requires a valid access token set in the Authorization request header.")
         return person
@@ -184,7 +208,7 @@ class SandboxWebex:
         if mentioned is not None:
             newest = [message for message in newest if mentions(message, mentioned)]
         limit = number_of(request, "max", 50, 1000)
-        items = [message_json(message, room, _base(request)) for message in newest[:limit]]
+        items = [message_json(message, room, _base(request), self.state.people) for message in newest[:limit]]
         answer = json_answer({"items": items})
         if len(newest) > limit:
             following = request.url.update_query(beforeMessage=newest[limit - 1].id)
@@ -192,7 +216,7 @@ class SandboxWebex:
         return answer
 
     def _email(self, person_id: str) -> str:
-        person = next((one for one in self.state.people.values() if one.id == person_id), None)
+        person = self.state.person_of(person_id)
         if person is None:
             raise WebexError(404, "The requested person could not be found.")
         return person.email
@@ -219,18 +243,22 @@ class SandboxWebex:
         message = self.state.add_message(
             room, self._person(request), text, wanted.markdown, wanted.parentId, file, link=link, card=card
         )
-        return json_answer(message_json(message, room, _base(request)))
+        return json_answer(message_json(message, room, _base(request), self.state.people))
 
     async def get_message(self, request: web.Request) -> web.Response:
         """One message."""
         message = self._message(request.match_info["id"])
-        return json_answer(message_json(message, self.state.rooms[message.room], _base(request)))
+        return json_answer(message_json(message, self.state.rooms[message.room], _base(request), self.state.people))
 
     async def get_content(self, request: web.Request) -> web.Response:
         """The file of a message."""
-        file = self._message(request.match_info["id"]).file
+        message = self._message(request.match_info["id"])
+        file = message.file
         if file is None:
             raise WebexError(404, "The requested resource could not be found.")
+        left = message.created + self.state.scanning - self.state.wall()
+        if left > 0:
+            raise WebexError(423, "The file is being scanned for malware.", str(max(1, math.ceil(left))))
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
         return web.Response(body=file.content, content_type="application/octet-stream", headers=headers)
 
@@ -248,7 +276,7 @@ class SandboxWebex:
         message.edits += 1
         message.updated = self.state.wall()
         self.state.touch()
-        return json_answer(message_json(message, self.state.rooms[message.room], _base(request)))
+        return json_answer(message_json(message, self.state.rooms[message.room], _base(request), self.state.people))
 
     async def delete_message(self, request: web.Request) -> web.Response:
         """Delete a message."""
@@ -257,6 +285,26 @@ class SandboxWebex:
         del self.state.where[message.id]
         self.state.touch()
         return web.Response(status=204)
+
+    async def post_action(self, request: web.Request) -> web.Response:
+        """Press a card's button."""
+        wanted = await read_body(request, _PostAction)
+        message = self._message(wanted.messageId)
+        if message.card is None or wanted.type != "submit":
+            raise WebexError(400, "The message has no card, or the type is not submit.")
+        made = {
+            "id": make_id("ATTACHMENT_ACTION"), "type": "submit", "messageId": message.id, "inputs": wanted.inputs,
+            "personId": self._person(request).id, "roomId": message.room, "created": iso(self.state.wall()),
+        }  # fmt: skip
+        self.state.actions[made["id"]] = made
+        return json_answer(made)
+
+    async def get_action(self, request: web.Request) -> web.Response:
+        """What was sent by a card's button."""
+        found = self.state.actions.get(request.match_info["id"])
+        if found is None:
+            raise WebexError(404, "The requested resource could not be found.")
+        return json_answer(found)
 
     def _room(self, room_id: str) -> Room:
         room = self.state.rooms.get(room_id)

@@ -12,8 +12,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import msgspec
 
-from relay.core.delivery import Failed, Refused
-from relay.ports import File, Log
+from relay.core.delivery import Failed, Refused, Trouble
+from relay.ports import Credentials, File, Log
 from relay.senders.outcomes import Answer
 
 TOTAL_TIMEOUT = 30.0
@@ -25,12 +25,16 @@ MAX_ANSWER = 4 * 2**20
 class Token(Protocol):
     """An account's credential."""
 
-    async def current(self) -> str | Failed | Refused:
+    async def current(self) -> str | Trouble:
         """The token to use now, or why there is none."""
         ...
 
     async def renew(self, refused: str) -> bool:
         """Look for another one than the one that the service refused; False where there is none."""
+        ...
+
+    async def tend(self) -> Credentials:
+        """Renew it ahead of its end; how it stands."""
         ...
 
 
@@ -52,7 +56,7 @@ class GivenToken:
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
-    async def current(self) -> str | Failed | Refused:
+    async def current(self) -> str | Trouble:
         """The secret."""
         return self._secret.current()
 
@@ -60,6 +64,10 @@ class GivenToken:
         """Read it again."""
         await asyncio.to_thread(self._secret.reread)
         return self._secret.current() != refused
+
+    async def tend(self) -> Credentials:
+        """Somebody else does."""
+        return Credentials()
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +92,14 @@ def environment_proxy(url: str) -> str | None:
     if proxy_bypass(parts.netloc):
         return None
     return getproxies().get(parts.scheme)
+
+
+class _Request(msgspec.Struct, frozen=True):
+    method: str
+    path: str
+    body: Mapping[str, Any] | None
+    file: File | None
+    form: bool
 
 
 class HttpClient:
@@ -119,24 +135,33 @@ class HttpClient:
         """Tell whether there is another token than the one that was refused last."""
         return self._token is not None and await self._token.renew(self._refused)
 
+    async def tend(self) -> Credentials:
+        """Renew the token ahead of its end; how it stands."""
+        return Credentials() if self._token is None else await self._token.tend()
+
     async def call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, file: File | None = None
-    ) -> Answer | Failed | Refused:
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        file: File | None = None,
+        *,
+        form: bool = False,
+    ) -> Answer | Trouble:
         """Call `path` below the base address; where the token is refused and there is another one, once more.
 
-        A body goes as JSON; with a file as a form whose fields are the body's texts.
+        A body goes as JSON, or as a `form`; with a file as a form of parts whose fields are the body's texts.
         """
-        answer = await self._ask(method, path, body, file)
+        request = _Request(method, path, body, file, form)
+        answer = await self._ask(request)
         if not (isinstance(answer, Answer) and answer.status == 401 and await self.renew()):
             return answer
-        return await self._ask(method, path, body, file)
+        return await self._ask(request)
 
-    async def _ask(
-        self, method: str, path: str, body: Mapping[str, Any] | None, file: File | None
-    ) -> Answer | Failed | Refused:
+    async def _ask(self, request: _Request) -> Answer | Trouble:
         """Call once, with the token there is now."""
         if self._token is None:
-            return await self._call(method, path, body, file, {})
+            return await self._call(request, {})
         token = await self._token.current()
         if not isinstance(token, str):
             return token
@@ -145,25 +170,28 @@ class HttpClient:
                 "auth", "account", "the token holds a sign that no header can carry; it is one line of plain text"
             )
         headers = {self._settings.header: f"{self._settings.scheme}{token}"}
-        answer = await self._call(method, path, body, file, headers)
+        answer = await self._call(request, headers)
         if isinstance(answer, Answer) and answer.status == 401:
             self._refused = token
         return answer
 
-    async def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, file: File | None, headers: dict[str, str]
-    ) -> Answer | Failed | Refused:
+    async def _call(self, wanted: _Request, headers: dict[str, str]) -> Answer | Trouble:
         try:
-            data = None if body is None else _encode(body, file, headers)
+            data = _encode(wanted, headers)
         except OSError as error:
             return Refused("refused", "delivery", f"the file can't be read: {error.strerror or error}")
         try:
             async with self._open().request(
-                method, self._base + path, data=data, headers=headers, allow_redirects=False, proxy=self._proxy
+                wanted.method,
+                self._base + wanted.path,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy,
             ) as response:
                 return await self._read(response)
         except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError, OSError) as error:
-            return self._failure(error, unseen=method != "GET")
+            return self._failure(error, unseen=wanted.method != "GET")
 
     def _failure(self, error: Exception, *, unseen: bool) -> Failed:
         """What an error means; `unseen`: where the request may have arrived all the same, nobody would know.
@@ -205,11 +233,14 @@ class HttpClient:
         )
 
 
-def _encode(body: Mapping[str, Any], file: File | None, headers: dict[str, str]) -> bytes | aiohttp.FormData:
-    """A body as JSON; with a file, which is streamed, as a form. Raises OSError where the file can't be read."""
-    if file is None:
+def _encode(wanted: _Request, headers: dict[str, str]) -> bytes | aiohttp.FormData | None:
+    """A body as JSON or as a form; a file is streamed. Raises OSError where it can't be read."""
+    if wanted.body is None:
+        return None
+    if wanted.file is None and not wanted.form:
         headers["Content-Type"] = "application/json"
-        return msgspec.json.encode(body)
-    form = aiohttp.FormData({name: value for name, value in body.items() if isinstance(value, str)})
-    form.add_field("files", file.open(), filename=file.name, content_type=file.content_type)
+        return msgspec.json.encode(wanted.body)
+    form = aiohttp.FormData({name: value for name, value in wanted.body.items() if isinstance(value, str)})
+    if wanted.file is not None:
+        form.add_field("files", wanted.file.open(), filename=wanted.file.name, content_type=wanted.file.content_type)
     return form

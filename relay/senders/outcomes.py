@@ -13,7 +13,7 @@ import msgspec
 
 from relay.core.delivery import Action, Failed, Reason, Refused, Scope, Throttled
 
-Operation = Literal["post", "edit", "reply", "find", "create"]
+Operation = Literal["post", "edit", "reply", "find", "create", "token"]
 OPERATIONS: dict[Action, Operation] = {
     "post": "post", "digest": "post", "edit": "edit", "reply": "reply", "file": "reply",
 }  # fmt: skip
@@ -51,6 +51,10 @@ _REFUSALS: dict[tuple[Operation, int], tuple[Reason, Scope]] = {
     ("find", 404): ("unknown_room", "room"),
     ("create", 401): ("auth", "account"),
     ("create", 403): ("unknown_room", "room"),
+    ("token", 400): ("auth", "account"),
+    ("token", 401): ("auth", "account"),
+    ("token", 403): ("auth", "account"),
+    ("token", 404): ("auth", "account"),
 }
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled
+from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled, Trouble
 from relay.core.markdown import WEBEX_MAX_BYTES, cut
-from relay.ports import Log, Send, Service
+from relay.ports import Credentials, Log, Send, Service
 from relay.senders.outcomes import OPERATIONS
-from relay.senders.webex_client import Message, Outgoing, Room, Trouble, WebexClient
+from relay.senders.webex_client import Message, Outgoing, Page, Room, WebexClient
 
 SERVICE = Service(longest=WEBEX_MAX_BYTES, longest_list=WEBEX_MAX_BYTES, edits=True, files=True)
 
@@ -54,9 +54,16 @@ class WebexSender:
         """Tell whether there is another token than the one that was refused."""
         return await self.client.renew()
 
+    async def tend(self) -> Credentials:
+        """Renew the token ahead of its end; how it stands."""
+        return await self.client.tend()
+
     async def send(self, message: Send) -> Outcome:
-        """Post once; a room known by its title that has gone is looked for once more."""
+        """Post once; a room known by its title that has gone is looked for once more, a card refused left out."""
         outcome = await self._try(message)
+        if message.card is not None and isinstance(outcome, Refused) and outcome.scope == "delivery":
+            self._log.warning("card_refused", room=message.room, detail=outcome.detail)
+            outcome = await self._try(msgspec.structs.replace(message, card=None))
         title = self._rooms[message.room].title
         if isinstance(outcome, Refused) and outcome.kind == "unknown_room" and title in self._found:
             del self._found[title]
@@ -106,9 +113,9 @@ class WebexSender:
         title = address.title or ""
         if title not in self._found:
             async for page in self.client.rooms(kind="group"):
-                if not isinstance(page, list):
+                if not isinstance(page, Page):
                     return page
-                for room in page:
+                for room in page.items:
                     self._found.setdefault(room.title, room.id)
                 if title in self._found:
                     break

@@ -6,19 +6,18 @@ The legacy base address (`https://api.ciscospark.com/v1`) answers likewise.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from relay.core.delivery import Failed, Refused, Throttled
-from relay.ports import File
+from relay.core.delivery import Failed, Trouble
+from relay.ports import Credentials, File
 from relay.senders.http import HttpClient
 from relay.senders.outcomes import Answer, Operation, classify
 
 T = TypeVar("T")
-Trouble = Throttled | Failed | Refused
 RoomType = Literal["group", "direct"]
 CARD = "application/vnd.microsoft.card.adaptive"
 MAX_PAGES = 10_000
@@ -122,8 +121,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
             "roomId": self.room_id,
             "toPersonId": self.person_id,
             "toPersonEmail": self.person_email,
-            "text": self.text,
-            "markdown": self.markdown,
+            "text": self.text or None,
+            "markdown": self.markdown or None,
             "parentId": self.parent_id,
             "files": None if self.link is None else [self.link],
             "attachments": None if self.card is None else [{"contentType": CARD, "content": self.card}],
@@ -131,11 +130,18 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
         return {name: value for name, value in fields.items() if value is not None}
 
 
-class _Page(msgspec.Struct):
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """Some of a list's items, and where the next ones begin; empty behind the last page."""
+
+    items: list[T]
+    following: str = ""
+
+
+class _Items(msgspec.Struct):
     items: list[msgspec.Raw]
 
 
-_page = msgspec.json.Decoder(_Page)
+_items = msgspec.json.Decoder(_Items)
 
 
 class WebexClient:
@@ -153,15 +159,19 @@ class WebexClient:
         """Tell whether there is another token than the one that was refused."""
         return await self._http.renew()
 
+    async def tend(self) -> Credentials:
+        """Renew the token ahead of its end; how it stands."""
+        return await self._http.tend()
+
     async def me(self) -> Person | Trouble:
         """Who the token belongs to."""
         return await self._one("GET", "/people/me", Person)
 
     def rooms(
-        self, *, kind: RoomType | None = None, sort_by: str | None = None, at_once: int = 1000
-    ) -> AsyncIterator[list[Room] | Trouble]:
-        """Rooms of this account, page by page; the last page may be trouble."""
-        return self._pages("/rooms", {"type": kind, "sortBy": sort_by, "max": at_once}, Room)
+        self, *, kind: RoomType | None = None, sort_by: str | None = None, at_once: int = 1000, start: str = ""
+    ) -> AsyncIterator[Page[Room] | Trouble]:
+        """Rooms of this account, page by page from `start`, a page's `following`; what comes last may be trouble."""
+        return self._pages("/rooms", {"type": kind, "sortBy": sort_by, "max": at_once}, Room, start)
 
     async def room(self, room_id: str) -> Room | Trouble:
         """One room."""
@@ -196,7 +206,8 @@ class WebexClient:
         before_message: str | None = None,
         mentioning_me: bool = False,
         at_once: int = 1000,
-    ) -> AsyncIterator[list[Message] | Trouble]:
+        start: str = "",
+    ) -> AsyncIterator[Page[Message] | Trouble]:
         """A room's messages, newest first, page by page; a bot sees those alone that mention it in a group room.
 
         `before` is a time as RFC 3339.
@@ -205,24 +216,24 @@ class WebexClient:
             "roomId": room_id, "before": before, "beforeMessage": before_message, "max": at_once,
             "mentionedPeople": "me" if mentioning_me else None,
         }  # fmt: skip
-        return self._pages("/messages", wanted, Message)
+        return self._pages("/messages", wanted, Message, start)
 
     def direct_messages(
-        self, *, person_id: str | None = None, person_email: str | None = None
-    ) -> AsyncIterator[list[Message] | Trouble]:
+        self, *, person_id: str | None = None, person_email: str | None = None, start: str = ""
+    ) -> AsyncIterator[Page[Message] | Trouble]:
         """The messages of the direct room with a person, newest first, page by page."""
-        return self._pages("/messages/direct", {"personId": person_id, "personEmail": person_email}, Message)
+        return self._pages("/messages/direct", {"personId": person_id, "personEmail": person_email}, Message, start)
 
     async def delete_message(self, message_id: str) -> Trouble | None:
         """Delete a message."""
         return await self._none("DELETE", f"/messages/{_quoted(message_id)}")
 
     def memberships(
-        self, *, room_id: str | None = None, person_email: str | None = None, at_once: int = 1000
-    ) -> AsyncIterator[list[Membership] | Trouble]:
+        self, *, room_id: str | None = None, person_email: str | None = None, at_once: int = 1000, start: str = ""
+    ) -> AsyncIterator[Page[Membership] | Trouble]:
         """Members of a room (or this account's own memberships), page by page."""
         wanted = {"roomId": room_id, "personEmail": person_email, "max": at_once}
-        return self._pages("/memberships", wanted, Membership)
+        return self._pages("/memberships", wanted, Membership, start)
 
     async def add_member(self, room_id: str, email: str) -> Membership | Trouble:
         """Add a person to a room; `Refused` with 409 where they are in it."""
@@ -233,7 +244,7 @@ class WebexClient:
         """Take a person out of a room."""
         return await self._none("DELETE", f"/memberships/{_quoted(membership_id)}")
 
-    def webhooks(self, *, at_once: int = 100) -> AsyncIterator[list[Webhook] | Trouble]:
+    def webhooks(self, *, at_once: int = 100) -> AsyncIterator[Page[Webhook] | Trouble]:
         """This account's webhooks, page by page."""
         return self._pages("/webhooks", {"max": at_once}, Webhook)
 
@@ -278,9 +289,11 @@ class WebexClient:
             return answer
         return None if answer.status in (200, 204) else classify("find", answer, self._wall())
 
-    async def _pages(self, path: str, wanted: Mapping[str, object], kind: type[T]) -> AsyncIterator[list[T] | Trouble]:
+    async def _pages(
+        self, path: str, wanted: Mapping[str, object], kind: type[T], start: str = ""
+    ) -> AsyncIterator[Page[T] | Trouble]:
         """Follow the links from page to page, empty pages too; path and host are ours, whatever a link says."""
-        query = urlencode({name: value for name, value in wanted.items() if value is not None})
+        query = start or urlencode({name: value for name, value in wanted.items() if value is not None})
         for _ in range(MAX_PAGES):
             answer = await self._http.call("GET", f"{path}?{query}")
             if not isinstance(answer, Answer):
@@ -289,25 +302,18 @@ class WebexClient:
             if answer.status != 200:
                 yield classify("find", answer, self._wall())
                 return
+            following = "" if answer.next_page is None else urlsplit(answer.next_page).query
+            if following == query:
+                following = ""
             try:
-                yield [msgspec.json.decode(item, type=kind) for item in _page.decode(answer.body).items]
+                items = [msgspec.json.decode(item, type=kind) for item in _items.decode(answer.body).items]
             except (msgspec.DecodeError, UnicodeDecodeError):
                 yield Failed("remote", f"200 without a list of {path[1:]}")
                 return
-            following = "" if answer.next_page is None else urlsplit(answer.next_page).query
-            if following in ("", query):
+            yield Page(items, following)
+            if not following:
                 return
             query = following
-
-
-async def first_trouble_or_all(pages: AsyncIterator[list[T] | Trouble]) -> Sequence[T] | Trouble:
-    """All items of all pages, or the trouble that was met."""
-    found: list[T] = []
-    async for page in pages:
-        if not isinstance(page, list):
-            return page
-        found += page
-    return found
 
 
 def _quoted(identifier: str) -> str:

@@ -33,6 +33,13 @@ from relay.settings.types import (
     wrong,
 )
 
+SCOPES = tuple(
+    f"spark:{what}"
+    for what in (
+        *("messages_write", "messages_read", "rooms_read", "rooms_write"),
+        *("memberships_read", "memberships_write", "people_read"),
+    )
+)
 HEADER = r"^[A-Za-z0-9-]{1,100}$"
 
 
@@ -96,12 +103,34 @@ class _AccountSettings(Strict):
         return value.rstrip("/")
 
 
+class OAuthSettings(Strict):
+    """An integration: tokens that a person grants by `relay login`, renewed by the relay."""
+
+    client_id: str = Field(description="The integration's client id.", min_length=1)
+    client_secret: Secret = Field(description="Its client secret.")
+    redirect_uri: str = Field(
+        "http://127.0.0.1:9082/callback",
+        description="Where Webex sends a person back to, as the integration has it; `relay login` listens there.",
+        pattern=r"^https?://\S+$",
+    )
+    scopes: tuple[str, ...] = Field(SCOPES, description="What a person is asked for.", min_length=1)
+
+
 class WebexAccount(_AccountSettings):
-    """A Webex token and the address it is good for."""
+    """Exactly one of a token and an integration, and the address it is good for."""
 
     type: Literal["webex"]
-    token: Secret = Field(description="Access token of a bot or a person.")
+    token: Secret | None = Field(None, description="Access token of a bot or a person.")
+    oauth: OAuthSettings | None = Field(None, description="An integration whose tokens `relay login` gets.")
     url: str = Field("https://webexapis.com/v1", description="Base address of the API.")
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> WebexAccount:
+        if (self.token is None) == (self.oauth is None):
+            raise wrong(
+                f"one of token and oauth would be right; there {'is none' if self.token is None else 'are both'}"
+            )
+        return self
 
 
 class SpikaAccount(_AccountSettings):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal, Protocol, TypeVar
+from pathlib import PurePosixPath
+from tempfile import TemporaryFile
+from typing import BinaryIO, Literal, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from relay.core.card import misfit
 from relay.core.delivery import Outcome
-from relay.ports import DeliveryFilter, EventFilter, RowId
+from relay.ports import DeliveryFilter, EventFilter, File, RowId, SendNow
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, text_answer
 
 T = TypeVar("T")
+MAX_FILE = 100 * 2**20
+"""Bytes of the largest file that Webex takes."""
 
 
 class Queries(Protocol):
@@ -37,13 +43,6 @@ class Queries(Protocol):
         ...
 
 
-class SendNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A message to post at once."""
-
-    room: str
-    markdown: str
-
-
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Deliveries to retry or drop."""
 
@@ -58,11 +57,11 @@ class Api:
         queries: Queries,
         status: Callable[[], Awaitable[Mapping[str, object]]],
         changed: Callable[[Literal["retry", "drop"], Sequence[str]], Awaitable[None]],
-        send: Callable[[str, str], Awaitable[Outcome]],
+        send: Callable[[SendNow, File | None], Awaitable[Outcome]],
         rooms: Sequence[str],
         now: Callable[[], float],
     ) -> None:
-        """`changed` is told of deliveries changed by hand, with their rooms; `send` posts markdown at once."""
+        """`changed` is told of deliveries changed by hand, with their rooms; `send` posts at once."""
         self._queries = queries
         self._status = status
         self._changed = changed
@@ -79,6 +78,7 @@ class Api:
             web.get("/api/v1/deliveries", self.get_deliveries),
             web.post("/api/v1/deliveries/{verb:retry|drop}", self.post_change),
             web.post("/api/v1/messages", self.post_message),
+            web.post("/api/v1/rooms/{room}/files", self.post_file),
         ]
 
     async def get_status(self, _: web.Request) -> web.Response:
@@ -115,8 +115,36 @@ class Api:
         wanted = await read_json_body(request, SendNow)
         if wanted.room not in self._rooms:
             return problem(404, "not_found", f"no room is configured as {wanted.room[:100]!r}")
-        outcome = await self._send(wanted.room, wanted.markdown)
-        return json_answer({"outcome": type(outcome).__name__.lower(), **msgspec.to_builtins(outcome)})
+        if wanted.card is not None and (wrong := misfit(wanted.card)) is not None:
+            raise BadRequestError(f"card: {wrong}")
+        if not wanted.markdown.strip() and wanted.link is None:
+            raise BadRequestError("there is nothing to post: markdown or a link would be right")
+        return _told(await self._send(wanted, None))
+
+    async def post_file(self, request: web.Request) -> web.Response:
+        """Post the body as a file, under the `name` of the query, in the thread of `parent` where that is given."""
+        room = request.match_info["room"]
+        if room not in self._rooms:
+            return problem(404, "not_found", f"no room is configured as {room[:100]!r}")
+        if (request.content_length or 0) > MAX_FILE:
+            return problem(413, "too_large", f"a file has at most {MAX_FILE:,} bytes")
+        with TemporaryFile() as kept:
+            async for chunk in request.content.iter_chunked(65_536):
+                kept.write(chunk)
+                if kept.tell() > MAX_FILE:
+                    return problem(413, "too_large", f"a file has at most {MAX_FILE:,} bytes")
+
+            def opened() -> BinaryIO:
+                kept.seek(0)
+                return os.fdopen(os.dup(kept.fileno()), "rb")
+
+            name = PurePosixPath(request.query.get("name", "file")).name[:200] or "file"
+            file = File(name=name, content_type=request.content_type, open=opened)
+            return _told(await self._send(SendNow(room=room, parent=request.query.get("parent")), file))
+
+
+def _told(outcome: Outcome) -> web.Response:
+    return json_answer({"outcome": type(outcome).__name__.lower(), **msgspec.to_builtins(outcome)})
 
 
 def _query(request: web.Request, kind: type[T]) -> T:

@@ -87,6 +87,13 @@ class Metrics:
         self._depth = gauge("relay_queue_depth", "Deliveries that wait.", "room")
         self._oldest = gauge("relay_queue_oldest_seconds", "Age of the oldest delivery that waits.", "room")
         self._dead = gauge("relay_dead_deliveries", "Dead deliveries on record.", "room")
+        self._account_refused = gauge("relay_account_refused", "1 while the service refuses the account.", "account")
+        self._token_ends = gauge(
+            "relay_token_expires_timestamp_seconds", "End of an integration's token, 0 where it has none.",
+            "account", "token",
+        )  # fmt: skip
+        for account in accounts:
+            self.set_account(account, refused=False, access_until=None, refresh_until=None)
         self._connected = gauge("relay_feed_connected", "1 while the feed is connected.", "source")
         self._last = gauge("relay_feed_last_message_timestamp_seconds", "Time of the feed's last message.", "source")
         gauge("relay_config_last_reload_successful", "1 where the last load of the configuration succeeded.").set(1)
@@ -143,6 +150,14 @@ class Metrics:
             self._depth.labels(room).set(depths.get(room, 0))
             self._oldest.labels(room).set(ages.get(room, 0.0))
             self._dead.labels(room).set(dead.get(room, 0))
+
+    def set_account(
+        self, account: str, *, refused: bool, access_until: float | None, refresh_until: float | None
+    ) -> None:
+        """Set an account's gauges; ends of tokens in Unix seconds."""
+        self._account_refused.labels(account).set(refused)
+        self._token_ends.labels(account, "access").set(access_until or 0.0)
+        self._token_ends.labels(account, "refresh").set(refresh_until or 0.0)
 
     def set_feed(self, source: str, *, connected: bool, last_message_at: float | None) -> None:
         """Set a feed's gauges."""

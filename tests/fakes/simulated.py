@@ -25,7 +25,7 @@ from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.intake import Intake
 from relay.pipeline.lanes import Account, Lane
 from relay.pipeline.planner import Planner
-from relay.ports import Over, Send, Service, StoreUnavailableError
+from relay.ports import Credentials, Over, Send, Service, StoreUnavailableError
 from relay.senders.webex import SERVICE as WEBEX
 from relay.settings.load import load
 from relay.settings.rules import compile_rules
@@ -84,6 +84,10 @@ class Room:
     async def renew(self) -> bool:
         """Nothing changes."""
         return False
+
+    async def tend(self) -> Credentials:
+        """Nothing ends."""
+        return Credentials()
 
     async def send(self, message: Send) -> Outcome:
         """Take a message, or fail before or behind that."""

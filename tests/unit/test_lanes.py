@@ -11,7 +11,7 @@ from relay.core.delivery import Delivered, Failed, Lease, Outcome, Reason, Refus
 from relay.core.lanes import ACCOUNT_PAUSE, LONGEST_ERROR, Circumstances, Verdict, judge, put_back
 from relay.core.retry import PROBE_AFTER, SET_ASIDE_AFTER, RetryPolicy, delay_after, gives_up, should_set_aside
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
-from relay.ports import Send
+from relay.ports import Credentials, Send
 from tests.unit.made import lease
 
 POLICY = RetryPolicy(first=1.0, longest=300.0, give_up_after=3_600.0)
@@ -233,6 +233,9 @@ class Nobody:
 
     async def renew(self) -> bool:
         return False
+
+    async def tend(self) -> Credentials:
+        return Credentials()
 
 
 def account(name: str = "webex", pace: float | None = None, lanes: int = 3) -> Account:

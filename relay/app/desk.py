@@ -1,0 +1,204 @@
+"""The desk of accounts: what a person asks of a service beside alerts, for the API and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from relay.app.accounts import MadeAccount
+from relay.core.delivery import Failed, Outcome, Refused, Throttled, Trouble
+from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
+from relay.core.words import iso
+from relay.ports import Credentials, File, Send, SendNow
+from relay.senders.webex import RoomAddress, WebexSender
+from relay.senders.webex_client import Message, Page, Room, RoomType, WebexClient
+
+T = TypeVar("T")
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=str.lower, forbid_unknown_fields=True):
+    """What is asked; `page` is where a list goes on, as the answer before said."""
+
+
+class Me(_Request, frozen=True, kw_only=True):
+    """Who the account's token belongs to."""
+
+
+class Rooms(_Request, frozen=True, kw_only=True):
+    """The account's rooms, latest activity first."""
+
+    type: RoomType | None = None
+    page: str = ""
+
+
+class Find(_Request, frozen=True, kw_only=True):
+    """A room by its configured name, its id, or its title."""
+
+    room: str
+
+
+class Create(_Request, frozen=True, kw_only=True):
+    """Make a room, with members."""
+
+    title: str
+    members: tuple[str, ...] = ()
+
+
+class Members(_Request, frozen=True, kw_only=True):
+    """A room's members, by the room's id."""
+
+    room_id: str
+    page: str = ""
+
+
+class Add(_Request, frozen=True, kw_only=True):
+    """Add a member to a room."""
+
+    room_id: str
+    email: str
+
+
+class Messages(_Request, frozen=True, kw_only=True):
+    """A room's messages, newest first; of the direct room with a person where `person` is given."""
+
+    room_id: str = ""
+    person: str = ""
+    before: str | None = None
+    mentioning_me: bool = False
+    page: str = ""
+
+
+class Delete(_Request, frozen=True, kw_only=True):
+    """Delete a message."""
+
+    message: str
+
+
+class Login(_Request, frozen=True, kw_only=True):
+    """Take the tokens that a code stands for."""
+
+    code: str
+
+
+Asked = Me | Rooms | Find | Create | Members | Add | Messages | Delete
+_request: msgspec.json.Decoder[Asked | Login] = msgspec.json.Decoder(Asked | Login)
+
+
+class AccountDesk:
+    """Answers for all accounts."""
+
+    def __init__(
+        self, accounts: Mapping[str, MadeAccount], addresses: Mapping[str, Mapping[str, RoomAddress]],
+        logged_in: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`addresses` are the configured rooms by account; `logged_in` is told of new tokens."""
+        self._accounts = accounts
+        self._addresses = addresses
+        self._logged_in = logged_in
+
+    async def ask(self, account: str, request: bytes) -> object | Trouble:
+        """The answer, as what JSON is made of. Raises KeyError for an unknown account, `msgspec.MsgspecError`."""
+        made = self._accounts[account]
+        wanted = _request.decode(request)
+        if isinstance(wanted, Login):
+            return await self._login(account, made, wanted.code)
+        if not isinstance(made.sender, WebexSender):
+            return Refused("refused", "account", f"{account} is a Spika account: its access token can post, no more")
+        answer = await self._answer(made.sender, self._addresses.get(account, {}), wanted)
+        return answer if isinstance(answer, (Throttled, Failed, Refused)) else msgspec.to_builtins(answer)
+
+    async def _login(self, account: str, made: MadeAccount, code: str) -> object | Trouble:
+        if made.oauth is None:
+            said = f"account {account} has a token of its own; `relay login` is for accounts with `oauth`"
+            return Refused("refused", "account", said)
+        granted = await made.oauth.login(code)
+        if not isinstance(granted, Credentials):
+            return granted
+        self._logged_in()
+        return {
+            "account": account,
+            "access_token_expires_at": iso(granted.access_until or 0.0),
+            "refresh_token_expires_at": iso(granted.refresh_until or 0.0),
+        }
+
+    async def _answer(
+        self, sender: WebexSender, addresses: Mapping[str, RoomAddress], wanted: Asked
+    ) -> object | Trouble:
+        client = sender.client
+        match wanted:
+            case Me():
+                return await client.me()
+            case Rooms(type=kind, page=page):
+                return await _page(client.rooms(kind=kind, sort_by="lastactivity", start=page))
+            case Find(room=room):
+                return await self._find(sender, addresses, room)
+            case Create(title=title, members=members):
+                return await sender.create_room(title, members)
+            case Members(room_id=room_id, page=page):
+                return await _page(client.memberships(room_id=room_id, start=page))
+            case Add(room_id=room_id, email=email):
+                return await client.add_member(room_id, email)
+            case Messages():
+                return await _page(_messages(client, wanted))
+            case _:
+                return await client.delete_message(wanted.message)
+
+    async def _find(self, sender: WebexSender, addresses: Mapping[str, RoomAddress], room: str) -> Room | Trouble:
+        address = addresses.get(room)
+        if address is not None and address.person is not None:
+            return Room(id="", title=address.person, type="direct")
+        if address is not None:
+            room_id = await sender.room_id(msgspec.structs.replace(address, create=False))
+            return await sender.client.room(room_id) if isinstance(room_id, str) else room_id
+        if "@" in room and " " not in room:
+            return Room(id="", title=room, type="direct")
+        titled: list[Room] = []
+        async for page in sender.client.rooms(kind="group"):
+            if not isinstance(page, Page):
+                return page
+            titled += [one for one in page.items if room in (one.title, one.id)]
+        if len(titled) == 1:
+            return titled[0]
+        if titled:
+            ids = ", ".join(one.id for one in titled[:5])
+            return Refused("unknown_room", "room", f"{len(titled)} rooms have the title {room!r}; take an id: {ids}")
+        return await self._by_id(sender, room)
+
+    @staticmethod
+    async def _by_id(sender: WebexSender, room: str) -> Room | Trouble:
+        found = await sender.client.room(room) if room.isalnum() or "_" in room or "-" in room else None
+        if isinstance(found, Room):
+            return found
+        if found is None or isinstance(found, Refused):
+            return Refused("unknown_room", "room", f"no room of this account has the name, id or title {room!r}")
+        return found
+
+
+def _messages(client: WebexClient, wanted: Messages) -> AsyncIterator[Page[Message] | Trouble]:
+    if wanted.person:
+        return client.direct_messages(person_email=wanted.person, start=wanted.page)
+    return client.messages(wanted.room_id, before=wanted.before, mentioning_me=wanted.mentioning_me, start=wanted.page)
+
+
+async def post_now(made: MadeAccount, wanted: SendNow, file: File | None) -> Outcome:
+    """Post at once what a person has written; a file, or the address of one, in the thread of `parent`."""
+    if (file is not None or wanted.link is not None or wanted.card is not None) and not made.sender.service.files:
+        return Refused("refused", "delivery", "Spika takes no files and no cards from an access token")
+    message = Send(
+        action="post" if wanted.parent is None else "file", room=wanted.room, markdown=wanted.markdown,
+        text=cut(plain_text(wanted.markdown), WEBEX_MAX_BYTES), message=wanted.parent, delivery="now",
+        link=wanted.link, card=wanted.card, file=file,
+    )  # fmt: skip
+    return await made.sender.send(message)
+
+
+async def _page(pages: AsyncIterator[Page[T] | Trouble]) -> Page[T] | Trouble:
+    """The first page that is not empty, or the last one."""
+    last: Page[T] = Page([])
+    async for page in pages:
+        if not isinstance(page, Page) or page.items:
+            return page
+        last = page
+    return last

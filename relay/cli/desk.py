@@ -1,0 +1,148 @@
+"""Asking an account's service: through the running relay, which has the account's credentials, else with one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from relay.cli.access import ThrottledError, daemon_of
+from relay.cli.common import complain, fail
+
+if TYPE_CHECKING:
+    from relay.app.accounts import MadeAccount
+    from relay.ports import File
+    from relay.settings.load import Loaded
+
+MOST_WAITS = 20
+"""Times that one question waits for a service's rate."""
+
+
+class Desk:
+    """One account's service, for one command; a context manager, as it holds connections."""
+
+    def __init__(self, loaded: Loaded, account: str) -> None:
+        self.account = account
+        self._loaded = loaded
+        self._daemon = daemon_of(loaded)
+        self._runner = asyncio.Runner()
+        self._made: MadeAccount | None = None
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._made is not None:
+            self._runner.run(self._made.close())
+        self._runner.close()
+
+    def ask(self, do: str, **wanted: object) -> Any:
+        """The answer; where the service refuses, the command ends with what it says."""
+        answer: Any = None
+        for attempt in range(MOST_WAITS):
+            try:
+                if self._daemon is not None:
+                    answer = self._daemon.ask(self.account, {"do": do, **wanted})
+                else:
+                    answer = self._runner.run(self._ask_alone({"do": do, **wanted}))
+                break
+            except ThrottledError as error:
+                if attempt == MOST_WAITS - 1:
+                    fail(f"the service asked to wait {MOST_WAITS} times; this is given up")
+                complain(str(error))
+                threading.Event().wait(error.seconds)
+        return answer
+
+    def pages(self, do: str, **wanted: object) -> Iterator[list[dict[str, Any]]]:
+        """A list, page by page, as long as there are more."""
+        page = ""
+        while True:
+            answer = self.ask(do, **wanted, page=page)
+            yield answer["items"]
+            page = answer["following"]
+            if not page:
+                return
+
+    def post(self, room: str, **wanted: object) -> dict[str, Any]:
+        """Post a text, a card or a link to a configured room; the outcome."""
+        body = {"room": room, **{name: value for name, value in wanted.items() if value is not None}}
+        if self._daemon is None:
+            return self._post_alone(body, None)
+        return _known(room, self._daemon.call("POST", "/api/v1/messages", body))
+
+    def upload(self, room: str, name: str, parent: str | None) -> dict[str, Any]:
+        """Post a local file to a configured room; the outcome."""
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        path = Path(name)
+        if self._daemon is None:
+            from relay.ports import File
+
+            file = File(name=path.name, content_type=kind, open=lambda: path.open("rb"))
+            return self._post_alone({"room": room, "parent": parent}, file)
+        query = urlencode({"name": path.name, **({} if parent is None else {"parent": parent})})
+        address = f"/api/v1/rooms/{quote(room, safe='')}/files?{query}"
+        return _known(room, self._daemon.call("POST", address, path.read_bytes(), kind))
+
+    def _post_alone(self, body: Mapping[str, object], file: File | None) -> dict[str, Any]:
+        from relay.app.desk import post_now
+        from relay.ports import SendNow
+
+        outcome = self._runner.run(post_now(self._account(), msgspec.convert(body, SendNow), file))
+        return {"outcome": type(outcome).__name__.lower(), **msgspec.to_builtins(outcome)}
+
+    def _account(self) -> MadeAccount:
+        """The account with its own credentials."""
+        from relay.app.accounts import make_account
+        from relay.lifecycle import SystemClock
+        from relay.logs import make_log
+        from relay.settings.secrets import LiveSecret, SecretError
+
+        if self._made is None:
+            log = make_log("critical")  # what goes wrong is this command's to tell
+            try:
+                self._made = make_account(self.account, self._loaded, LiveSecret, SystemClock().wall, log)
+            except (SecretError, OSError) as error:
+                fail(f"accounts.{self.account}: {error}")
+        return self._made
+
+    async def _ask_alone(self, request: dict[str, object]) -> Any:
+        from relay.app.accounts import make_addresses
+        from relay.app.desk import AccountDesk
+        from relay.core.delivery import Failed, Refused, Throttled
+
+        desk = AccountDesk({self.account: self._account()}, make_addresses(self._loaded.settings), lambda: None)
+        answer = await desk.ask(self.account, msgspec.json.encode(request))
+        if isinstance(answer, Throttled):
+            raise ThrottledError(answer.seconds)
+        if isinstance(answer, (Failed, Refused)):
+            fail(answer.detail)
+        return answer
+
+
+def _known(room: str, answer: Any) -> dict[str, Any]:
+    if answer is None:
+        fail(f"the running relay knows no room {room!r}: it reads its configuration at its start")
+    return dict(answer)
+
+
+def account_for(loaded: Loaded, account: str | None, room: str | None = None) -> str:
+    """The account that is meant: as given, that of a configured room, or the only Webex one."""
+    from relay.settings.problems import near
+
+    accounts = loaded.settings.accounts
+    if account is not None:
+        if account not in accounts:
+            fail(f"no account is called {account!r}{near(account, accounts)}", 2)
+        return account
+    if room is not None and room in loaded.settings.rooms:
+        return loaded.settings.rooms[room].account
+    names = [name for name, one in accounts.items() if one.type == "webex"]
+    if len(names) != 1:
+        fail(f"which account? --account with one of {', '.join(names) or 'none: there is no Webex account'}", 2)
+    return names[0]

@@ -1,0 +1,146 @@
+"""`relay rooms`: the rooms of an account, by configured name, id or title."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, print_table, say
+
+app = typer.Typer(help="Rooms of an account: list, show, create, members, add-member.", no_args_is_help=True)
+
+AccountOption = Annotated[
+    str | None, typer.Option("--account", "-a", help="Of this account; the only one.", show_default=False)
+]
+RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="A configured name, an id, or a title.")]
+
+
+@app.command("list")
+def list_(
+    config: ConfigOption = None,
+    account: AccountOption = None,
+    title: Annotated[str | None, typer.Option(help="Whose title begins so.", show_default=False)] = None,
+    kind: Annotated[str | None, typer.Option("--type", help="group or direct.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at the most.")] = 1_000,
+    output: OutputOption = Output.text,
+) -> None:
+    """List the rooms of an account, the latest activity first.
+
+    Example: relay rooms list --title "SnV" --type group
+    """
+    from relay.cli.desk import Desk, account_for
+
+    if kind not in (None, "group", "direct"):
+        fail(f"--type: {kind!r} is neither group nor direct", 2)
+    loaded = load_config(config)
+    found: list[dict[str, Any]] = []
+    with Desk(loaded, account_for(loaded, account)) as desk:
+        for page in desk.pages("rooms", type=kind):
+            found += [room for room in page if title is None or room["title"].lower().startswith(title.lower())]
+            if len(found) >= limit:
+                break
+    if output is Output.json:
+        print_json(found[:limit])
+        return
+    rows = [
+        (room["title"], room["type"], room["lastActivity"] or room["created"], room["id"]) for room in found[:limit]
+    ]
+    print_table(["title", "type", "last activity", "id"], rows, "no rooms")
+
+
+@app.command()
+def show(
+    room: RoomArgument, config: ConfigOption = None, account: AccountOption = None, output: OutputOption = Output.text
+) -> None:
+    """Print a room as its service has it.
+
+    Example: relay rooms show noc
+    """
+    from relay.cli.desk import Desk, account_for
+
+    loaded = load_config(config)
+    with Desk(loaded, account_for(loaded, account, room)) as desk:
+        found = desk.ask("find", room=room)
+    if output is Output.json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        say(f"{name}: {value}")
+
+
+@app.command()
+def create(
+    title: Annotated[str, typer.Argument(help="The new room's title.")],
+    members: Annotated[
+        list[str] | None,
+        typer.Option("--member", "-m", help="An e-mail address to add; repeatable.", show_default=False),
+    ] = None,
+    config: ConfigOption = None,
+    account: AccountOption = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Make a room, and print its id.
+
+    Example: relay rooms create "SnV NOC" --member noc@example.net
+    """
+    from relay.cli.desk import Desk, account_for
+
+    if not title.strip():
+        fail("a room has a title; this one is empty", 2)
+    loaded = load_config(config)
+    with Desk(loaded, account_for(loaded, account)) as desk:
+        made = desk.ask("create", title=title)
+        added = [desk.ask("add", room_id=made["id"], email=email) for email in members or ()]
+    if output is Output.json:
+        print_json({**made, "members": [one["personEmail"] for one in added]})
+    else:
+        print(made["id"])
+
+
+@app.command("members")
+def members_(
+    room: RoomArgument, config: ConfigOption = None, account: AccountOption = None, output: OutputOption = Output.text
+) -> None:
+    """List who is in a room.
+
+    Example: relay rooms members noc
+    """
+    from relay.cli.desk import Desk, account_for
+
+    loaded = load_config(config)
+    with Desk(loaded, account_for(loaded, account, room)) as desk:
+        room_id = _with_id(desk.ask("find", room=room))
+        found = [one for page in desk.pages("members", room_id=room_id) for one in page]
+    if output is Output.json:
+        print_json(found)
+        return
+    rows = [(one["personDisplayName"], one["personEmail"], "moderator" if one["isModerator"] else "") for one in found]
+    print_table(["name", "e-mail", "role"], rows, "nobody")
+
+
+@app.command("add-member")
+def add_member(
+    room: RoomArgument,
+    emails: Annotated[list[str], typer.Argument(metavar="EMAIL...", help="Whom to add.")],
+    config: ConfigOption = None,
+    account: AccountOption = None,
+) -> None:
+    """Add people to a room.
+
+    Example: relay rooms add-member noc anna@example.net ben@example.net
+    """
+    from relay.cli.desk import Desk, account_for
+
+    loaded = load_config(config)
+    with Desk(loaded, account_for(loaded, account, room)) as desk:
+        room_id = _with_id(desk.ask("find", room=room))
+        for email in emails:
+            desk.ask("add", room_id=room_id, email=email)
+            print(f"added {email}")
+
+
+def _with_id(room: dict[str, Any]) -> str:
+    if not room["id"]:
+        fail(f"the direct room with {room['title']} has the two of you for members", 2)
+    return str(room["id"])

@@ -1,0 +1,44 @@
+"""Adaptive cards: whether a document is one that Webex shows.
+
+Source: adaptivecards.io, schema of `AdaptiveCard`; Webex for Developers, "Cards", which admits versions up to 1.3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+MAX_DEPTH = 20
+MAX_ITEMS = 500
+
+
+def misfit(card: Any) -> str | None:
+    """What keeps a document from being a card, with its place; None where it is one."""
+    if not isinstance(card, dict) or card.get("type") != "AdaptiveCard":
+        return 'is no card: {"type": "AdaptiveCard", "version": "1.3", "body": […]} would be right'
+    version = card.get("version")
+    if not isinstance(version, str) or version not in ("1.0", "1.1", "1.2", "1.3"):
+        return f"version: {version!r} is none that Webex shows; 1.3 would be right"
+    if not card.get("body"):
+        return "body: a list of at least one element would be right"
+    budget = [MAX_ITEMS]
+    for name in ("body", "actions"):
+        if (wrong := _misfit(card.get(name, []), name, MAX_DEPTH, budget)) is not None:
+            return wrong
+    return None
+
+
+def _misfit(elements: Any, where: str, depth: int, budget: list[int]) -> str | None:
+    if not isinstance(elements, list):
+        return f"{where}: a list of elements would be right"
+    if depth == 0:
+        return f"{where}: nested too deeply"
+    for number, element in enumerate(elements):
+        budget[0] -= 1
+        if budget[0] < 0:
+            return f"{where}: more than {MAX_ITEMS} elements"
+        if not isinstance(element, dict) or not isinstance(element.get("type"), str):
+            return f'{where}[{number}]: an element has a "type"'
+        for inner in ("items", "columns", "actions"):
+            if inner in element and (wrong := _misfit(element[inner], f"{where}[{number}].{inner}", depth - 1, budget)):
+                return wrong
+    return None

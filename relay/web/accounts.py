@@ -1,0 +1,45 @@
+"""The accounts' part of the admin API: what `relay rooms`, `relay messages` and `relay login` ask of a service."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from relay.core.delivery import Failed, Refused, Throttled, Trouble
+from relay.web.answers import BadRequestError, json_answer, problem
+
+Ask = Callable[[str, bytes], Awaitable[object | Trouble]]
+
+
+class AccountApi:
+    """Hands requests on to an account's service."""
+
+    def __init__(self, ask: Ask) -> None:
+        """`ask` gives the answer; it raises KeyError for an unknown account, `msgspec.MsgspecError`."""
+        self._ask = ask
+
+    def routes(self) -> list[web.RouteDef]:
+        """The API's routes."""
+        return [web.post("/api/v1/accounts/{account}/ask", self.post_ask)]
+
+    async def post_ask(self, request: web.Request) -> web.Response:
+        """Ask an account's service; what it refuses is 502, what it wants to be asked later 429."""
+        account = request.match_info["account"]
+        try:
+            answer = await self._ask(account, await request.read())
+        except KeyError:
+            return problem(404, "not_found", f"no account is configured as {account[:100]!r}")
+        except msgspec.MsgspecError as error:
+            raise BadRequestError(str(error)) from error
+        match answer:
+            case Throttled(seconds=seconds, detail=detail):
+                told = problem(429, "throttled", detail)
+                told.headers["Retry-After"] = str(math.ceil(seconds))
+                return told
+            case Failed(kind=kind, detail=detail) | Refused(kind=kind, detail=detail):
+                return problem(502, kind, detail)
+            case _:
+                return json_answer(answer)
