@@ -29,8 +29,8 @@ class Token(Protocol):
         """The token to use now, or why there is none."""
         ...
 
-    async def renew(self, refused: str) -> bool:
-        """Look for another one than the one that the service refused; False where there is none."""
+    async def renew(self, refused: str) -> bool | Trouble:
+        """Look for another one than the one that the service refused; False, or why, where there is none."""
         ...
 
     async def tend(self) -> Credentials:
@@ -60,7 +60,7 @@ class GivenToken:
         """The secret."""
         return self._secret.current()
 
-    async def renew(self, refused: str) -> bool:
+    async def renew(self, refused: str) -> bool | Trouble:
         """Read it again."""
         await asyncio.to_thread(self._secret.reread)
         return self._secret.current() != refused
@@ -133,7 +133,7 @@ class HttpClient:
 
     async def renew(self) -> bool:
         """Tell whether there is another token than the one that was refused last."""
-        return self._token is not None and await self._token.renew(self._refused)
+        return self._token is not None and await self._token.renew(self._refused) is True
 
     async def tend(self) -> Credentials:
         """Renew the token ahead of its end; how it stands."""
@@ -154,9 +154,12 @@ class HttpClient:
         """
         request = _Request(method, path, body, file, form)
         answer = await self._ask(request)
-        if not (isinstance(answer, Answer) and answer.status == 401 and await self.renew()):
+        if self._token is None or not (isinstance(answer, Answer) and answer.status == 401):
             return answer
-        return await self._ask(request)
+        renewed = await self._token.renew(self._refused)
+        if isinstance(renewed, bool):
+            return await self._ask(request) if renewed else answer
+        return renewed
 
     async def _ask(self, request: _Request) -> Answer | Trouble:
         """Call once, with the token there is now."""

@@ -143,10 +143,10 @@ class OAuthToken:
         assert self._tokens is not None  # noqa: S101 - made sure of above
         return self._tokens.access_token
 
-    async def renew(self, refused: str) -> bool:
+    async def renew(self, refused: str) -> bool | Trouble:
         """Have another access token than the one that was refused."""
         async with self._alone:
-            return await self._ensure(refused) is None
+            return await self._ensure(refused) or True
 
     async def tend(self) -> Credentials:
         """Renew the access token ahead of its end; how the tokens stand."""
