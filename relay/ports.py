@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, BinaryIO, Protocol
 
 import msgspec
@@ -269,6 +270,20 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     content_type: str
     open: Callable[[], BinaryIO]
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """A file that can't be had, and why."""
+
+    why: str
+
+
+class Files(Protocol):
+    """Where the files are that events name."""
+
+    def get(self, address: str) -> AbstractAsyncContextManager[File | str | Missing]:
+        """A file for as long as the context lasts, its address where the service is to get it, or why there is none."""
+        ...
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):

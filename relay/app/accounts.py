@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -11,6 +13,7 @@ from relay.app.tls import client_context
 from relay.pipeline import lanes
 from relay.ports import Log, Sender, Service
 from relay.senders import oauth, spika, webex
+from relay.senders.attachments import Attachments
 from relay.senders.http import GivenToken, HttpClient, HttpSettings, Token
 from relay.senders.oauth import Integration, OAuthToken, TokenFile
 from relay.senders.spika import SpikaSender
@@ -78,6 +81,13 @@ def make_oauth(
     http = HttpClient(msgspec.structs.replace(_http_settings(account), total_timeout=oauth.TIMEOUT), None, log)
     file = TokenFile(loaded.storage.parent / "tokens" / f"{name}.json")
     return OAuthToken(name, integration, http, file, wall, log)
+
+
+def make_files(settings: Settings, log: Log) -> Attachments:
+    """Where the files are that events name."""
+    files = settings.files
+    directories = [Path(os.path.abspath(one)) for one in files.directories]  # noqa: PTH100 - links are to stay
+    return Attachments(directories, fetch=files.fetch, max_size=files.max_size, log=log)
 
 
 def _http_settings(account: Account) -> HttpSettings:

@@ -123,7 +123,7 @@ def _expressions(settings: MapSettings) -> list[tuple[Path, str]]:
     mapping = mapping_of(settings)
     single = [
         ((name,), getattr(mapping, name))
-        for name in ("each", "title", "status", "severity", "key", "body", "occurred_at")
+        for name in ("each", "title", "status", "severity", "key", "body", "occurred_at", "files")
     ]
     nested = [((kind, name), text) for kind in ("labels", "links") for name, text in getattr(mapping, kind).items()]
     return [(path, text) for path, text in (*single, *nested) if text is not None]

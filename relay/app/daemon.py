@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.app.accounts import make_account, make_addresses, make_lanes
+from relay.app.accounts import make_account, make_addresses, make_files, make_lanes
 from relay.app.desk import AccountDesk, post_now
 from relay.app.sources import make_feed, make_webhook
 from relay.app.status import StatusBoard
@@ -81,6 +81,7 @@ class RelayDaemon:
         metrics = Metrics([*settings.sources, OPERATOR_SOURCE], accounts, loaded.digest)
         renderer = TemplateRenderer(loaded.templates, settings.timezone, self._template_failed)
         self._metrics = metrics
+        self._files = make_files(settings, log)
         self._accounts = {name: make_account(name, loaded, self._vault, clock.wall, log) for name in settings.accounts}
         senders = {name: made.sender for name, made in self._accounts.items()}
         hooks = [
@@ -106,6 +107,7 @@ class RelayDaemon:
             store,
             make_lanes(settings, senders, clock.now()),
             renderer,
+            self._files,
             RetryPolicy(settings.retry.first, settings.retry.longest, settings.retry.give_up_after),
             clock,
             chance,
@@ -215,6 +217,7 @@ class RelayDaemon:
             await self.store.close()
 
     async def _close_senders(self) -> None:
+        await self._files.close()
         for made in self._accounts.values():
             await made.close()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from relay.core.suppression import Silence
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.planner import Planner
-from relay.ports import Accepted, Credentials, Log, Over, Send, Service, Submission
+from relay.ports import Accepted, Credentials, File, Log, Missing, Over, Send, Service, Submission
 from relay.settings.load import Loaded
 from relay.settings.rules import compile_rules
 from relay.storage.sqlite import SqliteStore
@@ -85,6 +86,15 @@ class _Service:
         return Credentials()
 
 
+class NoFiles:
+    """Implements the pipeline's `Files`: whoever takes messages here takes addresses for files."""
+
+    @asynccontextmanager
+    async def get(self, address: str) -> AsyncIterator[File | str | Missing]:
+        """The address."""
+        yield address
+
+
 class _Uncounted:
     """A telemetry for figures that nobody asks for."""
 
@@ -108,6 +118,7 @@ class Simulation:
             store,
             make_lanes(settings, senders, start),
             TemplateRenderer(loaded.templates, settings.timezone, lambda *_: None),
+            NoFiles(),
             RetryPolicy(),
             self.clock,
             lambda: 0.0,

@@ -163,7 +163,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     `attempts` counts this one; `spent` is the time in seconds that retryable failures have cost so far, without the
     wait since the last one, at `failed_at`; `content` is its text where that is fixed, `remote` the service's id of the
     message, `space` that of its room; `told` is what the message tells of, where that is incidents; `mention` whom a
-    new one rings.
+    new one rings; `attached` the files that are in its thread, or on their way there.
     """
 
     id: int
@@ -185,10 +185,25 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     failing_since: float | None = None
     told: Standing | None = None
     mention: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
+
+
+def files_of(lease: Lease) -> tuple[str, ...]:
+    """Addresses of the files that a message's thread lacks: of its event, or of the incidents that it names."""
+    if lease.content is not None or lease.action in ("file", "digest"):
+        return ()
+    if lease.told is None:
+        return lease.event.files
+    if lease.told.digest is not None:
+        return ()
+    wanted = dict.fromkeys(file for told in lease.told.incidents for file in told.event.files)
+    return tuple(file for file in wanted if file not in lease.attached)
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded of a leased delivery after its attempt. `due_at` in Unix seconds; `parts` follow as replies.
+    """What is recorded of a leased delivery after its attempt. `due_at` in Unix seconds.
+
+    `parts` follow as replies, `files` (their addresses) in the thread where they are not there already.
 
     `message_is` says what became of the message: an edit that the service did surely not count, one that takes no more
     edits, or one that is no longer there, so that the next try posts it anew.
@@ -207,6 +222,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     space: str | None = None
     message_is: Literal["uncounted", "sealed", "gone"] | None = None
     parts: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     failed_at: float | None = None
     failing_since: float | None = None
     unset_aside: int | None = None

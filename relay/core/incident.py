@@ -147,6 +147,8 @@ def update(incident: Incident, seq: int, event: Event) -> Incident:
     """A further firing event of an open incident; the incident itself where it is a repeat."""
     if same(event, incident.event):
         return incident
+    if incident.event.files and not event.files:
+        event = msgspec.structs.replace(event, files=incident.event.files)
     return msgspec.structs.replace(incident, seq=seq, event=event, fresh=True)
 
 

@@ -38,6 +38,7 @@ class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     body: str | None = None
     occurred_at: str | None = None
+    files: str | None = None
     labels: Mapping[str, str] = {}
     links: Mapping[str, str] = {}
     severities: Mapping[str, str] = {}
@@ -83,7 +84,7 @@ class _Mapping:
         self._title = compile_expression(settings.title)
         self._optional = {
             name: compile_expression(text)
-            for name in ("status", "severity", "key", "body", "occurred_at")
+            for name in ("status", "severity", "key", "body", "occurred_at", "files")
             if (text := getattr(settings, name)) is not None
         }
         self._labels = {name: compile_expression(text) for name, text in settings.labels.items()}
@@ -135,6 +136,7 @@ class _Mapping:
                 for name, expression in self._links.items()
                 if isinstance(url := self._search(f"links.{name}", expression, item, notes), str) and url
             ),
+            files=_files(found.get("files"), notes),
             occurred_at=_time(found.get("occurred_at"), notes),
             notes=tuple(notes),
         )
@@ -174,6 +176,14 @@ class _Mapping:
         if known is None:
             notes.append(f"map.status: {word[:40]!r} is not in `statuses` and counts as firing")
         return known or "firing"
+
+
+def _files(value: Any, notes: list[str]) -> tuple[str, ...]:
+    files = [value] if isinstance(value, str) else value or []
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        notes.append("map.files counts as absent: an address, or a list of addresses, would be right")
+        return ()
+    return tuple(file for file in files if file)
 
 
 def _time(value: Any, notes: list[str]) -> float | None:

@@ -57,6 +57,10 @@ class Chronicle:
         """An attempt raised what it should not."""
         self._log.error("delivery_bug", delivery_id=lease.id, room=lease.room, error=repr(error))
 
+    def file_missing(self, lease: Lease, name: str, why: str) -> None:
+        """A file that an event names can't be had; its thread says so."""
+        self._log.warning("file_missing", file=name, why=why, event_id=lease.event.id, room=lease.room)
+
     def account_paused(self, account: str, detail: str) -> None:
         """The service refuses an account."""
         self._log.error("account_paused", account=account, detail=detail)

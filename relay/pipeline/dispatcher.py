@@ -11,17 +11,19 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled
+from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled, files_of
 from relay.core.lanes import Circumstances, Verdict, judge, put_back
-from relay.core.markdown import escape_markdown, hard_breaks, numbered, plain_text
+from relay.core.markdown import escape_markdown, hard_breaks, numbered, one_line, plain_text
 from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
-from relay.ports import Clock, File, LaneHead, Outbox, Over, Renderer, Send, Service, Spawn, Start
+from relay.ports import Clock, File, Files, LaneHead, Missing, Outbox, Over, Renderer, Send, Service, Spawn, Start
 
 MOST_LISTED = 1_000_000
 """Lines of a digest's full list."""
+LONGEST_NAME = 100
+"""Characters of a file's name in a note that it can't be had."""
 LONGEST_REST = 3_600.0
 """Seconds that a service may ask a delivery to wait: nothing is due later than that, whatever the clock was."""
 
@@ -44,6 +46,7 @@ class Dispatcher:
         outbox: Outbox,
         lanes: Mapping[str, Lane],
         renderer: Renderer,
+        files: Files,
         policy: RetryPolicy,
         clock: Clock,
         chance: Callable[[], float],
@@ -55,6 +58,7 @@ class Dispatcher:
         self.depths = Depths()
         self._outbox = outbox
         self._renderer = renderer
+        self._files = files
         self._policy = policy
         self._clock = clock
         self._chance = chance
@@ -216,21 +220,12 @@ class Dispatcher:
         outcome: Outcome | None = None
         parts: tuple[str, ...] = ()
         try:
-            service = lane.account.sender.service
-            texts = self._texts(lease, service)
-            file: File | None = None
-            if lease.action == "file":
-                listed = self._renderer.listing(await self._outbox.digest_lines(lease.message, MOST_LISTED))
-                if service.files:
-                    file = File(
-                        name=f"storm-{lease.message}.txt",
-                        content_type="text/plain; charset=utf-8",
-                        open=partial(BytesIO, listed.encode()),
-                    )
-                else:
-                    texts = numbered([*texts, hard_breaks(escape_markdown(listed))], service.longest_list)
-            parts = tuple(texts[1:]) if lease.action in ("post", "file") else ()
-            outcome = await self._send(lane, lease, texts[0], file)
+            if lease.action == "file" and lease.content is not None:
+                outcome = await self._attach(lane, lease, lease.content)
+            else:
+                texts, file = await self._texts(lease, lane.account.sender.service)
+                parts = tuple(texts[1:]) if lease.action in ("post", "file") else ()
+                outcome = await self._send(lane, lease, texts[0], file)
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
             self._chronicle.bug(lease, error)
             outcome = Refused("bug", "delivery", repr(error))
@@ -238,16 +233,42 @@ class Dispatcher:
             self._ended.append(Attempt(lane, lease, outcome, parts, self._clock.now() - began))
             self._wake.set()
 
-    def _texts(self, lease: Lease, service: Service) -> list[str]:
-        if lease.content is not None:
-            return [lease.content]
+    async def _attach(self, lane: Lane, lease: Lease, address: str) -> Outcome:
+        """Post a file that an event names, or a note of why it can't be had."""
+        async with self._files.get(address) as found:
+            if isinstance(found, Missing):
+                why = found.why
+            else:
+                file, link = (found, None) if isinstance(found, File) else (None, found)
+                outcome = await self._send(lane, lease, "", file, link)
+                if not (isinstance(outcome, Refused) and outcome.scope == "delivery"):
+                    return outcome
+                why = f"it was refused: {outcome.detail}"
+        name = one_line(address.split("?")[0].rstrip("/").rsplit("/", 1)[-1], LONGEST_NAME) or "a file"
+        self._chronicle.file_missing(lease, name, why)
+        return await self._send(lane, lease, f"📎 {escape_markdown(name)} is not here: {escape_markdown(why)}", None)
+
+    async def _texts(self, lease: Lease, service: Service) -> tuple[list[str], File | None]:
+        """A delivery's texts, and the file that goes with the first: a digest's full list."""
+        texts = [lease.content] if lease.content is not None else self._rendered(lease, service)
+        if lease.action != "file":
+            return texts, None
+        listed = self._renderer.listing(await self._outbox.digest_lines(lease.message, MOST_LISTED))
+        if not service.files:
+            return numbered([*texts, hard_breaks(escape_markdown(listed))], service.longest_list), None
+        name, content = f"storm-{lease.message}.txt", partial(BytesIO, listed.encode())
+        return texts, File(name=name, content_type="text/plain; charset=utf-8", open=content)
+
+    def _rendered(self, lease: Lease, service: Service) -> list[str]:
         return self._renderer.render(
             lease.event, lease.template, room=lease.room, told=lease.told, now=self._clock.wall(),
             mention=lease.mention if lease.action == "post" else (), longest=service.longest,
             brief=lease.action == "reply" and not service.edits,
         )  # fmt: skip
 
-    async def _send(self, lane: Lane, lease: Lease, markdown: str, file: File | None) -> Outcome:
+    async def _send(
+        self, lane: Lane, lease: Lease, markdown: str, file: File | None, link: str | None = None
+    ) -> Outcome:
         message = Send(
             action=lease.action,
             room=lease.room,
@@ -257,6 +278,7 @@ class Dispatcher:
             space=None if lease.action == "post" else lease.space,
             delivery=str(lease.id),
             file=file,
+            link=link,
         )
         return await lane.account.sender.send(message)
 
@@ -276,6 +298,10 @@ class Dispatcher:
             probed_for=None if lane.probed_for == lease.id else lane.probed_for,
         )
         verdict = judge(lease, attempt.outcome, attempt.parts, at, self._policy)
+        if isinstance(attempt.outcome, Delivered) and account.sender.service.files and (files := files_of(lease)):
+            verdict = msgspec.structs.replace(
+                verdict, settlement=msgspec.structs.replace(verdict.settlement, files=files)
+            )
         lane.rest_until = verdict.lane_until
         lane.probed_for = lease.id if verdict.probe_next else None
         self._note(attempt, attempt.outcome, verdict, now)
@@ -333,7 +359,7 @@ class Dispatcher:
     def _settled(self, attempt: Attempt, settlement: Settlement, now: float) -> None:
         """Count what is on record now, and offer the lane again."""
         lease = attempt.lease
-        waiting = len(settlement.parts) + (settlement.state == "waiting")
+        waiting = len(settlement.parts) + len(settlement.files) + (settlement.state == "waiting")
         if waiting:
             self.depths.add(lease.room, lease.rank, waiting)
             self._offer(lease.room)

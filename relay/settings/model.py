@@ -225,6 +225,7 @@ class MapSettings(Strict):
     occurred_at: str | None = Field(None, description="A time: RFC 3339, or epoch seconds or milliseconds.")
     labels: dict[str, str] = Field({}, description="An expression for each label.")
     links: dict[str, str] = Field({}, description="An expression that gives an address, for each link's name.")
+    files: str | None = Field(None, description="A file's address, or a list of them.")
     severities: dict[str, Severity] = Field({}, description="The payload's words for severities.")
     statuses: dict[str, Literal["firing", "resolved", "notice"]] = Field(
         {}, description="The payload's words for statuses."
@@ -414,6 +415,16 @@ class TemplateFile(Strict):
     file: FileName
 
 
+class FileSettings(Strict):
+    """Where the files come from that events name."""
+
+    directories: tuple[FileName, ...] = Field((), description="Directories that local files may come from.")
+    fetch: bool = Field(
+        default=False, description="The relay gets addresses itself, from public servers alone; else Webex does."
+    )
+    max_size: Annotated[Size, Field(gt=0, le=100 * 2**20)] = Field(20 * 2**20, description="Largest file.")
+
+
 class Retry(Strict):
     """When a delivery that failed is tried again."""
 
@@ -460,6 +471,7 @@ class Settings(Strict):
     time_intervals: tuple[NamedInterval, ...] = Field((), description="Times that routes can name.")
     inhibit_rules: tuple[InhibitSettings, ...] = Field((), description="Which alerts hold others back.")
     templates: dict[Name, str | TemplateFile] = Field({}, description="Markdown in Jinja2, inline or {file: PATH}.")
+    files: FileSettings = FileSettings()
     retry: Retry = Retry()
     keep: Keep = Keep()
     limits: LimitSettings = LimitSettings()

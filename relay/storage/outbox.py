@@ -7,7 +7,7 @@ from sqlite3 import Connection
 
 import msgspec
 
-from relay.core.delivery import MOST_DIGEST_LINES, Digest, DigestLine, Lease, Settlement, Standing
+from relay.core.delivery import MOST_DIGEST_LINES, Digest, DigestLine, Lease, Settlement, Standing, files_of
 from relay.core.event import SEVERITIES
 from relay.core.group import CHANGES, Group, grouped_labels
 from relay.core.storm import is_storm, open_storm
@@ -33,6 +33,7 @@ EDITS = 10
 _STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
 _heads = msgspec.json.Decoder(list[_Head])
 _lines = msgspec.json.Decoder(list[DigestLine])
+_texts = msgspec.json.Decoder(tuple[str, ...])
 _counts = msgspec.json.Decoder(tuple[tuple[int, str, int], ...])
 _group = msgspec.json.Decoder(Group)
 _pairs = msgspec.json.Decoder(list[tuple[str, float]])
@@ -81,6 +82,9 @@ class OutboxWriter:
                 connection.execute(_SQL["hold_message"], (int(s.aside), s.due_at, s.message))
             for part, content in enumerate(s.parts, 1):
                 connection.execute(_SQL["add_part"], (self._sequences.next("delivery"), part, now, content, s.id))
+            for content in s.files:
+                values = {"id": self._sequences.next("delivery"), "now": now, "content": content, "delivery": s.id}
+                connection.execute(_SQL["add_file"], values)
 
     @staticmethod
     def recover(connection: Connection, starts: list[Start]) -> list[Recovered]:
@@ -116,6 +120,8 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
         lease = _as_it_can_be(head)
         if is_storm(head.group) and lease.content is None:
             lease = msgspec.structs.replace(lease, told=_with_digest(connection, lease, head.group))
+        if lease.told is not None and files_of(lease):
+            lease = msgspec.structs.replace(lease, attached=_attached(connection, lease.message))
         heads.append(LaneHead(lane, head.due_at, lease, _taken_over(connection, lease, now)))
         shown = "digest" if head.lease.action == "digest" and lease.action == "post" else lease.action
         leased.append((lease.id, shown))
@@ -166,6 +172,11 @@ def _as_it_can_be(head: _Head) -> Lease:
         return lease
     most = CHANGES if lease.told is not None and lease.told.firing else EDITS
     return msgspec.structs.replace(lease, action="edit" if head.edits < most else "reply")
+
+
+def _attached(connection: Connection, message: int) -> tuple[str, ...]:
+    """The files that are in a message's thread, or on their way there."""
+    return _texts.decode(read_json(connection, _SQL["attached"], (message,)))
 
 
 def _with_digest(connection: Connection, lease: Lease, group: str) -> Standing:

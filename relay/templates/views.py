@@ -174,7 +174,11 @@ class View(msgspec.Struct, frozen=True):
         """The first three links by name, files behind them."""
         event = self.event
         shown = [link(item.text, item.url) for item in event.links]
-        shown += [link(address.rsplit("/", 1)[-1] or "file", address) for address in event.files]
+        shown += [
+            link(address.split("?")[0].rsplit("/", 1)[-1] or "file", address)
+            for address in event.files
+            if address.startswith(("http://", "https://"))
+        ]
         return _SEPARATOR.join(shown[:3])
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from relay.app.simulation import NoFiles
 from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled
 from relay.core.event import Draft, SourceDefaults
 from relay.core.planning import Plan
@@ -155,7 +156,7 @@ class Simulated:
         self.planner = Planner(self.flaky, rules, clock, log, _tell_nobody, self._expect, self._planned, self._rate)
         chronicle, policy = Chronicle(metrics, log, _tell_nobody), RetryPolicy(1.0, 5.0, 1e9)
         self.dispatcher = Dispatcher(
-            self.flaky, {"noc": lane}, renderer, policy, clock, dice.random, chronicle, self._spawn
+            self.flaky, {"noc": lane}, renderer, NoFiles(), policy, clock, dice.random, chronicle, self._spawn
         )
         self.intake = Intake(self.store, clock, self._new_id, metrics, log, self.planner.offer, lambda: True)
         self._sends: list[asyncio.Task[None]] = []

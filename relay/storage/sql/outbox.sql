@@ -85,6 +85,16 @@ INSERT INTO deliveries (
 SELECT ?, message, event_seq, room, 'reply', 'waiting', rank, position, ?, created_at, ?, ?
 FROM deliveries WHERE id = ?;
 
+-- name: add_file
+INSERT INTO deliveries (
+    id, message, event_seq, room, action, state, rank, position, created_at, due_at, content
+)
+SELECT :id, message, event_seq, room, 'file', 'waiting', rank, :id, created_at, :now, :content
+FROM deliveries WHERE id = :delivery;
+
+-- name: attached
+SELECT json_group_array(content) FROM deliveries WHERE message = ? AND action = 'file' AND content IS NOT NULL;
+
 -- name: hold_message
 UPDATE deliveries SET aside = ?, due_at = max(due_at, ?) WHERE message = ? AND state = 'waiting';
 
