@@ -163,7 +163,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     `attempts` counts this one; `spent` is the time in seconds that retryable failures have cost so far, without the
     wait since the last one, at `failed_at`; `content` is its text where that is fixed, `remote` the service's id of the
     message, `space` that of its room; `told` is what the message tells of, where that is incidents; `mention` whom a
-    new one rings; `attached` the files that are in its thread, or on their way there.
+    new one rings; `file` the address of one that an event names, `attached` those that are in its thread, or on their
+    way there.
     """
 
     id: int
@@ -185,6 +186,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     failing_since: float | None = None
     told: Standing | None = None
     mention: tuple[str, ...] = ()
+    file: str | None = None
     attached: tuple[str, ...] = ()
 
 

@@ -220,8 +220,8 @@ class Dispatcher:
         outcome: Outcome | None = None
         parts: tuple[str, ...] = ()
         try:
-            if lease.action == "file" and lease.content is not None:
-                outcome = await self._attach(lane, lease, lease.content)
+            if lease.file is not None:
+                outcome = await self._attach(lane, lease, lease.file)
             else:
                 texts, file = await self._texts(lease, lane.account.sender.service)
                 parts = tuple(texts[1:]) if lease.action in ("post", "file") else ()

@@ -82,8 +82,8 @@ class OutboxWriter:
                 connection.execute(_SQL["hold_message"], (int(s.aside), s.due_at, s.message))
             for part, content in enumerate(s.parts, 1):
                 connection.execute(_SQL["add_part"], (self._sequences.next("delivery"), part, now, content, s.id))
-            for content in s.files:
-                values = {"id": self._sequences.next("delivery"), "now": now, "content": content, "delivery": s.id}
+            for file in s.files:
+                values = {"id": self._sequences.next("delivery"), "now": now, "file": file, "delivery": s.id}
                 connection.execute(_SQL["add_file"], values)
 
     @staticmethod

@@ -120,7 +120,7 @@ CREATE TABLE silences (
     ends_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Intents on messages. `position` is the lane's order, `part` the order of a long text's parts within it.
+-- Intents on messages. `file` is the address of one that an event names. `position` is the lane's order, `part` the order of a long text's parts within it.
 CREATE TABLE deliveries (
     id            INTEGER PRIMARY KEY,
     message       INTEGER NOT NULL REFERENCES messages (id),
@@ -143,10 +143,12 @@ CREATE TABLE deliveries (
     reason        TEXT,
     last_error    TEXT,
     content       TEXT,
+    file          TEXT,
     settled_at    REAL,
     successor     INTEGER,
     CHECK ((state IN ('waiting', 'leased')) = (settled_at IS NULL)),
     CHECK (content IS NULL OR action NOT IN ('post', 'digest')),
+    CHECK (file IS NULL OR action = 'file'),
     CHECK ((state IN ('superseded', 'merged', 'moved')) = (successor IS NOT NULL)),
     CHECK (state != 'dead' OR reason IS NOT NULL)
 ) STRICT;

@@ -5,7 +5,7 @@ SELECT json_group_array(json_object(
         'id', d.id, 'room', d.room, 'action', d.action, 'rank', d.rank, 'message', d.message, 'route', m.route,
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
         'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since,
-        'content', d.content, 'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
+        'content', d.content, 'file', d.file, 'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
         'event', json(e.event), 'told', iif(m.living, json((
             SELECT iif(count(*) = 0, NULL, json_object(
                 'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started
@@ -87,13 +87,13 @@ FROM deliveries WHERE id = ?;
 
 -- name: add_file
 INSERT INTO deliveries (
-    id, message, event_seq, room, action, state, rank, position, created_at, due_at, content
+    id, message, event_seq, room, action, state, rank, position, created_at, due_at, file
 )
-SELECT :id, message, event_seq, room, 'file', 'waiting', rank, :id, created_at, :now, :content
+SELECT :id, message, event_seq, room, 'file', 'waiting', rank, :id, created_at, :now, :file
 FROM deliveries WHERE id = :delivery;
 
 -- name: attached
-SELECT json_group_array(content) FROM deliveries WHERE message = ? AND action = 'file' AND content IS NOT NULL;
+SELECT json_group_array(file) FROM deliveries WHERE message = ? AND file IS NOT NULL;
 
 -- name: hold_message
 UPDATE deliveries SET aside = ?, due_at = max(due_at, ?) WHERE message = ? AND state = 'waiting';
