@@ -48,11 +48,11 @@ def login(
         fail(f"account {account} has a token of its own; `relay login` is for accounts with `oauth`", 2)
     state = secrets.token_urlsafe(24)
     url = authorize_url(settings.url, settings.oauth, state)
-    complain(f"open this page, and grant access:\n{url}")
     listens = not paste and _is_loopback(settings.oauth)
+    waiting = _Callback(settings.oauth) if listens else None
+    complain(f"open this page, and grant access:\n{url}")
     if not paste and not listens:
         complain(f"redirect_uri {settings.oauth.redirect_uri} is not this machine: paste the address instead")
-    waiting = _Callback(settings.oauth) if listens else None
     if browser and not paste:
         webbrowser.open(url)
     redirected = waiting.wait() if waiting is not None else _pasted()
