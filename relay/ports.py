@@ -14,6 +14,7 @@ from relay.core.delivery import (
     Action,
     DeliveryState,
     DigestLine,
+    Diversion,
     Failed,
     Lease,
     Outcome,
@@ -85,6 +86,24 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     detail: str
     payload: bytes
+
+
+class Divert(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for a `room` goes `to` its fallback, None where it has none any more."""
+
+    room: str
+    to: str | None
+    now: float
+
+
+class Diverted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a diversion has moved: what waits no more, and room and rank of what waits in its place."""
+
+    over: Sequence[Over] = ()
+    added: Sequence[tuple[str, int]] = ()
+    began: bool = False
+    ended: bool = False
+    moved: int = 0
 
 
 Over = tuple[str, int, DeliveryState]
@@ -220,6 +239,14 @@ class PlanStore(Protocol):
 
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
         """Begin at once to write a plan, all of it or nothing; what waits no more because of it."""
+        ...
+
+    async def diversions(self) -> list[str]:
+        """Rooms whose messages go to a fallback."""
+        ...
+
+    async def divert(self, order: Divert) -> Diverted:
+        """Move what waits for a room, unless the room has come back."""
         ...
 
     async def set_event_aside(self, seq: int, why: str) -> None:
@@ -379,12 +406,18 @@ class Renderer(Protocol):
         mention: Sequence[str] = (),
         longest: int,
         brief: bool = False,
+        remark: str = "",
     ) -> list[str]:
         """The message's markdown and, behind it, its replies' (each of at most the service's limit).
 
         `told` is what the message tells of, where that is incidents, `now` the time of sending in Unix seconds,
-        `mention` whom it rings, `longest` the service's limit in bytes; `brief`: its two first lines. Never fails.
+        `mention` whom it rings, `longest` the service's limit in bytes; `brief`: its two first lines; `remark` a
+        last line. Never fails.
         """
+        ...
+
+    def note(self, diversion: Diversion, room: str, now: float) -> str:
+        """The message by which a room hears that a diversion is over."""
         ...
 
 

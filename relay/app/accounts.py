@@ -11,6 +11,7 @@ import msgspec
 from relay.app.sources import Vault
 from relay.app.tls import client_context
 from relay.pipeline import lanes
+from relay.pipeline.dispatcher import Fallback
 from relay.ports import Log, Sender, Service
 from relay.senders import oauth, spika, webex
 from relay.senders.attachments import Attachments
@@ -120,6 +121,15 @@ def make_lanes(settings: Settings, senders: Mapping[str, Sender], now: float) ->
             by_key[key] = lanes.Lane(key, accounts[room.account], [name])
         by_room[name] = by_key[key]
     return by_room
+
+
+def make_fallbacks(settings: Settings) -> dict[str, Fallback]:
+    """Where rooms' messages go while they can't be reached."""
+    return {
+        name: Fallback(room.fallback, room.fallback_after)
+        for name, room in settings.rooms.items()
+        if room.fallback is not None
+    }
 
 
 def destination(room: Room) -> str:

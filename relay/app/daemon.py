@@ -7,13 +7,13 @@ import os
 import random  # noqa: TID251 - this is the chance port
 import ssl
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from aiohttp import web
 
-from relay.app.accounts import make_account, make_addresses, make_files, make_lanes
+from relay.app.accounts import make_account, make_addresses, make_fallbacks, make_files, make_lanes
 from relay.app.desk import AccountDesk, post_now
 from relay.app.sources import make_feed, make_webhook
 from relay.app.status import StatusBoard
@@ -33,7 +33,7 @@ from relay.pipeline.intake import Intake
 from relay.pipeline.janitor import Janitor
 from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
-from relay.ports import File, Limits, Log, Over, SendNow
+from relay.ports import Divert, Diverted, File, Limits, Log, Over, SendNow
 from relay.settings.load import Loaded
 from relay.settings.model import PostedSettings, WebsocketSettings
 from relay.settings.rules import compile_rules
@@ -101,7 +101,7 @@ class RelayDaemon:
         operator = OperatorDesk(intake, clock, log)
         tell = operator.tell if settings.operator is not None else self._tell_nobody
         rules = compile_rules(settings)
-        self.planner = Planner(store, rules, clock, log, tell, self._expect, self._planned, self._rate)
+        self.planner = Planner(store, rules, clock, log, tell, self._expect, self._planned, self._rate, self)
         self._chronicle = Chronicle(metrics, log, tell)
         self.dispatcher = Dispatcher(
             store,
@@ -113,6 +113,7 @@ class RelayDaemon:
             chance,
             self._chronicle,
             self._spawn,
+            make_fallbacks(settings),
         )
         limits = Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)
         self._keeper = CredentialKeeper(
@@ -246,6 +247,18 @@ class RelayDaemon:
 
     def _rate(self, room: str) -> tuple[int, float]:
         return self.dispatcher.rate(room)
+
+    def down(self, now: float) -> Mapping[str, str]:
+        """The rooms that are to be diverted now."""
+        return self.dispatcher.down(now)
+
+    def fallback_of(self, room: str) -> str | None:
+        """The fallback of a room."""
+        return self.dispatcher.fallback_of(room)
+
+    def diverted(self, order: Divert, done: Diverted) -> None:
+        """Take note of what was moved."""
+        self.dispatcher.diverted(order, done)
 
     def _planned(self, plan: Plan, over: Sequence[Over]) -> None:
         for _, why in plan.suppressed:

@@ -127,7 +127,7 @@ class Simulation:
         )
         self._planner = Planner(
             store, compile_rules(settings), self.clock, log, lambda *_: None, self._dispatcher.expect,
-            self._planned, lambda _: (0, 0.0),
+            self._planned, lambda _: (0, 0.0), self._dispatcher,
         )  # fmt: skip
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -129,6 +129,15 @@ class Standing(msgspec.Struct, frozen=True):
         return self.incidents[0] if self.firing + self.ended == 1 and self.digest is None else None
 
 
+class Diversion(msgspec.Struct, frozen=True):
+    """That what was for a room went `to` its fallback, from a time on (Unix seconds), so many messages."""
+
+    room: str
+    to: str
+    began_at: float
+    moved: int
+
+
 class DigestLine(msgspec.Struct, frozen=True, array_like=True):
     """One thing that a digest tells of: its rank, how it stands, and since when (Unix seconds)."""
 
@@ -164,7 +173,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     wait since the last one, at `failed_at`; `content` is its text where that is fixed, `remote` the service's id of the
     message, `space` that of its room; `told` is what the message tells of, where that is incidents; `mention` whom a
     new one rings; `file` the address of one that an event names, `attached` those that are in its thread, or on their
-    way there.
+    way there. `origin` is the room that the message was meant for, where it stands in a fallback; `elsewhere` the room
+    in which a newer one tells of the same; `note` is set where it tells of a diversion.
     """
 
     id: int
@@ -188,11 +198,14 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     mention: tuple[str, ...] = ()
     file: str | None = None
     attached: tuple[str, ...] = ()
+    origin: str | None = None
+    elsewhere: str | None = None
+    note: Diversion | None = None
 
 
 def files_of(lease: Lease) -> tuple[str, ...]:
     """Addresses of the files that a message's thread lacks: of its event, or of the incidents that it names."""
-    if lease.content is not None or lease.action in ("file", "digest"):
+    if lease.content is not None or lease.action in ("file", "digest") or lease.note or lease.elsewhere:
         return ()
     if lease.told is None:
         return lease.event.files

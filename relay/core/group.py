@@ -49,7 +49,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     Times are Unix seconds: `flush_at` is when the room is told what is new, `flushed_at` when it was told last in this
     life of the group, `ended_at` when all was over, `remind_at` the next reminder's. A storm's digest is a group, too:
     it `began_at` and was `seen_at` last; so many posts have `joined` since `window_at`, so many went `alone`, and `seq`
-    is the last event's.
+    is the last event's. `at` is the room that its message stands in, where that is a fallback of its own.
     """
 
     id: str
@@ -68,6 +68,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     joined: int = 0
     alone: int = 0
     seq: int = 0
+    at: str = ""
+
+    @property
+    def where(self) -> str:
+        """The room that its message stands in."""
+        return self.at or self.room
 
     @property
     def lineage(self) -> str:
@@ -127,7 +133,9 @@ def revive(group: Group, policy: Policy, now: float) -> Group:
     """A group whose alerts were over for longer than `reopen_within` begins anew, with a new message."""
     if group.ended_at is None or now - group.ended_at <= policy.reopen_within:
         return group
-    return msgspec.structs.replace(group, message=0, flush_at=None, flushed_at=None, ended_at=None, remind_at=None)
+    return msgspec.structs.replace(
+        group, message=0, at="", flush_at=None, flushed_at=None, ended_at=None, remind_at=None
+    )
 
 
 def flush(members: Members, policy: Policy) -> list[Step]:

@@ -61,7 +61,7 @@ class _GroupPlanner:
         before, changed = self._storms.latest(members.group), members.incidents
         storm, steps = look(
             before, members.edits, news=bool(changed), firing=members.firing,
-            few=self._rules.digest_over.get(before.room, 0), now=self._now, plain=before.room in self._rules.plain,
+            few=self._rules.digest_over.get(before.room, 0), now=self._now, plain=before.where in self._rules.plain,
         )  # fmt: skip
         seqs = sorted(seq for incident in changed for seq in incident.news)
         goes_on, message = before.ended_at is None, storm.message
@@ -72,7 +72,7 @@ class _GroupPlanner:
             *also, seq = seqs or [storm.seq]
             self.result.intents.append(
                 Intent(
-                    action=step.action, room=storm.room, message=message, event_seq=seq, rank=0, content=step.content,
+                    action=step.action, room=storm.where, message=message, event_seq=seq, rank=0, content=step.content,
                     also=tuple(also), group=storm.id, route=storm.route, haste="first" if goes_on else "in turn",
                     absorbs=goes_on and (step.action in (*POSTS, "edit") or step == Step("reply")),
                 )
@@ -99,7 +99,7 @@ class _GroupPlanner:
 
     def _flush(self, members: Members, policy: Policy) -> Group:
         group, steps = members.group, flush(members, policy)
-        if group.room in self._rules.plain:
+        if group.where in self._rules.plain:
             steps = flush_plainly(members, steps)
         news = [incident for incident in members.incidents if is_news(incident)]
         seqs = sorted({seq for incident in news for seq in incident.news} or {incident.seq for incident in news})
@@ -107,10 +107,12 @@ class _GroupPlanner:
         for step in steps:
             if step.action == "post":
                 self._handle -= 1
+                before = group
+                group = msgspec.structs.replace(group, at="")
                 self._intend(group, members.incidents, step, self._handle, seqs, policy)
-                if message and group.room not in self._rules.plain:
+                if message and before.where not in self._rules.plain:
                     worst = worst_first(members.incidents)[0].event
-                    self.result.intents.append(move(group.room, message, self._handle, seqs[-1], worst))
+                    self.result.intents.append(move(before.where, message, self._handle, seqs[-1], worst))
                 message = self._handle
             else:
                 self._intend(group, members.incidents, step, message, seqs, policy)
@@ -118,7 +120,9 @@ class _GroupPlanner:
         if not steps:
             self.result.suppressed.extend((seq, "repeat") for incident in news for seq in incident.news)
         shown = [
-            told(incident, message) if is_news(incident) else msgspec.structs.replace(incident, message=message)
+            msgspec.structs.replace(
+                told(incident, message) if is_news(incident) else incident, message=message, at=group.at
+            )
             for incident in members.incidents
             if incident.said is not None or is_news(incident)
         ]
@@ -134,8 +138,8 @@ class _GroupPlanner:
             one for one in incidents
             if one.firing and one.said is not None and one.ack is None and one.held is None and not one.quiet
         ]  # fmt: skip
-        if due and group.message and group.room in self._rules.rooms:
-            said, plain = reminder_of(due, self._now), group.room in self._rules.plain
+        if due and group.message and group.where in self._rules.rooms:
+            said, plain = reminder_of(due, self._now), group.where in self._rules.plain
             step = Step("reply", of_what(said, worst_first(due)[0].event.title) if plain else said)
             self._intend(group, tuple(due), step, group.message, [max(one.seq for one in due)], policy)
         firing = any(one.firing for one in incidents)
@@ -151,7 +155,7 @@ class _GroupPlanner:
         *also, seq = seqs
         self.result.intents.append(
             Intent(
-                action=step.action, room=group.room, message=message, event_seq=seq,
+                action=step.action, room=group.where, message=message, event_seq=seq,
                 rank=rank, content=step.content, also=tuple(also),
                 haste=self._storms.haste(group.room, rank, seq, self._now) if step.action == "post" else "in turn",
                 group=group.id, route=route.path, template=template_for(group.room, route, self._rules),

@@ -69,7 +69,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     that no delivery has told of yet, as its group waits. Times are Unix seconds: `remind_at` is the next reminder's,
     `wake_at` when it wants to be looked at though no event comes, `changes` its last openings and ends. While it is
     `quiet`, as it flaps, they change no message. `said` is what its message says, None where none ever did; `fresh`
-    that its text has changed since; `ended_before` is the end after which it was reopened.
+    that its text has changed since; `ended_before` is the end after which it was reopened. `at` is the room that its
+    message stands in, where that is a fallback of its own.
     """
 
     id: int
@@ -93,6 +94,12 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     news: tuple[int, ...] = ()
     held: Held | None = None
     ack: Ack | None = None
+    at: str = ""
+
+    @property
+    def where(self) -> str:
+        """The room that its message stands in."""
+        return self.at or self.room
 
     @property
     def firing(self) -> bool:

@@ -13,6 +13,8 @@ FIRST_PAUSE = 10.0
 """Seconds after which a refused account is tried again, one delivery at a time; doubled with each refusal."""
 ACCOUNT_PAUSE = 300.0
 """The longest such pause."""
+REFUSED_ROOM = 30.0
+"""Seconds after which a refused room that has a fallback is asked again."""
 LONGEST_ERROR = 500
 """Characters of a failure's detail that are recorded."""
 
@@ -25,6 +27,8 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     chance: float
     account_succeeded_at: float
     only_lane: bool
+    diverts: bool = False
+    """Where the room has a fallback: what it refuses goes there."""
     probed_for: int | None = None
     """Where the attempt was a probe: the delivery that was set aside for it."""
 
@@ -69,6 +73,9 @@ def _after_refusal(lease: Lease, outcome: Refused, at: Circumstances) -> Verdict
     threaded = lease.remote is not None and lease.action in ("reply", "file")  # what stands alone has no thread to lose
     if outcome.scope == "message" and (threaded or (lease.told is not None and lease.action != "file")):
         return Verdict(settlement=_again(lease, at, detail, message_is="gone"))
+    if outcome.scope == "room" and at.diverts:
+        back = msgspec.structs.replace(_put_back(lease, at, detail), due_at=at.now + REFUSED_ROOM)
+        return Verdict(settlement=back, lane_until=at.now + REFUSED_ROOM, refused_room=detail)
     if outcome.kind == "refused" and outcome.scope == "delivery" and lease.action == "edit":
         return Verdict(settlement=_again(lease, at, detail, message_is="sealed"))
     dead = _settle(lease, at, state="dead", reason=outcome.kind, detail=detail)

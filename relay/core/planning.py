@@ -304,7 +304,7 @@ class _Planner:
     def _remind(self, incident: Incident, policy: Policy, now: float) -> Incident:
         """A reminder, in the thread, of what still fires and nobody has taken up."""
         due = incident.firing and incident.said is not None and not incident.quiet and incident.held is None
-        if due and incident.ack is None and incident.room in self._rules.rooms:
+        if due and incident.ack is None and incident.where in self._rules.rooms:
             for step in self._possible([Step("reply", reminder(incident, now))], incident):
                 self._intend(incident, step)
         return msgspec.structs.replace(incident, remind_at=now + policy.repeat_interval)
@@ -318,22 +318,23 @@ class _Planner:
             if step.action == "post":
                 self._handle -= 1
                 self._post(incident.seq, incident.event, incident.room, incident.group, route, step, now)
-                if message and incident.room not in self._rules.plain:
-                    moved = move(incident.room, message, self._handle, incident.seq, incident.event)
+                if message and incident.where not in self._rules.plain:
+                    moved = move(incident.where, message, self._handle, incident.seq, incident.event)
                     self.result.intents.append(moved)
                 message = self._handle
+                incident = msgspec.structs.replace(incident, message=message, at="")
             else:
-                self._intend(msgspec.structs.replace(incident, message=message), step)
+                self._intend(incident, step)
         return told(incident, message, now + route.policy.repeat_interval)
 
     def _possible(self, steps: Sequence[Step], incident: Incident) -> Sequence[Step]:
-        return plainly(steps, incident) if incident.room in self._rules.plain else steps
+        return plainly(steps, incident) if incident.where in self._rules.plain else steps
 
     def _intend(self, incident: Incident, step: Step) -> None:
         self._taken = True
         self.result.intents.append(
             Intent(
-                action=step.action, room=incident.room, message=incident.message, event_seq=incident.seq,
+                action=step.action, room=incident.where, message=incident.message, event_seq=incident.seq,
                 rank=RANK[incident.event.severity], content=step.content,
             )
         )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from relay.core.delivery import DeliveryState, Failed, Lease, Refused, Settlement, Throttled
 from relay.core.rules import OPERATOR_SOURCE
-from relay.ports import Log, Telemetry, Tell
+from relay.ports import Divert, Diverted, Log, Telemetry, Tell
 
 
 class Chronicle:
@@ -56,6 +56,18 @@ class Chronicle:
     def bug(self, lease: Lease, error: Exception) -> None:
         """An attempt raised what it should not."""
         self._log.error("delivery_bug", delivery_id=lease.id, room=lease.room, error=repr(error))
+
+    def diverted(self, order: Divert, done: Diverted) -> None:
+        """What waits for a room has gone to its fallback, or goes there no more."""
+        if done.began:
+            self._log.warning("room_diverted", room=order.room, to=order.to, moved=done.moved)
+            title = f"relay: room {order.room} can't be reached: its messages go to {order.to}"
+            self._tell(f"diverted:{order.room}", title, "major", "firing", "")
+        elif done.moved:
+            self._log.info("deliveries_moved", room=order.room, to=order.to, moved=done.moved)
+        if done.ended:
+            self._log.info("room_back", room=order.room)
+            self._tell(f"diverted:{order.room}", f"relay: room {order.room} is back", "info", "resolved", "")
 
     def file_missing(self, lease: Lease, name: str, why: str) -> None:
         """A file that an event names can't be had; its thread says so."""

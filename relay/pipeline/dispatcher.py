@@ -18,7 +18,22 @@ from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
-from relay.ports import Clock, File, Files, LaneHead, Missing, Outbox, Over, Renderer, Send, Service, Spawn, Start
+from relay.ports import (
+    Clock,
+    Divert,
+    Diverted,
+    File,
+    Files,
+    LaneHead,
+    Missing,
+    Outbox,
+    Over,
+    Renderer,
+    Send,
+    Service,
+    Spawn,
+    Start,
+)
 
 MOST_LISTED = 1_000_000
 """Lines of a digest's full list."""
@@ -38,6 +53,20 @@ class Attempt(msgspec.Struct):
     took: float
 
 
+class Fallback(msgspec.Struct, frozen=True):
+    """Where a room's messages go once it has failed for `after` seconds."""
+
+    to: str
+    after: float
+
+
+def _remark(lease: Lease) -> str:
+    """What a message says of its place, where that is not what it was."""
+    if lease.elsewhere is not None:
+        return f"goes on in room {lease.elsewhere}"
+    return "" if lease.origin is None else f"for room {lease.origin}"
+
+
 class Dispatcher:
     """Works the lanes: one delivery in flight in each, all lanes at once."""
 
@@ -52,8 +81,10 @@ class Dispatcher:
         chance: Callable[[], float],
         chronicle: Chronicle,
         spawn: Spawn,
+        fallbacks: Mapping[str, Fallback] | None = None,
     ) -> None:
-        """`lanes` by room."""
+        """`lanes` and `fallbacks` by room."""
+        self._fallbacks = dict(fallbacks or {})
         self.lanes = dict(lanes)
         self.depths = Depths()
         self._outbox = outbox
@@ -118,6 +149,29 @@ class Dispatcher:
         counts = self.depths.rooms.get(room)
         waiting = sum(counts) if counts else 0
         return waiting, lane.seconds_each(self._clock.now()) if waiting else lane.each
+
+    def down(self, now: float) -> Mapping[str, str]:
+        """The rooms that are to be diverted now, each with its fallback."""
+        return {
+            room: fallback.to
+            for room, fallback in self._fallbacks.items()
+            if self.lanes[room].is_down(now, fallback.after)
+        }
+
+    def fallback_of(self, room: str) -> str | None:
+        """The fallback of a room, where it has one."""
+        fallback = self._fallbacks.get(room)
+        return None if fallback is None else fallback.to
+
+    def diverted(self, order: Divert, done: Diverted) -> None:
+        """Take note of what a diversion has moved."""
+        for room, rank in done.added:
+            self.depths.add(room, rank)
+            self._offer(room)
+        self._over(done.over)
+        self._chronicle.diverted(order, done)
+        if done.added:
+            self._wake.set()
 
     def planned(self, plan: Plan, over: Sequence[Over]) -> None:
         """Take note of a plan that was committed, and of what waits no more because of it."""
@@ -251,6 +305,8 @@ class Dispatcher:
     async def _texts(self, lease: Lease, service: Service) -> tuple[list[str], File | None]:
         """A delivery's texts, and the file that goes with the first: a digest's full list."""
         texts = [lease.content] if lease.content is not None else self._rendered(lease, service)
+        if lease.note is not None:
+            return [self._renderer.note(lease.note, lease.room, self._clock.wall())], None
         if lease.action != "file":
             return texts, None
         listed = self._renderer.listing(await self._outbox.digest_lines(lease.message, MOST_LISTED))
@@ -263,7 +319,7 @@ class Dispatcher:
         return self._renderer.render(
             lease.event, lease.template, room=lease.room, told=lease.told, now=self._clock.wall(),
             mention=lease.mention if lease.action == "post" else (), longest=service.longest,
-            brief=lease.action == "reply" and not service.edits,
+            brief=lease.action == "reply" and not service.edits, remark=_remark(lease),
         )  # fmt: skip
 
     async def _send(
@@ -295,6 +351,7 @@ class Dispatcher:
             chance=self._chance(),
             account_succeeded_at=account.succeeded_at,
             only_lane=len(account.lanes) == 1,
+            diverts=lease.room in self._fallbacks,
             probed_for=None if lane.probed_for == lease.id else lane.probed_for,
         )
         verdict = judge(lease, attempt.outcome, attempt.parts, at, self._policy)
@@ -318,10 +375,13 @@ class Dispatcher:
                 self._chronicle.throttled(account.name, lease, outcome)
             case Failed() | Refused():
                 lane.failing = isinstance(outcome, Failed) and outcome.retry_after is None
+                if isinstance(outcome, Failed) and lane.failed_since is None:
+                    lane.failed_since = now - attempt.took
                 self._chronicle.failed(account.name, lease, outcome, verdict.settlement)
                 if verdict.pause_account is not None and account.pause(verdict.pause_account, now):
                     self._chronicle.account_paused(account.name, verdict.pause_account)
                 if verdict.refused_room is not None:
+                    lane.refused = True
                     self._chronicle.room_refused(lease, verdict.refused_room)
             case _:
                 assert_never(outcome)

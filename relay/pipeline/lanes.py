@@ -78,6 +78,8 @@ class Lane:
         self.throttled_until = 0.0
         self.eager = False
         self.failing = False
+        self.failed_since: float | None = None
+        self.refused = False
         self.probed_for: int | None = None
         self.served_at = 0.0
         self.space = ""
@@ -102,6 +104,7 @@ class Lane:
 
     def got_through(self, now: float, took: float) -> None:
         """Note that a delivery has got through, for the rate that the room takes; `took` is the attempt's time."""
+        self.failed_since, self.refused = None, False
         self.each += ((took if self._down else now - self._moved_at) - self.each) * WEIGHT
         self._moved_at = now
 
@@ -109,6 +112,11 @@ class Lane:
         """The seconds that a delivery takes here, at the rate that the room has been taking while it took any."""
         busy = self.pending or self.sending is not None
         return max(self.each, now - self._moved_at) if busy and not self._down else self.each
+
+    def is_down(self, now: float, after: float) -> bool:
+        """Tell whether the room is refused, or has failed for so many seconds."""
+        failing = self.failed_since is not None and now - self.failed_since >= after
+        return failing or self.refused or self.account.refused is not None
 
     @property
     def _down(self) -> bool:

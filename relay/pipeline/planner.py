@@ -12,6 +12,7 @@ from relay.core.planning import Known, Plan, Waiting, concerns_alert, plan, plan
 from relay.core.rules import Rules
 from relay.core.storm import TOO_LONG, Pressure, Storms, is_storm
 from relay.core.suppression import Suppressor
+from relay.pipeline.diversions import Diversions, Fallbacks
 from relay.pipeline.vigil import Vigil
 from relay.ports import Clock, Log, Over, PlanStore, StoreError, Tell
 
@@ -54,11 +55,12 @@ class Planner:
         expect: Callable[[Plan], None],
         planned: Callable[[Plan, Sequence[Over]], None],
         rate: Callable[[str], tuple[int, float]],
+        fallbacks: Fallbacks,
     ) -> None:
         """`expect` is told of a plan as its commit begins, so that leases can share it.
 
         `planned` is told when it is done, with what waits no more because of it; `rate` gives how many deliveries wait
-        for a room, and the seconds that each takes.
+        for a room, and the seconds that each takes; `fallbacks` knows which rooms are down.
         """
         self._store = store
         self._rules = rules
@@ -68,6 +70,7 @@ class Planner:
         self._expect = expect
         self._planned = planned
         self._rate = rate
+        self._diversions = Diversions(store, fallbacks, clock)
         self._open: list[Group] | None = None
         self._storms_at = 0.0
         self._wake = asyncio.Event()
@@ -114,11 +117,12 @@ class Planner:
     @property
     def due_at(self) -> float:
         """When there is something to plan, though nothing comes."""
-        return min(self._wake_at, self._groups_at, self.vigil.due_at)
+        return min(self._wake_at, self._groups_at, self.vigil.due_at, self._diversions.due_at)
 
     async def run_once(self) -> int:
         """Plan what is due and one batch of events; how many they were. Raises `StoreError`."""
         self._wake.clear()
+        await self._diversions.look()
         await self._plan_held()
         await self._plan_due()
         await self._plan_storms()
@@ -200,6 +204,7 @@ class Planner:
         commit = self._store.commit_plan(made, self._clock.now())
         self._expect(made)
         self._planned(made, await commit)
+        self._diversions.note({intent.room for intent in made.intents})
         for incident in made.incidents.values():
             if incident.wake_at is not None:
                 self._wake_at = min(self._wake_at, incident.wake_at)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from relay.core.rules import OPERATOR_SOURCE
 from relay.settings.checking import Check
 from relay.settings.document import Document
-from relay.settings.model import Account, PostedSettings, Settings, SpikaAccount, WebsocketSettings
+from relay.settings.model import Account, PostedSettings, Room, Settings, SpikaAccount, WebsocketSettings
 from relay.settings.problems import Path, Problem, unknown
 from relay.settings.routecheck import check_routes
 from relay.settings.secrets import secrets_of
@@ -49,6 +49,23 @@ class _Check(Check):
             if space in spaces:
                 yield self.warning(("rooms", name), f"is the same space as room {spaces[space]!r}")
             spaces.setdefault(space, name)
+            yield from self._fallback(name, room)
+
+    def _fallback(self, name: str, room: Room) -> Iterator[Problem]:
+        rooms, path = self.settings.rooms, ("rooms", name, "fallback")
+        if room.fallback is None:
+            return
+        if room.fallback not in rooms:
+            yield self.error(path, unknown("room", room.fallback, self.names("rooms")))
+            return
+        way = [name]
+        while (following := rooms[way[-1]].fallback) in rooms and following not in way:
+            way.append(str(following))
+        if following == name:
+            yield self.error(path, f"leads back to itself: {' → '.join([*way, name])}")
+        elif rooms[room.fallback].account == room.account:
+            said = f"is a room of the same account, {room.account}: where that is refused or down, so is this"
+            yield self.warning(path, said)
 
     def sources(self) -> Iterator[Problem]:
         paths: dict[str, str] = {"/healthz": "health"}

@@ -158,6 +158,13 @@ class Room(Strict):
         10, description="New messages that may wait, where they would take over 5 s, before they become one digest."
     )
 
+    fallback: str | None = Field(
+        None, description="Name of the room that takes its messages while this one can't be reached."
+    )
+    fallback_after: Duration = Field(
+        120.0, description="Failing time after which they go there; at once where the room or its account is refused."
+    )
+
     @model_validator(mode="after")
     def _one_address(self) -> Room:
         given = [name for name in ("id", "title", "person") if getattr(self, name)]

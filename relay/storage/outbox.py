@@ -7,7 +7,7 @@ from sqlite3 import Connection
 
 import msgspec
 
-from relay.core.delivery import MOST_DIGEST_LINES, Digest, DigestLine, Lease, Settlement, Standing, files_of
+from relay.core.delivery import MOST_DIGEST_LINES, Digest, DigestLine, Diversion, Lease, Settlement, Standing, files_of
 from relay.core.event import SEVERITIES
 from relay.core.group import CHANGES, Group, grouped_labels
 from relay.core.storm import is_storm, open_storm
@@ -28,6 +28,8 @@ class _Head(msgspec.Struct, frozen=True):
     group: str
 
 
+DIVERSION = "diversion "
+"""How the group of a message begins that tells of a diversion; its number follows."""
 EDITS = 10
 """Edits that Webex admits of a message (Webex for Developers, "Edit a Message")."""
 _STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
@@ -120,8 +122,7 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
         lease = _as_it_can_be(head)
         if is_storm(head.group) and lease.content is None:
             lease = msgspec.structs.replace(lease, told=_with_digest(connection, lease, head.group))
-        if lease.told is not None and files_of(lease):
-            lease = msgspec.structs.replace(lease, attached=_attached(connection, lease.message))
+        lease = _with_rarities(connection, lease, head.group)
         heads.append(LaneHead(lane, head.due_at, lease, _taken_over(connection, lease, now)))
         shown = "digest" if head.lease.action == "digest" and lease.action == "post" else lease.action
         leased.append((lease.id, shown))
@@ -172,6 +173,21 @@ def _as_it_can_be(head: _Head) -> Lease:
         return lease
     most = CHANGES if lease.told is not None and lease.told.firing else EDITS
     return msgspec.structs.replace(lease, action="edit" if head.edits < most else "reply")
+
+
+def _with_rarities(connection: Connection, lease: Lease, group: str) -> Lease:
+    """What few leases need: the diversion that it tells of, the files that are there already."""
+    if group.startswith(DIVERSION):
+        return msgspec.structs.replace(lease, note=_note_of(connection, group))
+    if lease.told is not None and files_of(lease):
+        return msgspec.structs.replace(lease, attached=_attached(connection, lease.message))
+    return lease
+
+
+def _note_of(connection: Connection, group: str) -> Diversion | None:
+    """The diversion that a message tells of."""
+    row = connection.execute(_SQL["note_of"], (int(group.removeprefix(DIVERSION)),)).fetchone()
+    return None if row is None else msgspec.json.decode(row[0], type=Diversion)
 
 
 def _attached(connection: Connection, message: int) -> tuple[str, ...]:

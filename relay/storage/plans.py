@@ -138,7 +138,7 @@ def _absorb(connection: Connection, digest: Intent, placed: Mapping[int, _Placed
     taken = connection.execute(_SQL["absorb"], values).fetchall()
     if taken:
         values["messages"] = as_json([message for *_, message in taken])
-        for name in ("absorb_incidents", "absorb_groups", "absorb_messages", "forget_messages"):
+        for name in ("absorb_incidents", "absorb_groups", "absorb_messages", "absorb_tales", "forget_messages"):
             connection.execute(_SQL[name], values)
     return [(room, rank, state) for room, rank, state, _ in taken]
 
@@ -244,6 +244,7 @@ class PlanWriter:
         A message that was never posted gives way without a trace.
         """
         connection.execute(_SQL["move_incidents"], values)
+        connection.execute(_SQL["move_tales"], values)
         over = connection.execute(_SQL["replace_waiting"], values).fetchall()
         return [*over, *connection.execute(_SQL["supersede_unposted"], values).fetchall()]
 

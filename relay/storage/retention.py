@@ -17,7 +17,15 @@ _SWEPT = {
     "deliveries": ("prune_deliveries",),
     "events": ("prune_events",),
 }
-_AT_ONCE = ("prune_keys", "prune_refusals", "prune_alerts", "prune_incidents", "prune_groups", "prune_silences")
+_AT_ONCE = (
+    "prune_keys",
+    "prune_refusals",
+    "prune_alerts",
+    "prune_incidents",
+    "prune_groups",
+    "prune_diversions",
+    "prune_silences",
+)
 DEDUPE_KEPT = 7 * 86_400.0
 """Seconds that an idempotency key is remembered at least."""
 MOST_REFUSALS = 10_000

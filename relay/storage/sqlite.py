@@ -22,6 +22,8 @@ from relay.ports import (
     Accepted,
     Conflict,
     DeliveryFilter,
+    Divert,
+    Diverted,
     EventFilter,
     LaneHead,
     Limits,
@@ -34,6 +36,7 @@ from relay.ports import (
 )
 from relay.storage import outbox, plans, queries, retention
 from relay.storage.database import Reserve, connect, fold_log, limit_size, lock_patiently, open_database, translate
+from relay.storage.diversions import Diverter, open_diversions
 from relay.storage.inbox import InboxWriter, entry_of
 from relay.storage.outbox import ExchangeRequest, OutboxWriter
 from relay.storage.plans import PlanWriter
@@ -70,6 +73,7 @@ class SqliteStore:
         self._inbox = InboxWriter(sequences)
         self._plans = PlanWriter(sequences)
         self._outbox = OutboxWriter(sequences)
+        self._diverter = Diverter(sequences)
         self._pruner = Pruner()
         self._writer = Writer(self._connection, path, self._went_full)
 
@@ -164,6 +168,14 @@ class SqliteStore:
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
         """Write a plan, all of it or nothing; rooms and ranks of what waits no more because of it."""
         return self._writer.submit(self._plans.commit, (plan, now))
+
+    async def diversions(self) -> list[str]:
+        """Rooms whose messages go to a fallback."""
+        return await self._read(lambda connection, _: open_diversions(connection), None)
+
+    async def divert(self, order: Divert) -> Diverted:
+        """Move what waits for a room, unless the room has come back."""
+        return await self._writer.submit(self._diverter.divert, order)
 
     async def set_event_aside(self, seq: int, why: str) -> None:
         """Take one event out of the way, with the reason."""

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from jinja2 import Template, TemplateSyntaxError, meta
 
-from relay.core.delivery import DigestLine, Standing
+from relay.core.delivery import DigestLine, Diversion, Standing
 from relay.core.event import Event
 from relay.core.markdown import (
     WEBEX_MAX_BYTES,
@@ -20,6 +20,7 @@ from relay.core.markdown import (
     one_line,
     whole_end,
 )
+from relay.core.words import say_clock
 from relay.templates.environment import MarkdownEnvironment
 from relay.templates.views import THREAD, DigestView, GroupView, View, list_line
 
@@ -51,7 +52,7 @@ class TemplateRenderer:
 
     def render(
         self, event: Event, template: str | None, *, room: str, told: Standing | None, now: float,
-        mention: Sequence[str] = (), longest: int = WEBEX_MAX_BYTES, brief: bool = False,
+        mention: Sequence[str] = (), longest: int = WEBEX_MAX_BYTES, brief: bool = False, remark: str = "",
     ) -> list[str]:  # fmt: skip
         """The message's markdown and, behind it, its replies' (each of `longest` bytes at most). Never fails.
 
@@ -74,7 +75,19 @@ class TemplateRenderer:
         texts = self._render(chosen if fits else None, named, kind, view, event, longest, living=living)
         if brief:
             return [hard_breaks("\n".join(texts[0].split("\n")[:BRIEF]))]
+        if remark:
+            texts[0] = with_last_line(texts[0], f"↪ {Markdown.escape(remark)}", longest)
         return [with_mentions(texts[0], mention, longest), *texts[1:]] if mention else texts
+
+    def note(self, diversion: Diversion, room: str, now: float) -> str:
+        """The message by which a room, or its fallback, hears that a diversion is over."""
+        since = say_clock(diversion.began_at, now, self._zone)
+        count = f"{diversion.moved:,} message{'' if diversion.moved == 1 else 's'}"
+        if room == diversion.room:
+            said = f"could not be reached from {since} on; {count} went to room {diversion.to} and stay there"
+            return f"↩ **this room is back** · {Markdown.escape(said)}"
+        said = f"{count} for it came here from {since} on, and stay"
+        return f"↩ **room {Markdown.escape(diversion.room)} is back** · {Markdown.escape(said)}"
 
     def listing(self, lines: Sequence[DigestLine]) -> str:
         """The full list of a digest as plain text, a line each."""
@@ -143,10 +156,15 @@ def tells_of_groups(environment: MarkdownEnvironment, text: str) -> bool:
         return False
 
 
+def with_last_line(text: str, line: str, longest: int) -> str:
+    """A message with one more line, within its service's limit."""
+    line = f"  \n{line}"
+    return cut_markdown(text, longest - len(line.encode())) + line
+
+
 def with_mentions(text: str, emails: Sequence[str], longest: int = WEBEX_MAX_BYTES) -> str:
     """A message with a last line that rings people's phones, within its service's limit."""
-    line = "  \n" + " ".join(mention(email) for email in emails)
-    return cut_markdown(text, longest - len(line.encode())) + line
+    return with_last_line(text, " ".join(mention(email) for email in emails), longest)
 
 
 def compile_template(environment: MarkdownEnvironment, name: str, text: str) -> Template:

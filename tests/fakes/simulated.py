@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from relay.app.accounts import make_fallbacks
 from relay.app.simulation import NoFiles
 from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled
 from relay.core.event import Draft, SourceDefaults
@@ -75,6 +76,8 @@ class Room:
         self.shown: list[str] = []
         """All that it has ever shown, files too."""
         self.trouble = 0.0
+        self.down = False
+        self.refused = False
         self._numbers = itertools.count()
         self._clock = clock
         self._dice = dice
@@ -94,6 +97,10 @@ class Room:
         """Take a message, or fail before or behind that."""
         self._clock.time += self._dice.uniform(0.3, 1.0)
         fate = self._dice.random()
+        if self.down:
+            return Failed("network", "no route to host")
+        if self.refused:
+            return Refused("unknown_room", "room", "404: not a member any more")
         if fate < self.trouble:
             return self._dice.choice((Throttled(2.0), Failed("network", "refused"), Failed("remote", "502")))
         assert self.service.edits or message.action != "edit"
@@ -140,7 +147,10 @@ class Flaky:
 class Simulated:
     """One process of the relay, over a store and a room that outlive it."""
 
-    def __init__(self, folder: Path, clock: ManualClock, room: Room, dice: Random, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, clock: ManualClock, room: Room, dice: Random, settings: dict[str, Any],
+        backup: Room | None = None,
+    ) -> None:  # fmt: skip
         file = folder / "relay.yaml"
         file.write_text(yaml.safe_dump(settings), encoding="utf-8")
         loaded = load(file, FORMATS)
@@ -150,13 +160,19 @@ class Simulated:
         self._log = folder / "relay.log"
         self._stream = self._log.open("a", encoding="utf-8")
         log = make_log("info", self._stream)
-        metrics = Metrics(["lab"], {"noc": "webex"}, 0)
-        lane = Lane("noc", Account("webex", room, None, clock.now()), ["noc"])
+        lanes = {"noc": Lane("noc", Account("webex", room, None, clock.now()), ["noc"])}
+        if backup is not None:
+            lanes["backup"] = Lane("backup", Account("spika", backup, None, clock.now()), ["backup"])
+        self.rooms = [room] if backup is None else [room, backup]
+        metrics = Metrics(["lab"], dict.fromkeys(lanes, "webex"), 0)
         rules, renderer = compile_rules(loaded.settings), TemplateRenderer({}, loaded.settings.timezone, _never)
-        self.planner = Planner(self.flaky, rules, clock, log, _tell_nobody, self._expect, self._planned, self._rate)
         chronicle, policy = Chronicle(metrics, log, _tell_nobody), RetryPolicy(1.0, 5.0, 1e9)
         self.dispatcher = Dispatcher(
-            self.flaky, {"noc": lane}, renderer, NoFiles(), policy, clock, dice.random, chronicle, self._spawn
+            self.flaky, lanes, renderer, NoFiles(), policy, clock, dice.random, chronicle, self._spawn,
+            make_fallbacks(loaded.settings),
+        )  # fmt: skip
+        self.planner = Planner(
+            self.flaky, rules, clock, log, _tell_nobody, self._expect, self._planned, self._rate, self.dispatcher
         )
         self.intake = Intake(self.store, clock, self._new_id, metrics, log, self.planner.offer, lambda: True)
         self._sends: list[asyncio.Task[None]] = []
@@ -195,9 +211,13 @@ class Simulated:
         """Let time go on until nothing waits, and for so long behind that."""
         quiet_until = self.clock.time + seconds
         while self.clock.time < quiet_until:
-            before = len(self.room.shown)
+            before = sum(len(room.shown) for room in self.rooms)
             await self.turn()
-            if len(self.room.shown) != before or self.dispatcher.depths.total or self.planner.waiting:
+            if (
+                sum(len(room.shown) for room in self.rooms) != before
+                or self.dispatcher.depths.total
+                or self.planner.waiting
+            ):
                 quiet_until = max(quiet_until, self.clock.time + seconds)
             self.clock.time += 1.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relay.core.alert import Alert, AlertKey
 from relay.core.group import Group, Members
@@ -14,6 +14,7 @@ from relay.core.suppression import Silence
 from relay.lifecycle import SystemClock
 from relay.logs import make_log
 from relay.pipeline.planner import Planner
+from relay.ports import Divert, Diverted
 
 
 def ignore(*_: object) -> None:
@@ -70,8 +71,26 @@ class Store:
         written.set_result([])
         return written
 
+    async def diversions(self) -> list[str]:
+        return []
+
+    async def divert(self, order: Divert) -> Diverted:
+        raise AssertionError(order)
+
     async def set_event_aside(self, seq: int, why: str) -> None:
         raise AssertionError(f"{seq} {why}")
+
+
+class NoFallbacks:
+    def down(self, now: float) -> Mapping[str, str]:
+        assert now
+        return {}
+
+    def fallback_of(self, room: str) -> str | None:
+        raise AssertionError(room)
+
+    def diverted(self, order: Divert, done: Diverted) -> None:
+        raise AssertionError(f"{order} {done}")
 
 
 async def test_an_alert_that_cannot_be_looked_at_stops_no_other() -> None:
@@ -86,6 +105,7 @@ async def test_an_alert_that_cannot_be_looked_at_stops_no_other() -> None:
         lambda _: None,
         lambda _, __: None,
         lambda _: (0, 0.0),
+        NoFallbacks(),
     )
     await planner.run_once()  # events that wait go first
     await planner.run_once()

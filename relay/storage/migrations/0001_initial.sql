@@ -59,7 +59,8 @@ CREATE TABLE alerts (
 ) STRICT, WITHOUT ROWID;
 
 -- What stands in a room, or is about to. `space` is the service's id of the room that it stands in, `mention` a JSON
--- list of whom it rings; a `living` one tells of incidents, as they are.
+-- list of whom it rings; a `living` one tells of incidents, as they are. `origin` is the room that it was for, where it
+-- stands in a fallback; a `diverted` one was left behind by a diversion, and `tells` of the incidents of a newer one.
 CREATE TABLE messages (
     id        INTEGER PRIMARY KEY,
     room      TEXT NOT NULL,
@@ -70,6 +71,9 @@ CREATE TABLE messages (
     living    INTEGER NOT NULL CHECK (living IN (0, 1)),
     remote_id TEXT,
     space     TEXT,
+    origin    TEXT,
+    tells     INTEGER,
+    diverted  INTEGER,
     edits     INTEGER NOT NULL DEFAULT 0 CHECK (edits BETWEEN 0 AND 10),
     state     TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'standing')),
     CHECK ((state = 'standing') = (remote_id IS NOT NULL))
@@ -159,6 +163,21 @@ CREATE INDEX deliveries_dead ON deliveries (room) WHERE state = 'dead';
 CREATE INDEX deliveries_files ON deliveries (message) WHERE action = 'file' AND settled_at IS NULL;
 CREATE INDEX deliveries_message ON deliveries (message);
 CREATE INDEX deliveries_event ON deliveries (event_seq);
+
+CREATE INDEX messages_tells ON messages (tells) WHERE tells IS NOT NULL;
+
+-- What was for a room goes to its fallback until `note`, a delivery, gets through to the room itself.
+CREATE TABLE diversions (
+    id       INTEGER PRIMARY KEY,
+    room     TEXT NOT NULL,
+    fallback TEXT NOT NULL,
+    began_at REAL NOT NULL,
+    ended_at REAL,
+    note     INTEGER NOT NULL,
+    moved    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE UNIQUE INDEX diversions_open ON diversions (room) WHERE ended_at IS NULL;
 
 -- Digests whose full list is yet to be made.
 CREATE VIEW messages_to_list (message) AS

@@ -5,7 +5,8 @@ SELECT json_group_array(json_object(
         'id', d.id, 'room', d.room, 'action', d.action, 'rank', d.rank, 'message', d.message, 'route', m.route,
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
         'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since,
-        'content', d.content, 'file', d.file, 'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
+        'content', d.content, 'file', d.file, 'origin', m.origin,
+        'elsewhere', iif(m.tells IS NULL, NULL, (SELECT room FROM messages WHERE id = m.tells)), 'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
         'event', json(e.event), 'told', iif(m.living, json((
             SELECT iif(count(*) = 0, NULL, json_object(
                 'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started
@@ -14,7 +15,7 @@ SELECT json_group_array(json_object(
                 SELECT
                     incident, count(*) FILTER (WHERE ended_at IS NULL) OVER () AS firing,
                     count(*) FILTER (WHERE ended_at IS NOT NULL) OVER () AS ended, min(started_at) OVER () AS started
-                FROM incidents WHERE message = m.id
+                FROM incidents WHERE message = coalesce(m.tells, m.id)
                 ORDER BY ended_at IS NOT NULL, rank, id LIMIT 10
             )
         )), NULL)
@@ -170,3 +171,6 @@ SELECT json_group_array(json_array(rank, state, json_set(
 
 -- name: storm_of
 SELECT state FROM groups WHERE id = ?;
+
+-- name: note_of
+SELECT json_object('room', room, 'to', fallback, 'began_at', began_at, 'moved', moved) FROM diversions WHERE id = ?;

@@ -105,7 +105,10 @@ WHERE id = :id
 RETURNING room, rank, state;
 
 -- name: move_incidents
-UPDATE incidents SET message = :new, incident = json_set(incident, '$.message', :new) WHERE message = :message;
+UPDATE incidents SET message = :new, incident = json_set(incident, '$.message', :new, '$.at', '') WHERE message = :message;
+
+-- name: move_tales
+UPDATE messages SET tells = :new WHERE tells = :message;
 
 -- name: replace_waiting
 UPDATE deliveries SET state = 'superseded', successor = :post, settled_at = :now, aside = 0
@@ -142,15 +145,20 @@ UPDATE incidents SET
         ended_at IS NULL OR incident ->> 'news' != '[]' OR incident -> 'said' ->> 'state' = 'firing'
             OR (incident ->> 'said' IS NOT NULL AND incident ->> 'fresh'), 0
     ),
-    incident = json_set(incident, '$.message', :message, '$.group', :group)
+    incident = json_set(
+        incident, '$.message', :message, '$.group', :group, '$.at', iif(room = :room, '', :room)
+    )
 WHERE message IN (SELECT value FROM json_each(:messages));
 
 -- name: absorb_groups
-UPDATE groups SET state = json_set(state, '$.message', 0)
+UPDATE groups SET state = json_set(state, '$.message', 0, '$.at', '')
 WHERE state ->> 'message' IN (SELECT value FROM json_each(:messages));
 
 -- name: absorb_messages
 UPDATE deliveries SET message = :message WHERE message IN (SELECT value FROM json_each(:messages));
+
+-- name: absorb_tales
+UPDATE messages SET tells = :message WHERE tells IN (SELECT value FROM json_each(:messages));
 
 -- name: forget_messages
 DELETE FROM messages WHERE id IN (SELECT value FROM json_each(:messages));

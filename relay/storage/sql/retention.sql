@@ -9,6 +9,7 @@ WHERE id > :after AND id <= :end AND (
     (state IN ('done', 'superseded', 'merged', 'moved', 'dropped') AND settled_at < :done_before)
     OR (state = 'dead' AND settled_at < :dead_before)
 ) AND message NOT IN (SELECT message FROM messages_to_list)
+  AND id NOT IN (SELECT note FROM diversions WHERE ended_at IS NULL)
 RETURNING message;
 
 -- name: prune_messages
@@ -69,3 +70,7 @@ WHERE wake_at IS NULL AND coalesce(ended_at, state ->> 'flushed_at', 0) < :done_
 
 -- name: prune_silences
 DELETE FROM silences WHERE ends_at < :done_before;
+
+-- name: prune_diversions
+DELETE FROM diversions
+WHERE ended_at < :done_before AND NOT EXISTS (SELECT 1 FROM messages WHERE grp = 'diversion ' || diversions.id);

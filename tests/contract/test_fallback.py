@@ -1,0 +1,191 @@
+"""Rooms that can't be reached: what was for them goes to their fallback, and comes back to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random  # noqa: TID251 - a seeded history, not the relay's chance
+from typing import Any
+
+import pytest
+
+from relay.core.event import Draft
+from relay.senders.spika import SERVICE as SPIKA
+from tests.fakes.simulated import ManualClock, Room, Simulated
+
+AFTER = 120.0
+
+
+def settings(**noc: Any) -> dict[str, Any]:
+    """A Webex room with a Spika room behind it."""
+    return {
+        "accounts": {
+            "webex": {"type": "webex", "token": "x"},
+            "spika": {"type": "spika", "url": "https://spika.example.net", "access_token": "x"},
+        },
+        "rooms": {
+            "noc": {"account": "webex", "id": "R1", "fallback": "backup", "digest_over": 10_000, **noc},
+            "backup": {"account": "spika", "id": 5, "digest_over": 10_000},
+        },
+        "route": {"rooms": ["noc"]},
+    }
+
+
+class Both:
+    """A relay over two rooms, in a time of its own."""
+
+    def __init__(self, folder: Path, **noc: Any) -> None:
+        self.clock = ManualClock()
+        self._folder, self._noc = folder, noc
+        dice = Random(1)  # noqa: S311 - a seeded history
+        self.noc, self.backup = Room(self.clock, dice), Room(self.clock, dice, SPIKA)
+        self.relay = self._made()
+
+    def _made(self) -> Simulated:
+        dice = Random(1)  # noqa: S311 - a seeded history
+        return Simulated(self._folder, self.clock, self.noc, dice, settings(**self._noc), self.backup)
+
+    async def start(self) -> Both:
+        await self.relay.start()
+        return self
+
+    async def restart(self) -> None:
+        await self.relay.stop()
+        self.relay = self._made()
+        await self.relay.start()
+
+    async def post(self, title: str, key: str | None = None, status: Any = "firing") -> None:
+        await self.relay.post([Draft(title=title, status=status if key else "notice", severity="major", key=key)])
+
+    async def pass_time(self, seconds: float) -> None:
+        until = self.clock.time + seconds
+        while self.clock.time < until:
+            await self.relay.turn()
+            self.clock.time += 1.0
+
+    def places(self, title: str) -> tuple[int, int]:
+        """How many messages of each room name a title, threads left out where there are any."""
+        named = [
+            sum(title in one.text for one in room.messages.values() if one.parent is None or not room.service.edits)
+            for room in (self.noc, self.backup)
+        ]
+        return named[0], named[1]
+
+    def notes(self) -> list[list[str]]:
+        return [
+            [one.text for one in room.messages.values() if one.text.startswith("↩")] for room in (self.noc, self.backup)
+        ]
+
+
+@pytest.fixture
+async def both(tmp_path: Path) -> Any:
+    made = await Both(tmp_path).start()
+    yield made
+    await made.relay.stop()
+
+
+def check_what_is_said(both: Both) -> None:
+    """What was left behind tells the present once, and what was moved says where it was meant to be."""
+    stale = [one for one in both.noc.messages.values() if "before-02" in one.text]
+    assert stale[0].text.startswith("✅ **resolved** · before-02")
+    assert stale[0].text.endswith("↪ goes on in room backup")
+    assert stale[0].edits == 1
+    moved = [one for one in both.backup.messages.values() if "during-07" in one.text]
+    assert moved[0].text.endswith("↪ for room noc")
+
+
+async def test_an_hour_without_webex_puts_every_alert_into_exactly_one_room(both: Both) -> None:
+    for number in range(10):
+        await both.post(f"before-{number:02}", f"b{number}")
+    await both.relay.settle(10)
+    assert len(both.noc.messages) == 10
+    both.noc.down = True
+    for minute in range(60):
+        await both.post(f"during-{minute:02}", f"d{minute}")
+        await both.post(f"notice-{minute:02}")
+        if minute in (20, 30):
+            await both.post(f"before-{minute // 10:02}", f"b{minute // 10}", "resolved")
+        if minute == 40:
+            await both.restart()
+        await both.pass_time(60)
+    assert len(both.noc.messages) == 10
+    assert both.notes() == [[], []]
+    both.noc.down = False
+    await both.relay.settle(400)
+    await both.post("after", "a1")
+    await both.relay.settle(10)
+    for minute in range(60):
+        assert both.places(f"during-{minute:02}") == (0, 1)
+        assert both.places(f"notice-{minute:02}") == (0, 1)
+    for number in range(10):
+        assert both.places(f"before-{number:02}") == (1, 1 if number in (2, 3) else 0)
+    assert both.places("after") == (1, 0)
+    (home,), (away,) = both.notes()
+    assert home.startswith("↩ **this room is back** · could not be reached from ")
+    assert "122 messages went to room backup and stay there" in home
+    assert away.startswith("↩ **room noc is back** · 122 messages for it came here from ")
+    check_what_is_said(both)
+
+
+async def test_what_was_moved_lives_where_it_stands_and_what_is_new_comes_home(both: Both) -> None:
+    both.noc.down = True
+    await both.post("tunnel down", "t1")
+    await both.pass_time(AFTER + 60)
+    assert both.places("tunnel down") == (0, 1)
+    both.noc.down = False
+    await both.relay.settle(400)
+    await both.post("tunnel down", "t1", "resolved")
+    await both.relay.settle(10)
+    assert both.places("tunnel down") == (0, 2)  # Spika can't edit: the end is a message of its own
+    assert both.backup.shown[-1].startswith("✅ **resolved** · tunnel down")
+    both.clock.time += 3_600
+    await both.post("tunnel down", "t1")
+    await both.relay.settle(10)
+    assert both.places("tunnel down") == (1, 2)
+
+
+async def test_a_short_failure_moves_nothing(both: Both) -> None:
+    both.noc.down = True
+    await both.post("blip", "b1")
+    await both.pass_time(AFTER - 60)
+    both.noc.down = False
+    await both.relay.settle(10)
+    assert both.places("blip") == (1, 0)
+    assert both.notes() == [[], []]
+
+
+async def test_a_refused_room_is_left_at_once_and_nothing_is_dead(both: Both) -> None:
+    both.noc.refused = True
+    await both.post("port-down", "p1")
+    await both.pass_time(30)
+    assert both.places("port-down") == (0, 1)
+    both.noc.refused = False
+    await both.relay.settle(400)
+    assert [len(notes) for notes in both.notes()] == [1, 1]
+    assert both.relay.store is not None
+    assert await both.relay.store.dead_counts() == {}
+
+
+async def test_groups_go_along_with_their_alerts(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    base = settings()
+    base["route"] = {"rooms": ["noc"], "group_by": ["source"], "group_wait": "0s", "group_interval": "0s"}
+    both.relay._stream.close()
+    await both.relay.store.close()
+    dice = Random(1)  # noqa: S311 - a seeded history
+    both.relay = Simulated(tmp_path, both.clock, both.noc, dice, base, both.backup)
+    await both.relay.start()
+    await both.post("disk full", "k1")
+    await both.relay.settle(10)
+    both.noc.down = True
+    await both.post("cpu hot", "k2")
+    await both.pass_time(AFTER + 60)
+    assert both.places("cpu hot") == (0, 1)
+    assert both.places("disk full") == (1, 1)
+    both.noc.down = False
+    await both.relay.settle(400)
+    await both.post("disk full", "k1", "resolved")
+    await both.post("cpu hot", "k2", "resolved")
+    await both.relay.settle(10)
+    assert "all 2 resolved" in both.backup.shown[-1]
+    assert "goes on in room backup" in next(iter(both.noc.messages.values())).text
+    await both.relay.stop()
