@@ -416,6 +416,12 @@ class Renderer(Protocol):
         """
         ...
 
+    def card(
+        self, route: str, event: Event, *, room: str, told: Standing | None, now: float
+    ) -> Mapping[str, Any] | None:
+        """The content of the card that goes with a new message of one alert, where there is one. Never fails."""
+        ...
+
     def note(self, diversion: Diversion, room: str, now: float) -> str:
         """The message by which a room hears that a diversion is over."""
         ...

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from relay.app.sources import Vault
 from relay.app.tls import client_context
+from relay.core.routing import Route
+from relay.core.rules import Rules, card_for
 from relay.pipeline import lanes
 from relay.pipeline.dispatcher import Fallback
 from relay.ports import Log, Sender, Service
@@ -22,6 +24,8 @@ from relay.senders.webex import RoomAddress, WebexSender
 from relay.senders.webex_client import WebexClient
 from relay.settings.load import Loaded
 from relay.settings.model import Account, ClientTls, OAuthSettings, Room, Settings, SpikaAccount, WebexAccount
+from relay.templates.cards import CardRenderer
+from relay.templates.rendering import TemplateRenderer
 
 AnySender = WebexSender | SpikaSender
 
@@ -82,6 +86,24 @@ def make_oauth(
     http = HttpClient(msgspec.structs.replace(_http_settings(account), total_timeout=oauth.TIMEOUT), None, log)
     file = TokenFile(loaded.storage.parent / "tokens" / f"{name}.json")
     return OAuthToken(name, integration, http, file, wall, log)
+
+
+def make_renderer(loaded: Loaded, rules: Rules, failed: Callable[[str, str, str], None]) -> TemplateRenderer:
+    """The renderer of messages and cards; `failed` is told template, event id and error. Raises `TemplateError`."""
+    routes = {route.path: route for route in _all_routes(rules.root)}
+
+    def chosen(route: str, room: str) -> str | None:
+        return card_for(room, routes.get(route, rules.root), rules)
+
+    zone = loaded.settings.timezone
+    cards = CardRenderer(loaded.cards, chosen, zone, failed) if loaded.cards else None
+    return TemplateRenderer(loaded.templates, zone, failed, cards)
+
+
+def _all_routes(route: Route) -> Iterator[Route]:
+    yield route
+    for child in route.routes:
+        yield from _all_routes(child)
 
 
 def make_files(settings: Settings, log: Log) -> Attachments:

@@ -13,9 +13,10 @@ from relay.app.tls import client_context, server_context
 from relay.core.delivery import Standing, Told
 from relay.core.event import SEVERITIES, STATUSES, Event, Link
 from relay.formats.mapping import compile_expression
-from relay.settings.load import Loaded
+from relay.settings.load import Loaded, card_files
 from relay.settings.model import ClientTls, MapSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted
+from relay.templates.cards import CardRenderer
 from relay.templates.environment import MarkdownEnvironment
 from relay.templates.rendering import TemplateError, TemplateRenderer, compile_template, tells_of_groups
 from relay.templates.views import GroupView, View
@@ -76,7 +77,8 @@ def _views(environment: MarkdownEnvironment, text: str, zone: tzinfo) -> Iterato
 
 def adapter_problems(loaded: Loaded) -> list[Problem]:
     """Mappings that can't be compiled, certificates that can't be had, templates that fail on a sample or take long."""
-    return [*_mapping_problems(loaded), *_tls_problems(loaded), *_template_problems(loaded)]
+    problems = [*_mapping_problems(loaded), *_tls_problems(loaded), *_template_problems(loaded)]
+    return [*problems, *_card_problems(loaded)]
 
 
 def _tls_problems(loaded: Loaded) -> list[Problem]:
@@ -152,6 +154,25 @@ def _template_problems(loaded: Loaded) -> list[Problem]:
                 said = f"takes {took * 1000:.0f} ms on a sample {sample}"
                 found.append(Problem(loaded.document.mark(path), dotted(path), said, "warning"))
                 break
+    return found
+
+
+def _card_problems(loaded: Loaded) -> list[Problem]:
+    """Cards that are none, or fail on a sample."""
+    found: list[Problem] = []
+    zone = loaded.settings.timezone
+    for path, file in card_files(loaded.settings):
+        sample = ""
+        try:
+            renderer = CardRenderer(
+                {str(file): loaded.cards.get(str(file), "")}, lambda *_: None, zone, lambda *_: None
+            )
+            for event in samples():
+                sample = f"on a sample {event.status} event: "
+                with _time_limit():
+                    renderer.render_by_name(str(file), View(event, "sample", None, _AT, zone).names())
+        except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way
+            found.append(_problem(loaded, path, f"{sample}{error}"))
     return found
 
 

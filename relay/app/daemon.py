@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.app.accounts import make_account, make_addresses, make_fallbacks, make_files, make_lanes
+from relay.app.accounts import make_account, make_addresses, make_fallbacks, make_files, make_lanes, make_renderer
 from relay.app.desk import AccountDesk, post_now
 from relay.app.sources import make_feed, make_webhook
 from relay.app.status import StatusBoard
@@ -40,7 +40,6 @@ from relay.settings.rules import compile_rules
 from relay.settings.secrets import LiveSecret, SecretRef
 from relay.settings.types import Address
 from relay.storage.sqlite import SqliteStore
-from relay.templates.rendering import TemplateRenderer
 from relay.web.accounts import AccountApi
 from relay.web.admin import AdminGuard, make_admin
 from relay.web.alertmanager import AlertmanagerApi
@@ -79,7 +78,8 @@ class RelayDaemon:
         self._held: list[LiveSecret] = []
         accounts = {name: room.account for name, room in settings.rooms.items()}
         metrics = Metrics([*settings.sources, OPERATOR_SOURCE], accounts, loaded.digest)
-        renderer = TemplateRenderer(loaded.templates, settings.timezone, self._template_failed)
+        rules = compile_rules(settings)
+        renderer = make_renderer(loaded, rules, self._template_failed)
         self._metrics = metrics
         self._files = make_files(settings, log)
         self._accounts = {name: make_account(name, loaded, self._vault, clock.wall, log) for name in settings.accounts}
@@ -100,7 +100,6 @@ class RelayDaemon:
         intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room)
         operator = OperatorDesk(intake, clock, log)
         tell = operator.tell if settings.operator is not None else self._tell_nobody
-        rules = compile_rules(settings)
         self.planner = Planner(store, rules, clock, log, tell, self._expect, self._planned, self._rate, self)
         self._chronicle = Chronicle(metrics, log, tell)
         self.dispatcher = Dispatcher(

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from relay.app.accounts import make_lanes, service_of
+from relay.app.accounts import make_lanes, make_renderer, service_of
 from relay.core.delivery import Action, Delivered, Outcome
 from relay.core.event import Event
 from relay.core.planning import Plan, Waiting
@@ -28,7 +28,6 @@ from relay.ports import Accepted, Credentials, File, Log, Missing, Over, Send, S
 from relay.settings.load import Loaded
 from relay.settings.rules import compile_rules
 from relay.storage.sqlite import SqliteStore
-from relay.templates.rendering import TemplateRenderer
 
 _PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a folder of its own is made in it
 MOST_STEPS = 1_000_000
@@ -117,7 +116,7 @@ class Simulation:
         self._dispatcher = Dispatcher(
             store,
             make_lanes(settings, senders, start),
-            TemplateRenderer(loaded.templates, settings.timezone, lambda *_: None),
+            make_renderer(loaded, compile_rules(settings), lambda *_: None),
             NoFiles(),
             RetryPolicy(),
             self.clock,

@@ -129,6 +129,13 @@ class Step(msgspec.Struct, frozen=True):
     ring: bool = False
 
 
+def uneditable(steps: Sequence[Step]) -> list[Step]:
+    """The steps where the message can't be edited, as it has a card: a reply tells the present state, once."""
+    if not any(step.action == "edit" for step in steps):
+        return list(steps)
+    return [*(step for step in steps if step.action == "post"), Step("reply")]
+
+
 def told_of(incident: Incident) -> Told:
     """What its message tells of an incident."""
     return Told(

@@ -29,12 +29,13 @@ from relay.core.incident import (
     reopen,
     tell_one,
     told,
+    uneditable,
     update,
 )
 from relay.core.markdown import escape_markdown, one_line
 from relay.core.matching import view_of
 from relay.core.routing import Destination, Route
-from relay.core.rules import Rules, route_event, template_for
+from relay.core.rules import Rules, card_for, route_event, template_for
 from relay.core.storm import Storms
 from relay.core.suppression import Held, Suppression, Suppressor
 
@@ -328,7 +329,11 @@ class _Planner:
         return told(incident, message, now + route.policy.repeat_interval)
 
     def _possible(self, steps: Sequence[Step], incident: Incident) -> Sequence[Step]:
-        return plainly(steps, incident) if incident.where in self._rules.plain else steps
+        if incident.where in self._rules.plain:
+            return plainly(steps, incident)
+        if card_for(incident.where, self._route_of(incident), self._rules) is not None:
+            return uneditable(steps)
+        return steps
 
     def _intend(self, incident: Incident, step: Step) -> None:
         self._taken = True

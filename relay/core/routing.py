@@ -23,6 +23,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     matchers: tuple[Matcher, ...] = ()
     continues: bool = False
     template: str | None = None
+    card: str | None = None
     lineage: str = "{}"
     policy: Policy = Policy()
     routes: tuple[Route, ...] = ()

@@ -24,7 +24,7 @@ class Rules(msgspec.Struct, frozen=True):
     `rooms` are all that are configured, each with its own template, where it has one; in `plain` ones no message can be
     edited, and none has a thread. `routes` are all by lineage, and
     an incident whose route has vanished lives by the root's policy. `timeouts` are the sources' own, `digest_over` the
-    rooms' new posts that may wait before they become a digest.
+    rooms' new posts that may wait before they become a digest, `cards` the rooms' own.
     """
 
     root: Route
@@ -36,6 +36,7 @@ class Rules(msgspec.Struct, frozen=True):
     intervals: dict[str, tuple[TimeInterval, ...]] = {}
     digest_over: dict[str, int] = {}
     plain: frozenset[str] = frozenset()
+    cards: dict[str, str] = {}
 
     def route_of(self, lineage: str) -> Route:
         """The route by which the incidents of a group live."""
@@ -62,3 +63,8 @@ def route_event(event: Event, rules: Rules) -> list[Destination]:
 def template_for(room: str, route: Route, rules: Rules) -> str | None:
     """The template of a message: the route's, else the room's."""
     return route.template or rules.rooms.get(room)
+
+
+def card_for(room: str, route: Route, rules: Rules) -> str | None:
+    """The card of a message of one alert: the route's, else the room's."""
+    return route.card or rules.cards.get(room)

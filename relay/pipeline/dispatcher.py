@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import msgspec
 
@@ -335,8 +335,16 @@ class Dispatcher:
             delivery=str(lease.id),
             file=file,
             link=link,
+            card=self._card(lane, lease),
         )
         return await lane.account.sender.send(message)
+
+    def _card(self, lane: Lane, lease: Lease) -> Mapping[str, Any] | None:
+        """The card that goes with a new message, where there is one and the service takes it."""
+        if lease.action != "post" or lease.note is not None or not lane.account.sender.service.files:
+            return None
+        told, now = lease.told, self._clock.wall()
+        return self._renderer.card(lease.route, lease.event, room=lease.room, told=told, now=now)
 
     def _judge(self, attempt: Attempt, now: float) -> Settlement:
         """What an attempt means for its delivery; its lane and account take their part of it at once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from relay.settings.crosscheck import cross_check
 from relay.settings.document import Document, read_text
-from relay.settings.model import Settings, TemplateFile
+from relay.settings.model import RouteSettings, Settings, TemplateFile
 from relay.settings.problems import ConfigurationError, Problem, dotted
 from relay.settings.problems import Path as Path_
 from relay.settings.secrets import SecretError, secrets_of
@@ -26,6 +26,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     settings: Settings
     templates: dict[str, str]
+    cards: dict[str, str]
     warnings: tuple[Problem, ...]
     file: str
     digest: int
@@ -58,6 +59,7 @@ def load(file: Path, formats: Collection[str], environment: Mapping[str, str] | 
     loaded = Loaded(
         settings=settings,
         templates=templates,
+        cards=_cards(settings, document, problems),
         warnings=tuple(sorted({problem for problem in problems if problem.level == "warning"})),
         file=str(file),
         digest=crc32(document.text),
@@ -117,6 +119,29 @@ def _templates(settings: Settings, document: Document, problems: list[Problem]) 
             path = ("templates", name, "file")
             said = f"{template.file} {error.problems[0].message}"
             problems.append(Problem(document.mark(path), f"templates.{name}.file", said))
+    return texts
+
+
+def card_files(settings: Settings) -> Iterator[tuple[Path_, Path]]:
+    """The files of all cards, each with its place in the configuration."""
+    for name, room in settings.rooms.items():
+        if room.card is not None:
+            yield ("rooms", name, "card", "file"), room.card.file
+    routes: list[tuple[Path_, RouteSettings]] = [(("route",), settings.route)]
+    for path, route in routes:
+        if route.card is not None:
+            yield (*path, "card", "file"), route.card.file
+        routes += (((*path, "routes", number), child) for number, child in enumerate(route.routes))
+
+
+def _cards(settings: Settings, document: Document, problems: list[Problem]) -> dict[str, str]:
+    """The texts of all cards, by their files' names."""
+    texts: dict[str, str] = {}
+    for path, file in card_files(settings):
+        try:
+            texts[str(file)] = read_text(file)
+        except ConfigurationError as error:
+            problems.append(Problem(document.mark(path), dotted(path), f"{file} {error.problems[0].message}"))
     return texts
 
 

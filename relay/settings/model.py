@@ -158,6 +158,11 @@ class Room(Strict):
         10, description="New messages that may wait, where they would take over 5 s, before they become one digest."
     )
 
+    card: CardFile | None = Field(
+        None,
+        description="A card that goes with each message of one alert, which can't be edited then; the text is its "
+        "fallback.",
+    )
     fallback: str | None = Field(
         None, description="Name of the room that takes its messages while this one can't be reached."
     )
@@ -335,6 +340,7 @@ class RouteSettings(Strict):
     matchers: tuple[str, ...] = Field((), description='All must match, like severity=~"critical|major".')
     continue_: bool = Field(default=False, alias="continue", description="Go on with the next sibling after a match.")
     template: str | None = Field(None, description="Name of a template; the route's wins over the room's.")
+    card: CardFile | None = Field(None, description="A card, as for rooms; the route's wins over the room's.")
     on_update: Changes | None = Field(
         None, description="What a changed alert does: edit (the default), reply, post, none, or a list of these."
     )
@@ -414,6 +420,12 @@ class InhibitSettings(Strict):
     source_matchers: tuple[str, ...] = Field(description="Which alerts hold others back.")
     target_matchers: tuple[str, ...] = Field(description="Which alerts are held back.")
     equal: tuple[str, ...] = Field((), description="Labels that both must have with one value (or both lack).")
+
+
+class CardFile(Strict):
+    """An adaptive card as a template: JSON in Jinja2."""
+
+    file: FileName
 
 
 class TemplateFile(Strict):

@@ -38,6 +38,7 @@ def compile_rules(settings: Settings) -> Rules:
         frozenset(
             name for name, room in settings.rooms.items() if isinstance(accounts.get(room.account), SpikaAccount)
         ),
+        {name: str(room.card.file) for name, room in settings.rooms.items() if room.card is not None},
     )
 
 
@@ -64,6 +65,7 @@ def _compile(settings: RouteSettings, path: str, parent: Route) -> Route:
         matchers=matchers,
         continues=settings.continue_,
         template=settings.template or parent.template,
+        card=str(settings.card.file) if settings.card is not None else parent.card,
         policy=_policy(settings, parent.policy),
         lineage=parent.lineage if not matchers else f"{parent.lineage}/{{{','.join(map(str, matchers))}}}",
     )

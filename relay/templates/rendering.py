@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from importlib.resources import files
+from typing import Any, Protocol
 
 from jinja2 import Template, TemplateSyntaxError, meta
 
-from relay.core.delivery import DigestLine, Diversion, Standing
+from relay.core.delivery import DigestLine, Diversion, Standing, Told
 from relay.core.event import Event
 from relay.core.markdown import (
     WEBEX_MAX_BYTES,
@@ -38,11 +39,23 @@ class TemplateError(ValueError):
     """A template that can't be read or fails; its text says where."""
 
 
+class Cards(Protocol):
+    """Makes cards."""
+
+    def card(self, route: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
+        """A card's content, where there is one."""
+        ...
+
+
 class TemplateRenderer:
     """Renders messages by their templates; one that fails gives the built-in message."""
 
-    def __init__(self, sources: Mapping[str, str], zone: tzinfo, failed: Callable[[str, str, str], None]) -> None:
+    def __init__(
+        self, sources: Mapping[str, str], zone: tzinfo, failed: Callable[[str, str, str], None],
+        cards: Cards | None = None,
+    ) -> None:  # fmt: skip
         """`sources` by name; `failed` is told template, event id and error. Raises `TemplateError`."""
+        self._cards = cards
         environment = MarkdownEnvironment()
         self._zone = zone
         self._failed = failed
@@ -78,6 +91,15 @@ class TemplateRenderer:
         if remark:
             texts[0] = with_last_line(texts[0], f"↪ {Markdown.escape(remark)}", longest)
         return [with_mentions(texts[0], mention, longest), *texts[1:]] if mention else texts
+
+    def card(
+        self, route: str, event: Event, *, room: str, told: Standing | None, now: float
+    ) -> Mapping[str, Any] | None:
+        """The content of the card that goes with a new message of one alert, where there is one. Never fails."""
+        single = None if told is None else told.single
+        if self._cards is None or (told is not None and single is None):
+            return None
+        return self._cards.card(route, event if single is None else single.event, room=room, told=single, now=now)
 
     def note(self, diversion: Diversion, room: str, now: float) -> str:
         """The message by which a room, or its fallback, hears that a diversion is over."""

@@ -1,0 +1,110 @@
+"""Adaptive cards from templates: JSON in Jinja2, in which whatever an event says is text within a string."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from typing import Any
+
+from jinja2 import StrictUndefined, Template
+from jinja2 import TemplateError as JinjaError
+from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
+
+from relay.core.card import misfit
+from relay.core.delivery import Told
+from relay.core.event import Event
+from relay.core.markdown import Markdown, clean, plain_text
+from relay.templates.rendering import MAX_OUTPUT, TemplateError
+from relay.templates.views import View
+
+FILTERS = ("batch", "default", "dictsort", "first", "int", "items", "join", "last", "length", "lower", "replace",
+           "round", "title", "trim", "truncate", "upper")  # fmt: skip
+
+
+class Json(str):
+    """What a template is to write as it stands: JSON already."""
+
+    __slots__ = ()
+
+
+class CardRenderer:
+    """Renders cards by name; one that fails is left out, and its message goes without."""
+
+    def __init__(
+        self, sources: Mapping[str, str], chosen: Callable[[str, str], str | None], zone: tzinfo,
+        failed: Callable[[str, str, str], None],
+    ) -> None:  # fmt: skip
+        """`sources` by name; `chosen` names the card of a route (its path) and room; `failed` is told template, event
+        id and error. Raises `TemplateError`."""
+        self._chosen = chosen
+        self._zone = zone
+        self._failed = failed
+        environment = _environment()
+        self._templates = {name: _compile(environment, name, text) for name, text in sources.items()}
+
+    def card(self, route: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
+        """The content of a card, or None where there is none, or its template fails. Never fails."""
+        name = self._chosen(route, room)
+        template = None if name is None else self._templates.get(name)
+        if name is None or template is None:
+            return None
+        try:
+            return self.render_strictly(template, View(event, room, told, now, self._zone).names())
+        except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way; the alert goes out
+            self._failed(name, event.id, f"{type(error).__name__}: {error}")
+            return None
+
+    def render_by_name(self, name: str, names: dict[str, object]) -> dict[str, Any]:
+        """As `card`, but raises what the template raises, and `TemplateError`."""
+        return self.render_strictly(self._templates[name], names)
+
+    @staticmethod
+    def render_strictly(template: Template, names: dict[str, object]) -> dict[str, Any]:
+        """Render and read a card. Raises what the template raises, and `TemplateError` where it writes none."""
+        text, size = [], 0
+        for piece in template.generate(names):
+            size += len(piece)
+            if size > MAX_OUTPUT:
+                raise TemplateError(f"the card has over {MAX_OUTPUT:,} characters")
+            text.append(piece)
+        try:
+            card = json.loads("".join(text))
+        except (ValueError, RecursionError) as error:
+            raise TemplateError(f"what it writes is not JSON: {error}") from error
+        if (wrong := misfit(card)) is not None:
+            raise TemplateError(wrong)
+        return dict(card)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(autoescape=False, finalize=_within_a_string, undefined=StrictUndefined)
+    environment.globals = {"range": safe_range}
+    environment.filters = {name: environment.filters[name] for name in FILTERS} | {"json": _as_json}
+    return environment
+
+
+def _compile(environment: ImmutableSandboxedEnvironment, name: str, text: str) -> Template:
+    try:
+        return environment.from_string(text)
+    except JinjaError as error:
+        line = getattr(error, "lineno", None)
+        raise TemplateError(f"card {name}{f', line {line}' if line else ''}: {error}") from error
+
+
+def _within_a_string(value: object) -> str:
+    """A value as it stands within a JSON string; what is `Json` as it is."""
+    return value if isinstance(value, Json) else json.dumps(_harmless(value), ensure_ascii=False)[1:-1]
+
+
+def _as_json(value: object) -> Json:
+    """A value as JSON, quotes included."""
+    if isinstance(value, (bool, int, float)) or value is None:
+        return Json(json.dumps(value))
+    return Json(json.dumps(_harmless(value), ensure_ascii=False))
+
+
+def _harmless(value: object) -> str:
+    """Plain text from which a card makes no link: cards read a little markdown in their texts."""
+    text = plain_text(value) if isinstance(value, Markdown) else clean(str(value))
+    return text.replace("](", "]\u200b(")
