@@ -178,7 +178,9 @@ class AccountDesk:
 
 def _messages(client: WebexClient, wanted: Messages) -> AsyncIterator[Page[Message] | Trouble]:
     if wanted.person:
-        return client.direct_messages(person_email=wanted.person, start=wanted.page)
+        if "@" in wanted.person:
+            return client.direct_messages(person_email=wanted.person, start=wanted.page)
+        return client.direct_messages(person_id=wanted.person, start=wanted.page)
     return client.messages(wanted.room_id, before=wanted.before, mentioning_me=wanted.mentioning_me, start=wanted.page)
 
 

@@ -136,6 +136,7 @@ class Demo:
         environment = {
             "RELAY_DEMO_DATABASE": str(self._folder / "relay.db"),
             "RELAY_DEMO_WEBEX": f"{sandbox.address}/v1",
+            "RELAY_DEMO_SPIKA": sandbox.address,
             "RELAY_DEMO_FEED": feed.address,
         }
         with shipped("demo.yaml") as file:
@@ -213,8 +214,9 @@ class Demo:
         messages = [message for room in rooms for message in room.messages.values()]
         edits = sum(message.edits for message in messages)
         own = events["total"] - sent
-        done, superseded, merged = (deliveries.get(state, 0) for state in ("done", "superseded", "merged"))
-        unfinished = sum(deliveries.values()) - done - superseded - merged
+        done, *over = (deliveries.get(state, 0) for state in ("done", "superseded", "merged", "moved"))
+        superseded, merged, moved = over
+        unfinished = sum(deliveries.values()) - done - sum(over)
         arrived = len(messages) + edits >= done and not unfinished
         good = own >= 0 and arrived and not events["waiting"] and not await daemon.store.count_untold_events()
         self._say("")
@@ -226,6 +228,7 @@ class Demo:
         self._say(f"  {events['suppressed']} of them said nothing new")
         self._say(f"  {done} deliveries done, {superseded} superseded by newer ones, {unfinished} not done")
         self._say(f"  {merged} told together with others, in a group or a storm's digest")
+        self._say(f"  {moved} moved to a fallback while their room could not be reached")
         self._say(f"  {len(messages)} messages in {len(rooms)} rooms, edited {edits} times")
         self._say(f"  {sandbox.state.requests} requests to the sandbox, {sandbox.state.throttled} answered 429")
         verdict = "every event is accounted for" if good else "NOT every event is accounted for"

@@ -9,9 +9,9 @@ from aiohttp import web
 from relay.sandbox.state import Fault, WebexState
 
 
-async def have_faults(state: WebexState, request: web.Request, room: str | None) -> Fault | None:
+async def have_faults(state: WebexState, request: web.Request, room: str | None, service: str) -> Fault | None:
     """Be slow, or cut the connection, where a fault says so; the fault where it is a status to answer."""
-    fault = state.fault_for(request.method, room)
+    fault = state.fault_for(request.method, room, service)
     if fault is None:
         return None
     if fault.latency:

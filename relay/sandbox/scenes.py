@@ -40,11 +40,14 @@ def _scenes(turn: int, now: float) -> Iterator[Scene]:
         up = change % 2 == 1
         event = _fault(f"{tunnel} is down", "major", tunnel, "resolved" if up else "firing")
         yield Scene(2.0 + change * 0.25, "fabric", "a tunnel flaps" if change == 0 else "", [event])
-    yield Scene(4.0, "faults", "Webex stops answering: nothing is lost, it waits", [Fault(status=503, method="*")])
+    yield Scene(4.0, "faults", "Webex stops answering: what is urgent goes to Spika, the rest waits",
+                [Fault(status=503, method="*", service="webex")])  # fmt: skip
     for second in range(3):
         said = _fault(f"BGP session to edge-{second + 1} lost", "major", f"bgp-{turn}-{second}")
         yield Scene(4.3 + second, "fabric", "", [said])
     yield Scene(7.5, "faults", "Webex answers again", [])
+    yield Scene(8.0, "faults", "Webex becomes slow", [Fault(latency=0.6, room="Core network", count=2)])
+    yield Scene(8.1, "fabric", "", [_fault(f"CRC errors on {leaf} eth1/2", "minor", f"{leaf}/2")])
     yield Scene(9.5, "faults", "Webex asks to slow down (429, Retry-After: 1)",
                 [Fault(status=429, retry_after="1", count=2)])  # fmt: skip
     storm = [

@@ -56,7 +56,7 @@ class SandboxSpika:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _html(500, "Server Error SyntaxError: Unexpected token")
         room = self.state.rooms.get(str(wanted.roomId)) if isinstance(wanted.roomId, int) else None
-        fault = await have_faults(self.state, request, None if room is None else room.title)
+        fault = await have_faults(self.state, request, None if room is None else room.title, "spika")
         if fault is not None:
             answer = _html(fault.status, "Server error" if fault.status == 500 else "the proxy says no")
             if fault.retry_after is not None:

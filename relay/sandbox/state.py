@@ -8,7 +8,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from markdown_it import MarkdownIt
@@ -92,7 +92,8 @@ class Room(msgspec.Struct):
 
 
 class Fault(msgspec.Struct, kw_only=True):
-    """What goes wrong: for `count` requests (0: until it is changed), of one room's title or of all."""
+    """What goes wrong: for `count` requests (0: until it is changed), of one room's title or of all, of one service or
+    both."""
 
     status: int = 0
     retry_after: str | None = None
@@ -101,6 +102,7 @@ class Fault(msgspec.Struct, kw_only=True):
     count: int = 0
     room: str | None = None
     method: str = "POST"
+    service: Literal["webex", "spika"] | None = None
 
 
 class WebexState:
@@ -198,10 +200,12 @@ class WebexState:
         room = self.rooms.get(self.where.get(message_id, ""))
         return None if room is None else room.messages.get(message_id)
 
-    def fault_for(self, method: str, room: str | None) -> Fault | None:
+    def fault_for(self, method: str, room: str | None, service: str) -> Fault | None:
         """The fault that meets a request, counted down."""
         for fault in self.faults:
             if fault.method not in (method, "*") or (fault.room is not None and fault.room != room):
+                continue
+            if fault.service not in (None, service):
                 continue
             if fault.count > 0:
                 fault.count -= 1

@@ -127,7 +127,7 @@ class SandboxWebex:
         room = None
         if self.state.faults and request.method == "POST" and request.path.endswith("/messages"):
             room = self._title_of((await _message(request))[0])
-        fault = await have_faults(self.state, request, room)
+        fault = await have_faults(self.state, request, room, "webex")
         if fault is not None:
             raise WebexError(fault.status, f"fault asked for: {fault.status}", fault.retry_after)
 

@@ -86,9 +86,11 @@ class WebexSender:
         text = cut(message.text, WEBEX_MAX_BYTES)
         if message.action == "edit" and message.message is not None and room_id is not None:
             return await self.client.edit(message.message, room_id, markdown=message.markdown, text=text)
+        person = address.person
         outgoing = Outgoing(
             room_id=room_id,
-            person_email=address.person if room_id is None else None,
+            person_email=person if room_id is None and "@" in (person or "") else None,
+            person_id=person if room_id is None and "@" not in (person or "") else None,
             text=text,
             markdown=message.markdown,
             parent_id=message.message if message.action in ("reply", "file") else None,

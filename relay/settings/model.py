@@ -33,6 +33,8 @@ from relay.settings.types import (
     wrong,
 )
 
+PERSON_ID = 40
+"""Characters from which a person without an @ is taken for an id."""
 SCOPES = tuple(
     f"spark:{what}"
     for what in (
@@ -150,7 +152,7 @@ class Room(Strict):
     account: str = Field(description="Name of an account.")
     id: RoomId | None = Field(None, description="The service's id of the room; a number with Spika.")
     title: str | None = Field(None, description="The room's title; it is looked for when it is first needed.")
-    person: str | None = Field(None, description="E-mail address of a person, for a direct message.")
+    person: str | None = Field(None, description="E-mail address or id of a person, for a direct message.")
     create: bool = Field(default=False, description="Create the room where no room has the title.")
     members: tuple[str, ...] = Field((), description="E-mail addresses that are added to a room that is created.")
     template: str | None = Field(None, description="Name of a template for this room's messages.")
@@ -175,8 +177,8 @@ class Room(Strict):
         given = [name for name in ("id", "title", "person") if getattr(self, name)]
         if len(given) != 1:
             raise wrong(f"one of id, title and person would be right; there {_count(given)}")
-        if self.person is not None and "@" not in self.person:
-            raise wrong("person is an e-mail address, like oncall@example.net")
+        if self.person is not None and "@" not in self.person and len(self.person) < PERSON_ID:
+            raise wrong("person is an e-mail address, like oncall@example.net, or a person's id")
         if (self.create or self.members) and self.title is None:
             raise wrong("create and members go with a title")
         return self
