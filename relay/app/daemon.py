@@ -139,6 +139,7 @@ class RelayDaemon:
             self._chronicle,
             self._feeds,
             self._keeper,
+            self.planner.diversions,
             metrics,
             self._ready,
             clock.now,

@@ -10,6 +10,7 @@ from relay.listeners.websocket import WebsocketListener
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.dispatcher import Dispatcher
+from relay.pipeline.diversions import Diversions
 from relay.ports import Credentials
 from relay.settings.model import Settings
 from relay.storage.sqlite import SqliteStore
@@ -27,6 +28,7 @@ class StatusBoard:
         chronicle: Chronicle,
         feeds: Mapping[str, WebsocketListener],
         keeper: CredentialKeeper,
+        diversions: Diversions,
         metrics: Metrics,
         ready: Callable[[], str | None],
         now: Callable[[], float],
@@ -37,6 +39,7 @@ class StatusBoard:
         self._chronicle = chronicle
         self._feeds = feeds
         self._keeper = keeper
+        self._diversions = diversions
         self._metrics = metrics
         self._ready = ready
         self._now = now
@@ -72,6 +75,7 @@ class StatusBoard:
                     "dead": dead.get(room, 0),
                     "rests_for_seconds": round(self._dispatcher.lanes[room].rest(now), 1),
                     "error": self._chronicle.room_errors.get(room),
+                    "goes_to": self._goes_to(room),
                 }
                 for room in self._settings.rooms
             ],
@@ -87,13 +91,17 @@ class StatusBoard:
             ],
         }
 
+    def _goes_to(self, room: str) -> str | None:
+        """The fallback that takes a room's messages just now."""
+        return self._dispatcher.fallback_of(room) if room in self._diversions.rooms else None
+
     async def metrics(self) -> bytes:
         """The exposition, its gauges set from what is true now."""
         now = self._now()
         oldest = await self._store.oldest_waiting(list(self._settings.rooms))
         depths = {room: sum(counts) for room, counts in self._dispatcher.depths.rooms.items()}
         ages = {room: max(0.0, now - at) for room, at in oldest.items()}
-        self._metrics.set_rooms(depths, ages, await self._store.dead_counts())
+        self._metrics.set_rooms(depths, ages, await self._store.dead_counts(), self._diversions.rooms)
         for account in self._dispatcher.accounts():
             state = self._keeper.states.get(account.name, Credentials())
             self._metrics.set_account(account.name, refused=account.refused is not None,

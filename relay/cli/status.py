@@ -42,7 +42,7 @@ def status(
         ("room", "waiting", "oldest", "dead", "rests", "error"),
         [
             (r["room"], str(r["waiting"]), _seconds(r["oldest_seconds"]), str(r["dead"]),
-             _seconds(r["rests_for_seconds"]), r["error"] or "")
+             _seconds(r["rests_for_seconds"]), _trouble(r))
             for r in state["rooms"]
         ],
         "no rooms",
@@ -50,6 +50,11 @@ def status(
     refused = [account for account in state["accounts"] if account["refused"]]
     for account in refused:
         print(f"\naccount {account['account']} is refused: {account['refused']}")
+    for account in state["accounts"]:
+        if account.get("refresh_token_expires_at"):
+            print(
+                f"\naccount {account['account']}: its refresh token is good until {account['refresh_token_expires_at']}"
+            )
     if state["feeds"]:
         print()
         rows = [
@@ -62,6 +67,11 @@ def status(
             for f in state["feeds"]
         ]
         print_table(("feed", "state", "last message", "last error"), rows, "no feeds")
+
+
+def _trouble(room: dict[str, Any]) -> str:
+    goes_to = f"goes to {room['goes_to']}" if room.get("goes_to") else ""
+    return " · ".join(part for part in (goes_to, room["error"]) if part)
 
 
 def _seconds(value: float) -> str:
@@ -99,6 +109,9 @@ def judge(state: dict[str, Any]) -> tuple[int, str]:
     errors = [room["room"] for room in state["rooms"] if room["error"]]
     if errors:
         return 2, f"room refused: {', '.join(errors)}"
+    away = [f"{room['room']} to {room['goes_to']}" for room in state["rooms"] if room.get("goes_to")]
+    if away:
+        return 1, f"rooms fall back: {', '.join(away)}"
     down = [feed["source"] for feed in state["feeds"] if not feed["connected"]]
     if down:
         return 1, f"feed down: {', '.join(down)}"

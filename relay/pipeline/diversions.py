@@ -45,6 +45,11 @@ class Diversions:
         """When there is something to look at."""
         return self._look_at if self._open or self._open is None else float("inf")
 
+    @property
+    def rooms(self) -> Set[str]:
+        """The rooms whose messages go to a fallback now."""
+        return self._open or set()
+
     def note(self, rooms: Set[str]) -> None:
         """Something was planned for these rooms."""
         if self._open and not self._open.isdisjoint(rooms):

@@ -70,7 +70,7 @@ class Planner:
         self._expect = expect
         self._planned = planned
         self._rate = rate
-        self._diversions = Diversions(store, fallbacks, clock)
+        self.diversions = Diversions(store, fallbacks, clock)
         self._open: list[Group] | None = None
         self._storms_at = 0.0
         self._wake = asyncio.Event()
@@ -117,12 +117,12 @@ class Planner:
     @property
     def due_at(self) -> float:
         """When there is something to plan, though nothing comes."""
-        return min(self._wake_at, self._groups_at, self.vigil.due_at, self._diversions.due_at)
+        return min(self._wake_at, self._groups_at, self.vigil.due_at, self.diversions.due_at)
 
     async def run_once(self) -> int:
         """Plan what is due and one batch of events; how many they were. Raises `StoreError`."""
         self._wake.clear()
-        await self._diversions.look()
+        await self.diversions.look()
         await self._plan_held()
         await self._plan_due()
         await self._plan_storms()
@@ -204,7 +204,7 @@ class Planner:
         commit = self._store.commit_plan(made, self._clock.now())
         self._expect(made)
         self._planned(made, await commit)
-        self._diversions.note({intent.room for intent in made.intents})
+        self.diversions.note({intent.room for intent in made.intents})
         for incident in made.incidents.values():
             if incident.wake_at is not None:
                 self._wake_at = min(self._wake_at, incident.wake_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import accumulate
 from typing import get_args
 
@@ -87,6 +87,7 @@ class Metrics:
         self._depth = gauge("relay_queue_depth", "Deliveries that wait.", "room")
         self._oldest = gauge("relay_queue_oldest_seconds", "Age of the oldest delivery that waits.", "room")
         self._dead = gauge("relay_dead_deliveries", "Dead deliveries on record.", "room")
+        self._diverted = gauge("relay_room_diverted", "1 while the room's messages go to its fallback.", "room")
         self._account_refused = gauge("relay_account_refused", "1 while the service refuses the account.", "account")
         self._token_ends = gauge(
             "relay_token_expires_timestamp_seconds", "End of an integration's token, 0 where it has none.",
@@ -144,12 +145,15 @@ class Metrics:
         """Count a template's failure."""
         self._template_failures.labels(template).inc()
 
-    def set_rooms(self, depths: Mapping[str, int], ages: Mapping[str, float], dead: Mapping[str, int]) -> None:
+    def set_rooms(
+        self, depths: Mapping[str, int], ages: Mapping[str, float], dead: Mapping[str, int], diverted: Set[str]
+    ) -> None:
         """Set the gauges of all rooms; ages in seconds."""
         for room in self._rooms:
             self._depth.labels(room).set(depths.get(room, 0))
             self._oldest.labels(room).set(ages.get(room, 0.0))
             self._dead.labels(room).set(dead.get(room, 0))
+            self._diverted.labels(room).set(room in diverted)
 
     def set_account(
         self, account: str, *, refused: bool, access_until: float | None, refresh_until: float | None

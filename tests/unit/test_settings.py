@@ -322,6 +322,10 @@ def test_a_wrong_include_is_told(tmp_path: Path, include: str, said: str) -> Non
             "2:31: warning: accounts.webex.token: a secret is written in the file",
         ),
         (
+            BASE.replace("title: NOC}", "title: NOC, fallback: two}\n  two: {account: webex, title: Two}"),
+            "warning: rooms.noc.fallback: is a room of the same account, webex",
+        ),
+        (
             BASE.replace("title: NOC}", "title: NOC}\n  two: {account: webex, title: NOC}"),
             "is the same space as room 'noc'",
         ),
@@ -335,6 +339,20 @@ def test_what_may_not_be_meant_is_a_warning(tmp_path: Path, text: str, said: str
     (warning,) = read(tmp_path, text).warnings
     assert warning.level == "warning"
     assert said in str(warning)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "said"),
+    [
+        ({"a": "a"}, "rooms.a.fallback: leads back to itself: a → a"),
+        ({"a": "b", "b": "c", "c": "a"}, "rooms.b.fallback: leads back to itself: b → c → a → b"),
+        ({"a": "nowhere"}, "rooms.a.fallback: no room is called 'nowhere'"),
+    ],
+)
+def test_a_fallback_that_leads_nowhere_is_an_error(tmp_path: Path, rooms: dict[str, str], said: str) -> None:
+    more = "".join(f"\n  {name}: {{account: webex, title: {name}, fallback: {to}}}" for name, to in rooms.items())
+    found = problems(tmp_path, BASE.replace("title: NOC}", f"title: NOC}}{more}"))
+    assert said in "\n".join(map(str, found))
 
 
 def test_a_source_beyond_loopback_says_how_it_proves_itself(tmp_path: Path) -> None:
