@@ -89,11 +89,12 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Divert(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for a `room` goes `to` its fallback, None where it has none any more."""
+    """What waits for a `room` goes `to` its fallback, None where it has none any more; `known`: it is configured."""
 
     room: str
     to: str | None
     now: float
+    known: bool = True
 
 
 class Diverted(msgspec.Struct, frozen=True, kw_only=True):

@@ -256,6 +256,10 @@ class RelayDaemon:
         """The fallback of a room."""
         return self.dispatcher.fallback_of(room)
 
+    def has(self, room: str) -> bool:
+        """Tell whether a room is configured."""
+        return self.dispatcher.has(room)
+
     def diverted(self, order: Divert, done: Diverted) -> None:
         """Take note of what was moved."""
         self.dispatcher.diverted(order, done)

@@ -60,9 +60,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     `message` is a row's number; negative, the message is new, and the plan's other intents on it say the same;
     0 is new and nobody's. `also` are further events that it tells of; what is `held` waits for a digest, and a digest
-    `absorbs` what waits for its room; an edit with `moved_to` is the last of a message
-    whose place a new one of the same plan takes. `group`, `route`, `template` and `mention` (e-mail addresses) go with
-    a new message.
+    `absorbs` what waits for its room; an edit with `moved_to` is the last of a message whose place a new one of the
+    same plan takes, and that one's post `replaces` it. `group`, `route`, `template` and `mention` (e-mail addresses) go
+    with a new message.
     """
 
     action: Action
@@ -75,6 +75,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     haste: Haste = "in turn"
     absorbs: bool = False
     moved_to: int = 0
+    replaces: int = 0
     group: str = ""
     route: str = ""
     template: str | None = None

@@ -9,7 +9,7 @@ import msgspec
 from relay.core.delivery import POSTS, Intent
 from relay.core.event import RANK
 from relay.core.group import Group, Members, flush, flush_plainly, flushed, reminder_of, revive, schedule, worst_first
-from relay.core.incident import Incident, Policy, Step, is_news, of_what, told
+from relay.core.incident import Incident, Policy, Step, come_home, is_news, of_what, told
 from relay.core.matching import view_of
 from relay.core.planning import Plan, move
 from relay.core.rules import Rules, template_for
@@ -37,7 +37,11 @@ class _GroupPlanner:
         self.result = Plan(0, groups=storms.changed)
 
     def look_at(self, members: Members) -> None:
-        if members.group.room not in self._rules.rooms:
+        if members.group.at and members.group.at not in self._rules.rooms:  # its fallback is gone: it comes home
+            home = msgspec.structs.replace(members.group, at="", message=0, flush_at=None, flushed_at=None)
+            incidents = tuple(come_home(incident) for incident in members.incidents)
+            members = msgspec.structs.replace(members, group=home, incidents=incidents, edits=0, told=0)
+        if members.group.where not in self._rules.rooms:
             self.result.groups[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
             return
         if is_storm(members.group.id):
@@ -160,5 +164,6 @@ class _GroupPlanner:
                 haste=self._storms.haste(group.room, rank, seq, self._now) if step.action == "post" else "in turn",
                 group=group.id, route=route.path, template=template_for(group.room, route, self._rules),
                 mention=policy.mention if step.ring else (),
+                replaces=group.message if step.action == "post" else 0,
             )
         )  # fmt: skip

@@ -129,6 +129,11 @@ class Step(msgspec.Struct, frozen=True):
     ring: bool = False
 
 
+def come_home(incident: Incident) -> Incident:
+    """The incident where the fallback that its message stands in is gone: its own room is to be told of it anew."""
+    return msgspec.structs.replace(incident, at="", message=0, said=None, fresh=True)
+
+
 def uneditable(steps: Sequence[Step]) -> list[Step]:
     """The steps where the message can't be edited, as it has a card: a reply tells the present state, once."""
     if not any(step.action == "edit" for step in steps):

@@ -68,7 +68,8 @@ def _after_refusal(lease: Lease, outcome: Refused, at: Circumstances) -> Verdict
     detail = outcome.detail
     if outcome.scope == "account":
         return Verdict(settlement=_put_back(lease, at, detail), pause_account=detail)
-    if outcome.scope == "message" and lease.action == "edit" and lease.content is not None:
+    last_word = lease.content is not None or lease.elsewhere is not None
+    if outcome.scope == "message" and lease.action == "edit" and last_word:
         return Verdict(settlement=_settle(lease, at, state="done", detail=detail))  # the last word of what is gone
     threaded = lease.remote is not None and lease.action in ("reply", "file")  # what stands alone has no thread to lose
     if outcome.scope == "message" and (threaded or (lease.told is not None and lease.action != "file")):

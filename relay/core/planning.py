@@ -20,6 +20,7 @@ from relay.core.incident import (
     Step,
     acknowledge,
     calm,
+    come_home,
     end,
     holds_at,
     is_news,
@@ -283,6 +284,8 @@ class _Planner:
 
     def _tell(self, incident: Incident, now: float, news: int | None = None, target: Destination | None = None) -> None:
         """Have an incident's room told how it stands now, where there is anything to tell: at once, or by its group."""
+        if incident.at and incident.at not in self._rules.rooms:
+            incident = come_home(incident)
         held = self._held_now(incident, now)
         if held != incident.held:
             incident = msgspec.structs.replace(incident, held=held)
@@ -312,13 +315,15 @@ class _Planner:
 
     def _carry_out(self, incident: Incident, steps: Sequence[Step], route: Route, now: float) -> Incident:
         """Note the intents on a message; a room that is gone gets none, and is told when it is back."""
-        if incident.room not in self._rules.rooms:
+        if incident.where not in self._rules.rooms:
             return incident
         message = incident.message
         for step in self._possible(steps, incident):
             if step.action == "post":
                 self._handle -= 1
-                self._post(incident.seq, incident.event, incident.room, incident.group, route, step, now)
+                self._post(
+                    incident.seq, incident.event, incident.room, incident.group, route, step, now, replaces=message
+                )
                 if message and incident.where not in self._rules.plain:
                     moved = move(incident.where, message, self._handle, incident.seq, incident.event)
                     self.result.intents.append(moved)
@@ -344,7 +349,9 @@ class _Planner:
             )
         )  # fmt: skip
 
-    def _post(self, seq: int, event: Event, room: str, group: str, route: Route, step: Step, now: float) -> None:
+    def _post(
+        self, seq: int, event: Event, room: str, group: str, route: Route, step: Step, now: float, replaces: int = 0
+    ) -> None:
         self._taken = True
         alert = event.status != "notice"
         rank = RANK[event.severity]
@@ -353,7 +360,7 @@ class _Planner:
                 action="post", room=room, message=self._handle if alert else 0, event_seq=seq,
                 rank=rank, group=group, route=route.path, haste=self._storms.haste(room, rank, seq, now),
                 template=template_for(room, route, self._rules),
-                mention=route.policy.mention if step.ring else (),
+                mention=route.policy.mention if step.ring else (), replaces=replaces,
             )
         )  # fmt: skip
 
@@ -370,7 +377,7 @@ class _Planner:
         if incident.firing:
             alert = self._known.alerts.get(key)
             wakes.append(incident.remind_at if alert is None else self._expires_at(alert))
-            wakes += [] if incident.grouped or incident.room not in self._rules.rooms else [incident.remind_at]
+            wakes += [] if incident.grouped or incident.where not in self._rules.rooms else [incident.remind_at]
         incident = msgspec.structs.replace(incident, wake_at=min(wakes, default=None))
         if incident == self._known.incidents.get(key, {}).get(incident.room):
             return

@@ -63,7 +63,7 @@ class Fallback(msgspec.Struct, frozen=True):
 def _remark(lease: Lease) -> str:
     """What a message says of its place, where that is not what it was."""
     if lease.elsewhere is not None:
-        return f"goes on in room {lease.elsewhere}"
+        return "goes on in " + ("a newer message" if lease.elsewhere == lease.room else f"room {lease.elsewhere}")
     return "" if lease.origin is None else f"for room {lease.origin}"
 
 
@@ -120,6 +120,7 @@ class Dispatcher:
             if (lane := self.lanes.get(room)) is not None:
                 lane.hurry()
                 if verb == "drop":
+                    lane.failed_since = None
                     self._chronicle.dropped(room)
         await self.resync()
 
@@ -157,6 +158,10 @@ class Dispatcher:
             for room, fallback in self._fallbacks.items()
             if self.lanes[room].is_down(now, fallback.after)
         }
+
+    def has(self, room: str) -> bool:
+        """Tell whether a room is configured."""
+        return room in self.lanes
 
     def fallback_of(self, room: str) -> str | None:
         """The fallback of a room, where it has one."""
@@ -379,12 +384,12 @@ class Dispatcher:
             case Delivered():
                 self._got_through(lane, lease, outcome, now, attempt.took)
             case Throttled():
+                lane.failed_since = None  # the service answers
                 account.throttle(lane, now + max(outcome.seconds, self._policy.first), now)
                 self._chronicle.throttled(account.name, lease, outcome)
             case Failed() | Refused():
                 lane.failing = isinstance(outcome, Failed) and outcome.retry_after is None
-                if isinstance(outcome, Failed) and lane.failed_since is None:
-                    lane.failed_since = now - attempt.took
+                self._note_failure(lane, outcome, verdict, now - attempt.took)
                 self._chronicle.failed(account.name, lease, outcome, verdict.settlement)
                 if verdict.pause_account is not None and account.pause(verdict.pause_account, now):
                     self._chronicle.account_paused(account.name, verdict.pause_account)
@@ -393,6 +398,14 @@ class Dispatcher:
                     self._chronicle.room_refused(lease, verdict.refused_room)
             case _:
                 assert_never(outcome)
+
+    @staticmethod
+    def _note_failure(lane: Lane, outcome: Failed | Refused, verdict: Verdict, since: float) -> None:
+        """Since when a room fails: a service that refuses one message answers, and what is dead fails no more."""
+        if verdict.settlement.state == "dead" or (isinstance(outcome, Refused) and outcome.scope == "message"):
+            lane.failed_since = None
+        elif isinstance(outcome, Failed) and lane.failed_since is None:
+            lane.failed_since = since
 
     def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float, took: float) -> None:
         account = lane.account

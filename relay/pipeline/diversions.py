@@ -25,6 +25,10 @@ class Fallbacks(Protocol):
         """The fallback of a room, where it has one."""
         ...
 
+    def has(self, room: str) -> bool:
+        """Tell whether a room is configured."""
+        ...
+
     def diverted(self, order: Divert, done: Diverted) -> None:
         """Take note of what was moved."""
         ...
@@ -55,20 +59,23 @@ class Diversions:
         if self._open and not self._open.isdisjoint(rooms):
             self._look_at = 0.0
 
-    async def look(self) -> None:
-        """Look at all rooms that are down or diverted. Raises `StoreError`."""
+    async def look(self) -> bool:
+        """Look at all rooms that are down or diverted; tell whether anything was moved. Raises `StoreError`."""
         now = self._clock.now()
         if self._open is None:
             self._open = set(await self._store.diversions())
-        down = self._fallbacks.down(now)
-        if now < self._look_at and self._open >= down.keys():
-            return
-        self._look_at = now + EVERY
-        for room in sorted(self._open | down.keys()):
-            order = Divert(room=room, to=self._fallbacks.fallback_of(room), now=now)
+        rooms = self._open | self._fallbacks.down(now).keys() if now >= self._look_at else set()
+        if rooms:
+            self._look_at = now + EVERY
+        moved = False
+        for room in sorted(rooms):
+            to, known = self._fallbacks.fallback_of(room), self._fallbacks.has(room)
+            order = Divert(room=room, to=to, now=now, known=known)
             done = await self._store.divert(order)
             if done.began:
                 self._open.add(room)
             if done.ended:
                 self._open.discard(room)
+            moved |= bool(done.moved)
             self._fallbacks.diverted(order, done)
+        return moved

@@ -122,7 +122,7 @@ class Planner:
     async def run_once(self) -> int:
         """Plan what is due and one batch of events; how many they were. Raises `StoreError`."""
         self._wake.clear()
-        await self.diversions.look()
+        await self._divert()
         await self._plan_held()
         await self._plan_due()
         await self._plan_storms()
@@ -211,6 +211,10 @@ class Planner:
         for group in (*made.groups.values(), *made.touched.values()):
             if group.wake_at is not None:
                 self._groups_at = min(self._groups_at, group.wake_at)
+
+    async def _divert(self) -> None:
+        if await self.diversions.look():
+            self._open = None  # a digest may stand elsewhere now
 
     async def _plan_held(self) -> None:
         """Look at a batch of open alerts again, where something may have changed of what is held back."""

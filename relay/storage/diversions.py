@@ -8,8 +8,6 @@ from typing import NamedTuple
 import msgspec
 
 from relay.core.event import RANK
-from relay.core.incident import MOVED
-from relay.core.markdown import escape_markdown
 from relay.ports import Divert, Diverted, Over
 from relay.storage.outbox import DIVERSION
 from relay.storage.plans import HASTE
@@ -67,7 +65,7 @@ class Diverter:
         found = connection.execute(_SQL["diversion_of"], (order.room,)).fetchone()
         if found is not None:
             number, _, state, fallback, seq = found
-            if state == "done" or order.to is None:
+            if state == "done" or order.to is None or not order.known:
                 return self._end(connection, number, fallback, seq, order)
             work = _Move(number, order)
             if state not in ("waiting", "leased"):
@@ -86,14 +84,16 @@ class Diverter:
     def _result(self, connection: Connection, work: _Move, *, began: bool) -> Diverted:
         """Move what waits, and count it."""
         order = work.order
-        posts: dict[int, int] = {}
+        posts: dict[int, tuple[int, int]] = {}
         for one in self._candidates(connection, order):
             if not one.stands:
                 self._move_unposted(connection, work, one)
             elif one.message not in posts:
                 posts[one.message] = self._post_anew(connection, work, one)
             else:
-                self._settle(connection, work, one, posts[one.message])
+                message, post = posts[one.message]
+                listed = one.action == "file"
+                self._settle(connection, work, one, self._copy(connection, work, one, message) if listed else post)
         if work.messages:
             values = {"moved": work.messages, "to": order.to, "id": work.diversion}
             connection.execute(_SQL["count_moved"], values)
@@ -114,8 +114,11 @@ class Diverter:
         work.messages += one.action in ("post", "digest", "edit")
         self._settle(connection, work, one, new)
 
-    def _post_anew(self, connection: Connection, work: _Move, one: _Candidate) -> int:
-        """What stands in the room can't be changed there: a new message tells of its incidents from now on."""
+    def _post_anew(self, connection: Connection, work: _Move, one: _Candidate) -> tuple[int, int]:
+        """What stands in the room can't be changed there: a new message tells of its incidents from now on.
+
+        The message's number, and its post's.
+        """
         order, message = work.order, self._sequences.next("message")
         values = {
             "new": message, "message": one.message, "to": order.to, "group": one.group, "route": one.route,
@@ -131,7 +134,7 @@ class Diverter:
             self._copy(connection, work, one, message)
         work.messages += 1
         self._settle(connection, work, one, post)
-        return post
+        return message, post
 
     def _copy(self, connection: Connection, work: _Move, one: _Candidate, message: int) -> int:
         new = self._sequences.next("delivery")
@@ -151,12 +154,12 @@ class Diverter:
 
     def _add(
         self, connection: Connection, work: _Move, *, message: int, seq: int, room: str, action: str, rank: int,
-        content: str | None = None, first: bool = False,
+        first: bool = False,
     ) -> int:  # fmt: skip
         new = self._sequences.next("delivery")
         values = {
             "id": new, "message": message, "seq": seq, "room": room, "action": action, "rank": rank,
-            "position": new - 2 * HASTE if first else new, "now": work.order.now, "content": content,
+            "position": new - 2 * HASTE if first else new, "now": work.order.now,
         }  # fmt: skip
         connection.execute(_SQL["insert_delivery"], values)
         work.added.append((room, rank))
@@ -179,11 +182,8 @@ class Diverter:
         """The room is back: its fallback hears so, and each message left behind tells the present once."""
         work = _Move(number, order)
         connection.execute(_SQL["end_diversion"], {"now": order.now, "id": number})
-        if order.to is not None:
+        if order.to == fallback:
             self._note(connection, work, fallback, seq)
-        for message, room, elsewhere, tells in connection.execute(_SQL["left_behind"], (number,)).fetchall():
-            content = None if tells else f"{MOVED} **continued** in room {escape_markdown(elsewhere or fallback)}"
-            self._add(
-                connection, work, message=message, seq=seq, room=room, action="edit", rank=_NOTE_RANK, content=content
-            )
+        for message, room, last in connection.execute(_SQL["left_behind"], (number,)).fetchall() if order.known else ():
+            self._add(connection, work, message=message, seq=last or seq, room=room, action="edit", rank=_NOTE_RANK)
         return Diverted(over=work.over, added=work.added, ended=True)

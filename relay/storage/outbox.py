@@ -10,6 +10,8 @@ import msgspec
 from relay.core.delivery import MOST_DIGEST_LINES, Digest, DigestLine, Diversion, Lease, Settlement, Standing, files_of
 from relay.core.event import SEVERITIES
 from relay.core.group import CHANGES, Group, grouped_labels
+from relay.core.incident import MOVED
+from relay.core.markdown import escape_markdown
 from relay.core.storm import is_storm, open_storm
 from relay.ports import LaneHead, Over, Recovered, Start
 from relay.storage.sequence import Sequences
@@ -26,6 +28,7 @@ class _Head(msgspec.Struct, frozen=True):
     lease: Lease
     edits: int
     group: str
+    told_by: str | None = None
 
 
 DIVERSION = "diversion "
@@ -111,11 +114,13 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
     first = _first(connection, lanes, now)
     heads: list[LaneHead] = []
     leased: list[Row] = []
-    for lane, head in first.items():
+    for lane, found in first.items():
+        head = _left_behind(found)
         if head.due_at > now and lane not in request.eager:
             heads.append(LaneHead(lane, head.due_at, None))
             continue
-        if head.lease.action == "edit" and head.lease.content is not None and head.lease.remote is None:
+        last_word = head.lease.content is not None or head.lease.elsewhere is not None
+        if head.lease.action == "edit" and last_word and head.lease.remote is None:
             connection.execute(_SQL["drop_last_word"], (now, head.lease.id))  # of a message that never stood
             heads.append(LaneHead(lane, now, None, ((head.lease.room, head.lease.rank, "dropped"),)))
             continue
@@ -173,6 +178,18 @@ def _as_it_can_be(head: _Head) -> Lease:
         return lease
     most = CHANGES if lease.told is not None and lease.told.firing else EDITS
     return msgspec.structs.replace(lease, action="edit" if head.edits < most else "reply")
+
+
+def _left_behind(head: _Head) -> _Head:
+    """What was left behind by a diversion tells the present, where that can be said in its place."""
+    lease = head.lease
+    if lease.action != "edit" or lease.elsewhere is None or lease.content is not None:
+        return head
+    if lease.told is not None and not is_storm(head.told_by or ""):
+        return head
+    newer = "a newer message" if lease.elsewhere == lease.room else f"room {escape_markdown(lease.elsewhere)}"
+    lease = msgspec.structs.replace(lease, content=f"{MOVED} **continued** in {newer}", told=None)
+    return msgspec.structs.replace(head, lease=lease)
 
 
 def _with_rarities(connection: Connection, lease: Lease, group: str) -> Lease:

@@ -132,6 +132,7 @@ def _absorb(connection: Connection, digest: Intent, placed: Mapping[int, _Placed
     at = placed[digest.message]
     values: dict[str, object] = {
         "id": at.delivery, "message": at.message, "room": digest.room, "group": digest.group, "now": now,
+        "home": digest.group.partition("|")[2].partition("\n")[0],
         "haste": HASTE, "alone": MOST_ALONE if digest.action == "digest" else 0,
     }  # fmt: skip
     connection.execute(_SQL["hasten"], values)
@@ -201,6 +202,10 @@ class PlanWriter:
         write_rows(connection, _SQL["insert_messages"], messages)
         write_rows(connection, _SQL["insert_deliveries"], rows)
         write_rows(connection, _SQL["insert_merged"], merged)
+        for intent in posts:
+            if intent.replaces:
+                values = {"message": intent.replaces, "new": placed[intent.message].message}
+                connection.execute(_SQL["move_tales"], values)
         return placed
 
     def _merged(self, intent: Intent, delivery: int) -> list[Row]:
@@ -244,7 +249,6 @@ class PlanWriter:
         A message that was never posted gives way without a trace.
         """
         connection.execute(_SQL["move_incidents"], values)
-        connection.execute(_SQL["move_tales"], values)
         over = connection.execute(_SQL["replace_waiting"], values).fetchall()
         return [*over, *connection.execute(_SQL["supersede_unposted"], values).fetchall()]
 

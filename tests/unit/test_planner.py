@@ -89,6 +89,9 @@ class NoFallbacks:
     def fallback_of(self, room: str) -> str | None:
         raise AssertionError(room)
 
+    def has(self, room: str) -> bool:
+        raise AssertionError(room)
+
     def diverted(self, order: Divert, done: Diverted) -> None:
         raise AssertionError(f"{order} {done}")
 

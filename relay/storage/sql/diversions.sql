@@ -11,9 +11,10 @@ SELECT d.id, d.message, d.action, d.event_seq, d.rank, d.position, m.remote_id I
     coalesce(m.origin, d.room)
 FROM deliveries AS d JOIN messages AS m ON m.id = d.message
 WHERE d.state = 'waiting' AND d.room = :room AND d.part = 0 AND m.grp NOT GLOB 'diversion *'
+  AND m.tells IS NULL AND NOT (d.aside AND d.attempts = 0 AND d.action = 'post')
   AND NOT EXISTS (SELECT 1 FROM deliveries AS l WHERE l.message = d.message AND l.state = 'leased')
   AND (m.remote_id IS NULL OR (
-    m.living AND m.tells IS NULL AND d.file IS NULL AND (d.action != 'edit' OR d.content IS NULL)
+    m.living AND d.file IS NULL AND (d.action != 'edit' OR d.content IS NULL)
     AND EXISTS (SELECT 1 FROM incidents WHERE message = m.id)
   ))
 ORDER BY d.position LIMIT :limit;
@@ -37,8 +38,8 @@ UPDATE diversions SET ended_at = :now WHERE id = :id;
 INSERT INTO messages (id, room, grp, route, living) VALUES (:message, :room, :group, 'diversion', 0);
 
 -- name: insert_delivery
-INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, created_at, due_at, content)
-VALUES (:id, :message, :seq, :room, :action, 'waiting', :rank, :position, :now, :now, :content);
+INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, created_at, due_at)
+VALUES (:id, :message, :seq, :room, :action, 'waiting', :rank, :position, :now, :now);
 
 -- name: rehome
 UPDATE messages SET room = :to, origin = coalesce(origin, :room) WHERE id = :message;
@@ -76,7 +77,4 @@ UPDATE deliveries SET state = 'moved', successor = :new, settled_at = :now, asid
 RETURNING room, rank, state;
 
 -- name: left_behind
-SELECT m.id, m.room, (SELECT room FROM messages WHERE id = m.tells),
-    EXISTS (SELECT 1 FROM incidents WHERE message = m.tells)
-    AND (SELECT grp FROM messages WHERE id = m.tells) NOT GLOB 'storm *'
-FROM messages AS m WHERE m.diverted = ? AND m.remote_id IS NOT NULL;
+SELECT m.id, m.room, (SELECT max(seq) FROM incidents WHERE message = m.tells) FROM messages AS m WHERE m.diverted = ? AND m.remote_id IS NOT NULL;

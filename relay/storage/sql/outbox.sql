@@ -20,7 +20,8 @@ SELECT json_group_array(json_object(
             )
         )), NULL)
     ),
-    'edits', m.edits, 'group', m.grp
+    'edits', m.edits, 'group', m.grp,
+    'told_by', iif(m.tells IS NULL, NULL, (SELECT grp FROM messages WHERE id = m.tells))
 ))
 FROM json_each(:lanes) AS lanes
 CROSS JOIN deliveries AS d ON d.id = (

@@ -129,13 +129,13 @@ RETURNING room, rank, state;
 UPDATE deliveries SET position = id - :haste
 WHERE id IN (
     SELECT id FROM deliveries
-    WHERE state = 'waiting' AND room = :room AND action = 'post' AND part = 0 AND rank = 0 AND aside = 0 AND position > 0
+    WHERE state = 'waiting' AND room = :home AND action = 'post' AND part = 0 AND rank = 0 AND aside = 0 AND position > 0
     ORDER BY position LIMIT :alone
 );
 
 -- name: absorb
 UPDATE deliveries SET state = 'merged', successor = :id, settled_at = :now, aside = 0
-WHERE state = 'waiting' AND room = :room AND action = 'post' AND part = 0 AND attempts = 0 AND position > 0
+WHERE state = 'waiting' AND room = :home AND action = 'post' AND part = 0 AND attempts = 0 AND position > 0
 RETURNING room, rank, state, message;
 
 -- name: absorb_incidents

@@ -16,6 +16,7 @@ RETURNING message;
 DELETE FROM messages
 WHERE id IN (SELECT value FROM json_each(?))
   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = messages.id)
+  AND NOT EXISTS (SELECT 1 FROM diversions AS v WHERE v.id = messages.diverted AND v.ended_at IS NULL)
   AND NOT EXISTS (
     SELECT 1 FROM incidents WHERE message = messages.id AND (ended_at IS NULL OR live = 1 OR wake_at IS NOT NULL)
   );
