@@ -116,8 +116,9 @@ class RelayDaemon:
         )
         limits = Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)
         self._keeper = CredentialKeeper(
-            self.dispatcher.accounts(), self._reread, self.dispatcher.nudge, clock, log, tell, self._spawn
-        )
+            self.dispatcher.accounts(), self._reread, self.dispatcher.nudge, clock, log, tell, self._spawn,
+            self._chronicle.account_resumed,
+        )  # fmt: skip
         janitor = Janitor(store, limits, clock, log)
         store.on_full = janitor.nudge
         self.loops: dict[str, Loop] = {

@@ -49,7 +49,7 @@ def login(
     state = secrets.token_urlsafe(24)
     url = authorize_url(settings.url, settings.oauth, state)
     listens = not paste and _is_loopback(settings.oauth)
-    waiting = _Callback(settings.oauth) if listens else None
+    waiting = _Callback(settings.oauth, state) if listens else None
     complain(f"open this page, and grant access:\n{url}")
     if not paste and not listens:
         complain(f"redirect_uri {settings.oauth.redirect_uri} is not this machine: paste the address instead")
@@ -101,7 +101,7 @@ def _code_of(address: str, state: str) -> str:
 class _Callback:
     """Listens on loopback for the one redirect."""
 
-    def __init__(self, oauth: OAuthSettings) -> None:
+    def __init__(self, oauth: OAuthSettings, state: str) -> None:
         parts = urlsplit(oauth.redirect_uri)
         self._came = threading.Event()
         self._address = ""
@@ -113,8 +113,13 @@ class _Callback:
             def do_GET(self) -> None:
                 """Take the redirect; the page says to go back."""
                 asked = urlsplit(self.path)
-                known = asked.path == path and ("code=" in asked.query or "error=" in asked.query)
-                body = b"Thank you. You can close this page and go back to the terminal.\n" if known else b"not here\n"
+                query = parse_qs(asked.query)
+                ours = asked.path == path and hmac.compare_digest(query.get("state", [""])[0].encode(), state.encode())
+                known = ours and ("code" in query or "error" in query)
+                body = b"this is not the answer that is waited for\n"
+                if known:
+                    done = b"Thank you." if "code" in query else b"Access was not granted."
+                    body = done + b" You can close this page and go back to the terminal.\n"
                 self.send_response(200 if known else 404)
                 self.send_header("Content-Type", "text/plain; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relay.cli.common import EXIT_NO, ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input
+
+if TYPE_CHECKING:
+    from relay.settings.load import Loaded
 
 MAX_FILE = 100 * 10**6
 """Bytes of the largest file that Webex takes."""
@@ -43,11 +47,9 @@ def send(
     loaded = load_config(config)
     if room not in loaded.settings.rooms:
         fail(f"no room is called {room!r}{near(room, loaded.settings.rooms)}", 2)
+    _check_files(loaded, room, files or ())
     given = read_input("-").decode(errors="replace") if text == "-" else text
     shown = None if card is None else _card(card)
-    local = [name for name in files or () if not _is_address(name)]
-    for name in local:
-        _check_file(name)
     parts = _compose(given, markdown, title, severity, alone=not files)
     with Desk(loaded, loaded.settings.rooms[room].account) as desk:
         posted = [
@@ -97,6 +99,15 @@ def _compose(text: str | None, markdown: bool, title: str | None, severity: str 
 
 def _is_address(name: str) -> bool:
     return name.startswith(("http://", "https://"))
+
+
+def _check_files(loaded: Loaded, room: str, files: Sequence[str]) -> None:
+    """Check the files before anything is posted."""
+    if files and loaded.settings.accounts[loaded.settings.rooms[room].account].type == "spika":
+        fail(f"--file: room {room} is Spika's, which takes no files from an access token", 2)
+    for name in files:
+        if not _is_address(name):
+            _check_file(name)
 
 
 def _check_file(name: str) -> None:

@@ -26,6 +26,8 @@ _LINE_START = re.compile(r"^( *)(?:([#+\-=.)])|(\d+)(?=[.)]))?", re.MULTILINE)
 _NOTABLE = re.compile(r"""[^ !"#$%'()+,\-./0-9:;=?@A-Z^a-z{}]|^[ #+\-=.)0-9]""")
 """What plain ASCII text must have for anything in it to need escaping; most titles have nothing."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
+LONGEST_NAME = 100
+"""Characters of a file's name."""
 _MENTION = re.compile(r"<(?=/?\s*(?:@|spark-mention))", re.IGNORECASE)
 _WHITESPACE = re.compile(r"\s+")
 _LONG_WORD = re.compile(r"\S{61,}")
@@ -98,6 +100,15 @@ def link(text: str, url: str) -> Markdown:
     shown = escape_markdown(one_line(text, 80)) or "link"
     address = safe_url(url)
     return Markdown(shown if address is None else f"[{shown}]({address})")
+
+
+def file_name(address: str) -> str:
+    """The name of a file as an address or a path ends with it: no query, and no password before the host."""
+    try:
+        name = urlsplit(address).path.rstrip("/").rsplit("/", 1)[-1]
+    except ValueError:
+        name = ""
+    return one_line(name, LONGEST_NAME) or "file"
 
 
 def mention(email: str) -> Markdown:

@@ -27,8 +27,12 @@ class CredentialKeeper:
         log: Log,
         tell: Tell,
         spawn: Spawn,
+        resumed: Callable[[str], None],
     ) -> None:
-        """`reread` reads the sources' secrets again; `wake` has the dispatcher look at its accounts."""
+        """`reread` reads the sources' secrets again; `wake` has the dispatcher look at its accounts.
+
+        `resumed` is told of an account that its service takes again.
+        """
         self.states: dict[str, Credentials] = {}
         """How each account's credentials stood at the last look."""
         self._accounts = accounts
@@ -38,6 +42,7 @@ class CredentialKeeper:
         self._log = log
         self._tell = tell
         self._spawn = spawn
+        self._resumed = resumed
         self._told: set[str] = set()
         self._looking: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
@@ -70,6 +75,9 @@ class CredentialKeeper:
         if account.refused is not None and await account.sender.renew():
             account.open_at = 0.0
             self._log.info("credentials_renewed", account=account.name)
+            if await account.sender.check() is None:
+                account.resume()
+                self._resumed(account.name)
             self._wake_dispatcher()
 
     def _tell_of(self, name: str, state: Credentials) -> None:

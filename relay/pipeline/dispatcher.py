@@ -13,7 +13,7 @@ import msgspec
 
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled, files_of
 from relay.core.lanes import Circumstances, Verdict, judge, put_back
-from relay.core.markdown import escape_markdown, hard_breaks, numbered, one_line, plain_text
+from relay.core.markdown import escape_markdown, file_name, hard_breaks, numbered, plain_text
 from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
 from relay.pipeline.chronicle import Chronicle
@@ -37,8 +37,6 @@ from relay.ports import (
 
 MOST_LISTED = 1_000_000
 """Lines of a digest's full list."""
-LONGEST_NAME = 100
-"""Characters of a file's name in a note that it can't be had."""
 LONGEST_REST = 3_600.0
 """Seconds that a service may ask a delivery to wait: nothing is due later than that, whatever the clock was."""
 
@@ -303,7 +301,7 @@ class Dispatcher:
                 if not (isinstance(outcome, Refused) and outcome.scope == "delivery"):
                     return outcome
                 why = f"it was refused: {outcome.detail}"
-        name = one_line(address.split("?")[0].rstrip("/").rsplit("/", 1)[-1], LONGEST_NAME) or "a file"
+        name = file_name(address)
         self._chronicle.file_missing(lease, name, why)
         return await self._send(lane, lease, f"📎 {escape_markdown(name)} is not here: {escape_markdown(why)}", None)
 

@@ -265,8 +265,12 @@ def message_json(message: Message, room: Room, base: str, people: Mapping[str, P
     return answer
 
 
+def last_activity(room: Room) -> float:
+    """When something was last posted to a room, in Unix seconds."""
+    return next((message.created for message in reversed(room.messages.values())), room.created)
+
+
 def room_json(room: Room) -> dict[str, Any]:
     """A room as Webex answers it."""
-    last = max((m.created for m in list(room.messages.values())[-1:]), default=room.created)
-    return {"id": room.id, "title": room.title, "type": room.kind, "isLocked": False, "lastActivity": iso(last),
-            "created": iso(room.created)}  # fmt: skip
+    return {"id": room.id, "title": room.title, "type": room.kind, "isLocked": False,
+            "lastActivity": iso(last_activity(room)), "created": iso(room.created)}  # fmt: skip

@@ -25,6 +25,7 @@ from relay.sandbox.state import (
     Person,
     Room,
     WebexState,
+    last_activity,
     make_id,
     message_json,
     room_json,
@@ -150,6 +151,8 @@ class SandboxWebex:
         """Rooms of the token's owner, a page at a time."""
         wanted = request.query.get("type")
         rooms = [r for r in self.state.rooms.values() if r.kind != "spika" and wanted in (None, r.kind)]
+        if request.query.get("sortBy") == "lastactivity":
+            rooms.sort(key=last_activity, reverse=True)
         limit = number_of(request, "max", 100, 1000)
         start = number_of(request, "cursor", 0, 10**9)
         return paged(request, [room_json(room) for room in rooms], limit, start)

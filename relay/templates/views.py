@@ -10,7 +10,7 @@ import msgspec
 from relay.core.delivery import MOST_LINES, Digest, DigestLine, Standing, Told
 from relay.core.event import SEVERITIES, Event
 from relay.core.incident import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
-from relay.core.markdown import Markdown, escape_markdown, link, middle, one_line
+from relay.core.markdown import Markdown, escape_markdown, file_name, link, middle, one_line
 from relay.core.words import say_clock, say_duration
 
 MOST_DIGEST_BYTES = 6_500
@@ -175,9 +175,7 @@ class View(msgspec.Struct, frozen=True):
         event = self.event
         shown = [link(item.text, item.url) for item in event.links]
         shown += [
-            link(address.split("?")[0].rsplit("/", 1)[-1] or "file", address)
-            for address in event.files
-            if address.startswith(("http://", "https://"))
+            link(file_name(address), address) for address in event.files if address.startswith(("http://", "https://"))
         ]
         return _SEPARATOR.join(shown[:3])
 
