@@ -138,7 +138,7 @@ class Diverter:
 
     def _copy(self, connection: Connection, work: _Move, one: _Candidate, message: int) -> int:
         new = self._sequences.next("delivery")
-        position = new - HASTE if one.position < 0 else new
+        position = new - HASTE if one.position < 0 and not one.stands else new
         values = {
             "new": new, "id": one.id, "message": message, "to": work.order.to, "position": position,
             "now": work.order.now,

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
+from relay.core.delivery import Failed, Outcome, Refused
 from relay.core.event import Draft
+from relay.ports import Limits, Send
 from relay.senders.spika import SERVICE as SPIKA
 from tests.fakes.simulated import ManualClock, Room, Simulated
 
 AFTER = 120.0
 
 
-def settings(**noc: Any) -> dict[str, Any]:
+def settings(*, mention: bool = False, **noc: Any) -> dict[str, Any]:
     """A Webex room with a Spika room behind it."""
+    rung = {"mention": ["anna@example.net"]} if mention else {}
     return {
         "accounts": {
             "webex": {"type": "webex", "token": "x"},
@@ -26,7 +29,7 @@ def settings(**noc: Any) -> dict[str, Any]:
             "noc": {"account": "webex", "id": "R1", "fallback": "backup", "digest_over": 10_000, **noc},
             "backup": {"account": "spika", "id": 5, "digest_over": 10_000},
         },
-        "route": {"rooms": ["noc"]},
+        "route": {"rooms": ["noc"], **rung},
     }
 
 
@@ -53,8 +56,8 @@ class Both:
         self.relay = self._made()
         await self.relay.start()
 
-    async def post(self, title: str, key: str | None = None, status: Any = "firing") -> None:
-        await self.relay.post([Draft(title=title, status=status if key else "notice", severity="major", key=key)])
+    async def post(self, title: str, key: str | None = None, status: Any = "firing", severity: str = "major") -> None:
+        await self.relay.post([Draft(title=title, status=status if key else "notice", severity=severity, key=key)])
 
     async def pass_time(self, seconds: float) -> None:
         until = self.clock.time + seconds
@@ -189,3 +192,80 @@ async def test_groups_go_along_with_their_alerts(tmp_path: Path) -> None:
     assert "all 2 resolved" in both.backup.shown[-1]
     assert "goes on in room backup" in next(iter(both.noc.messages.values())).text
     await both.relay.stop()
+
+
+async def test_one_failure_and_one_refused_message_are_no_failing_room(both: Both) -> None:
+    real, answers = both.noc.send, [Failed("remote", "502"), Refused("too_large", "delivery", "413")]
+
+    async def send(message: Send) -> Outcome:
+        return answers.pop(0) if answers else await real(message)
+
+    both.noc.send = send  # type: ignore[method-assign]
+    await both.post("huge", "h1")
+    await both.relay.settle(30)
+    both.clock.time += 7_200
+    for number in range(5):
+        await both.post(f"later-{number}", f"l{number}")
+    await both.relay.settle(30)
+    assert len(both.backup.messages) == 0
+
+
+async def test_what_was_left_behind_tells_of_its_own_alert_whatever_happened_meanwhile(tmp_path: Path) -> None:
+    both = await Both(tmp_path, mention=True).start()
+    for number in range(20):
+        await both.post(f"alpha-{number:02}", f"a{number}")
+    await both.relay.settle(10)
+    both.noc.down = True
+    for number in range(20):
+        await both.post(f"alpha-{number:02} changed", f"a{number}")
+    await both.pass_time(AFTER + 90)
+    both.noc.down = False
+    while not any("goes on" in one.text for one in both.noc.messages.values()):
+        await both.pass_time(1)
+    for number in range(20):
+        await both.post(f"alpha-{number:02} changed", f"a{number}", severity="critical")
+    await both.relay.settle(400)
+    for number, one in enumerate(list(both.noc.messages.values())[:20]):
+        assert f"alpha-{number:02}" in one.text or "continued" in one.text
+    await both.relay.stop()
+
+
+async def test_a_storm_that_moves_takes_its_list_along(tmp_path: Path) -> None:
+    both = await Both(tmp_path, digest_over=5).start()
+    await both.relay.post([Draft(title=f"s-{n:02}", status="firing", severity="major", key=f"s{n}") for n in range(40)])
+    while not any("Storm" in one.text for one in both.noc.messages.values()):
+        await both.pass_time(1)
+    both.noc.down = True
+    await both.relay.post([Draft(title=f"t-{n}", status="firing", severity="major", key=f"t{n}") for n in range(4)])
+    await both.pass_time(AFTER + 200)
+    both.noc.down = False
+    await both.relay.settle(400)
+    said = "\n".join((*both.noc.shown, *both.backup.shown))
+    assert [n for n in range(40) if f"s-{n:02}" not in said] == [], said[-3000:]
+    await both.relay.stop()
+
+
+async def test_a_message_left_behind_and_deleted_is_not_posted_anew(both: Both) -> None:
+    await both.post("alpha", "a1")
+    await both.relay.settle(10)
+    both.noc.down = True
+    await both.post("alpha", "a1", "resolved")
+    await both.pass_time(AFTER + 60)
+    assert both.places("alpha") == (1, 1)
+    both.noc.messages.clear()
+    both.noc.down = False
+    await both.relay.settle(400)
+    assert both.places("alpha") == (0, 1)
+
+
+async def test_pruning_spares_what_was_left_behind(both: Both) -> None:
+    await both.post("alpha", "a1")
+    await both.relay.settle(10)
+    both.noc.down = True
+    await both.post("alpha", "a1", "resolved")
+    await both.pass_time(AFTER + 60)
+    while await both.relay.store.prune(Limits(done=0.0), both.clock.time):
+        pass
+    both.noc.down = False
+    await both.relay.settle(400)
+    assert next(iter(both.noc.messages.values())).text.startswith("✅ **resolved** · alpha")
