@@ -163,10 +163,10 @@ def _taken_over(connection: Connection, lease: Lease, now: float) -> tuple[Over,
 def _as_it_can_be(head: _Head) -> Lease:
     """A lease as its message admits it: a second post is an edit, an edit of none a post, one too many a reply.
 
-    A file whose message is gone stands alone.
+    A file, or a part of a long text, whose message is gone stands alone.
     """
     lease = head.lease
-    if lease.action == "file" or (lease.told is None and lease.action not in ("edit", "digest")):
+    if lease.action == "file" or head.part > 0 or (lease.told is None and lease.action not in ("edit", "digest")):
         return lease
     if lease.told is not None and "\n" in head.group:
         lease = msgspec.structs.replace(
