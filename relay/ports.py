@@ -300,6 +300,10 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     open: Callable[[], BinaryIO]
 
 
+LARGEST_FILE = 100 * 10**6
+"""Bytes of the largest file that Webex takes (Webex for Developers, "Message Attachments")."""
+
+
 class Missing(msgspec.Struct, frozen=True):
     """A file that can't be had, and why."""
 

@@ -7,7 +7,7 @@ import os
 import random  # noqa: TID251 - this is the chance port
 import ssl
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -33,7 +33,7 @@ from relay.pipeline.intake import Intake
 from relay.pipeline.janitor import Janitor
 from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
-from relay.ports import Divert, Diverted, File, Limits, Log, Over, SendNow
+from relay.ports import File, Limits, Log, Over, SendNow
 from relay.settings.load import Loaded
 from relay.settings.model import PostedSettings, WebsocketSettings
 from relay.settings.rules import compile_rules
@@ -100,7 +100,6 @@ class RelayDaemon:
         intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room)
         operator = OperatorDesk(intake, clock, log)
         tell = operator.tell if settings.operator is not None else self._tell_nobody
-        self.planner = Planner(store, rules, clock, log, tell, self._expect, self._planned, self._rate, self)
         self._chronicle = Chronicle(metrics, log, tell)
         self.dispatcher = Dispatcher(
             store,
@@ -114,6 +113,10 @@ class RelayDaemon:
             self._spawn,
             make_fallbacks(settings),
         )
+        self.planner = Planner(
+            store, rules, clock, log, tell, self.dispatcher.expect, self._planned, self.dispatcher.rate,
+            self.dispatcher,
+        )  # fmt: skip
         limits = Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)
         self._keeper = CredentialKeeper(
             self.dispatcher.accounts(), self._reread, self.dispatcher.nudge, clock, log, tell, self._spawn,
@@ -242,28 +245,6 @@ class RelayDaemon:
 
     def _offer(self, committed: Sequence[Waiting]) -> None:
         self.planner.offer(committed)
-
-    def _expect(self, plan: Plan) -> None:
-        self.dispatcher.expect(plan)
-
-    def _rate(self, room: str) -> tuple[int, float]:
-        return self.dispatcher.rate(room)
-
-    def down(self, now: float) -> Mapping[str, str]:
-        """The rooms that are to be diverted now."""
-        return self.dispatcher.down(now)
-
-    def fallback_of(self, room: str) -> str | None:
-        """The fallback of a room."""
-        return self.dispatcher.fallback_of(room)
-
-    def has(self, room: str) -> bool:
-        """Tell whether a room is configured."""
-        return self.dispatcher.has(room)
-
-    def diverted(self, order: Divert, done: Diverted) -> None:
-        """Take note of what was moved."""
-        self.dispatcher.diverted(order, done)
 
     def _planned(self, plan: Plan, over: Sequence[Over]) -> None:
         for _, why in plan.suppressed:

@@ -9,7 +9,7 @@ import msgspec
 
 from relay.app.accounts import MadeAccount
 from relay.core.delivery import Failed, Outcome, Refused, Throttled, Trouble
-from relay.core.markdown import WEBEX_MAX_BYTES, cut, plain_text
+from relay.core.markdown import plain_text
 from relay.core.words import iso
 from relay.ports import Credentials, File, Send, SendNow
 from relay.senders.webex import RoomAddress, WebexSender
@@ -40,10 +40,9 @@ class Find(_Request, frozen=True, kw_only=True):
 
 
 class Create(_Request, frozen=True, kw_only=True):
-    """Make a room, with members."""
+    """Make a room."""
 
     title: str
-    members: tuple[str, ...] = ()
 
 
 class Members(_Request, frozen=True, kw_only=True):
@@ -134,8 +133,8 @@ class AccountDesk:
                 return await _page(client.rooms(kind=kind, sort_by="lastactivity", start=page))
             case Find(room=room):
                 return await self._find(sender, addresses, room)
-            case Create(title=title, members=members):
-                return await sender.create_room(title, members)
+            case Create(title=title):
+                return await sender.create_room(title)
             case Members(room_id=room_id, page=page):
                 return await _page(client.memberships(room_id=room_id, start=page))
             case Add(room_id=room_id, email=email):
@@ -168,10 +167,8 @@ class AccountDesk:
 
     @staticmethod
     async def _by_id(sender: WebexSender, room: str) -> Room | Trouble:
-        found = await sender.client.room(room) if room.isalnum() or "_" in room or "-" in room else None
-        if isinstance(found, Room):
-            return found
-        if found is None or isinstance(found, Refused):
+        found = await sender.client.room(room)
+        if isinstance(found, Refused) and found.scope == "room":
             return Refused("unknown_room", "room", f"no room of this account has the name, id or title {room!r}")
         return found
 
@@ -190,7 +187,7 @@ async def post_now(made: MadeAccount, wanted: SendNow, file: File | None) -> Out
         return Refused("refused", "delivery", "Spika takes no files and no cards from an access token")
     message = Send(
         action="post" if wanted.parent is None else "file", room=wanted.room, markdown=wanted.markdown,
-        text=cut(plain_text(wanted.markdown), WEBEX_MAX_BYTES), message=wanted.parent, delivery="now",
+        text=plain_text(wanted.markdown), message=wanted.parent, delivery="now",
         link=wanted.link, card=wanted.card, file=file,
     )  # fmt: skip
     return await made.sender.send(message)

@@ -60,7 +60,7 @@ class SimulatedClock:
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
         """Nobody waits here."""
-        raise NotImplementedError(f"{event} {seconds}")
+        raise AssertionError(f"{event} {seconds}")
 
 
 class _Service:

@@ -13,9 +13,6 @@ from relay.cli.common import EXIT_NO, ConfigOption, Output, OutputOption, fail, 
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
 
-MAX_FILE = 100 * 10**6
-"""Bytes of the largest file that Webex takes."""
-
 
 def send(
     room: Annotated[str, typer.Argument(help="Name of a configured room.")],
@@ -111,11 +108,13 @@ def _check_files(loaded: Loaded, room: str, files: Sequence[str]) -> None:
 
 
 def _check_file(name: str) -> None:
+    from relay.ports import LARGEST_FILE
+
     path = Path(name)
     if not path.is_file():
         fail(f"--file: {name} is no file (nor an address with https://)", 2)
-    if path.stat().st_size > MAX_FILE:
-        fail(f"--file: {name} is larger than the {MAX_FILE // 10**6} MB that Webex takes", 2)
+    if path.stat().st_size > LARGEST_FILE:
+        fail(f"--file: {name} is larger than the {LARGEST_FILE // 10**6} MB that Webex takes", 2)
 
 
 def _card(path: Path) -> dict[str, Any]:

@@ -126,6 +126,8 @@ class Chronicle:
     def settled(self, lease: Lease, settlement: Settlement, now: float) -> None:
         """A delivery's end is on record."""
         self._telemetry.settled(lease.room, settlement.state)
+        if lease.note is not None:  # it tells of no event, and so of no time that one took
+            return
         if settlement.state == "done":
             self._telemetry.posted_after(max(0.0, now - lease.event.received_at))
             self._log.debug("delivery_done", delivery_id=lease.id, event_id=lease.event.id, room=lease.room)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from io import BytesIO
 from typing import Any, Literal, assert_never
@@ -149,13 +149,9 @@ class Dispatcher:
         waiting = sum(counts) if counts else 0
         return waiting, lane.seconds_each(self._clock.now()) if waiting else lane.each
 
-    def down(self, now: float) -> Mapping[str, str]:
-        """The rooms that are to be diverted now, each with its fallback."""
-        return {
-            room: fallback.to
-            for room, fallback in self._fallbacks.items()
-            if self.lanes[room].is_down(now, fallback.after)
-        }
+    def down(self, now: float) -> Set[str]:
+        """The rooms that are to be diverted now."""
+        return {room for room, fallback in self._fallbacks.items() if self.lanes[room].is_down(now, fallback.after)}
 
     def has(self, room: str) -> bool:
         """Tell whether a room is configured."""

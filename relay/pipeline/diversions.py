@@ -5,7 +5,7 @@ The planner carries them out between its own commits, as both change where incid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from typing import Protocol
 
 from relay.ports import Clock, Divert, Diverted, PlanStore
@@ -17,8 +17,8 @@ EVERY = 1.0
 class Fallbacks(Protocol):
     """Knows how rooms do."""
 
-    def down(self, now: float) -> Mapping[str, str]:
-        """The rooms that are to be diverted now, each with its fallback."""
+    def down(self, now: float) -> Set[str]:
+        """The rooms that are to be diverted now."""
         ...
 
     def fallback_of(self, room: str) -> str | None:
@@ -64,7 +64,7 @@ class Diversions:
         now = self._clock.now()
         if self._open is None:
             self._open = set(await self._store.diversions())
-        rooms = self._open | self._fallbacks.down(now).keys() if now >= self._look_at else set()
+        rooms = self._open | self._fallbacks.down(now) if now >= self._look_at else set()
         if rooms:
             self._look_at = now + EVERY
         moved = False

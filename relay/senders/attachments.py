@@ -23,12 +23,12 @@ from urllib.parse import unquote, urljoin, urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
+from relay.core.markdown import LONGEST_NAME
 from relay.ports import File, Log, Missing
 
 FETCH_TIMEOUT = 10.0
 """Seconds that a file may take, with all redirects: its room waits meanwhile."""
 MAX_REDIRECTS = 5
-LONGEST_NAME = 100
 TYPES = ("image/", "video/", "audio/", "application/pdf", "application/json", "text/plain", "text/csv")
 """Beginnings of content types that are posted: pictures and documents, and no pages of websites."""
 _INNER = tuple(
@@ -94,7 +94,12 @@ class Attachments:
                 if isinstance(found, tuple):
                     found[1].close()
         elif self._fetch:
-            with TemporaryFile() as kept:
+            try:
+                kept = TemporaryFile()  # noqa: SIM115 - closed below; what is done with it is not this try's
+            except OSError as error:
+                yield Missing(f"there is no room to keep it: {error.strerror}")
+                return
+            with kept:
                 yield await self._fetched(address, kept)
         else:
             yield address
@@ -110,7 +115,7 @@ class Attachments:
 
     def _open(self, directory: Path, parts: Sequence[str], name: str) -> tuple[File, BinaryIO] | Missing:
         """Open a file below a directory, step by step, so that no link leads elsewhere at any moment."""
-        if not parts or ".." in parts or "\0" in name:
+        if not parts or any(part == ".." or "\0" in part for part in parts):
             return Missing("its path leads out of the directory")
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
@@ -118,6 +123,8 @@ class Attachments:
             for part in parts[:-1]:
                 at = _step(at, part, flags | os.O_DIRECTORY)
             at = _step(at, parts[-1], flags | os.O_NONBLOCK)
+        except UnicodeError:
+            return Missing("no file can have such a name")
         except OSError as error:
             return Missing("it is no file, or behind a link" if error.errno in _LINKS else str(error.strerror).lower())
         found = os.fstat(at)

@@ -61,9 +61,9 @@ class GivenToken:
         return self._secret.current()
 
     async def renew(self, refused: str) -> bool | Trouble:
-        """Read it again."""
+        """Read it again; where none was refused there is nothing to look for."""
         await asyncio.to_thread(self._secret.reread)
-        return self._secret.current() != refused
+        return refused not in ("", self._secret.current())
 
     async def tend(self) -> Credentials:
         """Somebody else does."""
@@ -169,13 +169,13 @@ class HttpClient:
         if not isinstance(token, str):
             return token
         if not token.isprintable() or not token.isascii():
+            self._refused = token
             return Refused(
                 "auth", "account", "the token holds a sign that no header can carry; it is one line of plain text"
             )
         headers = {self._settings.header: f"{self._settings.scheme}{token}"}
         answer = await self._call(request, headers)
-        if isinstance(answer, Answer) and answer.status == 401:
-            self._refused = token
+        self._refused = token if isinstance(answer, Answer) and answer.status == 401 else ""
         return answer
 
     async def _call(self, wanted: _Request, headers: dict[str, str]) -> Answer | Trouble:

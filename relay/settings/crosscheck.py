@@ -55,8 +55,9 @@ class _Check(Check):
         rooms, path = self.settings.rooms, ("rooms", name, "fallback")
         if room.fallback is None:
             return
-        if room.fallback not in rooms:
+        if room.fallback not in self.names("rooms"):
             yield self.error(path, unknown("room", room.fallback, self.names("rooms")))
+        if room.fallback not in rooms:
             return
         way = [name]
         while (following := rooms[way[-1]].fallback) in rooms and following not in way:

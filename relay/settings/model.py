@@ -443,7 +443,7 @@ class FileSettings(Strict):
     fetch: bool = Field(
         default=False, description="The relay gets addresses itself, from public servers alone; else Webex does."
     )
-    max_size: Annotated[Size, Field(gt=0, le=100 * 2**20)] = Field(20 * 2**20, description="Largest file.")
+    max_size: Annotated[Size, Field(gt=0, le=100 * 10**6)] = Field(20 * 2**20, description="Largest file.")
 
 
 class Retry(Strict):

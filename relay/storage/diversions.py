@@ -17,6 +17,8 @@ from relay.storage.statements import read_json, statements
 _SQL = statements("diversions")
 MOST_AT_ONCE = 500
 """Deliveries that one commit moves."""
+NEXT_NOTE = 300.0
+"""Seconds after which another note is tried where one has died: the room takes none, and is not to be hammered."""
 _NOTE_RANK = RANK["info"]
 
 
@@ -64,12 +66,13 @@ class Diverter:
     def _divert(self, connection: Connection, order: Divert) -> Diverted:
         found = connection.execute(_SQL["diversion_of"], (order.room,)).fetchone()
         if found is not None:
-            number, _, state, fallback, seq = found
+            number, state, fallback, seq = found
             if state == "done" or order.to is None or not order.known:
                 return self._end(connection, number, fallback, seq, order)
             work = _Move(number, order)
             if state not in ("waiting", "leased"):
-                self._renew_note(connection, work, seq)
+                note = self._note(connection, work, order.room, seq, due_at=order.now + NEXT_NOTE)
+                connection.execute(_SQL["renew_note"], {"note": note, "id": number})
             return self._result(connection, work, began=False)
         candidates = self._candidates(connection, order)
         if not candidates or order.to is None:
@@ -154,29 +157,27 @@ class Diverter:
 
     def _add(
         self, connection: Connection, work: _Move, *, message: int, seq: int, room: str, action: str, rank: int,
-        first: bool = False,
+        first: bool = False, due_at: float | None = None,
     ) -> int:  # fmt: skip
         new = self._sequences.next("delivery")
         values = {
             "id": new, "message": message, "seq": seq, "room": room, "action": action, "rank": rank,
             "position": new - 2 * HASTE if first else new, "now": work.order.now,
+            "due_at": work.order.now if due_at is None else due_at,
         }  # fmt: skip
         connection.execute(_SQL["insert_delivery"], values)
         work.added.append((room, rank))
         return new
 
-    def _note(self, connection: Connection, work: _Move, room: str, seq: int) -> int:
+    def _note(self, connection: Connection, work: _Move, room: str, seq: int, due_at: float | None = None) -> int:
         """A message that tells of the diversion, before all else that waits for a room."""
         message = self._sequences.next("message")
         values = {"message": message, "room": room, "group": f"{DIVERSION}{work.diversion}"}
         connection.execute(_SQL["insert_note"], values)
         return self._add(
-            connection, work, message=message, seq=seq, room=room, action="post", rank=_NOTE_RANK, first=True
-        )
-
-    def _renew_note(self, connection: Connection, work: _Move, seq: int) -> None:
-        note = self._note(connection, work, work.order.room, seq)
-        connection.execute(_SQL["renew_note"], {"note": note, "id": work.diversion})
+            connection, work, message=message, seq=seq, room=room, action="post", rank=_NOTE_RANK, first=True,
+            due_at=due_at,
+        )  # fmt: skip
 
     def _end(self, connection: Connection, number: int, fallback: str, seq: int, order: Divert) -> Diverted:
         """The room is back: its fallback hears so, and each message left behind tells the present once."""

@@ -195,7 +195,9 @@ def _left_behind(head: _Head) -> _Head:
 def _with_rarities(connection: Connection, lease: Lease, group: str) -> Lease:
     """What few leases need: the diversion that it tells of, the files that are there already."""
     if group.startswith(DIVERSION):
-        return msgspec.structs.replace(lease, note=_note_of(connection, group))
+        note = _note_of(connection, group)
+        content = "↩ **the room is back**" if note is None else None  # where what it tells of was pruned
+        return msgspec.structs.replace(lease, note=note, content=content)
     if lease.told is not None and files_of(lease):
         return msgspec.structs.replace(lease, attached=_attached(connection, lease.message))
     return lease

@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 from relay.core.delivery import Failed, Refused, Throttled, Trouble
-from relay.web.answers import BadRequestError, json_answer, problem
+from relay.core.words import say_misfit
+from relay.web.answers import BadRequestError, json_answer, problem, read_body
 
 Ask = Callable[[str, bytes], Awaitable[object | Trouble]]
 
@@ -29,9 +30,11 @@ class AccountApi:
         """Ask an account's service; what it refuses is 502, what it wants to be asked later 429."""
         account = request.match_info["account"]
         try:
-            answer = await self._ask(account, await request.read())
+            answer = await self._ask(account, await read_body(request))
         except KeyError:
             return problem(404, "not_found", f"no account is configured as {account[:100]!r}")
+        except msgspec.ValidationError as error:
+            raise BadRequestError(say_misfit(error)) from error
         except msgspec.MsgspecError as error:
             raise BadRequestError(str(error)) from error
         match answer:

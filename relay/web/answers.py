@@ -20,8 +20,8 @@ class BadRequestError(ValueError):
     """A query or body that can't be read; its text says what is wrong."""
 
 
-async def read_json_body(request: web.Request, kind: type[T]) -> T:
-    """A request's body as a value. Raises `BadRequestError`."""
+async def read_body(request: web.Request) -> bytes:
+    """A request's body, which is not empty. Raises `BadRequestError`."""
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             raw = await request.read()
@@ -29,6 +29,12 @@ async def read_json_body(request: web.Request, kind: type[T]) -> T:
         raise BadRequestError(f"the body did not arrive within {BODY_TIMEOUT:g} s") from error
     if not raw.strip():
         raise BadRequestError("the body is empty; JSON would be right")
+    return raw
+
+
+async def read_json_body(request: web.Request, kind: type[T]) -> T:
+    """A request's body as a value. Raises `BadRequestError`."""
+    raw = await read_body(request)
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -13,12 +14,12 @@ from aiohttp import web
 
 from relay.core.card import misfit
 from relay.core.delivery import Outcome
-from relay.ports import DeliveryFilter, EventFilter, File, RowId, SendNow
+from relay.ports import LARGEST_FILE, DeliveryFilter, EventFilter, File, RowId, SendNow
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, text_answer
 
 T = TypeVar("T")
-MAX_FILE = 100 * 2**20
-"""Bytes of the largest file that Webex takes."""
+UPLOAD_TIMEOUT = 300.0
+"""Seconds that a file may take to arrive."""
 
 
 class Queries(Protocol):
@@ -126,13 +127,18 @@ class Api:
         room = request.match_info["room"]
         if room not in self._rooms:
             return problem(404, "not_found", f"no room is configured as {room[:100]!r}")
-        if (request.content_length or 0) > MAX_FILE:
-            return problem(413, "too_large", f"a file has at most {MAX_FILE:,} bytes")
+        if (request.content_length or 0) > LARGEST_FILE:
+            return problem(413, "too_large", f"a file has at most {LARGEST_FILE:,} bytes")
         with TemporaryFile() as kept:
-            async for chunk in request.content.iter_chunked(65_536):
-                kept.write(chunk)
-                if kept.tell() > MAX_FILE:
-                    return problem(413, "too_large", f"a file has at most {MAX_FILE:,} bytes")
+            try:
+                async with asyncio.timeout(UPLOAD_TIMEOUT):
+                    whole = await _receive(request, kept)
+            except TimeoutError as error:
+                raise BadRequestError(f"the file did not arrive within {UPLOAD_TIMEOUT:g} s") from error
+            except OSError as error:
+                return problem(503, "no_room", f"the file can't be kept: {error.strerror}")
+            if not whole:
+                return problem(413, "too_large", f"a file has at most {LARGEST_FILE:,} bytes")
 
             def opened() -> BinaryIO:
                 kept.seek(0)
@@ -141,6 +147,15 @@ class Api:
             name = PurePosixPath(request.query.get("name", "file")).name[:200] or "file"
             file = File(name=name, content_type=request.content_type, open=opened)
             return _told(await self._send(SendNow(room=room, parent=request.query.get("parent")), file))
+
+
+async def _receive(request: web.Request, kept: BinaryIO) -> bool:
+    """Keep a request's body; False where it is too large. Raises OSError."""
+    async for chunk in request.content.iter_chunked(65_536):
+        kept.write(chunk)
+        if kept.tell() > LARGEST_FILE:
+            return False
+    return True
 
 
 def _told(outcome: Outcome) -> web.Response:

@@ -269,3 +269,22 @@ async def test_pruning_spares_what_was_left_behind(both: Both) -> None:
     both.noc.down = False
     await both.relay.settle(400)
     assert next(iter(both.noc.messages.values())).text.startswith("✅ **resolved** · alpha")
+
+
+async def test_a_room_that_takes_no_note_is_not_hammered_with_notes(both: Both) -> None:
+    real = both.noc.send
+    tried: list[str] = []
+
+    async def send(message: Send) -> Outcome:
+        if both.noc.down or not message.markdown.startswith("↩"):
+            return await real(message)
+        tried.append(message.markdown)
+        return Refused("refused", "delivery", "400")
+
+    both.noc.send = send  # type: ignore[method-assign]
+    both.noc.down = True
+    await both.post("alpha", "a1")
+    await both.pass_time(AFTER + 60)
+    both.noc.down = False
+    await both.pass_time(900)
+    assert 1 <= len(tried) <= 4

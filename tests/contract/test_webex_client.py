@@ -143,3 +143,14 @@ async def test_a_new_file_can_be_had_once_it_was_looked_at(client: WebexClient, 
     assert (await http.call("GET", path)).status == 423  # type: ignore[union-attr]
     sandbox.state.scanning = 0
     assert (await http.call("GET", path)).body == b"%PDF"  # type: ignore[union-attr]
+
+
+async def test_a_given_token_that_was_not_refused_is_not_looked_for_again(
+    client: WebexClient, sandbox: Sandbox
+) -> None:
+    assert not await client.renew()
+    sandbox.state.faults = [Fault(status=401, method="*", count=1)]
+    assert isinstance(await client.me(), Refused)
+    assert not await client.renew()  # there is no other
+    assert isinstance(await client.me(), Person)
+    assert not await client.renew()

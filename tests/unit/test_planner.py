@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence, Set
 
 from relay.core.alert import Alert, AlertKey
 from relay.core.group import Group, Members
@@ -82,9 +82,9 @@ class Store:
 
 
 class NoFallbacks:
-    def down(self, now: float) -> Mapping[str, str]:
+    def down(self, now: float) -> Set[str]:
         assert now
-        return {}
+        return set()
 
     def fallback_of(self, room: str) -> str | None:
         raise AssertionError(room)

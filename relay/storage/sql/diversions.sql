@@ -2,7 +2,7 @@
 SELECT json_group_array(room) FROM diversions WHERE ended_at IS NULL;
 
 -- name: diversion_of
-SELECT v.id, v.note, d.state, v.fallback, d.event_seq
+SELECT v.id, d.state, v.fallback, d.event_seq
 FROM diversions AS v LEFT JOIN deliveries AS d ON d.id = v.note
 WHERE v.room = ? AND v.ended_at IS NULL;
 
@@ -39,7 +39,7 @@ INSERT INTO messages (id, room, grp, route, living) VALUES (:message, :room, :gr
 
 -- name: insert_delivery
 INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, created_at, due_at)
-VALUES (:id, :message, :seq, :room, :action, 'waiting', :rank, :position, :now, :now);
+VALUES (:id, :message, :seq, :room, :action, 'waiting', :rank, :position, :now, :due_at);
 
 -- name: rehome
 UPDATE messages SET room = :to, origin = coalesce(origin, :room) WHERE id = :message;
@@ -77,4 +77,5 @@ UPDATE deliveries SET state = 'moved', successor = :new, settled_at = :now, asid
 RETURNING room, rank, state;
 
 -- name: left_behind
-SELECT m.id, m.room, (SELECT max(seq) FROM incidents WHERE message = m.tells) FROM messages AS m WHERE m.diverted = ? AND m.remote_id IS NOT NULL;
+SELECT m.id, m.room, (SELECT max(seq) FROM incidents WHERE message = m.tells)
+FROM messages AS m WHERE m.diverted = ? AND m.remote_id IS NOT NULL;

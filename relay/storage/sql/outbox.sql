@@ -6,7 +6,8 @@ SELECT json_group_array(json_object(
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
         'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since,
         'content', d.content, 'file', d.file, 'origin', m.origin,
-        'elsewhere', iif(m.tells IS NULL, NULL, (SELECT room FROM messages WHERE id = m.tells)), 'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
+        'elsewhere', iif(m.tells IS NULL, NULL, (SELECT room FROM messages WHERE id = m.tells)), 
+        'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
         'event', json(e.event), 'told', iif(m.living, json((
             SELECT iif(count(*) = 0, NULL, json_object(
                 'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started

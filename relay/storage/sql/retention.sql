@@ -73,5 +73,4 @@ WHERE wake_at IS NULL AND coalesce(ended_at, state ->> 'flushed_at', 0) < :done_
 DELETE FROM silences WHERE ends_at < :done_before;
 
 -- name: prune_diversions
-DELETE FROM diversions
-WHERE ended_at < :done_before AND NOT EXISTS (SELECT 1 FROM messages WHERE grp = 'diversion ' || diversions.id);
+DELETE FROM diversions WHERE ended_at < :dead_before;
