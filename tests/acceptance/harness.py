@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -20,11 +21,20 @@ from tests.fakes.running import PATIENCE
 ROOT = Path(__file__).parents[2]
 
 
+_ports = itertools.cycle(range(1_000))
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port that is free, and stays so: below those that the system gives to connections, none for two workers."""
+    first = 20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in (first + offset for offset in itertools.islice(_ports, 1_000)):
+        with socket.socket() as found:
+            try:
+                found.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 def environment(**changes: str) -> dict[str, str]:
