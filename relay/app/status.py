@@ -75,6 +75,7 @@ class StatusBoard:
                     "dead": dead.get(room, 0),
                     "rests_for_seconds": round(self._dispatcher.lanes[room].rest(now), 1),
                     "error": self._chronicle.room_errors.get(room),
+                    **self._failing(room, now),
                     "goes_to": self._goes_to(room),
                 }
                 for room in self._settings.rooms
@@ -89,6 +90,16 @@ class StatusBoard:
                 }
                 for name, feed in self._feeds.items()
             ],
+        }
+
+    def _failing(self, room: str, now: float) -> dict[str, object]:
+        """For how long a room has been failing, and its last error."""
+        since = self._dispatcher.lanes[room].failed_since
+        if since is None:
+            return {"failing_seconds": 0, "last_error": None}
+        return {
+            "failing_seconds": round(max(0.0, now - since), 1),
+            "last_error": self._chronicle.last_errors.get(room),
         }
 
     def _goes_to(self, room: str) -> str | None:

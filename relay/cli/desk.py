@@ -135,14 +135,17 @@ def account_for(loaded: Loaded, account: str | None, room: str | None = None) ->
     """The account that is meant: as given, that of a configured room, or the only Webex one."""
     from relay.settings.problems import near
 
-    accounts = loaded.settings.accounts
+    accounts, rooms = loaded.settings.accounts, loaded.settings.rooms
+    if account is not None and account not in accounts:
+        fail(f"no account is called {account!r}{near(account, accounts)}", 2)
+    if room is not None and room in rooms:
+        if account not in (None, rooms[room].account):
+            fail(f"room {room!r} of the configuration belongs to account {rooms[room].account!r}", 2)
+        return rooms[room].account
     if account is not None:
-        if account not in accounts:
-            fail(f"no account is called {account!r}{near(account, accounts)}", 2)
         return account
-    if room is not None and room in loaded.settings.rooms:
-        return loaded.settings.rooms[room].account
     names = [name for name, one in accounts.items() if one.type == "webex"]
     if len(names) != 1:
-        fail(f"which account? --account with one of {', '.join(names) or 'none: there is no Webex account'}", 2)
+        not_known = "" if room is None else f"no room is called {room!r} in the configuration{near(room, rooms)}; else "
+        fail(f"{not_known}which account? --account {'|'.join(names)}" if names else "there is no Webex account", 2)
     return names[0]

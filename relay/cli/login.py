@@ -45,7 +45,9 @@ def login(
     loaded = load_config(config)
     settings = loaded.settings.accounts[account_for(loaded, account)]
     if not isinstance(settings, WebexAccount) or settings.oauth is None:
-        fail(f"account {account} has a token of its own; `relay login` is for accounts with `oauth`", 2)
+        able = [name for name, one in loaded.settings.accounts.items() if isinstance(one, WebexAccount) and one.oauth]
+        these = ", ".join(able) or "none here"
+        fail(f"account {account} has a token of its own; `relay login` is for accounts with `oauth` ({these})", 2)
     state = secrets.token_urlsafe(24)
     url = authorize_url(settings.url, settings.oauth, state)
     listens = not paste and _is_loopback(settings.oauth)

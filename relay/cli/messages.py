@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Messages in a room: list, delete.", no_args_is_help=True)
 
+LONGEST_LINE = 80
+"""Characters that a list shows of a message."""
 MineOption = Annotated[bool, typer.Option("--mine", help="Those that this account has posted.")]
 BeforeOption = Annotated[
     str | None, typer.Option(help="Posted before a time (RFC 3339), or so long ago (2h).", show_default=False)
@@ -189,5 +191,8 @@ def _delete(desk: Desk, wanted: list[dict[str, Any]]) -> int:
 
 
 def _first_line(message: dict[str, Any]) -> str:
-    text = message["text"] or message["markdown"] or ", ".join(message["files"])
-    return str(text).split("\n", 1)[0][:80]
+    lines = str(message["text"] or message["markdown"]).split("\n")
+    count = len(message["files"])
+    files = f"📎 {count} file{'' if count == 1 else 's'}" if count else ""
+    more = "…" if len(lines) > 1 or len(lines[0]) > LONGEST_LINE else ""
+    return " ".join(part for part in (files, lines[0][:LONGEST_LINE] + more) if part)

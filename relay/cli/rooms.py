@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, print_table, say
+from relay.cli.common import (
+    EXIT_NO,
+    ConfigOption,
+    Output,
+    OutputOption,
+    complain,
+    fail,
+    load_config,
+    print_json,
+    print_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from relay.cli.desk import Desk
 
 app = typer.Typer(help="Rooms of an account: list, show, create, members, add-member.", no_args_is_help=True)
 
@@ -66,7 +81,8 @@ def show(
         print_json(found)
         return
     for name, value in found.items():
-        say(f"{name}: {value}")
+        if value not in ("", None):
+            say(f"{name}: {value}")
 
 
 @app.command()
@@ -88,14 +104,17 @@ def create(
 
     if not title.strip():
         fail("a room has a title; this one is empty", 2)
+    _check_emails(members or ())
     loaded = load_config(config)
     with Desk(loaded, account_for(loaded, account)) as desk:
         made = desk.ask("create", title=title)
-        added = [desk.ask("add", room_id=made["id"], email=email) for email in members or ()]
+        if output is Output.text:
+            print(made["id"], flush=True)
+        added = _add(desk, made["id"], members or ())
     if output is Output.json:
-        print_json({**made, "members": [one["personEmail"] for one in added]})
-    else:
-        print(made["id"])
+        print_json({**made, "members": added})
+    if len(added) < len(members or ()):
+        raise typer.Exit(EXIT_NO)
 
 
 @app.command("members")
@@ -132,12 +151,35 @@ def add_member(
     """
     from relay.cli.desk import Desk, account_for
 
+    _check_emails(emails)
     loaded = load_config(config)
     with Desk(loaded, account_for(loaded, account, room)) as desk:
-        room_id = _with_id(desk.ask("find", room=room))
-        for email in emails:
+        added = _add(desk, _with_id(desk.ask("find", room=room)), emails)
+    for email in added:
+        print(f"added {email}")
+    if len(added) < len(emails):
+        raise typer.Exit(EXIT_NO)
+
+
+def _check_emails(emails: Sequence[str]) -> None:
+    """Check them all before anything is done."""
+    for email in emails:
+        name, _, host = email.partition("@")
+        if not (name and host) or any(sign.isspace() or sign in "<>," for sign in email):
+            fail(f"{email!r} is no e-mail address; anna@example.net would be right", 2)
+
+
+def _add(desk: Desk, room_id: str, emails: Sequence[str]) -> list[str]:
+    """Add people; those that were. One who is refused does not keep the others out."""
+    added = []
+    for email in emails:
+        try:
             desk.ask("add", room_id=room_id, email=email)
-            print(f"added {email}")
+        except typer.Exit:
+            complain(f"{email} was not added")
+        else:
+            added.append(email)
+    return added
 
 
 def _with_id(room: dict[str, Any]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from relay.cli.common import EXIT_NO, ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input
 
 if TYPE_CHECKING:
+    from relay.cli.desk import Desk
     from relay.settings.load import Loaded
 
 
@@ -38,7 +40,7 @@ def send(
 
     Example: relay send noc "change 4711 begins" --title Maintenance --severity info --file plan.pdf
     """
-    from relay.cli.desk import Desk
+    from relay.cli.desk import Desk as OpenDesk
     from relay.settings.problems import near
 
     loaded = load_config(config)
@@ -48,19 +50,14 @@ def send(
     given = read_input("-").decode(errors="replace") if text == "-" else text
     shown = None if card is None else _card(card)
     parts = _compose(given, markdown, title, severity, alone=not files)
-    with Desk(loaded, loaded.settings.rooms[room].account) as desk:
-        posted = [
-            desk.post(room, markdown=part, card=shown if number == 0 else None) for number, part in enumerate(parts)
-        ]
-        parent = posted[0].get("remote_id") if posted else None
-        if all(one["outcome"] == "delivered" for one in posted):
-            posted += [
-                desk.post(room, link=name, parent=parent) if _is_address(name) else desk.upload(room, name, parent)
-                for name in files or ()
-            ]
+    try:
+        with OpenDesk(loaded, loaded.settings.rooms[room].account) as desk:
+            posted = _post(desk, room, parts, shown, files or ())
+    except KeyboardInterrupt:
+        fail("stopped; `relay messages list` tells what stands in the room")
     bad = next((answer for answer in posted if answer["outcome"] != "delivered"), None)
     if output is Output.json:
-        print_json(posted[0] if len(posted) == 1 else posted)
+        print_json(posted)
     elif bad is None:
         print(f"posted to {room}: message {posted[0]['remote_id']}")
     if bad is not None:
@@ -69,6 +66,20 @@ def send(
             behind = f" (posted before that: {done})" if done else ""
             fail(f"not posted: {bad.get('detail') or bad['outcome']}{behind}")
         raise typer.Exit(EXIT_NO)
+
+
+def _post(
+    desk: Desk, room: str, parts: Sequence[str], card: dict[str, Any] | None, files: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Post the parts, the card with the first, and behind them the files in its thread; the outcomes."""
+    posted = [desk.post(room, markdown=part, card=card if number == 0 else None) for number, part in enumerate(parts)]
+    if all(one["outcome"] == "delivered" for one in posted):
+        parent = posted[0].get("remote_id") if posted else None
+        posted += [
+            desk.post(room, link=name, parent=parent) if _is_address(name) else desk.upload(room, name, parent)
+            for name in files
+        ]
+    return posted
 
 
 def _compose(text: str | None, markdown: bool, title: str | None, severity: str | None, *, alone: bool) -> list[str]:
@@ -95,7 +106,7 @@ def _compose(text: str | None, markdown: bool, title: str | None, severity: str 
 
 
 def _is_address(name: str) -> bool:
-    return name.startswith(("http://", "https://"))
+    return name.lower().startswith(("http://", "https://"))
 
 
 def _check_files(loaded: Loaded, room: str, files: Sequence[str]) -> None:
@@ -105,6 +116,8 @@ def _check_files(loaded: Loaded, room: str, files: Sequence[str]) -> None:
     for name in files:
         if not _is_address(name):
             _check_file(name)
+        elif not urlsplit(name).hostname:
+            fail(f"--file: {name} is no address; https://graphs.example.net/101.png would be right", 2)
 
 
 def _check_file(name: str) -> None:

@@ -11,6 +11,9 @@ from relay.cli.common import ConfigOption, Output, OutputOption, SilentError, lo
 OLD = 300.0
 """Seconds that a delivery may wait before the plugin line warns."""
 
+FAILING = 60.0
+"""Seconds that a room may fail before it does."""
+
 
 def status(
     config: ConfigOption = None,
@@ -71,7 +74,8 @@ def status(
 
 def _trouble(room: dict[str, Any]) -> str:
     goes_to = f"goes to {room['goes_to']}" if room.get("goes_to") else ""
-    return " · ".join(part for part in (goes_to, room["error"]) if part)
+    failing = f"fails for {_seconds(room['failing_seconds'])}: {room['last_error']}" if room.get("last_error") else ""
+    return " · ".join(part for part in (goes_to, room["error"] or failing) if part)
 
 
 def _seconds(value: float) -> str:
@@ -112,6 +116,9 @@ def judge(state: dict[str, Any]) -> tuple[int, str]:
     away = [f"{room['room']} to {room['goes_to']}" for room in state["rooms"] if room.get("goes_to")]
     if away:
         return 1, f"rooms fall back: {', '.join(away)}"
+    failing = [room["room"] for room in state["rooms"] if room.get("failing_seconds", 0) > FAILING]
+    if failing:
+        return 1, f"rooms fail: {', '.join(failing)}"
     down = [feed["source"] for feed in state["feeds"] if not feed["connected"]]
     if down:
         return 1, f"feed down: {', '.join(down)}"

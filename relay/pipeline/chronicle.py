@@ -10,10 +10,12 @@ from relay.ports import Divert, Diverted, Log, Telemetry, Tell
 
 
 class Chronicle:
-    """Tells what the dispatcher does. `room_errors` holds the last refusal of each room that is refused."""
+    """Tells what the dispatcher does. `room_errors` holds the last refusal of each room that is refused, `last_errors`
+    the last failure of each."""
 
     def __init__(self, telemetry: Telemetry, log: Log, tell: Tell) -> None:
         self.room_errors: dict[str, str] = {}
+        self.last_errors: dict[str, str] = {}
         self._refused: set[str] = set()
         self._telemetry = telemetry
         self._log = log
@@ -41,6 +43,7 @@ class Chronicle:
     def failed(self, account: str, lease: Lease, outcome: Failed | Refused, settlement: Settlement) -> None:
         """An attempt did not get through."""
         self._telemetry.failure(lease.room, outcome.kind)
+        self.last_errors[lease.room] = outcome.detail
         if isinstance(outcome, Failed) and outcome.ambiguous:
             self._telemetry.ambiguous(account)
         self._log.warning(

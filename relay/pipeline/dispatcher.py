@@ -58,11 +58,14 @@ class Fallback(msgspec.Struct, frozen=True):
     after: float
 
 
-def _remark(lease: Lease) -> str:
-    """What a message says of its place, where that is not what it was."""
+def _remark(lease: Lease, service: Service) -> str:
+    """What a message says of its place, where that is not what it was, and of files that its service can't show."""
     if lease.elsewhere is not None:
         return "goes on in " + ("a newer message" if lease.elsewhere == lease.room else f"room {lease.elsewhere}")
-    return "" if lease.origin is None else f"for room {lease.origin}"
+    said = [] if lease.origin is None else [f"for room {lease.origin}"]
+    if lease.action == "post" and not service.files:
+        said += [f"not shown here: {file_name(file)}" for file in files_of(lease) if "://" not in file]
+    return " · ".join(said)
 
 
 class Dispatcher:
@@ -318,7 +321,7 @@ class Dispatcher:
         return self._renderer.render(
             lease.event, lease.template, room=lease.room, told=lease.told, now=self._clock.wall(),
             mention=lease.mention if lease.action == "post" else (), longest=service.longest,
-            brief=lease.action == "reply" and not service.edits, remark=_remark(lease),
+            brief=lease.action == "reply" and not service.edits, remark=_remark(lease, service),
         )  # fmt: skip
 
     async def _send(

@@ -107,6 +107,9 @@ class Attachments:
     # From a directory
 
     def _local(self, name: str) -> tuple[File, BinaryIO] | Missing:
+        scheme, rest, _ = name.partition("://")
+        if rest and scheme != "file":
+            return Missing(f"{scheme[:20]}: is no kind of address that is fetched; http, https and file are")
         path = PurePosixPath(name.removeprefix("file://"))
         for directory in self._directories:
             if path.is_absolute() and path.is_relative_to(directory):

@@ -64,11 +64,13 @@ class TokenFile:
         self.path = path
 
     def load(self) -> Tokens | None:
-        """The tokens, None where there are none. Raises OSError."""
+        """The tokens, None where there are none. Raises OSError, and ValueError where the file is damaged."""
         try:
             return _tokens.decode(self.path.read_bytes())
-        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+        except FileNotFoundError:
             return None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"the tokens in {self.path} can't be read") from error
 
     def save(self, tokens: Tokens) -> None:
         """Put tokens in the place of others: all of them, or the old ones stay. Raises OSError."""
@@ -124,6 +126,7 @@ class OAuthToken:
         self._log = log
         self._tokens: Tokens | None = None
         self._unsaved = False
+        self._damage: str | None = None
         self._refused: tuple[str, str] | None = None
         self._trouble: Trouble | None = None
         self._failed_at = -BREAK
@@ -183,6 +186,10 @@ class OAuthToken:
         except OSError as error:
             self._log.error("tokens_not_read", account=self._name, file=str(self._file.path), error=error.strerror)
             return
+        except ValueError as error:
+            self._damage = str(error)
+            return
+        self._damage = None
         if found is not None and not self._unsaved and found != self._tokens:
             self._tokens = found
             self._trouble = self._refused = None
@@ -261,4 +268,5 @@ class OAuthToken:
         return msgspec.structs.replace(trouble, detail=detail)
 
     def _no_tokens(self) -> Refused:
-        return Refused("auth", "account", f"there are no tokens yet: `relay login {self._name}` gets them")
+        why = self._damage or "there are no tokens yet"
+        return Refused("auth", "account", f"{why}: `relay login {self._name}` gets new ones")

@@ -70,8 +70,14 @@ class CardRenderer:
             text.append(piece)
         try:
             card = json.loads("".join(text))
+        except json.JSONDecodeError as error:
+            near = error.doc[max(0, error.pos - 20) : error.pos + 20].replace("\n", " ")
+            where = f"line {error.lineno}, column {error.colno}, near {near!r}"
+            raise TemplateError(f"what it writes is not JSON: {error.msg} ({where})") from error
         except (ValueError, RecursionError) as error:
-            raise TemplateError(f"what it writes is not JSON: {error}") from error
+            raise TemplateError(
+                "what it writes is not JSON that can be read: nested too deeply, or a number too long"
+            ) from error
         if (wrong := misfit(card)) is not None:
             raise TemplateError(wrong)
         return dict(card)

@@ -47,7 +47,8 @@ async def rooms_by_hand(config: str, folder: Path, sandbox: Sandbox) -> None:
     for known_as in ("snv", "SnV NOC", room_id):
         out, _ = await answer("rooms", "show", known_as, "-c", config, "-o", "json")
         assert json.loads(out)["id"] == room_id
-    await answer("rooms", "add-member", "snv", "ben@example.net", "-c", config)
+    out, error = await answer("rooms", "add-member", "snv", "anna@example.net", "ben@example.net", "-c", config, code=1)
+    assert (out, "anna@example.net was not added" in error) == ("added ben@example.net\n", True), error
     out, _ = await answer("rooms", "members", "snv", "-c", config)
     assert {"anna@example.net", "ben@example.net", "relay@sandbox.example"} <= set(out.split())
     (folder / "plan.pdf").write_bytes(PDF)
@@ -120,6 +121,7 @@ async def test_what_can_not_be_done_says_why(tmp_path: Path, sandbox: Sandbox) -
     cases = {
         ("rooms", "show", "nowhere"): (1, "no room of this account has the name, id or title 'nowhere'"),
         ("rooms", "show", "snv", "--account", "webx"): (2, "no account is called 'webx' (did you mean 'webex'?)"),
+        ("rooms", "create", "New", "--member", "anna"): (2, "'anna' is no e-mail address"),
         ("rooms", "list", "--type", "team"): (2, "'team' is neither group nor direct"),
         ("rooms", "members", "oncall"): (2, "the direct room with oncall@example.net has the two of you for members"),
         ("messages", "list", "snv", "--after", "soon"): (2, "so long ago, like 2h"),

@@ -78,6 +78,8 @@ async def test_status_metrics_and_deliveries_agree(tmp_path: Path, sandbox: Sand
         await relay.post({"title": "held"})
         await relay.until_state("waiting")
         _, status = await relay.get("/api/v1/status")
+        noc, gone = status["rooms"]
+        assert ("503" in noc["last_error"], gone["last_error"]) == (True, None)
         _, text = await relay.get("/metrics")
         samples = {
             (sample.name, *sorted(sample.labels.items())): sample.value

@@ -293,7 +293,7 @@ async def test_a_file_of_a_directory_that_is_allowed(graphs: Path) -> None:
         ("/etc/passwd", "it is in none of the directories of `files`"),
         ("/dev/zero", "it is in none of the directories of `files`"),
         ("graphs/ams/101.png", "it is in none of the directories of `files`"),
-        ("ftp://example.net/x.png", "it is in none of the directories of `files`"),
+        ("ftp://example.net/x.png", "ftp: is no kind of address that is fetched; http, https and file are"),
         ("", "it is in none of the directories of `files`"),
     ],
 )

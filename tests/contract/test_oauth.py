@@ -183,10 +183,11 @@ async def test_tokens_that_cannot_be_written_are_used_and_written_later(held: He
     assert await held.token().current() == access
 
 
-def test_a_file_that_is_damaged_is_no_tokens(tmp_path: Path) -> None:
+def test_a_file_that_is_damaged_says_so(tmp_path: Path) -> None:
     file = TokenFile(tmp_path / "people.json")
     file.path.write_bytes(b'{"access_token": "x"')
-    assert file.load() is None
+    with pytest.raises(ValueError, match="can't be read"):
+        file.load()
     tokens = Tokens(access_token="a", issued_at=0, expires_at=1, refresh_token="r", refresh_expires_at=2)
     file.save(tokens)
     assert file.load() == tokens

@@ -53,6 +53,13 @@ async def test_each_change_is_a_short_message_of_its_own(tmp_path: Path, sandbox
         assert len(texts(relay)) == 4
 
 
+async def test_a_file_that_can_not_be_shown_is_named(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, **spika(sandbox)) as relay:
+        await relay.post(fault(files=["/var/graphs/door.png"]))
+        await relay.until(lambda: len(texts(relay)) == 1)
+        assert texts(relay)[0].endswith("↪ not shown here: door.png")
+
+
 async def test_a_group_is_told_of_in_short_messages(tmp_path: Path, sandbox: Sandbox) -> None:
     route = {"rooms": ["noc"], "group_by": ["site"], "group_wait": "100ms", "group_interval": "100ms"}
     async with running(tmp_path, sandbox, route=route, **spika(sandbox)) as relay:

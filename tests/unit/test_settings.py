@@ -322,6 +322,10 @@ def test_a_wrong_include_is_told(tmp_path: Path, include: str, said: str) -> Non
             "2:31: warning: accounts.webex.token: a secret is written in the file",
         ),
         (
+            BASE + "files: {directories: [/nowhere/at-all]}\n",
+            "warning: files.directories[0]: /nowhere/at-all is no directory that is there now",
+        ),
+        (
             BASE.replace("title: NOC}", "title: NOC, fallback: two}\n  two: {account: webex, title: Two}"),
             "warning: rooms.noc.fallback: is a room of the same account, webex",
         ),
