@@ -54,7 +54,10 @@ class StoreNewerError(StoreError):
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """One request or frame as it enters the inbox; `digest` is its payload's, and both keys are set or neither."""
+    """One request or frame as it enters the inbox; `digest` is its payload's, and both keys are set or neither.
+
+    `state` is what the source's listener goes on from, by name, None where it is over: committed with the events.
+    """
 
     source: str
     received_at: float
@@ -62,6 +65,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...]
     dedupe_key: str | None = None
     digest: bytes | None = None
+    state: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -188,6 +192,10 @@ class Inbox(Protocol):
 
     def refuse(self, refusal: Refusal) -> Awaitable[None]:
         """Begin at once to keep what could not be read."""
+        ...
+
+    async def source_state(self, source: str) -> dict[str, bytes]:
+        """What was last committed as a source's `state`, by name."""
         ...
 
 

@@ -14,7 +14,7 @@ from relay.core.delivery import Standing, Told
 from relay.core.event import SEVERITIES, STATUSES, Event, Link
 from relay.formats.mapping import compile_expression
 from relay.settings.load import Loaded, card_files
-from relay.settings.model import ClientTls, MapSettings, WebsocketSettings
+from relay.settings.model import ApicSettings, ClientTls, MapSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted
 from relay.templates.cards import CardRenderer
 from relay.templates.environment import MarkdownEnvironment
@@ -94,7 +94,7 @@ def _tls_problems(loaded: Loaded) -> list[Problem]:
         *(
             (("sources", name, "tls"), source.tls)
             for name, source in settings.sources.items()
-            if isinstance(source, WebsocketSettings)
+            if isinstance(source, (WebsocketSettings, ApicSettings))
         ),
     ]
     for path, tls in clients:

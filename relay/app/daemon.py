@@ -15,7 +15,7 @@ from aiohttp import web
 
 from relay.app.accounts import make_account, make_addresses, make_fallbacks, make_files, make_lanes, make_renderer
 from relay.app.desk import AccountDesk, post_now
-from relay.app.sources import make_feed, make_webhook
+from relay.app.sources import defaults_of, make_controllers, make_feed, make_webhook, queries_of
 from relay.app.status import StatusBoard
 from relay.app.tls import server_context
 from relay.core.delivery import Outcome
@@ -23,7 +23,9 @@ from relay.core.planning import Plan, Waiting
 from relay.core.retry import RetryPolicy
 from relay.core.rules import OPERATOR_SOURCE
 from relay.lifecycle import Lifecycle, Loop, SystemClock
+from relay.listeners.apic import ApicListener
 from relay.listeners.server import EventsServer
+from relay.listeners.staying import Staying
 from relay.listeners.webhook import WebhookListener
 from relay.listeners.websocket import WebsocketListener
 from relay.pipeline.chronicle import Chronicle
@@ -33,9 +35,9 @@ from relay.pipeline.intake import Intake
 from relay.pipeline.janitor import Janitor
 from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
-from relay.ports import File, Limits, Log, Over, SendNow
+from relay.ports import File, Limits, Log, Over, SendNow, Tell
 from relay.settings.load import Loaded
-from relay.settings.model import PostedSettings, WebsocketSettings
+from relay.settings.model import ApicSettings, PostedSettings, WebsocketSettings
 from relay.settings.rules import compile_rules
 from relay.settings.secrets import LiveSecret, SecretRef
 from relay.settings.types import Address
@@ -89,11 +91,6 @@ class RelayDaemon:
             for name, source in settings.sources.items()
             if isinstance(source, PostedSettings)
         ]
-        feeds = [
-            make_feed(name, source, self._vault)
-            for name, source in settings.sources.items()
-            if isinstance(source, WebsocketSettings)
-        ]
         admin_tokens = [self._vault(ref) for ref in settings.listen.admin_token or ()]
         self._tls = self._server_tls()
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
@@ -133,7 +130,9 @@ class RelayDaemon:
         }
         self._webhooks = WebhookListener({hook.path: hook for hook in hooks}, intake, clock, metrics)
         self._feeds = {
-            feed.defaults.source: WebsocketListener(feed, intake, clock, metrics, log, tell) for feed in feeds
+            name: self._make_listener(name, source, intake, tell)
+            for name, source in settings.sources.items()
+            if isinstance(source, (WebsocketSettings, ApicSettings))
         }
         self._ready = lambda: lifecycle.why_not_ready() or store.trouble
         board = StatusBoard(
@@ -141,7 +140,7 @@ class RelayDaemon:
             store,
             self.dispatcher,
             self._chronicle,
-            self._feeds,
+            {name: feed.staying.state for name, feed in self._feeds.items()},
             self._keeper,
             self.planner.diversions,
             metrics,
@@ -163,6 +162,15 @@ class RelayDaemon:
         )
         self._tasks: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
 
+    def _make_listener(
+        self, name: str, source: WebsocketSettings | ApicSettings, intake: Intake, tell: Tell
+    ) -> WebsocketListener | ApicListener:
+        staying = Staying(name, self._clock, self._log, tell)
+        if isinstance(source, WebsocketSettings):
+            return WebsocketListener(make_feed(name, source, self._vault), staying, intake, self._clock)
+        controllers, defaults = make_controllers(source, self._vault), defaults_of(name, source)
+        return ApicListener(controllers, queries_of(source), defaults, staying, intake, self._clock)
+
     async def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Recover what an earlier process left, then bind the listeners. Raises `StoreError`, OSError."""
         self._tasks = spawn
@@ -171,7 +179,7 @@ class RelayDaemon:
         self._chronicle.recall(told)
         self._keeper.recall(told)
         for name, feed in self._feeds.items():
-            feed.told_down = f"feed:{name}" in told
+            feed.staying.told_down = f"feed:{name}" in told
         await self.dispatcher.recover()
         self._checking = spawn(self.dispatcher.check_accounts())
         self.planner.waiting = await self.store.count_waiting_events()

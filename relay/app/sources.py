@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -11,13 +13,17 @@ from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import FORMATS, Format
 from relay.formats.alertmanager import read_alertmanager_api
+from relay.formats.apic import read_apic
 from relay.formats.mapping import MappingSettings, make_mapping
+from relay.listeners.apic_client import ApicClient, Query
 from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth
 from relay.listeners.webhook import WebhookSource
 from relay.listeners.websocket import WebsocketFeed
 from relay.settings.model import (
     AlertmanagerApiSettings,
+    ApicSettings,
     AuthSettings,
+    ClientTls,
     MapSettings,
     PostedSettings,
     SourceBase,
@@ -31,7 +37,7 @@ Vault = Callable[[SecretRef], LiveSecret]
 
 def format_name(source: SourceBase) -> str:
     """The name that a source's events carry as their format."""
-    if isinstance(source, AlertmanagerApiSettings):
+    if isinstance(source, (AlertmanagerApiSettings, ApicSettings)):
         return source.type
     return "map" if source.map is not None else source.format or "relay"
 
@@ -40,6 +46,8 @@ def make_format(source: SourceBase) -> Format:
     """How a source's payloads are read. Raises ValueError where its mapping can't be compiled."""
     if isinstance(source, AlertmanagerApiSettings):
         return read_alertmanager_api
+    if isinstance(source, ApicSettings):
+        return read_apic
     return FORMATS[source.format or "relay"] if source.map is None else make_mapping(mapping_of(source.map))
 
 
@@ -97,6 +105,26 @@ def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFe
         tls=client_context(source.tls) if source.url.startswith("wss:") else None,
         proxy=source.proxy or True,
     )
+
+
+def make_controllers(source: ApicSettings, vault: Vault) -> list[ApicClient]:
+    """The controllers of a fabric, the secrets resolved. Raises `SecretError`."""
+    password = vault(source.password)
+    headers = {header: _header(header, vault(ref).current()) for header, ref in source.headers.items()}
+    tls: ssl.SSLContext | Literal[True] = True if source.tls == ClientTls() else client_context(source.tls)
+    return [
+        ApicClient(url=url.rstrip("/"), username=source.username, password=password, max_body=source.max_body,
+                   ping=source.ping, headers=headers, tls=tls, proxy=source.proxy)
+        for url in source.controllers
+    ]  # fmt: skip
+
+
+def queries_of(source: ApicSettings) -> list[Query]:
+    """What a fabric is subscribed to for."""
+    return [
+        Query(kind=one.class_, dn=one.dn, filter=one.filter, target=one.target, target_class=one.target_class)
+        for one in source.subscribe
+    ]
 
 
 def _header(name: str, value: str) -> str:

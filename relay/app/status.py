@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from relay import __version__
 from relay.core.words import iso
-from relay.listeners.websocket import WebsocketListener
+from relay.listeners.staying import FeedState
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.dispatcher import Dispatcher
@@ -26,7 +26,7 @@ class StatusBoard:
         store: SqliteStore,
         dispatcher: Dispatcher,
         chronicle: Chronicle,
-        feeds: Mapping[str, WebsocketListener],
+        feeds: Mapping[str, FeedState],
         keeper: CredentialKeeper,
         diversions: Diversions,
         metrics: Metrics,
@@ -83,10 +83,10 @@ class StatusBoard:
             "feeds": [
                 {
                     "source": name,
-                    "connected": feed.state.connected,
-                    "last_message_at": None if feed.state.last_message_at is None else iso(feed.state.last_message_at),
-                    "tries": feed.state.tries,
-                    "last_error": feed.state.last_error,
+                    "connected": feed.connected,
+                    "last_message_at": None if feed.last_message_at is None else iso(feed.last_message_at),
+                    "tries": feed.tries,
+                    "last_error": feed.last_error,
                 }
                 for name, feed in self._feeds.items()
             ],
@@ -118,7 +118,7 @@ class StatusBoard:
             self._metrics.set_account(account.name, refused=account.refused is not None,
                                       access_until=state.access_until, refresh_until=state.refresh_until)  # fmt: skip
         for name, feed in self._feeds.items():
-            self._metrics.set_feed(name, connected=feed.state.connected, last_message_at=feed.state.last_message_at)
+            self._metrics.set_feed(name, connected=feed.connected, last_message_at=feed.last_message_at)
         return self._metrics.expose()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from relay.core.alert import AlertKey
 from relay.core.event import Draft, SourceDefaults, stamp
 from relay.core.planning import Waiting
@@ -13,6 +15,14 @@ from relay.ports import Accepted, Clock, Conflict, Inbox, Log, Refusal, StoreUna
 
 class QueueFullError(StoreUnavailableError):
     """More waits already than `limits.queue` allows."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What one frame of a feed gave, and what its listener goes on from (`Submission.state`)."""
+
+    drafts: Sequence[Draft]
+    payload: bytes
+    state: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Intake:
@@ -51,15 +61,23 @@ class Intake:
         self._record(defaults.source, submission, outcome)
         return outcome
 
-    async def accept_frames(self, defaults: SourceDefaults, frames: Sequence[tuple[Sequence[Draft], bytes]]) -> None:
+    async def accept_frames(self, defaults: SourceDefaults, frames: Sequence[Frame]) -> None:
         """Commit the frames of a feed together. Raises as `accept` does; what was committed by then is not undone."""
         self._check_room()
         began = self._clock.now()
-        submissions = [self._submission(defaults, drafts, payload, None) for drafts, payload in frames if drafts]
+        submissions = [
+            msgspec.structs.replace(self._submission(defaults, frame.drafts, frame.payload, None), state=frame.state)
+            for frame in frames
+            if frame.drafts or frame.state
+        ]
         begun = [self._inbox.accept(submission) for submission in submissions]
         for submission, outcome in zip(submissions, begun, strict=True):
             self._record(defaults.source, submission, await outcome)
         self._telemetry.accepted_in(self._clock.now() - began)
+
+    async def state(self, source: str) -> dict[str, bytes]:
+        """What was last committed as a source's state, by name. Raises `StoreError`."""
+        return await self._inbox.source_state(source)
 
     async def acknowledge(self, key: AlertKey, by: str, comment: str) -> None:
         """Commit that someone has taken up an alert. Raises `StoreError`."""
@@ -94,6 +112,8 @@ class Intake:
             return
         for event in submission.events:
             self._telemetry.received(source, event.status, 1)
+        if not submission.events:
+            return
         self._offer([Waiting(seq, event) for seq, event in enumerate(submission.events, outcome.first_seq)])
 
     async def refuse(self, source: str, reason: str, detail: str, payload: bytes) -> None:

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from relay.core.words import iso
+from relay.sandbox.apic import SandboxApic, StandInFabric
 from relay.sandbox.oauth import SandboxOAuth
 from relay.sandbox.spika import SandboxSpika
 from relay.sandbox.state import Fault, Message, Person, Room, WebexState, Webhook, html_of
@@ -30,7 +31,8 @@ _TYPES = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/jav
 
 
 class Sandbox:
-    """A Webex and a Spika on loopback. `address` and `token` are there after `start`.
+    """A Webex, a Spika and an APIC (whose password is the token) on loopback. `address` and `token` are there after
+    `start`.
 
     The token is a person's; with `-bot` behind it, it is a bot's.
     """
@@ -39,6 +41,8 @@ class Sandbox:
         self.state = WebexState(wall)
         self.token = token or f"sandbox-{secrets.token_hex(8)}"
         owner = self.state.add_token(self.token, "relay@sandbox.example", "Relay", "person")
+        self.fabric = StandInFabric(wall, self.token)
+        self._apic = SandboxApic(self.fabric)
         self.oauth = SandboxOAuth(self.state, owner, self.token)
         self.state.add_token(f"{self.token}-bot", "relay@webex.bot", "Relay's bot")
         self.state.on_message = self._announce
@@ -52,6 +56,7 @@ class Sandbox:
         application = web.Application()
         application.add_subapp("/v1/", SandboxWebex(self.state, self.oauth).application())
         application.add_subapp("/api/messaging/", SandboxSpika(self.state).application())
+        application.add_routes(self._apic.routes())
         application.add_routes(
             [
                 web.get("/", self._file("page.html")),
@@ -71,6 +76,7 @@ class Sandbox:
     async def stop(self) -> None:
         """Close."""
         self.state.touch()
+        self._apic.stop()
         for task in self._announcing:
             task.cancel()
         if self._session is not None:

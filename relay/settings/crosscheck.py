@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from relay.core.rules import OPERATOR_SOURCE
 from relay.settings.checking import Check
 from relay.settings.document import Document
-from relay.settings.model import Account, PostedSettings, Room, Settings, SpikaAccount, WebsocketSettings
+from relay.settings.model import Account, ApicSettings, PostedSettings, Room, Settings, SpikaAccount, WebsocketSettings
 from relay.settings.problems import Path, Problem, unknown
 from relay.settings.routecheck import check_routes
 from relay.settings.secrets import secrets_of
@@ -89,12 +89,12 @@ class _Check(Check):
 
     def clients(self) -> Iterator[Problem]:
         """Accounts and feeds whose connections are less than they could be."""
-        found: list[tuple[Path, Account | WebsocketSettings]] = []
+        found: list[tuple[Path, Account | WebsocketSettings | ApicSettings]] = []
         found += ((("accounts", name), account) for name, account in self.settings.accounts.items())
         found += (
             (("sources", name), source)
             for name, source in self.settings.sources.items()
-            if isinstance(source, WebsocketSettings)
+            if isinstance(source, (WebsocketSettings, ApicSettings))
         )
         for path, client in found:
             if not client.tls.verify:

@@ -330,7 +330,80 @@ class WebsocketSettings(SourceBase):
         return value
 
 
-Source = Annotated[WebhookSettings | AlertmanagerApiSettings | WebsocketSettings, Field(discriminator="type")]
+class ApicSubscription(Strict):
+    """What is subscribed to: a class, or an object by its distinguished name."""
+
+    class_: str | None = Field(
+        None, alias="class", description="All objects of a class.", pattern=r"^[A-Za-z0-9]{1,100}$"
+    )
+    dn: str | None = Field(None, description="One object, like uni/tn-acme.", min_length=1, max_length=1_000)
+    target: Literal["self", "children", "subtree"] | None = Field(
+        None, description="The object itself, its children or all below it (`query-target`)."
+    )
+    target_class: str | None = Field(
+        None, description="Of these, the ones of a class (`target-subtree-class`).", pattern=r"^[A-Za-z0-9,]{1,500}$"
+    )
+    filter: str | None = Field(
+        None, description='As the APIC takes it (`query-target-filter`), like ne(faultInst.severity,"info").',
+        pattern=r"^[^\s&#][^&#]{0,2000}$",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ApicSubscription:
+        if (self.class_ is None) == (self.dn is None):
+            raise wrong(f"one of class and dn would be right; there {'is none' if self.dn is None else 'are both'}")
+        return self
+
+
+class ApicSettings(SourceBase):
+    """Faults and changes of a Cisco APIC, by websocket subscriptions."""
+
+    type: Literal["apic"]
+    url: str | None = Field(None, description="The controller's address.")
+    urls: tuple[str, ...] = Field((), description="Addresses of several controllers, tried in turn; in place of `url`.")
+    username: str = Field(description="A user's name; with a login domain apic:DOMAIN\\\\NAME.", min_length=1)
+    password: Secret = Field(description="The user's password.")
+    subscribe: tuple[ApicSubscription, ...] = Field(description="What is subscribed to.", min_length=1, max_length=100)
+    max_body: Size = Field(16 * 2**20, description="Largest frame.")
+    resolve_timeout: PositiveDuration = Field(
+        3_650 * 86_400.0, description="Time without an event after which a fault ends as expired: the APIC tells ends."
+    )
+    headers: dict[Annotated[str, Field(pattern=HEADER)], Secret] = Field(
+        {}, description="Headers of all requests; a value may be a secret."
+    )
+    ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline of each answer.")
+    tls: ClientTls = Field(ClientTls(), description="How the controllers' certificates are checked.")
+    proxy: Proxy | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """The addresses of all controllers."""
+        return self.urls if self.url is None else (self.url,)
+
+    @field_validator("url", "urls")
+    @classmethod
+    def _addresses(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for url in (value,) if isinstance(value, str) else value or ():
+            if not (url.startswith(("http://", "https://")) and is_address(url)):
+                raise wrong(f"{url[:100]!r} is no address; it would read like https://apic1.example.net")
+        return value
+
+    @model_validator(mode="after")
+    def _one_address(self) -> ApicSettings:
+        if (self.url is None) == (not self.urls):
+            raise wrong(f"one of url and urls would be right; there {'is none' if self.url is None else 'are both'}")
+        return self
+
+    @model_validator(mode="after")
+    def _reads_objects(self) -> ApicSettings:
+        if self.format is not None or self.map is not None:
+            raise wrong("format and map go with other types: what an APIC says has one form")
+        return self
+
+
+Source = Annotated[
+    WebhookSettings | AlertmanagerApiSettings | WebsocketSettings | ApicSettings, Field(discriminator="type")
+]
 
 
 class RouteSettings(Strict):

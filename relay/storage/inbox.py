@@ -59,6 +59,11 @@ class InboxWriter:
                     continue
                 digest, ids = fresh[submission.source, key] = (submission.digest or b"", as_json(entry.ids))
                 keys.append((submission.source, key, digest, ids, submission.received_at))
+            if submission.state:
+                _keep(connection, submission)
+            if not entry.events:
+                results.append(Accepted(()))
+                continue
             first = self._sequences.take("event", len(entry.events))
             last = first + len(entry.events) - 1
             events.append((first, *entry.events[0], first, last, submission.payload))
@@ -75,6 +80,20 @@ class InboxWriter:
         rows = [(r.source, r.received_at, r.reason, whole(r.detail), _readable(r.payload)) for r in refusals]
         write_rows(connection, _SQL["insert_refusals"], rows)
         return [None] * len(refusals)
+
+
+def _keep(connection: Connection, submission: Submission) -> None:
+    """Write what the source's listener goes on from."""
+    last = dict(submission.state)
+    kept = [(submission.source, name, value) for name, value in last.items() if value is not None]
+    write_rows(connection, _SQL["set_state"], kept)
+    gone = [(submission.source, name) for name, value in last.items() if value is None]
+    connection.executemany(_SQL["drop_state"], gone)
+
+
+def state_of(connection: Connection, source: str) -> dict[str, bytes]:
+    """What a source's listener goes on from, by name."""
+    return dict(connection.execute(_SQL["state_of"], (source,)).fetchall())
 
 
 def _readable(payload: bytes) -> str:

@@ -37,7 +37,7 @@ from relay.ports import (
 from relay.storage import outbox, plans, queries, retention
 from relay.storage.database import Reserve, connect, fold_log, limit_size, lock_patiently, open_database, translate
 from relay.storage.diversions import Diverter, open_diversions
-from relay.storage.inbox import InboxWriter, entry_of
+from relay.storage.inbox import InboxWriter, entry_of, state_of
 from relay.storage.outbox import ExchangeRequest, OutboxWriter
 from relay.storage.plans import PlanWriter
 from relay.storage.retention import Pruner
@@ -102,6 +102,10 @@ class SqliteStore:
     def refuse(self, refusal: Refusal) -> Awaitable[None]:
         """Keep what could not be read."""
         return self._writer.submit(self._inbox.refuse, refusal)
+
+    async def source_state(self, source: str) -> dict[str, bytes]:
+        """What a source's listener goes on from, by name."""
+        return await self._read(state_of, source)
 
     # PlanStore
 

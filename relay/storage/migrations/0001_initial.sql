@@ -39,6 +39,14 @@ CREATE TABLE events (
 ) STRICT;
 
 -- What could not be read: kept so that it can be looked at.
+-- What a source's listener needs to go on where it was: written with the events that came of it.
+CREATE TABLE source_state (
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (source, name)
+) WITHOUT ROWID;
+
 CREATE TABLE refusals (
     id          INTEGER PRIMARY KEY,
     source      TEXT NOT NULL,

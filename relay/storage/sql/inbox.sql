@@ -10,6 +10,15 @@ INSERT INTO events (seq, id, source, alert, received_at, event, first_seq, last_
 -- name: insert_refusals
 INSERT INTO refusals (source, received_at, reason, detail, payload) VALUES :rows(5);
 
+-- name: set_state
+INSERT OR REPLACE INTO source_state (source, name, value) VALUES :rows(3);
+
+-- name: drop_state
+DELETE FROM source_state WHERE source = ? AND name = ?;
+
+-- name: state_of
+SELECT name, value FROM source_state WHERE source = ?;
+
 -- name: last_ids
 SELECT
     (SELECT max(coalesce(max(seq), 0), (SELECT value FROM meta WHERE name = 'planned_up_to')) FROM events),

@@ -1,0 +1,267 @@
+"""What an APIC is asked for: a session, its websocket, subscriptions, and that they last.
+
+Source: Cisco APIC REST API Configuration Guide, sections "Authenticating and Maintaining an API Session" and
+"Subscribing to Query Results".
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal, Protocol
+from urllib.parse import quote, urlencode, urlsplit
+
+import aiohttp
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+
+from relay.formats.apic import objects_of
+from relay.formats.contract import NotJsonError, UnreadableError, decode_json
+
+TIMEOUT = 60.0
+"""Seconds that a query may take: a large fabric has many faults."""
+OPEN_TIMEOUT = 10.0
+MOST_BYTES = 64 * 2**20
+"""Bytes that an answer may have."""
+
+
+class ApicError(Exception):
+    """An APIC that does not do what it is asked for; `refused` where it does not take our name and password."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What is subscribed to: a class, or an object by its distinguished name; with a filter, or a subtree's classes."""
+
+    kind: str | None = None
+    dn: str | None = None
+    filter: str | None = None
+    target: Literal["self", "children", "subtree"] | None = None
+    target_class: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The path and parameters of the query, which tell it from others as well."""
+        where = f"class/{quote(self.kind)}" if self.kind is not None else f"mo/{quote(self.dn or '', safe='/-[]')}"
+        wanted = {
+            "query-target": self.target,
+            "target-subtree-class": self.target_class,
+            "query-target-filter": self.filter,
+        }
+        given = urlencode({name: value for name, value in wanted.items() if value is not None}, safe='(),"')
+        return f"/api/{where}.json" + (f"?{given}" if given else "")
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A subscription's id, and the objects that it is of, as they are now: class and attributes."""
+
+    id: str
+    objects: list[tuple[str, dict[str, str]]]
+
+
+class Fabric(Protocol):
+    """A session with its websocket. Its calls raise `ApicError`."""
+
+    lasts: float
+    """Seconds that the session's token is good for."""
+
+    async def renew(self) -> None:
+        """Have the session last longer."""
+        ...
+
+    async def subscribe(self, query: Query) -> Snapshot:
+        """Subscribe, and have the present state."""
+        ...
+
+    async def refresh(self, subscription: str) -> None:
+        """Have a subscription last longer."""
+        ...
+
+    def frames(self) -> AsyncIterator[str | bytes]:
+        """What the websocket brings, until it ends."""
+        ...
+
+    async def close(self) -> None:
+        """Close the websocket: `frames` ends."""
+        ...
+
+    @property
+    def ended(self) -> str:
+        """Why the websocket has ended."""
+        ...
+
+
+class Password(Protocol):
+    """A password that may change."""
+
+    def current(self) -> str:
+        """What it is now."""
+        ...
+
+
+class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
+    """One controller. `ping` in seconds; `max_body` of a frame, in bytes."""
+
+    url: str
+    username: str
+    password: Password
+    max_body: int
+    ping: float = 20.0
+    headers: dict[str, str] = {}
+    tls: ssl.SSLContext | Literal[True] = True
+    proxy: str | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Fabric]:
+        """Log in, and open the websocket. Raises `ApicError`."""
+        async with AsyncExitStack() as undo:
+            session = await undo.enter_async_context(
+                aiohttp.ClientSession(
+                    timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=OPEN_TIMEOUT),
+                    trust_env=True,
+                    headers=self.headers,
+                    cookie_jar=aiohttp.CookieJar(unsafe=True),  # an APIC is often known by its IP address alone
+                )
+            )
+            fabric = HttpFabric(self, session)
+            token = await fabric.login()
+            try:
+                socket = await undo.enter_async_context(
+                    connect(
+                        f"ws{self.url.removeprefix('http')}/socket{token}",
+                        additional_headers=self.headers,
+                        ssl=(True if self.tls is True else self.tls) if self.url.startswith("https:") else None,
+                        proxy=self.proxy or True,
+                        open_timeout=OPEN_TIMEOUT,
+                        ping_interval=self.ping,
+                        ping_timeout=self.ping,
+                        close_timeout=2,
+                        max_size=self.max_body,
+                        logger=None,
+                    )
+                )
+            except InvalidStatus as error:
+                raise ApicError(f"the websocket's handshake was answered {error.response.status_code}") from error
+            except (OSError, TimeoutError, InvalidHandshake, WebSocketException, ValueError) as error:
+                raise ApicError(f"{type(error).__name__}: {str(error).replace(token, '********')}") from error
+            fabric.socket = socket
+            yield fabric
+
+    @property
+    def place(self) -> str:
+        """Where the controller is, without secrets."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class HttpFabric:
+    """Implements `Fabric` over HTTP and a websocket."""
+
+    def __init__(self, client: ApicClient, session: aiohttp.ClientSession) -> None:
+        self.lasts = 0.0
+        self.socket: ClientConnection | None = None
+        self.ended = ""
+        self._client = client
+        self._session = session
+
+    async def login(self) -> str:
+        """Log in; the token. Raises `ApicError`."""
+        wanted = {"name": self._client.username, "pwd": self._client.password.current()}
+        status, payload = await self._ask("POST", "/api/aaaLogin.json", {"aaaUser": {"attributes": wanted}})
+        if status != 200:
+            said = _said(payload).replace(wanted["pwd"], "********")
+            refused = status in (401, 403) or (status == 400 and "auth" in said.lower())
+            raise ApicError(f"the login was answered {status}: {said}", refused=refused)
+        return self._granted(payload)
+
+    async def renew(self) -> None:
+        """Have the session last longer."""
+        self._granted(await self._get("/api/aaaRefresh.json"))
+
+    async def subscribe(self, query: Query) -> Snapshot:
+        """Subscribe, and have the present state."""
+        path = query.path
+        payload = await self._get(f"{path}{'&' if '?' in path else '?'}subscription=yes")
+        subscription = payload.get("subscriptionId") if isinstance(payload, dict) else None
+        if isinstance(subscription, list):
+            subscription = subscription[0] if subscription else None
+        if not isinstance(subscription, (str, int)) or not str(subscription):
+            raise ApicError(f"{path} was answered without a subscription")
+        try:
+            objects = [one for one in objects_of(payload) if one[1].get("dn") and one[0] != "error"]
+        except UnreadableError as error:
+            raise ApicError(f"{path} was answered with {error}") from error
+        return Snapshot(str(subscription), objects)
+
+    async def refresh(self, subscription: str) -> None:
+        """Have a subscription last longer."""
+        await self._get(f"/api/subscriptionRefresh.json?id={quote(subscription)}")
+
+    async def frames(self) -> AsyncIterator[str | bytes]:
+        """What the websocket brings, until it ends."""
+        assert self.socket is not None  # noqa: S101 - opened before it is handed out
+        try:
+            async for frame in self.socket:
+                yield frame
+        except ConnectionClosed as error:
+            self.ended = self.ended or str(error)
+        self.ended = self.ended or f"closed: {self.socket.close_code} {self.socket.close_reason or ''}".strip()
+
+    async def close(self) -> None:
+        """Close the websocket."""
+        if self.socket is not None:
+            await self.socket.close()
+
+    def _granted(self, payload: Any) -> str:
+        try:
+            attributes = payload["imdata"][0]["aaaLogin"]["attributes"]
+            token, self.lasts = str(attributes["token"]), float(attributes["refreshTimeoutSeconds"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise ApicError("the login was answered without a token; is this an APIC?") from error
+        self._session.cookie_jar.update_cookies({"APIC-cookie": token})
+        return token
+
+    async def _get(self, path: str) -> Any:
+        status, payload = await self._ask("GET", path, None)
+        if status != 200:
+            raise ApicError(f"{path.partition('?')[0]} was answered {status}: {_said(payload)}")
+        return payload
+
+    async def _ask(self, method: str, path: str, body: object) -> tuple[int, Any]:
+        client = self._client
+        data = None if body is None else msgspec.json.encode(body)
+        try:
+            async with self._session.request(
+                method, client.url + path, data=data, ssl=client.tls, proxy=client.proxy, allow_redirects=False
+            ) as answer:
+                raw = await _bounded(answer)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise ApicError(f"{type(error).__name__}: {error}") from error
+        try:
+            return answer.status, decode_json(raw)
+        except NotJsonError:
+            return answer.status, {"imdata": []} if answer.status != 200 else None
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    chunks, size = [], 0
+    async for chunk in answer.content.iter_chunked(65_536):
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise ApicError(f"an answer has over {MOST_BYTES // 2**20} MiB; a `filter` asks for less")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _said(payload: Any) -> str:
+    """What an error's answer says."""
+    try:
+        attributes = payload["imdata"][0]["error"]["attributes"]
+        return f"{attributes['text']}"[:300]
+    except (LookupError, TypeError):
+        return "no reason given"

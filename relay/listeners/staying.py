@@ -1,0 +1,168 @@
+"""Staying connected: what feeds share that the relay opens itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import TypeVar
+
+import tenacity
+
+from relay.ports import Clock, Log, StoreUnavailableError, Tell
+
+T = TypeVar("T")
+
+GROUP = 512
+"""Frames that are committed together at the most; a connection is not read further before."""
+LONGEST_DELAY = 60.0
+"""Seconds between two tries to connect, at the most."""
+REFUSED_DELAY = 300.0
+"""Seconds before another try after the peer has refused us."""
+HELD = 30.0
+"""Seconds that a connection must hold for its end to count as a fresh start."""
+TOLD_AFTER = 120.0
+"""Seconds without a connection after which the operator is told."""
+STORE_RETRY = 1.0
+
+
+class FeedState:
+    """What a feed is doing, for the status and the metrics. Times in Unix seconds."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.last_message_at: float | None = None
+        self.last_error: str | None = None
+        self.tries = 0
+
+
+class FeedLostError(Exception):
+    """A connection could not be made, or ended soon."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+class Staying:
+    """Keeps one feed connected for as long as the relay lives, and tells how that goes."""
+
+    def __init__(self, name: str, clock: Clock, log: Log, tell: Tell) -> None:
+        self.name = name
+        self.state = FeedState()
+        self.stopping = asyncio.Event()
+        self.told_down = False
+        """The operator has been told that the feed is down, by this process or an earlier one."""
+        self._clock = clock
+        self._log = log
+        self._tell = tell
+        self._down_since: float | None = None
+
+    async def run(self, session: Callable[[], Awaitable[str]]) -> None:
+        """Connect for ever, with growing, jittered delays between failures.
+
+        `session` is one connection from its beginning to its end, whose reason it gives; it raises `FeedLostError`.
+        """
+        while not self.stopping.is_set():
+            retrying = tenacity.AsyncRetrying(
+                retry=tenacity.retry_if_exception_type(FeedLostError),
+                wait=self._delay,
+                sleep=self._rest,
+                before_sleep=self._before_rest,
+                stop=lambda _: self.stopping.is_set(),
+                reraise=True,
+            )
+            try:
+                await retrying(self._held, session)
+            except FeedLostError:
+                return
+            await self._rest(tenacity.wait_random(0, 1)(None))  # type: ignore[arg-type]  # it asks nothing of its state
+
+    async def _held(self, session: Callable[[], Awaitable[str]]) -> None:
+        began = self._clock.now()
+        try:
+            ended = await session()
+        finally:
+            self.state.connected = False
+        self.state.last_error = ended
+        self._log.warning("feed_closed", source=self.name, detail=ended)
+        if not self.stopping.is_set() and self._clock.now() - began < HELD:
+            raise FeedLostError(ended)
+
+    def connected(self, place: str) -> None:
+        """The connection stands; `place` is where to, without secrets."""
+        self.state.connected, self.state.tries = True, 0
+        self._down_since = None
+        self._log.info("feed_connected", source=self.name, url=place)
+        if self.told_down:
+            self.told_down = False
+            self._tell(f"feed:{self.name}", f"relay: feed {self.name} is back", "info", "resolved", "")
+
+    async def _rest(self, seconds: float) -> None:
+        await self._clock.wait(self.stopping, seconds)
+
+    @staticmethod
+    def _delay(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, FeedLostError) and error.refused:
+            return REFUSED_DELAY
+        return max(0.2, tenacity.wait_random_exponential(multiplier=1, max=LONGEST_DELAY)(state))
+
+    def _before_rest(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        refused = isinstance(error, FeedLostError) and error.refused
+        self.state.tries = state.attempt_number
+        self.state.last_error = str(error)
+        wait = round(state.upcoming_sleep, 1)
+        (self._log.error if refused else self._log.warning)(
+            "feed_down", source=self.name, error=str(error), tries=state.attempt_number, next_try_in=wait
+        )
+        now = self._clock.now()
+        self._down_since = self._down_since or now
+        if (refused or now - self._down_since >= TOLD_AFTER) and not self.told_down:
+            self.told_down = True
+            what = "is refused" if refused else "is down"
+            self._tell(f"feed:{self.name}", f"relay: feed {self.name} {what}", "major", "firing", str(error))
+
+    async def read(self, frames: AsyncIterable[T], commit: Callable[[list[T]], Awaitable[None]]) -> None:
+        """Commit what comes in groups, reading no faster than that, until the frames end and nothing is left."""
+        waiting: list[T] = []
+        arrived, taken = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> None:
+            try:
+                async for frame in frames:
+                    waiting.append(frame)
+                    arrived.set()
+                    while len(waiting) >= GROUP:
+                        taken.clear()
+                        await taken.wait()
+            finally:
+                arrived.set()
+
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(receive())
+            while not reading.done() or waiting:
+                arrived.clear()
+                if not waiting:
+                    if not reading.done():
+                        await arrived.wait()
+                    continue
+                group = waiting.copy()
+                waiting.clear()
+                taken.set()
+                self.state.last_message_at = self._clock.wall()
+                await commit(group)
+
+    async def store(self, write: Callable[[], Awaitable[None]]) -> bool:
+        """Write; a store in trouble is waited out, as a feed can't be asked to say it again. False: a stop cut it."""
+        while True:
+            try:
+                await write()
+            except StoreUnavailableError as error:
+                if self.stopping.is_set():
+                    self._log.error("feed_frames_given_up", source=self.name, error=str(error))
+                    return False
+                self._log.warning("feed_waits_for_store", source=self.name, error=str(error))
+                await self._clock.wait(self.stopping, STORE_RETRY)
+            else:
+                return True

@@ -1,0 +1,409 @@
+"""Cisco APIC: what the stand-in fabric goes through, and what is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import io
+import itertools
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random  # noqa: TID251 - a seeded history, not the relay's chance
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.core.event import SourceDefaults
+from relay.listeners.apic import ApicListener
+from relay.listeners.apic_client import ApicClient, ApicError, Query, Snapshot
+from relay.listeners.staying import Staying
+from relay.logs import make_log
+from relay.pipeline.intake import Intake
+from relay.ports import Accepted, Refusal, StoreUnavailableError, Submission
+from relay.sandbox.apic import FabricAnswerError, StandInFabric
+from relay.sandbox.server import Sandbox
+from relay.web.metrics import Metrics
+from tests.fakes.running import TOKEN, Running, running
+
+FAULT = "topology/pod-1/node-101/sys/phys-[eth1/1]/phys/fault-F0532"
+QUERIES = (Query(kind="faultInst"), Query(kind="fvTenant"), Query(dn="topology/pod-1", target="subtree"))
+
+
+def raised(fabric: StandInFabric, dn: str = FAULT, severity: str = "major", **changes: str) -> None:
+    fabric.put("faultInst", dn, code="F0532", cause="port-down", severity=severity, lc="raised", descr="Port is down",
+               ack="no", **changes)  # fmt: skip
+
+
+def cleared(fabric: StandInFabric, dn: str = FAULT) -> None:
+    fabric.put("faultInst", dn, severity="cleared", lc="retaining")
+
+
+# A relay beside the stand-in, over real HTTP and a real websocket
+
+
+def source(sandbox: Sandbox, **changes: Any) -> dict[str, Any]:
+    subscribe = [{"class": "faultInst", "filter": 'ne(faultInst.severity,"info")'}, {"class": "fvTenant"}]
+    return {
+        "fabric": {"type": "apic", "url": sandbox.address, "username": "relay", "password": TOKEN,
+                   "subscribe": subscribe, **changes},
+    }  # fmt: skip
+
+
+async def heads(relay: Running, count: int) -> list[str]:
+    await relay.until(lambda: len(relay.messages()) >= count)
+    return [message.text.splitlines()[0] for message in relay.messages()]
+
+
+async def connected(relay: Running) -> None:
+    async with asyncio.timeout(30):
+        while not (await relay.get("/api/v1/status"))[1]["feeds"][0]["connected"]:
+            pass
+
+
+async def test_faults_live_and_changes_are_told(tmp_path: Path, sandbox: Sandbox) -> None:
+    fabric = sandbox.fabric
+    raised(fabric, f"{FAULT}-old")
+    fabric.put("fvTenant", "uni/tn-old", name="old", descr="")
+    raised(fabric, f"{FAULT}-info", severity="info")
+    async with running(tmp_path, sandbox, sources=source(sandbox)) as relay:
+        assert await heads(relay, 1) == ["🟠 MAJOR · port-down on node-101 eth1/1 (F0532)"]
+        await connected(relay)
+        fabric.put("fvTenant", "uni/tn-acme", name="acme", descr="a")
+        assert (await heads(relay, 2))[1] == "⚪ INFO · fvTenant uni/tn-acme has been created"
+        fabric.put("fvTenant", "uni/tn-acme", descr="b")
+        await heads(relay, 3)
+        assert 'descr: "a" → "b"' in relay.messages()[2].text
+        raised(fabric)
+        await heads(relay, 4)
+        raised(fabric, severity="critical")
+        await relay.until(lambda: relay.messages()[3].text.startswith("🔴 CRITICAL"))
+        fabric.put("faultInst", FAULT, ack="yes")
+        await relay.until(lambda: "👤 APIC" in relay.messages()[3].text)
+        cleared(fabric)
+        await relay.until(lambda: relay.messages()[3].text.startswith("✅ resolved"))
+        fabric.remove(FAULT)
+        fabric.remove("uni/tn-acme")
+        deleted = "⚪ INFO · fvTenant uni/tn-acme has been deleted"
+        await relay.until(lambda: any(message.text.startswith(deleted) for message in relay.messages()))
+        assert not any("INFO · port-down" in message.text for message in relay.messages())
+
+
+@pytest.mark.parametrize("way", ["drop_sockets", "expire_tokens"])
+async def test_what_happens_in_a_gap_is_told_and_nothing_twice(tmp_path: Path, sandbox: Sandbox, way: str) -> None:
+    fabric = sandbox.fabric
+    raised(fabric, f"{FAULT}-1")
+    async with running(tmp_path, sandbox, sources=source(sandbox)) as relay:
+        await heads(relay, 1)
+        await connected(relay)
+        getattr(fabric, way)()
+        fabric.drop_sockets()
+        raised(fabric, f"{FAULT}-2")
+        cleared(fabric, f"{FAULT}-1")
+        await relay.until(lambda: len([m for m in relay.messages() if m.text.startswith("✅")]) >= 1)
+        await heads(relay, 2)
+    raised(fabric, f"{FAULT}-3")
+    fabric.remove(f"{FAULT}-2")
+    async with running(tmp_path, sandbox, sources=source(sandbox)) as relay:
+        await relay.until(lambda: len([m for m in relay.messages() if m.text.startswith("✅")]) >= 4)
+        await connected(relay)
+        raised(fabric, f"{FAULT}-4")
+        await relay.until(lambda: any("fault-F0532-4" in str(m.text) or "-4" in m.text for m in relay.messages()))
+        _, events = await relay.get("/api/v1/events?source=fabric&limit=100")
+        told = sorted((event["key"].removeprefix(FAULT), event["status"]) for event in events)
+        assert told == [
+            ("-1", "firing"), ("-1", "resolved"), ("-2", "firing"), ("-2", "resolved"), ("-3", "firing"),
+            ("-4", "firing"),
+        ]  # fmt: skip
+
+
+async def test_a_wrong_password_is_told_and_not_hammered(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = source(sandbox, password="not-this-one")
+    async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
+        assert "relay: feed fabric is refused" in (await heads(relay, 1))[0]
+        text = relay.messages()[0].text
+        assert "the login was answered 401" in text
+        assert "not-this-one" not in text + relay.log.read_text(encoding="utf-8")
+
+
+async def test_another_controller_is_tried(tmp_path: Path, sandbox: Sandbox) -> None:
+    raised(sandbox.fabric)
+    urls = ["http://127.0.0.1:9", sandbox.address]
+    async with running(tmp_path, sandbox, sources=source(sandbox, url=None, urls=urls)) as relay:
+        await heads(relay, 1)
+
+
+async def test_a_subscription_without_a_socket_is_405(sandbox: Sandbox) -> None:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        login = {"aaaUser": {"attributes": {"name": "u", "pwd": TOKEN}}}
+        async with session.post(f"{sandbox.address}/api/aaaLogin.json", json=login) as answer:
+            assert answer.status == 200
+        async with session.get(f"{sandbox.address}/api/class/faultInst.json?subscription=yes") as answer:
+            assert answer.status == 405
+            assert "unable to locate opened web socket" in await answer.text()
+        async with session.get(f"{sandbox.address}/api/class/fvTenant.json?query-target-filter=eq(x") as answer:
+            assert answer.status in (200, 400)
+
+
+# A week in its own time
+
+
+class VirtualClock:
+    """Implements the `Clock` port: time that jumps to the next moment somebody waits for."""
+
+    def __init__(self) -> None:
+        self.time = 1_800_000_000.0
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+
+    def now(self) -> float:
+        return self.time
+
+    wall = now
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
+        if seconds is None:
+            await event.wait()
+            return
+        due: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (self.time + seconds, next(self._numbers), due))
+        waiting = asyncio.get_running_loop().create_task(event.wait())
+        try:
+            await asyncio.wait((due, waiting), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            due.cancel()
+
+    async def run_until(self, end: float) -> None:
+        """Let everything happen up to a time."""
+        while True:
+            while asyncio.get_running_loop()._ready:  # type: ignore[attr-defined]
+                await asyncio.tasks.sleep(0)
+            while self._waiting and self._waiting[0][2].done():
+                heapq.heappop(self._waiting)
+            if not self._waiting or self._waiting[0][0] > end:
+                self.time = end
+                return
+            at, _, due = heapq.heappop(self._waiting)
+            self.time = max(self.time, at)
+            due.set_result(None)
+
+
+class Shelf:
+    """Implements the `Inbox` port in memory; a commit fails as often as `trouble` says."""
+
+    def __init__(self, dice: Random) -> None:
+        self.told: dict[str, list[str]] = defaultdict(list)
+        self.trouble = 0.02
+        self._dice = dice
+        self._state: dict[str, bytes] = {}
+
+    def accept(self, submission: Submission) -> Awaitable[Accepted]:
+        if self._dice.random() < self.trouble and not self.told.get(""):
+            raise StoreUnavailableError("no")
+        self._state.update({name: value for name, value in submission.state if value is not None})
+        for name in [name for name, value in submission.state if value is None]:
+            self._state.pop(name, None)
+        for event in submission.events:
+            self.told[event.key].append(event.status if event.status != "notice" else event.labels["change"])
+        return _done(Accepted(tuple(event.id for event in submission.events)))
+
+    def refuse(self, refusal: Refusal) -> Awaitable[None]:
+        raise AssertionError(refusal)
+
+    async def source_state(self, source: str) -> dict[str, bytes]:
+        assert source == "fabric"
+        return dict(self._state)
+
+
+async def _done(value: Accepted) -> Accepted:
+    return value
+
+
+class LocalFabric:
+    """Implements the listener's `Fabric` without a network; it is reached as long as `reachable` says."""
+
+    def __init__(self, fabric: StandInFabric, token: str, lasts: float, reachable: Callable[[], bool]) -> None:
+        self.lasts = lasts
+        self.ended = "closed"
+        self._fabric = fabric
+        self._token = token
+        self._frames: asyncio.Queue[str | None] = asyncio.Queue()
+        self._say = self._frames.put_nowait
+        self._reachable = reachable
+        fabric.open_socket(token, self._say, lambda: self._frames.put_nowait(None))
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
+        if not self._reachable():
+            raise ApicError("no route to host")
+        try:
+            return call()
+        except FabricAnswerError as error:
+            raise ApicError(f"{error.status}: {error}") from error
+
+    async def renew(self) -> None:
+        self._token, self.lasts = self._ask(lambda: self._fabric.renew(self._token))
+
+    async def subscribe(self, query: Query) -> Snapshot:
+        path, _, parameters = query.path.removeprefix("/api/").partition("?")
+        wanted = dict(one.split("=", 1) for one in parameters.split("&") if one)
+        path = path.removesuffix(".json")
+        answer = self._ask(lambda: self._fabric.query(self._token, path, {**wanted, "subscription": "yes"}))
+        objects = [(kind, content["attributes"]) for one in answer["imdata"] for kind, content in one.items()]
+        return Snapshot(answer["subscriptionId"], objects)
+
+    async def refresh(self, subscription: str) -> None:
+        self._ask(lambda: self._fabric.refresh(self._token, subscription))
+
+    async def frames(self) -> AsyncIterator[str | bytes]:
+        while (frame := await self._frames.get()) is not None:
+            yield frame
+
+    async def close(self) -> None:
+        self._fabric.close_socket(self._say)
+        self._frames.put_nowait(None)
+
+
+class LocalController:
+    """Stands in for an `ApicClient`."""
+
+    place = "here"
+
+    def __init__(self, fabric: StandInFabric) -> None:
+        self.reachable = True
+        self._fabric = fabric
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[LocalFabric]:
+        if not self.reachable:
+            raise ApicError("no route to host")
+        token, lasts = self._fabric.login(TOKEN)
+        yield LocalFabric(self._fabric, token, lasts, lambda: self.reachable)
+
+
+class Week:
+    """A fabric and a relay's listener, and what becomes of both."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = Random(seed)  # noqa: S311
+        self.clock = VirtualClock()
+        self.shelf = Shelf(self.dice)
+        self.fabric = StandInFabric(self.clock.now, TOKEN)
+        self.controller = LocalController(self.fabric)
+        self.happened: dict[str, list[str]] = defaultdict(list)
+        self.free_at: dict[str, float] = {}
+        self.relay: asyncio.Task[None] | None = None
+        self.back_at = 0.0
+        self.log = io.StringIO()
+
+    def start(self) -> None:
+        log = make_log("info", self.log)
+        numbers = itertools.count()
+        intake = Intake(
+            self.shelf, self.clock, lambda _: f"e{next(numbers)}", Metrics(["fabric"], {}, 0), log, lambda _: None,
+            lambda: True,
+        )  # fmt: skip
+        staying = Staying("fabric", self.clock, log, lambda *_: None)
+        controllers: list[Any] = [self.controller]
+        defaults = SourceDefaults(source="fabric", format="apic")
+        listener = ApicListener(controllers, QUERIES, defaults, staying, intake, self.clock)
+        self.relay = asyncio.get_running_loop().create_task(listener.run())
+
+    async def kill(self) -> None:
+        assert self.relay is not None
+        self.relay.cancel()
+        await asyncio.wait([self.relay])
+
+    async def trouble(self) -> None:
+        match self.dice.randrange(6):
+            case 0:
+                self.fabric.drop_sockets()
+            case 1:
+                self.fabric.lose_subscriptions()
+            case 2:
+                self.fabric.lose_sockets()
+            case 3:
+                self.fabric.expire_tokens()
+            case 4:
+                await self.kill()
+                self.start()
+            case _:
+                self.controller.reachable = False
+                self.back_at = max(self.back_at, self.clock.time) + self.dice.uniform(1.0, 600.0)
+                self.fabric.drop_sockets()
+
+    def change(self) -> None:
+        """Something happens to one of the faults or tenants, each of which then rests for half an hour."""
+        number = self.dice.randrange(60)
+        dn = f"topology/pod-1/node-{101 + number}/fault-F0532" if number < 50 else f"uni/tn-{number}"
+        if self.free_at.get(dn, 0.0) > self.clock.time:
+            return
+        self.free_at[dn] = self.clock.time + 1_800.0
+        if number >= 50:
+            self.change_tenant(dn)
+        elif not self.happened[dn] or self.happened[dn][-1] == "resolved":
+            raised(self.fabric, dn)
+            self.happened[dn].append("firing")
+        else:
+            if self.dice.random() < 0.5:
+                cleared(self.fabric, dn)
+            else:
+                self.fabric.remove(dn)
+            self.happened[dn].append("resolved")
+
+    def change_tenant(self, dn: str) -> None:
+        if dn not in self.fabric.objects:
+            self.fabric.put("fvTenant", dn, name=dn, descr="")
+            self.happened[dn].append("created")
+        elif self.dice.random() < 0.5:
+            self.fabric.put("fvTenant", dn, descr=str(self.clock.time))
+            self.happened[dn].append("modified")
+        else:
+            self.fabric.remove(dn)
+            self.happened[dn].append("deleted")
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_week_of_drops_expiries_and_restarts_misses_nothing_and_tells_nothing_twice(seed: int) -> None:
+    week = Week(seed)
+    week.start()
+    await week.clock.run_until(week.clock.time + 60)
+    begun = week.clock.time
+    troubles = sorted(begun + week.dice.random() * 604_800 for _ in range(1_000))
+    changes = sorted(begun + week.dice.random() * 604_800 for _ in range(4_000))
+    moments = sorted([*((at, "trouble") for at in troubles), *((at, "change") for at in changes)])
+    for at, what in moments:
+        await week.clock.run_until(min(at, week.back_at))
+        week.controller.reachable = at >= week.back_at
+        await week.clock.run_until(at)
+        if what == "change":
+            week.change()
+        else:
+            await week.trouble()
+    week.controller.reachable = True
+    await week.clock.run_until(begun + 604_800 + 3_600)
+    await week.kill()
+    assert sum(map(len, week.happened.values())) > 1_000
+    assert {dn: told for dn, told in week.shelf.told.items() if told} == dict(week.happened), differing(week)
+    assert "bug" not in week.log.getvalue()
+
+
+def differing(week: Week) -> dict[str, tuple[list[str], list[str]]]:
+    """What is wrong, for reading."""
+    return {
+        dn: (week.shelf.told[dn], happened) for dn, happened in week.happened.items() if week.shelf.told[dn] != happened
+    }
+
+
+def test_a_query_is_written_as_an_apic_reads_it() -> None:
+    assert Query(kind="faultInst", filter='ne(faultInst.severity,"info")').path == (
+        '/api/class/faultInst.json?query-target-filter=ne(faultInst.severity,"info")'
+    )
+    dn = "topology/pod-1/node-101/sys/phys-[eth1/1]"
+    assert Query(dn=dn, target="subtree", target_class="faultInst").path == (
+        f"/api/mo/{dn}.json?query-target=subtree&target-subtree-class=faultInst"
+    )
+    client = ApicClient(url="https://user:secret@apic1", username="u", password=None, max_body=1)  # type: ignore[arg-type]
+    assert client.place == "https://apic1"
