@@ -93,12 +93,18 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Divert(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for a `room` goes `to` its fallback, None where it has none any more; `known`: it is configured."""
+    """What waits for a `room` goes `to` its fallback, None where it has none any more.
+
+    `known`: the room is configured; `edits`: its service edits messages; `stuck`: the fallback can't be reached
+    either, and nothing goes there.
+    """
 
     room: str
     to: str | None
     now: float
     known: bool = True
+    edits: bool = True
+    stuck: bool = False
 
 
 class Diverted(msgspec.Struct, frozen=True, kw_only=True):

@@ -165,7 +165,7 @@ def flush(members: Members, policy: Policy) -> list[Step]:
 def flush_plainly(members: Members, steps: Sequence[Step]) -> list[Step]:
     """The steps where no message can be edited: at most one new message, which names what is new."""
     shown = [incident for incident in members.incidents if incident.said is not None or is_news(incident)]
-    if len(shown) == 1 and members.told <= 1:
+    if len(shown) == 1 and members.told + (shown[0].said is None) <= 1:
         return plainly(steps, shown[0])
     if steps and all(step.action != "post" for step in steps):
         news = [one for one in shown if is_news(one) and (one.held is None or not one.firing)]

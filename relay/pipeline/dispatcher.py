@@ -156,9 +156,14 @@ class Dispatcher:
         """The rooms that are to be diverted now."""
         return {room for room, fallback in self._fallbacks.items() if self.lanes[room].is_down(now, fallback.after)}
 
-    def has(self, room: str) -> bool:
-        """Tell whether a room is configured."""
-        return room in self.lanes
+    def order(self, room: str, now: float) -> Divert:
+        """What is to be done with what waits for a room that is diverted."""
+        lane, fallback = self.lanes.get(room), self._fallbacks.get(room)
+        edits = lane is None or lane.account.sender.service.edits
+        if fallback is None:
+            return Divert(room=room, to=None, now=now, known=lane is not None, edits=edits)
+        stuck = fallback.to not in self._fallbacks and self.lanes[fallback.to].is_down(now, fallback.after)
+        return Divert(room=room, to=fallback.to, now=now, known=lane is not None, edits=edits, stuck=stuck)
 
     def fallback_of(self, room: str) -> str | None:
         """The fallback of a room, where it has one."""
@@ -361,7 +366,7 @@ class Dispatcher:
             chance=self._chance(),
             account_succeeded_at=account.succeeded_at,
             only_lane=len(account.lanes) == 1,
-            diverts=lease.room in self._fallbacks,
+            diverts=lease.room in self._fallbacks or lease.origin is not None,
             probed_for=None if lane.probed_for == lease.id else lane.probed_for,
         )
         verdict = judge(lease, attempt.outcome, attempt.parts, at, self._policy)

@@ -21,12 +21,8 @@ class Fallbacks(Protocol):
         """The rooms that are to be diverted now."""
         ...
 
-    def fallback_of(self, room: str) -> str | None:
-        """The fallback of a room, where it has one."""
-        ...
-
-    def has(self, room: str) -> bool:
-        """Tell whether a room is configured."""
+    def order(self, room: str, now: float) -> Divert:
+        """What is to be done with what waits for a room."""
         ...
 
     def diverted(self, order: Divert, done: Diverted) -> None:
@@ -69,8 +65,7 @@ class Diversions:
             self._look_at = now + EVERY
         moved = False
         for room in sorted(rooms):
-            to, known = self._fallbacks.fallback_of(room), self._fallbacks.has(room)
-            order = Divert(room=room, to=to, now=now, known=known)
+            order = self._fallbacks.order(room, now)
             done = await self._store.divert(order)
             if done.began:
                 self._open.add(room)

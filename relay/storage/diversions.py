@@ -73,9 +73,11 @@ class Diverter:
             if state not in ("waiting", "leased"):
                 note = self._note(connection, work, order.room, seq, due_at=order.now + NEXT_NOTE)
                 connection.execute(_SQL["renew_note"], {"note": note, "id": number})
+            if order.stuck:
+                return Diverted(over=work.over, added=work.added)
             return self._result(connection, work, began=False)
         candidates = self._candidates(connection, order)
-        if not candidates or order.to is None:
+        if not candidates or order.to is None or order.stuck:
             return Diverted()
         (last,) = connection.execute(_SQL["last_diversion"]).fetchone()
         work = _Move(last + 1, order)
@@ -183,8 +185,22 @@ class Diverter:
         """The room is back: its fallback hears so, and each message left behind tells the present once."""
         work = _Move(number, order)
         connection.execute(_SQL["end_diversion"], {"now": order.now, "id": number})
-        if order.to == fallback:
+        if order.to == fallback and not order.stuck:
             self._note(connection, work, fallback, seq)
-        for message, room, last in connection.execute(_SQL["left_behind"], (number,)).fetchall() if order.known else ():
+        stale = connection.execute(_SQL["left_behind"], (number,)).fetchall() if order.known and order.edits else ()
+        for message, room, last in stale:
             self._add(connection, work, message=message, seq=last or seq, room=room, action="edit", rank=_NOTE_RANK)
+        if order.stuck and order.known:
+            self._come_home(connection, work, fallback)
         return Diverted(over=work.over, added=work.added, ended=True)
+
+    def _come_home(self, connection: Connection, work: _Move, fallback: str) -> None:
+        """What a room's fallback has not taken comes back to the room."""
+        home = work.order.room
+        back = _Move(work.diversion, Divert(room=fallback, to=home, now=work.order.now), work.over, work.added)
+        while ours := [
+            one for one in self._candidates(connection, back.order) if one.origin == home and not one.stands
+        ]:
+            for one in ours:
+                self._move_unposted(connection, back, one)
+        connection.execute(_SQL["at_home"], {"room": home})

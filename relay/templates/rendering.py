@@ -104,11 +104,13 @@ class TemplateRenderer:
     def note(self, diversion: Diversion, room: str, now: float) -> str:
         """The message by which a room, or its fallback, hears that a diversion is over."""
         since = say_clock(diversion.began_at, now, self._zone)
-        count = f"{diversion.moved:,} message{'' if diversion.moved == 1 else 's'}"
+        count, stay = f"{diversion.moved:,} message{'' if diversion.moved == 1 else 's'}", "stay"
+        if diversion.moved == 1:
+            stay = "stays"
         if room == diversion.room:
-            said = f"could not be reached from {since} on; {count} went to room {diversion.to} and stay there"
+            said = f"could not be reached from {since} on; {count} went to room {diversion.to} and {stay} there"
             return f"↩ **this room is back** · {Markdown.escape(said)}"
-        said = f"{count} for it came here from {since} on, and stay"
+        said = f"{count} for it came here from {since} on, and {stay}"
         return f"↩ **room {Markdown.escape(diversion.room)} is back** · {Markdown.escape(said)}"
 
     def listing(self, lines: Sequence[DigestLine]) -> str:

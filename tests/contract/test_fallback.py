@@ -168,6 +168,47 @@ async def test_a_refused_room_is_left_at_once_and_nothing_is_dead(both: Both) ->
     assert await both.relay.store.dead_counts() == {}
 
 
+async def test_a_fallback_that_is_refused_itself_loses_nothing(both: Both) -> None:
+    both.noc.down = both.backup.refused = True
+    for number in range(4):
+        await both.post(f"alert-{number}", f"a{number}")
+        await both.post(f"notice-{number}")
+        await both.pass_time(150)
+    both.noc.down = False
+    await both.relay.settle(400)
+    both.backup.refused = False
+    await both.relay.settle(400)
+    for number in range(4):
+        assert both.places(f"alert-{number}") == (1, 0)
+        assert both.places(f"notice-{number}") == (1, 0)
+    assert not any("for room" in one.text for one in both.noc.messages.values())
+    assert both.relay.store is not None
+    assert await both.relay.store.dead_counts() == {}
+
+
+async def test_a_room_without_edits_hears_of_its_return_once(tmp_path: Path) -> None:
+    made = Both(tmp_path)
+    made.noc, made.backup = Room(made.clock, Random(1), SPIKA), Room(made.clock, Random(1))  # noqa: S311 - a history
+    rooms = settings()
+    rooms["rooms"]["noc"] |= {"account": "spika", "id": 5}
+    rooms["rooms"]["backup"] |= {"account": "webex", "id": "R1"}
+    (tmp_path / "plain").mkdir()
+    await made.relay.start()
+    await made.relay.stop()
+    made.relay = Simulated(tmp_path / "plain", made.clock, made.noc, Random(1), rooms, made.backup)  # noqa: S311 - a history
+    await made.start()
+    await made.post("tunnel down", "t1")
+    await made.relay.settle(10)
+    made.noc.down = True
+    await made.post("tunnel down", "t1", severity="critical")
+    await made.pass_time(AFTER + 60)
+    made.noc.down = False
+    await made.relay.settle(400)
+    assert made.places("tunnel down") == (1, 1)
+    assert [len(notes) for notes in made.notes()] == [1, 1]
+    await made.relay.stop()
+
+
 async def test_groups_go_along_with_their_alerts(tmp_path: Path) -> None:
     both = Both(tmp_path)
     base = settings()

@@ -74,6 +74,18 @@ async def test_a_group_is_told_of_in_short_messages(tmp_path: Path, sandbox: San
         assert len(texts(relay)) == 3
 
 
+async def test_a_new_alert_of_a_group_whose_last_one_ended_is_named(tmp_path: Path, sandbox: Sandbox) -> None:
+    route = {"rooms": ["noc"], "group_by": ["site"], "group_wait": "100ms", "group_interval": "100ms"}
+    async with running(tmp_path, sandbox, route=route, **spika(sandbox)) as relay:
+        await relay.post(at("a", key="k6", title="psu failed"))
+        await relay.until(lambda: len(texts(relay)) == 1)
+        await relay.post(at("a", key="k6", title="psu failed", status="resolved"))
+        await relay.until(lambda: len(texts(relay)) == 2)
+        await relay.post(at("a", key="k4", title="core link down", severity="critical"))
+        await relay.until(lambda: len(texts(relay)) == 3)
+        assert "core link down" in texts(relay)[2]
+
+
 async def test_the_list_of_a_storm_is_numbered_messages(tmp_path: Path, sandbox: Sandbox) -> None:
     async with running(tmp_path, sandbox, **spika(sandbox, digest_over=10)) as relay:
         sandbox.state.faults = [Fault(latency=0.5)]

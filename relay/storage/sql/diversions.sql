@@ -44,6 +44,9 @@ VALUES (:id, :message, :seq, :room, :action, 'waiting', :rank, :position, :now, 
 -- name: rehome
 UPDATE messages SET room = :to, origin = coalesce(origin, :room) WHERE id = :message;
 
+-- name: at_home
+UPDATE messages SET origin = NULL WHERE room = :room AND origin = :room AND remote_id IS NULL;
+
 -- name: copy_message
 INSERT INTO messages (id, room, grp, route, template, living, origin)
 VALUES (:new, :to, :group, :route, :template, 1, :origin);

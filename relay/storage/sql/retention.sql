@@ -63,7 +63,7 @@ WHERE ended_at < :done_before AND live = 0 AND wake_at IS NULL
 -- name: prune_groups
 DELETE FROM groups
 WHERE wake_at IS NULL AND coalesce(ended_at, state ->> 'flushed_at', 0) < :done_before
-  AND NOT EXISTS (SELECT 1 FROM incidents WHERE grp = groups.id AND live = 1)
+  AND NOT EXISTS (SELECT 1 FROM incidents WHERE grp = groups.id AND (live = 1 OR wake_at IS NOT NULL))
   AND NOT EXISTS (
     SELECT 1 FROM deliveries AS d
     WHERE d.message = groups.state ->> 'message' AND (d.settled_at IS NULL OR d.state = 'dead')
