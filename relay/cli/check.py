@@ -14,7 +14,7 @@ def check(
     file: Annotated[
         Path | None, typer.Argument(help="Configuration; default as for `run`.", show_default=False)
     ] = None,
-    secrets: Annotated[bool, typer.Option("--secrets/--no-secrets", help="Whether secrets must be there, too.")] = True,
+    secrets: Annotated[bool, typer.Option("--secrets/--no-secrets", help="Whether secrets and directories must be there, too.")] = True,
     output: OutputOption = Output.text,
 ) -> None:
     """Tell all that is wrong with a configuration, and what may not be meant.
@@ -23,14 +23,14 @@ def check(
     """
     from relay.app.checks import adapter_problems, template_times
     from relay.formats import FORMATS
-    from relay.settings.load import Loaded, check_secrets, load
+    from relay.settings.load import Loaded, check_machine, load
     from relay.settings.problems import ConfigurationError
 
     path = config_path(file)
     times: dict[str, float] = {}
     try:
         loaded = load(path, FORMATS)
-        problems = [*loaded.warnings, *adapter_problems(loaded), *(check_secrets(loaded) if secrets else ())]
+        problems = [*loaded.warnings, *adapter_problems(loaded), *(check_machine(loaded) if secrets else ())]
         errors = [problem for problem in problems if problem.level == "error"]
         times = {} if errors else template_times(loaded)
     except ConfigurationError as error:

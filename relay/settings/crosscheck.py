@@ -17,8 +17,7 @@ def cross_check(settings: Settings, document: Document, formats: Collection[str]
     """All problems between keys, errors and warnings."""
     check = _Check(settings, document, formats)
     routes = check_routes(settings, document)
-    return [*check.listeners(), *check.rooms(), *check.sources(), *routes, *check.clients(), *check.directories(),
-            *check.secrets()]  # fmt: skip
+    return [*check.listeners(), *check.rooms(), *check.sources(), *routes, *check.clients(), *check.secrets()]
 
 
 class _Check(Check):
@@ -101,11 +100,6 @@ class _Check(Check):
                 yield self.warning((*path, "tls", "verify"), "any certificate is taken: whoever is in between can read")
             if client.proxy is not None and "@" in client.proxy:
                 yield self.warning((*path, "proxy"), "a password is written in the file; ${NAME} keeps it out")
-
-    def directories(self) -> Iterator[Problem]:
-        for number, directory in enumerate(self.settings.files.directories):
-            if not directory.is_dir():
-                yield self.warning(("files", "directories", number), f"{directory} is no directory that is there now")
 
     def secrets(self) -> Iterator[Problem]:
         for path, ref in secrets_of(self.settings):

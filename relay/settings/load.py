@@ -145,9 +145,14 @@ def _cards(settings: Settings, document: Document, problems: list[Problem]) -> d
     return texts
 
 
-def check_secrets(loaded: Loaded) -> list[Problem]:
-    """Secrets that can't be had now."""
+def check_machine(loaded: Loaded) -> list[Problem]:
+    """What this machine lacks now: secrets, and directories of files."""
     problems: list[Problem] = []
+    for number, directory in enumerate(loaded.settings.files.directories):
+        if not directory.is_dir():
+            path: Path_ = ("files", "directories", number)
+            said = f"{directory} is no directory that is there now"
+            problems.append(Problem(loaded.document.mark(path), dotted(path), said, "warning"))
     for path, ref in secrets_of(loaded.settings):
         try:
             ref.resolve()

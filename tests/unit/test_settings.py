@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from relay.core.routing import destinations, resolve
-from relay.settings.load import Loaded, check_secrets, load
+from relay.settings.load import Loaded, check_machine, load
 from relay.settings.problems import ConfigurationError, dotted, near
 from relay.settings.rules import compile_rules
 from relay.settings.schema import schema_text
@@ -323,10 +323,6 @@ def test_a_wrong_include_is_told(tmp_path: Path, include: str, said: str) -> Non
             "2:31: warning: accounts.webex.token: a secret is written in the file",
         ),
         (
-            BASE + "files: {directories: [/nowhere/at-all]}\n",
-            "warning: files.directories[0]: /nowhere/at-all is no directory that is there now",
-        ),
-        (
             BASE.replace("title: NOC}", "title: NOC, fallback: two}\n  two: {account: webex, title: Two}"),
             "warning: rooms.noc.fallback: is a room of the same account, webex",
         ),
@@ -430,7 +426,7 @@ def test_a_secret_that_cannot_be_had_is_told_by_its_origin(tmp_path: Path) -> No
 
 def test_secrets_that_cannot_be_had_are_problems_with_their_places(tmp_path: Path) -> None:
     loaded = read(tmp_path, BASE.replace("{env: WEBEX_TOKEN}", "{file: token}"))
-    (found,) = check_secrets(loaded)
+    (found,) = check_machine(loaded)
     assert str(found).startswith(f"{tmp_path}/relay.yaml:2:31: accounts.webex.token: {{file: {tmp_path}/token}}")
 
 
@@ -578,3 +574,9 @@ def test_group_by_that_is_no_list_is_the_one_problem(tmp_path: Path) -> None:
     for names in ("['']", "[site, site]"):
         with pytest.raises(ConfigurationError, match=r"group_by\[\d\]: '\w*' is (no label|given twice)"):
             read(tmp_path, BASE.replace("route: {", f"route: {{group_by: {names}, "))
+
+
+def test_a_directory_that_is_not_there_is_a_warning_where_the_machine_is_looked_at(tmp_path: Path) -> None:
+    loaded = read(tmp_path, BASE.replace("{env: WEBEX_TOKEN}", SECRET) + "files: {directories: [/nowhere/at-all]}\n")
+    (found,) = check_machine(loaded)
+    assert str(found).endswith("warning: files.directories[0]: /nowhere/at-all is no directory that is there now")
