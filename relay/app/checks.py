@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
 
-from relay.app.sources import make_format, mapping_of
+from relay.app.sources import format_name, make_format, mapping_of
 from relay.app.tls import client_context, server_context
 from relay.core.delivery import Standing, Told
 from relay.core.event import SEVERITIES, STATUSES, Event, Link
+from relay.formats import FORMATS
 from relay.formats.mapping import compile_expression
 from relay.settings.load import Loaded, card_files
-from relay.settings.model import ApicSettings, ClientTls, MapSettings, WebsocketSettings
+from relay.settings.model import ApicSettings, AuthSettings, ClientTls, MapSettings, PostedSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted
 from relay.templates.cards import CardRenderer
 from relay.templates.environment import MarkdownEnvironment
@@ -75,9 +76,28 @@ def _views(environment: MarkdownEnvironment, text: str, zone: tzinfo) -> Iterato
         yield f"{event.status} event", View(event, "sample", None, _AT, zone).names()
 
 
+def _signature_problems(loaded: Loaded) -> list[Problem]:
+    """Sources that ask for a signature that their senders don't make."""
+    found: list[Problem] = []
+    for name, source in loaded.settings.sources.items():
+        auth = source.auth if isinstance(source, PostedSettings) else None
+        if not isinstance(auth, AuthSettings) or auth.signature is None:
+            continue
+        format_ = format_name(source)
+        if format_ not in FORMATS or FORMATS[format_].scheme is None:
+            said = f"what comes in the format {format_} is not signed; bearer, basic or header would be right"
+            found.append(_problem(loaded, ("sources", name, "auth", "signature"), said))
+    return found
+
+
 def adapter_problems(loaded: Loaded) -> list[Problem]:
     """Mappings that can't be compiled, certificates that can't be had, templates that fail on a sample or take long."""
-    problems = [*_mapping_problems(loaded), *_tls_problems(loaded), *_template_problems(loaded)]
+    problems = [
+        *_mapping_problems(loaded),
+        *_signature_problems(loaded),
+        *_tls_problems(loaded),
+        *_template_problems(loaded),
+    ]
     return [*problems, *_card_problems(loaded)]
 
 

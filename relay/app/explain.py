@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ from relay.core.routing import RouteTrace, trace
 from relay.core.suppression import Held, Silence, Suppressor
 from relay.core.words import iso
 from relay.formats import Request
-from relay.formats.contract import decode_json
+from relay.formats.contract import decode_body
 from relay.settings.load import Loaded
 from relay.settings.rules import compile_rules
 from relay.templates.rendering import TemplateRenderer
@@ -53,11 +53,17 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def explain_payload(
-    loaded: Loaded, source: str, body: bytes, now: float, silences: Sequence[Silence] = ()
+    loaded: Loaded,
+    source: str,
+    body: bytes,
+    now: float,
+    silences: Sequence[Silence] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> list[Explanation]:
     """The trails of all events of a payload. Raises `NotJsonError` and `UnreadableError`."""
     configured = loaded.settings.sources[source]
-    drafts = make_format(configured)(Request(decode_json(body), source, received_at=now))
+    read = make_format(configured)
+    drafts = read.read(Request(decode_body(body, forms=read.forms), source, headers or {}, received_at=now))
     defaults = defaults_of(source, configured)
     explainer = _Explainer(loaded, now, silences)
     events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(drafts)]

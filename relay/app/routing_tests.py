@@ -16,7 +16,7 @@ from relay.core.event import Event, stamp
 from relay.core.silencing import BadSilenceError, Wish, make_silence
 from relay.core.words import parse_duration, parse_time, say_duration, say_misfit
 from relay.formats import Request
-from relay.formats.contract import NotJsonError, UnreadableError, decode_json
+from relay.formats.contract import NotJsonError, UnreadableError, decode_body
 from relay.formats.native import read_native
 from relay.ports import Log
 from relay.settings.document import Document
@@ -206,7 +206,8 @@ def _events(case: Case, item: dict[str, Any], loaded: Loaded, base: Path, at: fl
     try:
         if "payload" in rest:
             body = (base / str(rest["payload"])).read_bytes()
-            drafts = make_format(sources[name])(Request(decode_json(body), name, received_at=at))
+            read = make_format(sources[name])
+            drafts = read.read(Request(decode_body(body, forms=read.forms), name, received_at=at))
         else:
             if "key" in rest:
                 rest.setdefault("status", "firing")  # what has a key is an alert here, unless it says otherwise

@@ -13,10 +13,9 @@ from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import FORMATS, Format
 from relay.formats.alertmanager import read_alertmanager_api
-from relay.formats.apic import read_apic
 from relay.formats.mapping import MappingSettings, make_mapping
 from relay.listeners.apic_client import ApicClient, Query
-from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth
+from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth, Signature
 from relay.listeners.webhook import WebhookSource
 from relay.listeners.websocket import WebsocketFeed
 from relay.settings.model import (
@@ -45,9 +44,9 @@ def format_name(source: SourceBase) -> str:
 def make_format(source: SourceBase) -> Format:
     """How a source's payloads are read. Raises ValueError where its mapping can't be compiled."""
     if isinstance(source, AlertmanagerApiSettings):
-        return read_alertmanager_api
+        return Format(read=read_alertmanager_api, forms=False)
     if isinstance(source, ApicSettings):
-        return read_apic
+        return FORMATS["apic"]
     return FORMATS[source.format or "relay"] if source.map is None else make_mapping(mapping_of(source.map))
 
 
@@ -66,8 +65,8 @@ def make_webhook(name: str, source: PostedSettings, vault: Vault, now: float) ->
     return WebhookSource(
         path=source.path_of(name),
         defaults=defaults_of(name, source),
-        read=make_format(source),
-        auth=make_auth(source.auth, vault),
+        format=make_format(source),
+        auth=make_auth(source.auth, vault, make_format(source)),
         max_body=source.max_body,
         bucket=None if source.rate is None else TokenBucket(source.rate, now),
         patient=format_name(source) in ("alertmanager", "alertmanager-api"),
@@ -75,7 +74,7 @@ def make_webhook(name: str, source: PostedSettings, vault: Vault, now: float) ->
     )
 
 
-def make_auth(settings: AuthSettings | str | None, vault: Vault) -> Auth:
+def make_auth(settings: AuthSettings | str | None, vault: Vault, format_: Format) -> Auth:
     """How a source proves itself. Raises `SecretError`."""
 
     def live(refs: tuple[SecretRef, ...]) -> Callable[[], list[str]]:
@@ -88,6 +87,9 @@ def make_auth(settings: AuthSettings | str | None, vault: Vault) -> Auth:
         return Bearer(live(settings.bearer))
     if settings.basic is not None:
         return Basic(settings.basic.username, live(settings.basic.password))
+    if settings.signature is not None:
+        assert format_.scheme is not None  # noqa: S101 - the checks saw to it
+        return Signature(live(settings.signature), format_.scheme)
     assert settings.header is not None  # noqa: S101 - the settings hold exactly one
     return Header(settings.header.name, live(settings.header.value))
 
@@ -97,7 +99,7 @@ def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFe
     return WebsocketFeed(
         url=source.url,
         defaults=defaults_of(name, source),
-        read=make_format(source),
+        read=make_format(source).read,
         max_body=source.max_body,
         headers={header: _header(header, vault(ref).current()) for header, ref in source.headers.items()},
         send=tuple(item if isinstance(item, str) else msgspec.json.encode(item).decode() for item in source.send),

@@ -14,7 +14,9 @@ def check(
     file: Annotated[
         Path | None, typer.Argument(help="Configuration; default as for `run`.", show_default=False)
     ] = None,
-    secrets: Annotated[bool, typer.Option("--secrets/--no-secrets", help="Whether secrets and directories must be there, too.")] = True,
+    secrets: Annotated[
+        bool, typer.Option("--secrets/--no-secrets", help="Whether secrets and directories must be there, too.")
+    ] = True,
     output: OutputOption = Output.text,
 ) -> None:
     """Tell all that is wrong with a configuration, and what may not be meant.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,10 @@ def explain(
     config: ConfigOption = None,
     source: Annotated[str | None, typer.Option(help="The source it comes from.", show_default=False)] = None,
     at: Annotated[str | None, typer.Option(help="The time to explain it for.", show_default=False)] = None,
+    headers: Annotated[
+        list[str] | None,
+        typer.Option("--header", "-H", help="A header it comes with, like 'X-GitHub-Event: push'; repeatable."),
+    ] = None,
     output: OutputOption = Output.text,
 ) -> None:
     """Tell the whole trail of a payload without sending anything, or the real trail of an event that was taken.
@@ -54,7 +59,9 @@ def explain(
 
     name = _source(loaded, source)
     try:
-        explained = explain_payload(loaded, name, read_input(payload), _time(at), _silences(loaded))
+        explained = explain_payload(
+            loaded, name, read_input(payload), _time(at), _silences(loaded), _headers(headers or ())
+        )
     except (NotJsonError, UnreadableError) as error:
         fail(f"source {name} would refuse this payload: {error}")
     if output is Output.json:
@@ -64,6 +71,17 @@ def explain(
         say("no event comes of this payload")
     for one in explained:
         _print(one)
+
+
+def _headers(given: Sequence[str]) -> dict[str, str]:
+    """Headers by lower-case name."""
+    found = {}
+    for header in given:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            fail(f"--header: {header!r} is none; 'X-GitHub-Event: push' would be right", 2)
+        found[name.strip().lower()] = value.strip()
+    return found
 
 
 def _source(loaded: Loaded, given: str | None) -> str:

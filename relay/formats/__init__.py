@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
-from relay.formats.alertmanager import read_alertmanager
-from relay.formats.apic import read_apic
-from relay.formats.contract import Format, Request
-from relay.formats.native import read_native
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
 
-FORMATS: dict[str, Format] = {
-    "relay": read_native,
-    "alertmanager": read_alertmanager,
-    "apic": read_apic,
-}
+from relay.formats.contract import Format, Reader, Request
+
+_BUILT_IN = ("relay", "alertmanager", "apic")
+"""Names of the formats that come with the relay; each is `FORMAT` of a module of this package (`relay` of `native`)."""
+GROUP = "relay.formats"
+"""The group of entry points by which another package adds formats: each gives a `Format`."""
+
+
+class _Formats(Mapping[str, Format]):
+    """All formats by name, each imported when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Format] = {}
+        self._others = {point.name: point for point in entry_points(group=GROUP) if point.name not in _BUILT_IN}
+
+    def __getitem__(self, name: str) -> Format:
+        if name not in self._made:
+            self._made[name] = self._others[name].load() if name in self._others else _built_in(name)
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _BUILT_IN or name in self._others
+
+    def __iter__(self) -> Iterator[str]:
+        yield from _BUILT_IN
+        yield from self._others
+
+    def __len__(self) -> int:
+        return len(_BUILT_IN) + len(self._others)
+
+
+def _built_in(name: str) -> Format:
+    if name not in _BUILT_IN:
+        raise KeyError(name)
+    module = "native" if name == "relay" else name.replace("-", "_")
+    found: Format = import_module(f"relay.formats.{module}").FORMAT
+    return found
+
+
+FORMATS: Mapping[str, Format] = _Formats()
 """The formats that a source can name; `map` is made from its settings."""
 
-__all__ = ["FORMATS", "Format", "Request"]
+__all__ = ["FORMATS", "Format", "Reader", "Request"]

@@ -15,7 +15,7 @@ import msgspec
 from relay.core.event import Draft, Link
 from relay.core.fingerprint import fingerprint
 from relay.core.words import parse_time
-from relay.formats.contract import MOST_EVENTS, Request, UnreadableError, as_text, say_type, unrecognised
+from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, as_text, say_type, unrecognised
 
 _SEVERITIES = {
     "page": "critical", "crit": "critical", "fatal": "critical", "emergency": "critical", "disaster": "critical",
@@ -120,3 +120,6 @@ def _time(value: Any) -> float | None:
         return parse_time(value)
     except ValueError:
         return None
+
+
+FORMAT = Format(read=read_alertmanager, forms=False)

@@ -15,7 +15,7 @@ import msgspec
 
 from relay.core.event import Draft
 from relay.core.words import parse_time
-from relay.formats.contract import MOST_EVENTS, Request, UnreadableError, as_text, unrecognised
+from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, as_text, unrecognised
 
 FAULTS = ("faultInst", "faultDelegate")
 RECORDS = ("aaaModLR", "aaaSessionLR", "eventRecord", "faultRecord", "healthRecord")
@@ -256,3 +256,6 @@ def _time(text: str | None) -> float | None:
         return parse_time(text) if text else None
     except ValueError:
         return None
+
+
+FORMAT = Format(read=read_apic, forms=False)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from email.parser import BytesParser
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -26,9 +29,43 @@ class Request(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
     received_at: float = 0.0
 
+    def header(self, name: str) -> str:
+        """A header's value, empty where there is none."""
+        return self.headers.get(name) or self.headers.get(name.lower()) or ""
 
-Format = Callable[[Request], list[Draft]]
+
+class Signed(msgspec.Struct, frozen=True):
+    """A request as its sender has signed it: the bytes of its body as they came, and what stands around them."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    method: str = "POST"
+    target: str = "/"
+
+    def header(self, name: str) -> str:
+        """A header's value, empty where there is none."""
+        return self.headers.get(name) or self.headers.get(name.lower()) or ""
+
+
+Reader = Callable[[Request], list[Draft]]
 """Makes drafts of a payload; pure. Raises `UnreadableError` where the payload is not the format's."""
+Scheme = Callable[[Signed, str, float], bool]
+"""Tells whether a request is signed with a secret, at a time in Unix seconds; in constant time, and it never raises."""
+
+
+class Format(msgspec.Struct, frozen=True, kw_only=True):
+    """How one vendor's payloads are read.
+
+    `scheme` is how the vendor signs, where it does; `delivery_id` the header that names a delivery, the same when it is
+    sent again; `forms`: bodies may be forms, or JSON with the faults that templates make; `hides`: fields of the
+    payload that hold secrets, and are not kept.
+    """
+
+    read: Reader
+    scheme: Scheme | None = None
+    delivery_id: str | None = None
+    forms: bool = True
+    hides: tuple[str, ...] = ()
 
 
 class NotJsonError(ValueError):
@@ -80,6 +117,78 @@ def _whole(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         return {whole(name): _whole(item, depth - 1) for name, item in value.items()}
     return value
+
+
+_FORM = re.compile(rb"\s*[\w.\[\]-]{1,100}=")
+_STRAY_BACKSLASH = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+MOST_FIELDS = 1_000
+
+
+def decode_body(body: bytes, kind: str = "", *, forms: bool = True) -> Any:
+    """Read JSON or, where `forms` are taken, a form (its JSON field `payload` or `data` alone, where it has one), and
+    JSON that a template has spoilt: raw line ends, stray backslashes, several documents. Raises `NotJsonError`."""
+    if not forms:
+        return decode_json(body)
+    if kind.startswith("multipart/form-data"):
+        return _sole(_parts(body, kind))
+    try:
+        return decode_json(body)
+    except NotJsonError:
+        if _FORM.match(body) is not None:
+            return _sole(_fields(body))
+        if body.lstrip()[:1] not in (b"{", b"["):
+            raise
+        spoilt = _decode_spoilt(body)
+        if spoilt is None:
+            raise
+        return spoilt
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    """The fields of a form; those that were not encoded are read as they stand."""
+    text = "&".join(line.strip() for line in body.decode(errors="replace").replace("\r", "").split("\n"))
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="replace"))
+    except ValueError as error:
+        raise NotJsonError(f"a form of at most {MOST_FIELDS} fields would be right") from error
+
+
+def _parts(body: bytes, kind: str) -> dict[str, str]:
+    message = BytesParser().parsebytes(b"Content-Type: " + kind.encode(errors="replace") + b"\r\n\r\n" + body)
+    found: dict[str, str] = {}
+    for part in message.walk():
+        name = part.get_param("name", header="Content-Disposition")
+        content = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(content, bytes) and len(found) < MOST_FIELDS:
+            found[name] = content.decode(errors="replace")
+    if not found:
+        raise NotJsonError("no field could be read in the form")
+    return found
+
+
+def _sole(fields: dict[str, str]) -> Any:
+    """The JSON in a form's field, where that is what the form is for."""
+    for name in ("payload", "data"):
+        if fields.get(name, "").lstrip()[:1] in ("{", "["):
+            return decode_body(fields[name].encode())
+    return fields
+
+
+def _decode_spoilt(body: bytes) -> Any:
+    """What can be read of such JSON, a list where there are several documents; None where nothing can."""
+    text = _STRAY_BACKSLASH.sub(r"\\\\", body.decode(errors="replace"))
+    decoder = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
+    found: list[Any] = []
+    at = 0
+    try:
+        while at < len(text) and len(found) < MOST_EVENTS:
+            value, at = decoder.raw_decode(text, at)
+            found.append(_whole(value, MAX_DEPTH))
+            while at < len(text) and text[at] in " \t\r\n,":
+                at += 1
+    except (ValueError, RecursionError):
+        return None
+    return found[0] if len(found) == 1 else found
 
 
 def as_text(value: object) -> str:

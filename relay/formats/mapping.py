@@ -73,8 +73,7 @@ def _first_line(error: Exception) -> str:
 
 def make_mapping(settings: MappingSettings) -> Format:
     """A format that follows a mapping. Raises ValueError where an expression can't be compiled."""
-    mapping = _Mapping(settings)
-    return mapping.read
+    return Format(read=_Mapping(settings).read)
 
 
 class _Mapping:

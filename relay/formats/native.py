@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.core.event import STATUSES, Draft, Link
 from relay.core.words import parse_time
-from relay.formats.contract import MOST_EVENTS, Request, UnreadableError, as_text, say_type
+from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, as_text, say_type
 
 
 def read_native(request: Request) -> list[Draft]:
@@ -119,3 +119,6 @@ def _time(value: Any, where: str) -> float | None:
         return parse_time(value)
     except ValueError as error:
         raise UnreadableError(where, str(error)) from error
+
+
+FORMAT = Format(read=read_native, forms=False)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from relay.formats.contract import Scheme, Signed
+
 Secrets = Callable[[], Sequence[str]]
 """Gives the secrets that are good now; several during a rotation."""
 
@@ -53,6 +55,24 @@ class Header(msgspec.Struct, frozen=True):
         return _matches(headers.get(self.name, ""), self.values())
 
 
+class Signature(msgspec.Struct, frozen=True):
+    """The vendor's own signature over the body: `verifies` tells, once the body is there."""
+
+    secrets: Secrets
+    scheme: Scheme
+
+    def admits(self, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the interface's
+        """Admit: what is signed is the body."""
+        return True
+
+    def verifies(self, signed: Signed, now: float) -> bool:
+        """Tell whether a request is signed with a good secret, whichever it is."""
+        found = False
+        for secret in self.secrets():
+            found |= bool(secret) & self.scheme(signed, secret, now)
+        return found
+
+
 class NoAuth(msgspec.Struct, frozen=True):
     """Everyone is admitted: on loopback, or where the configuration says `auth: none`."""
 
@@ -61,7 +81,7 @@ class NoAuth(msgspec.Struct, frozen=True):
         return True
 
 
-Auth = Bearer | Basic | Header | NoAuth
+Auth = Bearer | Basic | Header | Signature | NoAuth
 
 
 def _matches(given: str, good: Sequence[str]) -> bool:

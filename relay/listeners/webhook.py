@@ -11,8 +11,8 @@ from aiohttp import web
 from relay.core.event import Draft, SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import Format, Request
-from relay.formats.contract import NotJsonError, UnreadableError, decode_json
-from relay.listeners.auth import Auth, NoAuth
+from relay.formats.contract import NotJsonError, Signed, UnreadableError, decode_body
+from relay.listeners.auth import Auth, NoAuth, Signature
 from relay.listeners.body import RefusedRequestError, read_body
 from relay.pipeline.intake import Intake, QueueFullError
 from relay.ports import Accepted, Clock, Conflict, StoreError, Telemetry
@@ -22,6 +22,8 @@ RETRY_STORE = 5.0
 MAX_KEY = 255
 _SAME_SITE = ("none", "same-origin")
 _JSON_TYPES = {"", "application/json", "text/json", "application/octet-stream", "text/plain"}
+_FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "application/x-ndjson", "text/html"}
+MASK = "********"
 
 
 class WebhookSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +32,7 @@ class WebhookSource(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     defaults: SourceDefaults
-    read: Format
+    format: Format
     auth: Auth
     max_body: int
     bucket: TokenBucket | None = None
@@ -76,11 +78,12 @@ class WebhookListener:
     async def _take(self, source: WebhookSource, request: web.BaseRequest) -> web.Response:
         self._admit(source, request)
         body = await read_body(request, source.max_body)
-        drafts = await self._read(source, request, body)
+        self._verify(source, request, body)
+        drafts, kept = await self._read(source, request, body)
         if source.bucket is not None:
             source.bucket.take(len(drafts))
         try:
-            outcome = await self._intake.accept(source.defaults, drafts, body, request.headers.get("Idempotency-Key"))
+            outcome = await self._intake.accept(source.defaults, drafts, kept, _delivery_id(source, request))
         except QueueFullError as error:
             raise RefusedRequestError(503, "queue_full", f"{error}; try again later", "queue", RETRY_STORE) from error
         except StoreError as error:
@@ -99,7 +102,8 @@ class WebhookListener:
             raise RefusedRequestError(403, "forbidden", said, "unauthorized")
         if (kind := request.headers.get("Content-Type", "")) not in _JSON_TYPES:
             kind = request.content_type  # without its parameters
-        if kind not in _JSON_TYPES and not kind.endswith("+json"):
+        forms = _FORM_TYPES if source.format.forms else ()
+        if kind not in _JSON_TYPES and kind not in forms and not kind.endswith("+json"):
             said = f"Content-Type {kind[:80]!r} is not read here; application/json would be right"
             raise RefusedRequestError(415, "unsupported_media_type", said, "malformed")
         key = request.headers.get("Idempotency-Key", "none")
@@ -110,14 +114,27 @@ class WebhookListener:
             status = 503 if source.patient else 429
             raise RefusedRequestError(status, "rate", "over this source's rate", "rate", wait)
 
-    async def _read(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> list[Draft]:
+    def _verify(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> None:
+        """Check a signature over the body, as it came."""
+        if isinstance(source.auth, Signature):
+            signed = Signed(body, request.headers, request.method, request.path_qs)
+            if not source.auth.verifies(signed, self._clock.wall()):
+                said = "the signature is missing or wrong"
+                raise RefusedRequestError(401, "unauthorized", said, "unauthorized")
+
+    async def _read(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> tuple[list[Draft], bytes]:
+        """The drafts of a body, and what is kept of it."""
+        kind = request.headers.get("Content-Type", "")
         try:
-            payload = decode_json(body)
+            payload = decode_body(body, kind, forms=source.format.forms)
         except NotJsonError as error:
             raise RefusedRequestError(400, "malformed", str(error), "malformed") from error
         name = source.defaults.source
+        if source.format.hides and isinstance(payload, dict):
+            payload = {field: MASK if field in source.format.hides else value for field, value in payload.items()}
+            body = _encode(payload)
         try:
-            return source.read(Request(payload, name, request.headers, self._clock.wall()))
+            return source.format.read(Request(payload, name, request.headers, self._clock.wall())), body
         except UnreadableError as error:
             said = str(error)
         except Exception as error:  # noqa: BLE001 - the border around one request: a bug in a format loses nothing
@@ -128,6 +145,15 @@ class WebhookListener:
             again = "the store can't take events now; try again later"
             raise RefusedRequestError(503, "store_unavailable", again, "store", RETRY_STORE) from trouble
         raise RefusedRequestError(422, "unreadable", said, "malformed")
+
+
+def _delivery_id(source: WebhookSource, request: web.BaseRequest) -> str | None:
+    """What a delivery is known by when it is sent again: the standard header, else the vendor's."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None and source.format.delivery_id is not None:
+        given = request.headers.get(source.format.delivery_id, "")[:MAX_KEY]
+        return given if given and given.isascii() and given.isprintable() else None
+    return given
 
 
 def _answer(outcome: Accepted | Conflict, status: int) -> web.Response:

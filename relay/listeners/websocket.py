@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
 from relay.core.event import SourceDefaults
-from relay.formats import Format, Request
+from relay.formats import Reader, Request
 from relay.formats.contract import NotJsonError, UnreadableError, decode_json
 from relay.listeners.staying import FeedLostError, Staying
 from relay.pipeline.intake import Frame, Intake
@@ -28,7 +28,7 @@ class WebsocketFeed(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     defaults: SourceDefaults
-    read: Format
+    read: Reader
     max_body: int
     headers: dict[str, str] = {}
     send: tuple[str, ...] = ()

@@ -208,12 +208,13 @@ class AuthSettings(Strict):
     bearer: Secrets | None = None
     basic: BasicAuth | None = None
     header: HeaderAuth | None = None
+    signature: Secrets | None = Field(None, description="The secret by which the vendor signs, as its format knows.")
 
     @model_validator(mode="after")
     def _one(self) -> AuthSettings:
-        given = [name for name in ("bearer", "basic", "header") if getattr(self, name) is not None]
+        given = [name for name in ("bearer", "basic", "header", "signature") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise wrong(f"one of bearer, basic and header would be right; there {_count(given)}")
+            raise wrong(f"one of bearer, basic, header and signature would be right; there {_count(given)}")
         return self
 
 

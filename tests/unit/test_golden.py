@@ -14,7 +14,7 @@ import pytest
 
 from relay.core.event import SourceDefaults, stamp
 from relay.formats import FORMATS, Request
-from relay.formats.contract import decode_json
+from relay.formats.contract import decode_body
 from relay.formats.mapping import MappingSettings, make_mapping
 from relay.templates.rendering import TemplateRenderer
 
@@ -30,13 +30,21 @@ MAP = MappingSettings(
     labels={"site": "site"},
 )
 READERS = {**FORMATS, "map": make_mapping(MAP)}
-CASES = sorted(file for file in GOLDEN.glob("*/*.json") if not file.name.endswith(".events.json"))
+CASES = sorted(
+    file
+    for file in GOLDEN.glob("*/*")
+    if file.suffix in (".json", ".txt") and not file.name.endswith((".events.json", ".headers.json"))
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.stem}")
 def test_a_payload_gives_the_events_and_messages_on_record(case: Path, update_golden: bool) -> None:
     name = case.parent.name
-    drafts = READERS[name](Request(payload=decode_json(case.read_bytes()), source="golden"))
+    read = READERS[name]
+    beside = case.with_suffix(".headers.json")
+    headers = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+    payload = decode_body(case.read_bytes(), headers.get("content-type", ""), forms=read.forms)
+    drafts = read.read(Request(payload=payload, source="golden", headers=headers, received_at=NOW))
     defaults = SourceDefaults(source="golden", format=name, labels={"region": "eu"})
     events = [stamp(draft, defaults, f"event-{number}", NOW) for number, draft in enumerate(drafts, 1)]
     renderer = TemplateRenderer({}, UTC, lambda *said: pytest.fail(str(said)))

@@ -25,7 +25,7 @@ CAMERAS = MappingSettings(
 
 
 def read(settings: MappingSettings, payload: Any) -> list[Draft]:
-    return make_mapping(settings)(Request(payload=payload, source="cameras"))
+    return make_mapping(settings).read(Request(payload=payload, source="cameras"))
 
 
 def test_every_field_is_read_by_its_expression() -> None:

@@ -98,7 +98,7 @@ def test_what_cannot_be_read_names_its_field(payload: Any, said: str) -> None:
 def test_any_json_is_read_or_refused_in_words(payload: Any) -> None:
     for format_ in FORMATS.values():
         try:
-            drafts = format_(Request(payload=payload, source="s"))
+            drafts = format_.read(Request(payload=payload, source="s"))
         except UnreadableError as error:
             assert str(error)  # noqa: PT017 - either end is right
         else:
@@ -130,7 +130,7 @@ def test_deep_nesting_is_read_or_refused_and_never_fails(depth: int) -> None:
     except NotJsonError as error:
         assert "nested too deeply" in str(error)  # noqa: PT017 - both ends are right
     else:
-        (draft,) = FORMATS["alertmanager"](Request(payload=payload, source="s"))
+        (draft,) = FORMATS["alertmanager"].read(Request(payload=payload, source="s"))
         assert draft.title == "unrecognised payload from s"
 
 
