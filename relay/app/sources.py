@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -102,11 +102,24 @@ def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFe
         read=make_format(source).read,
         max_body=source.max_body,
         headers={header: _header(header, vault(ref).current()) for header, ref in source.headers.items()},
-        send=tuple(item if isinstance(item, str) else msgspec.json.encode(item).decode() for item in source.send),
+        send=tuple(_message(item, vault) for item in source.send),
         ping=source.ping,
         tls=client_context(source.tls) if source.url.startswith("wss:") else None,
         proxy=source.proxy or True,
     )
+
+
+def _message(item: Any, vault: Vault) -> str:
+    """A message to send, the secrets in it resolved. Raises `SecretError`."""
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, SecretRef):
+            return vault(value).current()
+        if isinstance(value, dict):
+            return {name: resolved(inner) for name, inner in value.items()}
+        return [resolved(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+    return item if isinstance(item, str) else msgspec.json.encode(resolved(item)).decode()
 
 
 def make_controllers(source: ApicSettings, vault: Vault) -> list[ApicClient]:

@@ -8,7 +8,12 @@ from importlib.metadata import entry_points
 
 from relay.formats.contract import Format, Reader, Request
 
-_BUILT_IN = ("relay", "alertmanager", "apic")
+_BUILT_IN = (
+    *("relay", "alertmanager", "grafana", "apic", "cisco-meraki", "catalyst-center", "catalyst-sdwan", "thousandeyes"),
+    *("intersight", "webex", "github", "gitlab", "zabbix", "librenms", "icinga2", "netbox", "pagerduty", "opsgenie"),
+    *("datadog", "newrelic", "sentry", "uptime-kuma", "uptimerobot", "statuspage", "aws-sns", "azure-monitor"),
+    *("google-cloud", "kibana", "splunk", "home-assistant", "ris-live", "servicenow", "jira"),
+)
 """Names of the formats that come with the relay; each is `FORMAT` of a module of this package (`relay` of `native`)."""
 GROUP = "relay.formats"
 """The group of entry points by which another package adds formats: each gives a `Format`."""

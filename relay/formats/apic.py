@@ -74,8 +74,9 @@ def read_apic(request: Request) -> list[Draft]:
             drafts.append(Draft(title=f"APIC answers {said}"))
             continue
         dn = attributes.get("dn", "")
-        now, told = fold(known.get(dn), kind, attributes)
-        if now is not None:
+        present = not attributes.get("status") and kind not in RECORDS  # an answer's objects: no news
+        now, told = fold(known.get(dn), kind, attributes, silent=present)
+        if now is not None and dn:
             known[dn] = now
         drafts += told
     return drafts

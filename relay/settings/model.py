@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from relay.core.event import Severity
 from relay.core.times import TimeInterval, parse_times
@@ -30,6 +30,7 @@ from relay.settings.types import (
     Years,
     Zone,
     is_address,
+    secrets_within,
     wrong,
 )
 
@@ -317,11 +318,17 @@ class WebsocketSettings(SourceBase):
         {}, description="Headers of the handshake; a value may be a secret."
     )
     send: tuple[Any, ...] = Field(
-        (), description="Messages to send after connecting: JSON values, or texts as they stand."
-    )
+        (), description="Messages to send after connecting: JSON values, or texts as they stand; a value within may be "
+        "a secret."
+    )  # fmt: skip
     ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline of each answer.")
     tls: ClientTls = Field(ClientTls(), description="How the peer's certificate is checked.")
     proxy: Proxy | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+
+    @field_validator("send", mode="before")
+    @classmethod
+    def _with_secrets(cls, value: Any, info: ValidationInfo) -> Any:
+        return secrets_within(value, info)
 
     @field_validator("url")
     @classmethod

@@ -111,6 +111,18 @@ def _secret(value: Any, info: ValidationInfo) -> Any:
     raise wrong("a secret is {env: NAME}, {file: PATH} or {credential: NAME}")
 
 
+def secrets_within(value: Any, info: ValidationInfo) -> Any:
+    """JSON in which `{env: NAME}`, `{file: PATH}` and `{credential: NAME}` are secrets, wherever they stand."""
+    if isinstance(value, list):
+        return tuple(secrets_within(item, info) for item in value)
+    if not isinstance(value, dict):
+        return value
+    names = [name for name in ("env", "file", "credential") if isinstance(value.get(name), str)]
+    if len(value) == 1 and names:
+        return _secret(value, info)
+    return {name: secrets_within(item, info) for name, item in value.items()}
+
+
 _SECRET_SCHEMA = {
     "anyOf": [
         {"type": "object", "properties": {name: {"type": "string"}}, "required": [name], "additionalProperties": False}

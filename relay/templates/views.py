@@ -27,7 +27,10 @@ _TELLING = ("site", "pod", "cluster", "region", "host", "hostname", "device", "n
             "namespace", "interface", "job")  # fmt: skip
 _PLACES = {name: place for place, name in enumerate(_TELLING)}
 _SAID_ALREADY = {
+    "action",
     "alertname",
+    "event",
+    "event_type",
     "severity",
     "status",
     "title",
@@ -154,7 +157,7 @@ class View(msgspec.Struct, frozen=True):
         for name in sorted(labels, key=lambda label: _PLACES.get(label, len(_TELLING))):
             value = one_line(labels[name], 40)
             if value and name.lower() not in _SAID_ALREADY and value.lower() not in title:
-                telling = len(value) > 1 and not value.isdigit()
+                telling = len(value) > 1 and not value.isdigit() and value not in ("true", "false")
                 said[value if telling else f"{one_line(name, 40)} {value}"] = None
                 if len(said) == 3:
                     break

@@ -124,7 +124,8 @@ def test_a_small_configuration_has_no_problem(tmp_path: Path) -> None:
         ),
         (
             "sources: {a: {type: webhook, auth: {beare: x}}}",
-            "37: sources.a.auth.beare: unknown key (did you mean 'bearer'?); known are basic, bearer, header, signature",
+            "37: sources.a.auth.beare: unknown key (did you mean 'bearer'?); known are basic, bearer, header, "
+            "signature",
         ),
         (
             "sources: {a: {type: webhook, auth: {basic: {username: u}}}}",

@@ -1,0 +1,75 @@
+"""Azure Monitor: the common alert schema of action groups, and the older ones of metric and activity log alerts
+(Microsoft Learn, "Common alert schema", "Non-common alert schema definitions"). An alert of the activity log is never
+told to have ended: it ends by expiry."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, as_text, unrecognised
+from relay.formats.reading import Reading, labels, lines, links, severity
+
+_ENDS = ("resolved", "deactivated")
+_NUMBERS = {"0": "critical", "1": "major", "2": "minor", "3": "warning", "4": "info"}
+PORTAL = "https://portal.azure.com/#view/Microsoft_Azure_Monitoring_Alerts/AlertDetails.ReactView/alertId/"
+
+
+def read_azure_monitor(request: Request) -> list[Draft]:
+    """Read an alert; anything else gives a notice."""
+    payload = Reading(request.payload)
+    if payload.has("data.essentials"):
+        return [_common(payload.sub("data.essentials"), payload.sub("data.alertContext"))]
+    outer = payload.sub("data") if payload.has("data.context") else payload
+    context = outer.sub("context.activityLog") if outer.has("context.activityLog") else outer.sub("context")
+    if context.text("name", "operationName", "id"):
+        return [_older(outer, context)]
+    return [unrecognised(request)]
+
+
+def _common(essentials: Reading, context: Reading) -> Draft:
+    state, alert = essentials.text("monitorCondition").lower(), essentials.text("alertId")
+    raw = essentials.at("alertTargetIDs")
+    targets = [as_text(one) for one in raw] if isinstance(raw, list) else [as_text(raw)] if raw else []
+    what = targets[0].rpartition("/")[2] if targets else ""
+    rule, ended = essentials.text("alertRule") or "alert", state in _ENDS
+    return Draft(
+        title=f"{rule}: {what}" if what else rule,
+        status="resolved" if ended else "firing",
+        severity=severity(essentials.text("severity")),
+        key=essentials.text("originAlertId") or alert or rule,
+        body=lines(essentials.text("description"), *_conditions(context)),
+        labels=labels(rule=rule, signal=essentials.text("signalType"), service=essentials.text("monitoringService"),
+                      target=what),
+        links=links(("Azure", PORTAL + quote(alert, safe=""))) if alert else (),
+        occurred_at=essentials.moment("resolvedDateTime") if ended else essentials.moment("firedDateTime"),
+    )  # fmt: skip
+
+
+def _conditions(context: Reading) -> list[str]:
+    """What was measured, in words."""
+    said = []
+    for one in context.each("condition.allOf")[:5]:
+        name, value = one.text("metricName"), one.text("metricValue")
+        if name:
+            limit = f"{one.text('operator')} {one.text('threshold')}".strip()
+            said.append(f"{name} {value} ({limit})" if value else f"{name} {limit}")
+    return said
+
+
+def _older(outer: Reading, context: Reading) -> Draft:
+    state, name = outer.text("status", "data.status").lower(), context.text("name", "operationName") or "alert"
+    target = context.text("resourceName") or context.text("resourceId").rpartition("/")[2]
+    return Draft(
+        title=f"{name}: {target}" if target else name,
+        status="resolved" if state in _ENDS else "firing",
+        severity=_NUMBERS.get(context.text("severity")) or severity(context.text("level")),
+        key=context.text("id", "correlationId") or name,
+        body=lines(context.text("description"), *_conditions(context)),
+        labels=labels(rule=name, target=target, group=context.text("resourceGroupName")),
+        links=links(("Azure", context.text("portalLink"))),
+        occurred_at=context.moment("timestamp", "eventTimestamp"),
+    )
+
+
+FORMAT = Format(read=read_azure_monitor)

@@ -1,0 +1,70 @@
+"""Cisco Meraki: its alerts' webhooks (Meraki documentation, "Webhooks Introduction" and "Webhook Sample Alerts").
+
+An alert has no status: a type ends another (`started_reporting` what `stopped_reporting` began), or its data tell (a
+VPN's `connectivity`). What has no counterpart is a notice. The shared secret stands in the body; it is not kept.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, as_text, unrecognised
+from relay.formats.reading import Reading, labels, links, severity
+from relay.formats.signatures import field
+
+_PAIRS = (
+    ("stopped_reporting", "started_reporting"), ("_down", "_up"), ("_disconnected", "_connected"), ("_begin", "_end"),
+    ("_lost", "_restored"), ("_failed", "_recovered"),
+)  # fmt: skip
+"""What begins and what ends it."""
+_LEVELS = {"critical": "critical", "warning": "warning", "informational": "info"}
+_TRUE = ("true", "1", "connected", "up", "online")
+
+
+def read_meraki(request: Request) -> list[Draft]:
+    """Read an alert; anything else gives a notice."""
+    payload = Reading(request.payload)
+    kind = payload.text("alertTypeId") or payload.text("alertType").lower().replace(" ", "_")
+    if not kind:
+        return [unrecognised(request)]
+    status, name = _status(kind, payload)
+    device = payload.text("deviceName", "deviceMac", "deviceSerial")
+    network = payload.text("networkName")
+    what = payload.text("alertType") or kind.replace("_", " ")
+    where = device or network
+    data = payload.at("alertData")
+    facts = data.items() if isinstance(data, dict) else ()
+    key = "/".join([payload.text("organizationId", "organizationName"), payload.text("networkId", "networkName"),
+                    payload.text("deviceSerial", "deviceMac"), name])  # fmt: skip
+    return [
+        Draft(
+            title=f"{what}: {where}" if where else what,
+            status=status,
+            severity=None if status == "resolved" else severity(payload.text("alertLevel"), _LEVELS),
+            key=key if status != "notice" else None,
+            body="\n".join(f"{name}: {as_text(value)}" for name, value in list(facts)[:20]),
+            labels=labels(
+                organization=payload.text("organizationName"), network=network, device=payload.text("deviceName"),
+                serial=payload.text("deviceSerial"), model=payload.text("deviceModel"), alert_type=kind,
+            ),
+            links=links(("Device", payload.text("deviceUrl")), ("Network", payload.text("networkUrl"))),
+            occurred_at=payload.moment("occurredAt", "sentAt"),
+        )
+    ]  # fmt: skip
+
+
+def _status(kind: str, payload: Reading) -> tuple[Literal["firing", "resolved", "notice"], str]:
+    """What an alert's type says, and the name that both ends of a thing share."""
+    connected = payload.text("alertData.connectivity", "alertData.connected").lower()
+    if connected:
+        return ("resolved" if connected in _TRUE else "firing"), kind
+    for begins, ends in _PAIRS:
+        if kind.endswith(ends) and not kind.endswith(begins):
+            return "resolved", kind.removesuffix(ends) + begins
+        if kind.endswith(begins):
+            return "firing", kind
+    return "notice", kind
+
+
+FORMAT = Format(read=read_meraki, scheme=field("sharedSecret"), hides=("sharedSecret",))

@@ -1,0 +1,58 @@
+"""Datadog: its webhooks integration, whose body an administrator writes from variables (Datadog documentation,
+"Webhooks"). The names of its own example are read, one object or a list. The key is the monitor and its scope."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from relay.core.event import Draft
+from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, links, severity, trial
+
+_ENDS = ("recovered",)
+_FENCE = re.compile(r"%%%[ \t]*\n?")
+_STATE = re.compile(r"^\[[^\]]{1,60}\]\s*")
+_TYPES = {"error": "critical", "warning": "warning", "info": "info", "success": ""}
+
+
+def read_datadog(request: Request) -> list[Draft]:
+    """Read one alert or a list; anything else gives a notice."""
+    items = request.payload if isinstance(request.payload, list) else [request.payload]
+    drafts = [_one(Reading(item)) for item in items[:MOST_EVENTS]]
+    return [unrecognised(request) if draft is None else draft for draft in drafts]
+
+
+def _one(payload: Reading) -> Draft | None:
+    title = payload.text("title", "event_title", "alert_title", "message")
+    raw = payload.at("title")
+    if isinstance(raw, str) and raw.startswith("$") and not title:
+        return trial("", "Datadog", "its variables are not filled")
+    if not title:
+        return None
+    transition = payload.text("alert_transition", "transition").lower()
+    scope = payload.text("aggreg_key", "alert_scope", "scope")
+    alert = payload.text("alert_id", "monitor_id", "id")
+    return Draft(
+        title=_STATE.sub("", title) or title,
+        status=_status(transition),
+        severity=severity(payload.text("alert_priority", "priority"))
+        if payload.text("alert_priority", "priority").upper() in ("P1", "P2", "P3", "P4", "P5")
+        else severity(payload.text("alert_type"), _TYPES),
+        key="/".join(part for part in (alert or _STATE.sub("", title), scope) if part),
+        body=_FENCE.sub("", payload.text("body", "event_msg", "text")).strip(),
+        labels=labels(tags=payload.text("tags"), host=payload.text("hostname", "host"), scope=scope,
+                      transition=transition),
+        links=links(("Datadog", payload.text("link", "url")), ("Snapshot", payload.text("snapshot"))),
+        occurred_at=payload.moment("date", "last_updated"),
+        notes=("there is no data",) if transition == "no data" else (),
+    )  # fmt: skip
+
+
+def _status(transition: str) -> Literal["firing", "resolved", "notice"]:
+    if transition in _ENDS:
+        return "resolved"
+    return "firing" if transition else "notice"
+
+
+FORMAT = Format(read=read_datadog)

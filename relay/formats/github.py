@@ -1,0 +1,183 @@
+"""GitHub: its webhooks (GitHub Docs, "Webhook events and payloads"). The event's kind is in the header
+`X-GitHub-Event`; where that is lost, the object that is there tells it.
+
+Checks, jobs, workflows, statuses, deployments and page builds fire when they fail and end when the same one on the same
+branch succeeds; security alerts fire until they are fixed or dismissed. All else is a notice.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, lines, links, severity
+from relay.formats.signatures import hexadecimal
+
+Status = Literal["firing", "resolved", "notice"]
+_OBJECTS = {
+    "check_run": "check_run", "check_suite": "check_suite", "workflow_run": "workflow_run",
+    "workflow_job": "workflow_job", "deployment_status": "deployment_status", "security_advisory": "security_advisory",
+    "pull_request": "pull_request", "release": "release", "build": "page_build", "issue": "issues",
+    "discussion": "discussion", "zen": "ping", "pusher": "push", "context": "status",
+}  # fmt: skip
+_CONCLUSIONS: dict[str, Status] = {
+    "success": "resolved", "neutral": "resolved", "failure": "firing", "error": "firing", "timed_out": "firing",
+    "startup_failure": "firing", "action_required": "firing", "errored": "firing", "built": "resolved",
+}  # fmt: skip
+_LEVELS: dict[Status, str | None] = {"firing": "minor", "resolved": None, "notice": "info"}
+_ALERTS: dict[str, Status] = {
+    "created": "firing", "create": "firing", "opened": "firing", "reopened": "firing", "reopened_by_user": "firing",
+    "reintroduced": "firing", "auto_reopened": "firing", "publicly_leaked": "firing", "fixed": "resolved",
+    "resolved": "resolved", "resolve": "resolved", "dismissed": "resolved", "dismiss": "resolved",
+    "closed_by_user": "resolved", "auto_dismissed": "resolved",
+}  # fmt: skip
+ZERO = "0" * 40
+
+
+def read_github(request: Request) -> list[Draft]:
+    """Read a delivery; a ping has no event, and what is of no kind that is known is a notice of its action."""
+    payload = Reading(request.payload)
+    if not payload.is_object:
+        return [unrecognised(request)]
+    kind = request.header("X-GitHub-Event") or _kind(payload)
+    if kind == "ping":
+        return []
+    if not kind and not payload.has("repository"):
+        return [unrecognised(request)]
+    if kind in ("check_run", "workflow_run", "workflow_job"):
+        return [_run(kind, payload)]
+    if kind in ("status", "deployment_status", "page_build"):
+        return [_state(kind, payload)]
+    if kind.endswith("_alert"):
+        return [_alert(kind, payload)]
+    if kind == "push":
+        return [_push(payload)]
+    return [_notice(kind, payload)]
+
+
+def _kind(payload: Reading) -> str:
+    if payload.has("alert"):
+        alert = payload.sub("alert")
+        if alert.has("dependency") or alert.has("security_advisory"):
+            return "dependabot_alert"
+        if alert.has("affected_package_name"):
+            return "repository_vulnerability_alert"
+        return "secret_scanning_alert" if alert.has("secret_type") else "code_scanning_alert"
+    return next((kind for name, kind in _OBJECTS.items() if payload.has(name)), "")
+
+
+def _common(kind: str, payload: Reading, **more: str) -> dict[str, str]:
+    return labels(
+        repository=payload.text("repository.full_name"), event=kind, action=payload.text("action"),
+        sender=payload.text("sender.login"), **more,
+    )  # fmt: skip
+
+
+def _run(kind: str, payload: Reading) -> Draft:
+    """A check, a workflow or a job."""
+    run, repository = payload.sub(kind), payload.text("repository.full_name")
+    branch = run.text("head_branch", "check_suite.head_branch")
+    name, conclusion = run.text("name"), run.text("conclusion")
+    which = run.text("workflow_id") if kind == "workflow_run" else f"{run.text('workflow_name')}/{name}"
+    said = conclusion.replace("_", " ") or run.text("status").replace("_", " ")
+    return Draft(
+        title=f"{repository}: {name} on {branch or run.text('head_sha')[:8]}: {said}",
+        status=_CONCLUSIONS.get(conclusion, "notice"),
+        severity=_LEVELS[_CONCLUSIONS.get(conclusion, "notice")],
+        key=f"{kind}/{repository}/{which}/{branch}",
+        body=run.text("output.title", "display_title"),
+        labels=_common(kind, payload, branch=branch, conclusion=conclusion),
+        links=links(("GitHub", run.text("html_url", "details_url"))),
+        occurred_at=run.moment("completed_at", "updated_at", "started_at"),
+    )
+
+
+def _state(kind: str, payload: Reading) -> Draft:
+    """A commit's status, a deployment's, or a page's build."""
+    one = {"status": payload, "deployment_status": payload.sub("deployment_status")}.get(kind, payload.sub("build"))
+    repository, state = payload.text("repository.full_name"), one.text("state", "status")
+    branch = payload.text("branches.0.name")
+    what = {
+        "status": payload.text("context"),
+        "deployment_status": f"deployment to {payload.text('deployment.environment') or 'production'}",
+    }.get(kind, "page build")
+    url = one.text("target_url", "html_url", "log_url") or payload.text("commit.html_url", "repository.html_url")
+    return Draft(
+        title=f"{repository}: {what} {f'on {branch} ' if branch else ''}is {state or 'unknown'}",
+        status=_CONCLUSIONS.get(state, "notice"),
+        severity=_LEVELS[_CONCLUSIONS.get(state, "notice")],
+        key=f"{kind}/{repository}/{what}/{branch}",
+        body=one.text("description", "error.message"),
+        labels=_common(kind, payload, branch=branch, state=state),
+        links=links(("GitHub", url)),
+        occurred_at=one.moment("updated_at", "created_at"),
+    )
+
+
+def _alert(kind: str, payload: Reading) -> Draft:
+    """A security alert: of code, of a dependency, of a secret."""
+    alert, repository, action = payload.sub("alert"), payload.text("repository.full_name"), payload.text("action")
+    advisory = alert.sub("security_advisory")
+    what = advisory.text("summary") or alert.text(
+        "rule.description", "secret_type_display_name", "secret_type", "affected_package_name", "rule.id"
+    )
+    word = advisory.text("severity") or alert.text("rule.security_severity_level", "severity", "rule.severity")
+    package = alert.text("dependency.package.name", "affected_package_name")
+    number = alert.text("number", "id", "external_identifier")
+    return Draft(
+        title=f"{repository}: {what or kind.replace('_', ' ')}" + (f" ({package})" if package not in what else ""),
+        status=_ALERTS.get(action, "notice"),
+        severity=severity(word, {"error": "major", "note": "info"}),
+        key=f"{kind}/{repository}/{number}",
+        body=lines(alert.text("most_recent_instance.message.text"), advisory.text("cve_id", "ghsa_id")),
+        labels=_common(kind, payload, package=package, rule=alert.text("rule.id")),
+        links=links(("GitHub", alert.text("html_url", "external_reference"))),
+        occurred_at=alert.moment("fixed_at", "dismissed_at") or alert.moment("updated_at", "created_at"),
+    )
+
+
+def _push(payload: Reading) -> Draft:
+    repository, who = payload.text("repository.full_name"), payload.text("pusher.name", "sender.login")
+    ref = payload.text("ref").removeprefix("refs/heads/").removeprefix("refs/")
+    commits = payload.each("commits")
+    did = f"pushed {len(commits)} commit{'' if len(commits) == 1 else 's'} to"
+    if payload.text("after") == ZERO or payload.text("deleted") == "true":
+        did = "deleted"
+    elif payload.text("before") == ZERO and not commits:
+        did = "created"
+    said = [f"{one.text('id')[:8]} {one.text('message').splitlines()[0] if one.text('message') else ''}"
+            for one in commits[:5]]  # fmt: skip
+    return Draft(
+        title=f"{repository}: {who or 'someone'} {did} {ref}",
+        severity="info",
+        body="\n".join(said),
+        labels=_common("push", payload, branch=ref),
+        links=links(("GitHub", payload.text("compare", "repository.html_url"))),
+        occurred_at=payload.moment("head_commit.timestamp", "repository.pushed_at"),
+    )
+
+
+def _notice(kind: str, payload: Reading) -> Draft:
+    name = {"issues": "issue", "issue_comment": "issue", "security_advisory": "security_advisory"}.get(kind, kind)
+    one = payload.sub(name)
+    repository, action, who = payload.text("repository.full_name"), payload.text("action"), payload.text("sender.login")
+    number = one.text("number")
+    thing = "issue" if kind == "issues" else (kind or "something").replace("_", " ")
+    what = f"{thing}{f' #{number}' if number else ''} {action.replace('_', ' ')}"
+    title = one.text("title", "name", "summary", "tag_name", "conclusion")
+    by = f" by {who}" if who else ""
+    return Draft(
+        title=f"{f'{repository}: ' if repository else ''}{what.strip()}{by}" + (f": {title}" if title else ""),
+        severity=severity(one.text("severity")) or "info",
+        body=one.text("body", "description"),
+        labels=_common(kind, payload),
+        links=links(("GitHub", payload.text("comment.html_url") or one.text("html_url") or
+                     payload.text("repository.html_url"))),
+        occurred_at=one.moment("updated_at", "published_at", "created_at"),
+    )  # fmt: skip
+
+
+FORMAT = Format(
+    read=read_github, scheme=hexadecimal("X-Hub-Signature-256", prefix="sha256="), delivery_id="X-GitHub-Delivery"
+)

@@ -1,0 +1,57 @@
+"""Google Cloud Monitoring: webhook notifications of incidents, also within a push of Pub/Sub (Google Cloud
+documentation, "Create and manage notification channels", "Webhooks"; "Push subscriptions")."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, NotJsonError, Request, decode_json, unrecognised
+from relay.formats.reading import Reading, labels, lines, links, severity, trial
+
+
+def read_google_cloud(request: Request) -> list[Draft]:
+    """Read an incident; anything else gives a notice."""
+    payload = _unwrapped(Reading(request.payload))
+    incident = payload.sub("incident")
+    if not incident.is_object:
+        return [unrecognised(request)]
+    policy = incident.text("policy_name")
+    condition = incident.text("condition_name", "condition.displayName")
+    name = condition or ("" if policy.startswith("projects/") else policy) or incident.text("summary") or "incident"
+    what = incident.text("resource_display_name", "resource_name", "resource_id")
+    about = links(("Google Cloud", incident.text("url")))
+    body = lines(incident.text("summary"), incident.text("documentation.content", "documentation"))
+    if payload.text("version") == "test":
+        return [trial(incident.text("summary") or name, "Google Cloud", links=about)]
+    ended = incident.text("state").lower() == "closed"
+    word = incident.text("severity", "policy_user_labels.severity", "metadata.system_labels.severity",
+                         "metadata.user_labels.severity")  # fmt: skip
+    return [
+        Draft(
+            title=f"{name}: {what}" if what and what not in name and len(what) < 120 else name,
+            status="resolved" if ended else "firing",
+            severity=severity(word, {"error": "major", "no severity": "warning"}),
+            key=incident.text("incident_id") or incident.text("url") or f"{policy}/{condition}/{what}",
+            body=body,
+            labels=labels(policy=policy, condition=condition, resource=incident.text("resource_type_display_name"),
+                          project=incident.text("scoping_project_id"), metric=incident.text("metric.displayName")),
+            links=about,
+            occurred_at=incident.moment("ended_at") if ended else incident.moment("started_at"),
+        )
+    ]  # fmt: skip
+
+
+def _unwrapped(payload: Reading) -> Reading:
+    """The message of a Pub/Sub push."""
+    data = payload.at("message.data")
+    if not isinstance(data, str):
+        return payload
+    try:
+        return Reading(decode_json(base64.b64decode(data, validate=True)))
+    except (binascii.Error, ValueError, NotJsonError):
+        return payload
+
+
+FORMAT = Format(read=read_google_cloud)

@@ -1,0 +1,100 @@
+"""Grafana: its alerting's webhook (Grafana documentation, "Configure the webhook notifier"), and that of Grafana 8 and
+before ("Legacy alert notifications", section "Webhook").
+
+A delivery holds alerts that fire and others that ended. Its own `state` says nothing of them. The key is the alert's
+fingerprint; a legacy one has its rule's number.
+"""
+
+from __future__ import annotations
+
+import re
+
+from relay.core.event import Draft
+from relay.formats.contract import MOST_EVENTS, Format, Request, as_text, unrecognised
+from relay.formats.reading import Reading, labels, lines, links, severity, trial
+from relay.formats.signatures import grafana
+
+_STATE = re.compile(r"^\[(?:Alerting|OK|No Data|Paused|Pending)\]\s*", re.IGNORECASE)
+_LEGACY = {"alerting": "firing", "no_data": "firing", "ok": "resolved"}
+
+
+def read_grafana(request: Request) -> list[Draft]:
+    """Read alerts; anything else gives a notice."""
+    payload = Reading(request.payload)
+    alerts = [alert for alert in payload.each("alerts") if alert.text("status") in ("firing", "resolved")]
+    if alerts:
+        return [_alert(alert, payload) for alert in alerts[:MOST_EVENTS]]
+    if payload.text("state") and payload.text("ruleName", "title"):
+        return [_legacy(payload)]
+    return [unrecognised(request)]
+
+
+def _alert(alert: Reading, payload: Reading) -> Draft:
+    named = alert.at("labels")
+    given = {name: as_text(value) for name, value in named.items()} if isinstance(named, dict) else {}
+    notes = alert.sub("annotations")
+    name = given.get("alertname", "")
+    summary = notes.text("summary", "title")
+    title = f"{name}: {summary}" if name and summary and name.lower() not in summary.lower() else summary or name
+    resolved = alert.text("status") == "resolved"
+    about = links(
+        ("Panel", alert.text("panelURL")),
+        ("Dashboard", alert.text("dashboardURL")),
+        ("Rule", alert.text("generatorURL")),
+        ("Runbook", notes.text("runbook_url")),
+        ("Silence", alert.text("silenceURL")),
+    )
+    body = lines(notes.text("description", "message"), _values(alert))
+    if name == "TestAlert":
+        return trial(summary or "Grafana's test alert", "Grafana", body, links=about)
+    image = alert.text("imageURL")
+    return Draft(
+        title=title or payload.text("title") or "alert without a name",
+        status="resolved" if resolved else "firing",
+        severity=severity(given.get("severity") or notes.text("severity")),
+        key=_key(alert, payload, given),
+        body=body,
+        labels=given,
+        links=about,
+        files=(image,) if image.startswith("https://") else (),
+        occurred_at=alert.moment("endsAt" if resolved else "startsAt"),
+    )
+
+
+def _key(alert: Reading, payload: Reading, given: dict[str, str]) -> str:
+    what = alert.text("fingerprint") or ",".join(f"{name}={value}" for name, value in sorted(given.items()))
+    organisation = payload.text("orgId")
+    return f"{organisation}/{what}" if organisation else what
+
+
+def _values(alert: Reading) -> str:
+    values = alert.at("values")
+    if isinstance(values, dict) and values:
+        return ", ".join(f"{name} = {as_text(value)}" for name, value in list(values.items())[:10])
+    return alert.text("valueString")
+
+
+def _legacy(payload: Reading) -> Draft:
+    state = payload.text("state")
+    title = _STATE.sub("", payload.text("title")) or payload.text("ruleName", "title")
+    metrics = [f"{one.text('metric')} = {one.text('value')}" for one in payload.each("evalMatches")[:10]]
+    about = links(("Rule", payload.text("ruleUrl")))
+    body = lines(payload.text("message"), ", ".join(metrics))
+    rule = payload.text("ruleId")
+    if rule == "0" and "test" in title.lower():
+        return trial(title, "Grafana", body, links=about)
+    tags = payload.sub("tags")
+    organisation = payload.text("orgId")
+    return Draft(
+        title=title,
+        status=_LEGACY.get(state, "notice"),  # type: ignore[arg-type]  # the table's words
+        severity=severity(tags.text("severity")),
+        key=f"{organisation}/rule {rule or title}" if organisation else f"rule {rule or title}",
+        body=body,
+        labels=labels(rule=payload.text("ruleName"), state=state),
+        links=about,
+        notes=("there is no data",) if state == "no_data" else (),
+    )
+
+
+FORMAT = Format(read=read_grafana, scheme=grafana)

@@ -1,0 +1,98 @@
+"""Jira: its webhooks (Atlassian Developer, "Webhooks"). An issue fires when it is created or reopened, and ends when it
+is resolved, done or deleted; what is done to an open one changes it. Where a webhook tells of a comment alone, the
+issue may be thin or absent: that is a notice."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, lines, links, severity
+from relay.formats.signatures import hexadecimal
+
+_PRIORITIES = {
+    "blocker": "critical", "highest": "critical", "critical": "critical", "high": "major", "major": "major",
+    "medium": "minor", "minor": "warning", "low": "warning", "lowest": "info", "trivial": "info",
+}  # fmt: skip
+_DONE = ("done", "closed", "resolved", "fixed", "won't do", "cancelled", "canceled")
+_MARKUP = re.compile(r"\{(?:code|noformat|quote|color|panel)[^}]*\}")
+MOST_CHANGES = 5
+
+
+def read_jira(request: Request) -> list[Draft]:
+    """Read a delivery; anything else gives a notice."""
+    payload = Reading(request.payload)
+    event, issue = payload.text("webhookEvent"), payload.sub("issue")
+    if not event:
+        return [unrecognised(request)]
+    key, fields = issue.text("key"), issue.sub("fields")
+    who = payload.text("user.displayName", "user.name", "comment.author.displayName", "comment.author.name")
+    comment = _words(payload.at("comment.body")).strip()
+    author = payload.text("comment.author.displayName", "comment.author.name") or who
+    at = payload.moment("timestamp") or fields.moment("updated", "created")
+    if not key:
+        what = event.removeprefix("jira:").replace("_", " ")
+        return [Draft(title=f"Jira: {what}" + (f" by {who}" if who else ""), severity="info", body=comment,
+                      occurred_at=at)]  # fmt: skip
+    did = payload.text("issue_event_type_name").removeprefix("issue_").replace("_", " ")
+    changes = [
+        f'{one.text("field")}: "{one.text("fromString")}" → "{one.text("toString")}"'
+        for one in payload.each("changelog.items")
+    ]
+    summary = fields.text("summary")
+    status = _status(event, payload, fields)
+    news = lines(*changes[:MOST_CHANGES], f"{author}: {comment}" if comment and author else comment)
+    return [
+        Draft(
+            title=f"{key} {summary}".strip(),
+            status=status,
+            severity=severity(fields.text("priority.name"), _PRIORITIES),
+            key=key,
+            body=news or (f"{did} by {who}" if did and who else _words(fields.at("description")).strip()),
+            labels=labels(project=fields.text("project.key", "project.name"), type=fields.text("issuetype.name"),
+                          state=fields.text("status.name"), assignee=fields.text("assignee.displayName")),
+            links=links(("Jira", _address(issue.text("self"), key))),
+            occurred_at=at,
+        )
+    ]  # fmt: skip
+
+
+def _status(event: str, payload: Reading, fields: Reading) -> Literal["firing", "resolved", "notice"]:
+    if event == "jira:issue_deleted":
+        return "resolved"
+    if not event.startswith(("jira:issue_", "comment_")):
+        return "notice"
+    for one in payload.each("changelog.items"):
+        if one.text("field") == "resolution":
+            return "resolved" if one.text("toString") else "firing"
+        if one.text("field") == "status" and one.text("toString").lower() in _DONE:
+            return "resolved"
+    done = fields.text("status.statusCategory.key") == "done" or fields.text("resolution.name")
+    return "resolved" if done else "firing"
+
+
+def _address(own: str, key: str) -> str:
+    parts = urlsplit(own)
+    before = parts.path.partition("/rest/api/")[0]
+    return f"{parts.scheme}://{parts.netloc}{before}/browse/{key}" if parts.netloc else ""
+
+
+def _words(body: Any, depth: int = 20) -> str:
+    """The words of wiki markup, or of an Atlassian document."""
+    if isinstance(body, str):
+        return _MARKUP.sub("", body)
+    if not depth or not isinstance(body, dict):
+        return ""
+    own, content = body.get("text"), body.get("content")
+    inner = "".join(_words(item, depth - 1) for item in content) if isinstance(content, list) else ""
+    end = "\n" if body.get("type") in ("paragraph", "heading", "listItem") else ""
+    return (own if isinstance(own, str) else "") + inner + end
+
+
+FORMAT = Format(
+    read=read_jira, scheme=hexadecimal("X-Hub-Signature", prefix="sha256="),
+    delivery_id="X-Atlassian-Webhook-Identifier",
+)  # fmt: skip

@@ -1,0 +1,49 @@
+"""LibreNMS: its API transport, whose body an administrator writes from the alert's variables (LibreNMS documentation,
+"Alert Transports", "API", and "Templates"). The key is the rule and the device."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, severity, taken_up, trial, without_tags
+
+_STATES: dict[str, Literal["firing", "resolved"]] = {
+    "0": "resolved", "1": "firing", "3": "firing", "4": "firing", "recovered": "resolved", "ok": "resolved",
+}  # fmt: skip
+"""Recovered, alerted, (2: acknowledged,) got worse, got better."""
+
+
+def read_librenms(request: Request) -> list[Draft]:
+    """Read an alert; anything else gives a notice."""
+    payload = Reading(request.payload)
+    raw = payload.at("title")
+    if isinstance(raw, str) and "{{" in raw:
+        return [trial("", "LibreNMS", "its template is not filled: this is what its test button sends")]
+    title = payload.text("title", "name", "msg")
+    if not title:
+        return [unrecognised(request)]
+    host, state = payload.text("display", "hostname", "sysName"), payload.text("state").lower()
+    rule, device = payload.text("rule_id") or payload.text("name"), payload.text("device_id") or host
+    key = f"{rule}/{device}" if rule else payload.text("alert_id") or f"{title}/{host}"
+    body = without_tags(payload.text("msg"))
+    notes = without_tags(payload.text("alert_notes"))
+    if state == "2":
+        return [taken_up(title, key, "", "LibreNMS", notes)]
+    word = payload.text("severity")
+    return [
+        Draft(
+            title=f"{title} on {host}" if host and host not in title else title,
+            status=_STATES.get(state, "notice"),
+            severity=None if word == "ok" else severity(word),
+            key=key,
+            body=body if body != title else "",
+            labels=labels(host=host, rule=payload.text("name"), location=payload.text("location"),
+                          os=payload.text("os")),
+            occurred_at=payload.moment("timestamp"),
+        )
+    ]  # fmt: skip
+
+
+FORMAT = Format(read=read_librenms)

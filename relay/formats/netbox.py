@@ -1,0 +1,53 @@
+"""NetBox: webhooks of event rules (NetBox documentation, "Webhooks"). Objects are created, updated and deleted: all are
+notices, an update's with what it changed. The object is the key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, as_text, unrecognised
+from relay.formats.reading import Reading, labels, links
+from relay.formats.signatures import hexadecimal
+
+MOST_CHANGES = 20
+
+
+def read_netbox(request: Request) -> list[Draft]:
+    """Read a delivery; anything else gives a notice."""
+    payload = Reading(request.payload)
+    data, did = payload.sub("data"), payload.text("event")
+    if not data.is_object or not did:
+        return [unrecognised(request)]
+    kind = payload.text("model") or payload.text("object_type").rpartition(".")[2] or "object"
+    name, who = data.text("display", "name", "id"), payload.text("username", "request.user")
+    changes = (
+        _changes(payload.at("snapshots.prechange"), payload.at("snapshots.postchange")) if did == "updated" else []
+    )
+    more = f"and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
+    return [
+        Draft(
+            title=f"{kind} {name} was {did}" + (f" by {who}" if who else ""),
+            severity="info",
+            key=f"{kind}/{data.text('id')}" if data.text("id") else None,
+            body="\n".join([*changes[:MOST_CHANGES], *([more] if more else [])]) or data.text("description"),
+            labels=labels(object_type=kind, change=did, user=who, site=data.text("site.name"),
+                          tenant=data.text("tenant.name")),
+            links=links(("NetBox", data.text("display_url"))),
+            occurred_at=payload.moment("timestamp"),
+        )
+    ]  # fmt: skip
+
+
+def _changes(before: Any, after: Any) -> list[str]:
+    """`name: "a" → "b"` for what differs."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return []
+    return [
+        f'{name}: "{as_text(before.get(name))[:200]}" → "{as_text(value)[:200]}"'
+        for name, value in after.items()
+        if before.get(name) != value and name != "last_updated"
+    ]
+
+
+FORMAT = Format(read=read_netbox, scheme=hexadecimal("X-Hook-Signature", "sha512"))

@@ -1,0 +1,52 @@
+"""New Relic: workflows' webhooks, whose template an administrator may change (New Relic documentation, "Notification
+integrations", "Webhook"), and the incidents of its classic alerts. What says no state is a notice."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, as_text, unrecognised
+from relay.formats.reading import Reading, labels, links, severity, taken_up
+
+_STATES: dict[str, Literal["firing", "resolved"]] = {
+    "created": "firing", "activated": "firing", "open": "firing", "closed": "resolved", "recovered": "resolved",
+}  # fmt: skip
+
+
+def read_newrelic(request: Request) -> list[Draft]:
+    """Read an issue or an incident; anything else gives a notice."""
+    payload = Reading(request.payload)
+    title = payload.text("title", "condition_name", "details") or payload.text("policy_name")
+    key = payload.text("id", "incident_id", "issueId")
+    if not title and not key:
+        return [unrecognised(request)]
+    entities = [as_text(one.value) for one in payload.each("impactedEntities")]
+    state = payload.text("state", "current_state").lower()
+    about = links(("New Relic", payload.text("issueUrl", "incident_url", "violationChartUrl")),
+                  ("Runbook", payload.text("runbook_url")))  # fmt: skip
+    details = payload.text("details")
+    at = payload.moment("updatedAt", "timestamp", "createdAt") if state in ("closed", "acknowledged") else None
+    at = at or payload.moment("createdAt", "timestamp")
+    if state == "acknowledged":
+        return [taken_up(title, key or None, payload.text("owner"), "New Relic", links=about, occurred_at=at)]
+    return [
+        Draft(
+            title=title or f"issue {key}",
+            status=_STATES.get(state, "notice"),
+            severity=severity(payload.text("priority", "severity")),
+            key=key or None,
+            body=details if details != title else "",
+            labels=labels(
+                policy=payload.text("policy_name", "alertPolicyNames.0"),
+                condition=payload.text("condition_name", "alertConditionNames.0"), entities=", ".join(entities[:10]),
+                account=payload.text("account_name"),
+            ),
+            links=about,
+            occurred_at=at,
+            notes=() if state in _STATES else (f"state {state or '(none)'!r} is none that is known",),
+        )
+    ]  # fmt: skip
+
+
+FORMAT = Format(read=read_newrelic)

@@ -1,0 +1,58 @@
+"""Opsgenie: outgoing webhooks (Opsgenie documentation, "Webhook Integration", "Alert Action Data"). The alert's alias
+is the key; what was done to an open alert is an update of it, and custom actions are notices."""
+
+from __future__ import annotations
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, lines, severity, taken_up
+
+_ENDS = ("close", "delete")
+_UPDATES = (
+    "create", "addnote", "addrecipient", "addteam", "addtags", "removetags", "addresponder", "adddetails",
+    "assignownership", "takeownership", "escalate", "escalatenext", "unacknowledge", "updatepriority", "updatemessage",
+    "updatedescription", "snooze", "unsnooze",
+)  # fmt: skip
+_NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
+
+
+def read_opsgenie(request: Request) -> list[Draft]:
+    """Read an action; anything else gives a notice."""
+    payload = Reading(request.payload)
+    alert, action = payload.sub("alert"), payload.text("action")
+    title, verb = alert.text("message"), action.lower()
+    if not action or not alert.is_object:
+        return [unrecognised(request)]
+    key = alert.text("alias", "alertId") or None
+    title = title or f"alert {alert.text('tinyId', 'alertId')}"
+    who, at = alert.text("username", "actor"), alert.moment("updatedAt", "createdAt")
+    did = _spoken(action)
+    said = lines(
+        alert.text("description", "note") if verb in ("create", "addnote") else "",
+        f"{did} by {who}" if who and verb not in ("create", "acknowledge") else "",
+        *(f"{name} {alert.text(name)}" for name in ("team", "recipient", "owner", "note") if alert.text(name)),
+    )
+    if verb == "acknowledge":
+        return [taken_up(title, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]
+    known = verb in _UPDATES
+    return [
+        Draft(
+            title=title if known or verb in _ENDS else f"{title}: {did}",
+            status="resolved" if verb in _ENDS else "firing" if known else "notice",
+            severity=_NUMBERS.get(alert.text("priority")) or severity(alert.text("priority")),
+            key=key,
+            body=said,
+            labels=labels(action=action, entity=alert.text("entity"), source=alert.text("source"),
+                          tags=", ".join(tag.value for tag in alert.each("tags") if isinstance(tag.value, str))),
+            occurred_at=alert.moment("createdAt") if verb == "create" else at,
+        )
+    ]  # fmt: skip
+
+
+def _spoken(action: str) -> str:
+    """`AssignOwnership` as `assign ownership`."""
+    words = action.replace("UnA", "Una")
+    return "".join(f" {sign.lower()}" if sign.isupper() else sign for sign in words).strip()
+
+
+FORMAT = Format(read=read_opsgenie)

@@ -1,0 +1,87 @@
+"""PagerDuty: webhooks of version 3 (PagerDuty Developer, "Webhooks Overview"), and the retired version 2, which batched
+messages. An incident's id is the key."""
+
+from __future__ import annotations
+
+from relay.core.event import Draft
+from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, trial
+from relay.formats.signatures import hexadecimal
+
+_URGENCY = {"high": "critical", "low": "warning"}
+_CLOSED = ("resolved", "resolve", "auto_resolve", "auto_resolved")
+_TAKEN = ("acknowledged", "acknowledge")
+
+
+def read_pagerduty(request: Request) -> list[Draft]:
+    """Read an event or a batch of messages; a ping has none."""
+    payload = Reading(request.payload)
+    event = payload.sub("event")
+    if event.is_object:
+        return _event(event, request)
+    messages = payload.each("messages")
+    if not messages:
+        return [unrecognised(request)]
+    return [_message(message) for message in messages[:MOST_EVENTS]]
+
+
+def _event(event: Reading, request: Request) -> list[Draft]:
+    kind, data = event.text("event_type"), event.sub("data")
+    if kind == "pagey.ping":
+        return [trial("PagerDuty's test event", "PagerDuty", data.text("message"))]
+    what, _, verb = kind.partition(".")
+    if what != "incident":
+        if not kind:
+            return [unrecognised(request)]
+        name = data.text("summary", "name", "title")
+        return [Draft(title=f"{what} {name} {verb}".replace("_", " "), severity="info",
+                      labels=labels(event_type=kind), links=links(("PagerDuty", data.text("html_url"))),
+                      occurred_at=event.moment("occurred_at"))]  # fmt: skip
+    if verb in ("annotated", "status_update_published", "responder.added", "responder.replied"):
+        incident = data.sub("incident")
+        said = data.text("content", "message")
+        title = f"note on {incident.text('summary', 'id') or 'an incident'}"
+        return [Draft(title=title, severity="info", body=said,
+                      links=links(("PagerDuty", incident.text("html_url"))))]  # fmt: skip
+    return [_incident(data, verb, event.text("agent.summary"), event.moment("occurred_at"))]
+
+
+def _message(message: Reading) -> Draft:
+    """A message of version 1 or 2."""
+    incident = message.sub("incident") if message.has("incident") else message.sub("data.incident")
+    verb = message.text("event", "type").removeprefix("incident.")
+    by = incident.text("last_status_change_by.name", "last_status_change_by.summary")
+    return _incident(incident, verb, by, message.moment("created_on"))
+
+
+def _incident(incident: Reading, verb: str, who: str, at: float | None) -> Draft:
+    title = incident.text("title", "trigger_summary_data.subject", "trigger_summary_data.description", "summary")
+    service = incident.text("service.summary", "service.name")
+    title = title or f"incident {incident.text('number', 'incident_number', 'id')}"
+    about = links(("PagerDuty", incident.text("html_url")))
+    key = incident.text("id", "incident_key") or None
+    if verb in _TAKEN:
+        return taken_up(title, key, who, "PagerDuty", links=about, occurred_at=at)
+    closed = verb in _CLOSED or (incident.text("status") == "resolved" and verb not in ("reopened",))
+    assigned = [
+        one.text("summary", "name", "object.name")
+        for one in (incident.each("assignees") or incident.each("assigned_to"))
+    ]
+    return Draft(
+        title=f"{title} ({service})" if service and service not in title else title,
+        status="resolved" if closed else "firing",
+        severity=severity(incident.text("priority.summary")) if incident.text("priority.summary").lower() in
+        ("p1", "p2", "p3", "p4", "p5") else severity(incident.text("urgency"), _URGENCY),
+        key=key,
+        body=lines(
+            f"{verb.replace('_', ' ')}" + (f" by {who}" if who else "") if verb not in ("triggered", "trigger") else "",
+            f"assigned to {', '.join(name for name in assigned if name)}" if any(assigned) else "",
+        ),
+        labels=labels(service=service, urgency=incident.text("urgency"), number=incident.text("number",
+                                                                                             "incident_number")),
+        links=about,
+        occurred_at=at,
+    )  # fmt: skip
+
+
+FORMAT = Format(read=read_pagerduty, scheme=hexadecimal("X-PagerDuty-Signature", prefix="v1="))

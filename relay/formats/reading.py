@@ -1,0 +1,177 @@
+"""Reading vendors' JSON: values by path, and the times, words and addresses in it, however they are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from relay.core.event import Draft, Link
+from relay.core.words import parse_time
+from relay.formats.contract import as_text
+
+SEVERITIES = {
+    "page": "critical", "crit": "critical", "fatal": "critical", "emergency": "critical", "emerg": "critical",
+    "disaster": "critical", "alert": "critical", "p1": "critical", "sev0": "critical",
+    "high": "major", "error": "major", "err": "major", "p2": "major", "sev1": "major",
+    "medium": "minor", "average": "minor", "moderate": "minor", "p3": "minor", "sev2": "minor",
+    "warn": "warning", "low": "warning", "p4": "warning", "sev3": "warning",
+    "information": "info", "informational": "info", "none": "info", "debug": "info", "notice": "info", "p5": "info",
+    "sev4": "info", "ok": "info", "success": "info",
+}  # fmt: skip
+"""Words that vendors have for severities, beside our own."""
+_NO_TIME = ("", "0", "never", "null", "none", "n/a")
+_EARLIEST = 3e8
+"""Epoch seconds before which no alert was: such a number stands for something else."""
+_OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
+_ZONE = re.compile(r"\s*(?:UTC|GMT|Z)$")
+_PLACEHOLDER = re.compile(
+    r"\$[A-Z][A-Z_]{2,}|\{\{.*?\}\}|\$\{[^}]*\}|\{\$[^}]*\}|^\*\w+\*$|\{[A-Z.]+\d?\}|<[A-Z_]+>|&lt;[A-Z_]+&gt;"
+)
+_TAG = re.compile(r"<(?:br|/p|/div|/li|/tr)\s*/?>", re.IGNORECASE)
+_MARKUP = re.compile(r"<[a-zA-Z/!][^>]{0,500}>")
+_ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " ", "&amp;": "&"}
+
+
+class Reading:
+    """A JSON value that is read by dotted paths; what is not there, or of another type, is empty."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def at(self, path: str) -> Any:
+        """What stands at a path like `alert.tags.0`, or None."""
+        value = self.value
+        for step in path.split("."):
+            if isinstance(value, dict):
+                value = value.get(step)
+            elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+                value = value[int(step)]
+            else:
+                return None
+        return value
+
+    def text(self, *paths: str) -> str:
+        """The first text, number or flag of these paths that says something."""
+        for path in paths:
+            value = self.at(path)
+            if isinstance(value, (str, int, float)) and not is_empty(text := as_text(value).strip()):
+                return text
+        return ""
+
+    def sub(self, path: str) -> Reading:
+        """What stands at a path, for further reading."""
+        return Reading(self.at(path))
+
+    def each(self, path: str) -> list[Reading]:
+        """The items of a list; none where there is no list."""
+        value = self.at(path) if path else self.value
+        return [Reading(item) for item in value] if isinstance(value, list) else []
+
+    def moment(self, *paths: str) -> float | None:
+        """The first time of these paths, in Unix seconds."""
+        return next((at for path in paths if (at := moment(self.at(path))) is not None), None)
+
+    def has(self, path: str) -> bool:
+        """Tell whether there is anything at a path."""
+        return self.at(path) is not None
+
+    @property
+    def is_object(self) -> bool:
+        """Tell whether it is an object."""
+        return isinstance(self.value, dict)
+
+
+def is_empty(text: str) -> bool:
+    """Tell whether a text says nothing: empty, or a placeholder that its sender did not fill."""
+    return not text or _PLACEHOLDER.search(text) is not None
+
+
+def severity(word: str, table: Mapping[str, str] | None = None) -> str | None:
+    """Our word for a vendor's severity; what is not known stays as it is, and an empty one is None."""
+    low = word.strip().lower()
+    if table is not None and low in table:
+        return table[low] or None
+    return SEVERITIES.get(low) or low or None
+
+
+def moment(value: Any) -> float | None:
+    """Unix seconds of a time as vendors write it; what stands for none, and what can't be read, is None.
+
+    Epoch seconds, milliseconds, microseconds or nanoseconds, RFC 3339 with any fraction, `+0000`, a zone behind a
+    space, dots in a date. A time without a zone is UTC.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    text = str(value).strip()
+    if text.lower() in _NO_TIME or text.startswith("0001-"):
+        return None
+    try:
+        return _epoch(float(text))
+    except ValueError:
+        pass
+    text = _OFFSET.sub(r"\1:\2", _ZONE.sub("+00:00", text) if _ZONE.search(text) else text)
+    text = re.sub(r"^(\d{4})[./](\d\d)[./](\d\d)", r"\1-\2-\3", text)
+    text = re.sub(r"\s+(?=[+-]\d\d:?\d\d$)", "", text)
+    try:
+        return parse_time(text)
+    except ValueError:
+        return _worded(text)
+
+
+def _epoch(number: float) -> float | None:
+    size = abs(number)
+    for limit, unit in ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9)):
+        if size < limit:
+            return number / unit if number / unit > _EARLIEST else None
+    return None
+
+
+def _worded(text: str) -> float | None:
+    for form in ("%a, %d %b %Y %H:%M:%S%z", "%d %b %Y %H:%M:%S%z", "%b %d, %Y %H:%M:%S"):
+        try:
+            at = datetime.strptime(text, form)  # noqa: DTZ007 - UTC where it says nothing
+        except ValueError:
+            continue
+        return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
+    return None
+
+
+def links(*named: tuple[str, str]) -> tuple[Link, ...]:
+    """Links of those that are addresses, each address once."""
+    found: dict[str, str] = {}
+    for name, url in named:
+        if url.startswith(("http://", "https://")) and not is_empty(url) and not any(sign.isspace() for sign in url):
+            found.setdefault(url, name)
+    return tuple(Link(name, url) for url, name in found.items())
+
+
+def labels(**named: str) -> dict[str, str]:
+    """Labels of those that say something."""
+    return {name: value for name, value in named.items() if value}
+
+
+def lines(*texts: str) -> str:
+    """Those that say something, one under the other."""
+    return "\n".join(text for text in texts if text)
+
+
+def without_tags(text: str) -> str:
+    """HTML as plain text: what a person reads of it."""
+    if "<" not in text and "&" not in text:
+        return text
+    plain = _MARKUP.sub("", _TAG.sub("\n", text))
+    for entity, sign in _ENTITIES.items():
+        plain = plain.replace(entity, sign)
+    return re.sub(r"\n{3,}", "\n\n", plain).strip()
+
+
+def trial(title: str, vendor: str, body: str = "", **more: Any) -> Draft:
+    """The notice of a vendor's test button."""
+    return Draft(title=title or f"test from {vendor}", body=body, severity="info", labels={"test": "true"}, **more)
+
+
+def taken_up(title: str, key: str | None, by: str, vendor: str, body: str = "", **more: Any) -> Draft:
+    """The notice that someone has acknowledged what a key stands for."""
+    return Draft(title=title, key=key, body=body, acknowledged_by=by or vendor, **more)

@@ -1,0 +1,83 @@
+"""RIPE RIS Live: BGP messages of route collectors (ris-live.ripe.net, "RIS Live Manual"). A source of type `websocket`
+subscribes with filters: `send: [{type: ris_subscribe, data: {prefix: 192.0.2.0/24, type: UPDATE}}]`.
+
+A prefix that is withdrawn by a peer fires, and its announcement by that peer ends it; each announcement is a notice as
+well, with its origin among the labels. Keep-alives give no event.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relay.core.event import Draft
+from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
+from relay.formats.reading import Reading, labels
+
+_CONTROL = ("pong", "ris_subscribe_ok", "ris_rrc_list")
+
+
+def read_ris_live(request: Request) -> list[Draft]:
+    """Read a frame; frames of the protocol give no event, its errors a notice."""
+    frame = Reading(request.payload)
+    kind, data = frame.text("type"), frame.sub("data")
+    if kind == "ris_error":
+        return [Draft(title=f"RIS Live answers: {data.text('message')}", severity="major")]
+    if kind in _CONTROL or (kind and kind != "ris_message"):
+        return []
+    if not data.is_object:
+        return [unrecognised(request)]
+    what = data.text("type")
+    if what == "UPDATE":
+        return _update(data)
+    if what in ("KEEPALIVE", ""):
+        return []
+    peer = f"peer {data.text('peer')} (AS{data.text('peer_asn')}) at {data.text('host')}"
+    if what in ("RIS_PEER_STATE", "STATE"):
+        state = data.text("state", "new_state")
+        up = state in ("connected", "up", "established")
+        return [_draft(data, f"{peer} is {state}", "resolved" if up else "firing", f"peer/{_peer(data)}", "minor")]
+    if what == "NOTIFICATION":
+        code = f"{data.text('notification.code')}/{data.text('notification.subcode')}"
+        return [_draft(data, f"{peer} sent notification {code}", "firing", f"peer/{_peer(data)}", "minor")]
+    return [_draft(data, f"{peer} sent {what.lower()}", "notice", None, "info")]
+
+
+def _update(data: Reading) -> list[Draft]:
+    path = " ".join(_hop(hop.value) for hop in data.each("path"))
+    origin = path.split()[-1].strip("{}").split(",")[0] if path else ""
+    peer = f"AS{data.text('peer_asn')} at {data.text('host')}"
+    drafts = []
+    for one in data.each("announcements"):
+        for prefix in one.each("prefixes"):
+            said = f"{prefix.value} is announced by AS{origin}" if origin else f"{prefix.value} is announced"
+            more = {"prefix": str(prefix.value), "origin_as": origin}
+            key, body = f"{prefix.value}/{_peer(data)}", f"path {path}, next hop {one.text('next_hop')}"
+            drafts.append(_draft(data, f"{said} to {peer}", "notice", None, "info", body, **more))
+            drafts.append(_draft(data, f"{said} to {peer}", "resolved", key, "info", body, **more))
+    drafts += [
+        _draft(data, f"{prefix.value} is withdrawn by {peer}", "firing", f"{prefix.value}/{_peer(data)}", "major",
+               prefix=str(prefix.value))
+        for prefix in data.each("withdrawals")
+    ]  # fmt: skip
+    unique = {(draft.key or draft.title, draft.status): draft for draft in drafts}
+    return list(unique.values())[:MOST_EVENTS]
+
+
+def _draft(
+    data: Reading, title: str, status: Any, key: str | None, severity: str, body: str = "", **more: str
+) -> Draft:
+    about = labels(peer=data.text("peer"), peer_as=data.text("peer_asn"), collector=data.text("host"), **more)
+    return Draft(title=title, status=status, severity=severity, key=key, body=body, labels=about,
+                 occurred_at=data.moment("timestamp"))  # fmt: skip
+
+
+def _peer(data: Reading) -> str:
+    return f"{data.text('host')}/{data.text('peer')}"
+
+
+def _hop(value: Any) -> str:
+    """An AS of a path, or a set of them."""
+    return "{" + ",".join(str(one) for one in value) + "}" if isinstance(value, list) else str(value)
+
+
+FORMAT = Format(read=read_ris_live, forms=False)

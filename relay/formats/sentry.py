@@ -1,0 +1,113 @@
+"""Sentry: webhooks of its integration platform (Sentry documentation, "Webhooks"), whose header
+`Sentry-Hook-Resource` names the resource, and those of the legacy plugin, which only fire. An issue's id is the key."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, lines, links, severity, trial
+from relay.formats.signatures import hexadecimal
+
+SAMPLE = "This is an example"
+"""How the event of the test button begins."""
+Status = Literal["firing", "resolved", "notice"]
+_ISSUE: dict[str, Status] = {
+    "created": "firing", "unresolved": "firing", "assigned": "firing", "unassigned": "firing", "resolved": "resolved",
+}  # fmt: skip
+_METRIC: dict[str, Status] = {"critical": "firing", "warning": "firing", "resolved": "resolved"}
+_LEVELS = {"fatal": "critical", "error": "major", "warning": "warning", "info": "info", "debug": "info"}
+
+
+def read_sentry(request: Request) -> list[Draft]:
+    """Read a hook; an installation's hooks give none, and anything else a notice."""
+    payload = Reading(request.payload)
+    action, data = payload.text("action"), payload.sub("data")
+    if request.header("Sentry-Hook-Resource") == "installation":
+        return []
+    if data.has("issue"):
+        return [_issue(data, action)]
+    if data.has("metric_alert"):
+        return [_metric(data, action)]
+    if data.has("event"):
+        return [_event(data.sub("event"), data.text("triggered_rule"))]
+    if payload.text("project_name", "project") and payload.has("event"):
+        return [_plugin(payload)]
+    return [unrecognised(request)]
+
+
+def _issue(data: Reading, action: str) -> Draft:
+    issue = data.sub("issue")
+    who = data.text("assignee.name")
+    said = f"assigned to {who}" if who else action if action not in ("created", "resolved") else ""
+    status = _ISSUE.get(action, "notice")
+    return Draft(
+        title=issue.text("title") if status != "notice" else f"{issue.text('title')}: {action}",
+        status=status,
+        severity=severity(issue.text("level"), _LEVELS),
+        key=issue.text("id") or None,
+        body=lines(issue.text("culprit"), said),
+        labels=labels(project=issue.text("project.slug", "project.name"), platform=issue.text("platform"),
+                      issue=issue.text("shortId")),
+        links=links(("Sentry", issue.text("web_url", "permalink"))),
+        occurred_at=issue.moment("lastSeen"),
+    )  # fmt: skip
+
+
+def _metric(data: Reading, action: str) -> Draft:
+    alert = data.sub("metric_alert")
+    title = data.text("description_title") or alert.text("title")
+    return Draft(
+        title=alert.text("title", "alert_rule.name") or title,
+        status=_METRIC.get(action, "notice"),
+        severity={"critical": "critical", "warning": "warning"}.get(action),
+        key=f"metric/{alert.text('alert_rule.id', 'id')}",
+        body=data.text("description_text"),
+        labels=labels(rule=alert.text("alert_rule.name"), project=alert.text("projects.0")),
+        links=links(("Sentry", data.text("web_url"))),
+        occurred_at=alert.moment("date_closed") if action == "resolved" else alert.moment("date_started"),
+    )
+
+
+def _event(event: Reading, rule: str) -> Draft:
+    return Draft(
+        title=event.text("title", "message", "metadata.title") or "an event",
+        status="firing",
+        severity=severity(event.text("level"), _LEVELS),
+        key=event.text("issue_id", "groupID") or None,
+        body=lines(event.text("culprit"), f"rule: {rule}" if rule else ""),
+        labels=labels(**_tags(event.at("tags")), platform=event.text("platform"), rule=rule),
+        links=links(("Sentry", event.text("web_url", "url"))),
+        occurred_at=event.moment("datetime", "timestamp"),
+    )
+
+
+def _plugin(payload: Reading) -> Draft:
+    event = payload.sub("event")
+    title = event.text("title", "metadata.title") or payload.text("message", "culprit")
+    about = links(("Sentry", payload.text("url")))
+    if payload.text("message").startswith(SAMPLE) or title.startswith(SAMPLE):
+        return trial(title, "Sentry", payload.text("culprit"), links=about)
+    said = payload.text("message")
+    return Draft(
+        title=title or "an event",
+        status="firing",
+        severity=severity(payload.text("level"), _LEVELS),
+        key=payload.text("id") or None,
+        body=lines(payload.text("culprit"), said if said != title else ""),
+        labels=labels(**_tags(event.at("tags")), project=payload.text("project_slug", "project"),
+                      logger=payload.text("logger")),
+        links=about,
+        occurred_at=event.moment("datetime", "timestamp", "received"),
+    )  # fmt: skip
+
+
+def _tags(tags: Any) -> dict[str, str]:
+    """A few tags of an event: pairs of name and value."""
+    pairs = [one for one in tags if isinstance(one, list) and len(one) == 2] if isinstance(tags, list) else []
+    wanted = ("environment", "release", "server_name", "transaction")
+    return {name: value for name, value in pairs if name in wanted and isinstance(value, str)}
+
+
+FORMAT = Format(read=read_sentry, scheme=hexadecimal("Sentry-Hook-Signature"), delivery_id="Request-ID")

@@ -1,0 +1,60 @@
+"""ServiceNow: a table's record as a business rule or a flow posts it (ServiceNow documentation, "Outbound REST web
+service"; table `incident`). Values may be plain, or objects of `value` and `display_value`.
+
+States: 1 new, 2 in progress, 3 on hold, 6 resolved, 7 closed, 8 cancelled. In progress and on hold, someone has it.
+"""
+
+from __future__ import annotations
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, without_tags
+
+_NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
+_ENDS = ("6", "7", "8", "resolved", "closed", "canceled", "cancelled")
+_TAKEN = ("2", "3", "in progress", "on hold")
+
+
+def read_servicenow(request: Request) -> list[Draft]:
+    """Read a record; anything else gives a notice."""
+    outer = Reading(request.payload)
+    record = outer.sub("record") if outer.has("record") else outer.sub("result") if outer.has("result") else outer
+    number, said = _value(record, "number"), _shown(record, "short_description")
+    if not (number or said):
+        return [unrecognised(request)]
+    state, table = _value(record, "state").lower(), _value(record, "sys_class_name") or "incident"
+    base, own = _value(record, "server_url") or outer.text("server_url"), _value(record, "sys_id")
+    url = f"{base.rstrip('/')}/nav_to.do?uri={table}.do?sys_id={own}" if base and own else ""
+    about = links(("ServiceNow", url))
+    title = f"{number} {said}".strip()
+    key = number or own
+    who = _shown(record, "assigned_to") or _shown(record, "sys_updated_by")
+    at = record.moment("sys_updated_on", "opened_at")
+    if state in _TAKEN:
+        reason = "on hold" if state in ("3", "on hold") else ""
+        return [taken_up(title, key, who, "ServiceNow", reason, links=about, occurred_at=at)]
+    priority = _value(record, "priority") or _value(record, "severity")
+    return [
+        Draft(
+            title=title,
+            status="resolved" if state in _ENDS else "firing" if state else "notice",
+            severity=_NUMBERS.get(priority[:1]) or severity(priority),
+            key=key,
+            body=lines(without_tags(_shown(record, "description")), _shown(record, "close_code")),
+            labels=labels(table=table, group=_shown(record, "assignment_group"), ci=_shown(record, "cmdb_ci"),
+                          category=_shown(record, "category")),
+            links=about,
+            occurred_at=at,
+        )
+    ]  # fmt: skip
+
+
+def _value(record: Reading, name: str) -> str:
+    return record.text(f"{name}.value", name)
+
+
+def _shown(record: Reading, name: str) -> str:
+    return record.text(f"{name}.display_value", name)
+
+
+FORMAT = Format(read=read_servicenow)

@@ -1,0 +1,56 @@
+"""Statuspage: webhooks of its subscribers (Atlassian Support, "Enable webhook notifications"). An incident fires until
+it is resolved, a component until it is operational; maintenance that is planned is a notice."""
+
+from __future__ import annotations
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, links, without_tags
+
+_IMPACTS = {"critical": "critical", "major": "major", "minor": "minor", "maintenance": "info", "none": "warning"}
+_COMPONENTS = {"major_outage": "critical", "partial_outage": "major", "degraded_performance": "minor",
+               "under_maintenance": "info"}  # fmt: skip
+_ENDS = ("resolved", "postmortem", "completed")
+_PLANNED = ("scheduled", "in_progress", "verifying")
+
+
+def read_statuspage(request: Request) -> list[Draft]:
+    """Read an update of an incident or of a component; anything else gives a notice."""
+    payload = Reading(request.payload)
+    page = links(("Page", payload.text("page.url")))
+    if payload.has("incident"):
+        incident = payload.sub("incident")
+        state = incident.text("status")
+        ended, planned = state in _ENDS, state in _PLANNED
+        return [
+            Draft(
+                title=f"{incident.text('name') or 'incident'} ({state.replace('_', ' ')})" if state and not ended
+                else incident.text("name") or "incident",
+                status="resolved" if ended else "notice" if planned else "firing",
+                severity=None if ended else _IMPACTS.get(incident.text("impact")),
+                key=f"incident/{incident.text('id') or incident.text('name')}",
+                body=without_tags(incident.text("incident_updates.0.body")),
+                labels=labels(page=payload.text("page.name", "page.id"), state=state,
+                              components=", ".join(one.text("name") for one in incident.each("components")[:10])),
+                links=links(("Statuspage", incident.text("shortlink"))) or page,
+                occurred_at=incident.moment("resolved_at") if ended else incident.moment("updated_at", "created_at"),
+            )
+        ]  # fmt: skip
+    if payload.has("component"):
+        component, state = payload.sub("component"), payload.text("component_update.new_status", "component.status")
+        name, good = component.text("name") or "component", state == "operational"
+        return [
+            Draft(
+                title=f"{name} is {state.replace('_', ' ')}",
+                status="resolved" if good else "notice" if state == "under_maintenance" else "firing",
+                severity=_COMPONENTS.get(state),
+                key=f"component/{component.text('id') or name}",
+                labels=labels(page=payload.text("page.id"), component=name, state=state),
+                links=page,
+                occurred_at=payload.moment("component_update.created_at"),
+            )
+        ]
+    return [unrecognised(request)]
+
+
+FORMAT = Format(read=read_statuspage)

@@ -1,0 +1,50 @@
+"""Cisco ThousandEyes: alert notifications by webhook (ThousandEyes documentation, "Webhooks", section "Alert
+Notification Webhook"). An alert is known by its `alertId`, which its trigger and its clear share."""
+
+from __future__ import annotations
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, lines, links, severity, trial
+
+MOST_AGENTS = 10
+
+
+def read_thousandeyes(request: Request) -> list[Draft]:
+    """Read a notification; anything else gives a notice."""
+    payload = Reading(request.payload)
+    kind = payload.text("eventType", "type").upper()
+    alert = payload.sub("alert") if payload.has("alert") else payload.sub("agentAlert")
+    if "TEST" in kind and not alert.text("alertId", "id"):
+        return [trial("ThousandEyes' test notification", "ThousandEyes")]
+    if not alert.text("ruleName", "alertId"):
+        return [unrecognised(request)]
+    what = alert.text("testName", "agentName", "hostname")
+    rule = alert.text("ruleName") or f"alert {alert.text('alertId')}"
+    cleared = kind.endswith("CLEAR") or (not kind and alert.text("active") == "0")
+    agents = [_agent(agent, cleared) for agent in alert.each("agents")[:MOST_AGENTS]]
+    more = len(alert.each("agents")) - len(agents)
+    return [
+        Draft(
+            title=f"{rule}: {what}" if what else rule,
+            status="resolved" if cleared else "firing",
+            severity=severity(alert.text("severity")),
+            key=alert.text("alertId") or None,
+            body=lines(alert.text("ruleExpression"), *agents, f"and {more} more agents" if more > 0 else ""),
+            labels=labels(
+                rule=alert.text("ruleName"), test=alert.text("testName"), alert_type=alert.text("type"),
+                agent=alert.text("agentName"),
+            ),
+            links=links(("ThousandEyes", alert.text("permalink", "apiLinks.0.href"))),
+            occurred_at=alert.moment("dateEndZoned", "dateEnd") if cleared
+            else alert.moment("dateStartZoned", "dateStart"),
+        )
+    ]  # fmt: skip
+
+
+def _agent(agent: Reading, cleared: bool) -> str:
+    metrics = agent.text("metricsAtEnd" if cleared else "metricsAtStart", "metricsAtStart")
+    return f"{agent.text('agentName', 'agentId')}: {metrics}" if metrics else agent.text("agentName", "agentId")
+
+
+FORMAT = Format(read=read_thousandeyes)

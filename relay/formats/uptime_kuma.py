@@ -1,0 +1,51 @@
+"""Uptime Kuma: its webhook notification, as JSON or as a form (louislam/uptime-kuma, `notification-providers`).
+
+The monitor is the key. Where heartbeat and monitor are absent it is the test button, or a certificate that is about to
+expire, which names its monitor in the text alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, links, trial
+
+_STATES: dict[str, Literal["firing", "resolved", "notice"]] = {
+    "0": "firing", "1": "resolved", "2": "notice", "3": "notice",
+}  # fmt: skip
+_WORDS = {"0": "is down", "1": "is up", "2": "is pending", "3": "is under maintenance"}
+_CERTIFICATE = re.compile(r"^\[(?P<monitor>[^\]]+)\]\s*\[(?P<url>[^\]]+)\]\s*(?P<said>.*certificate.*)$", re.DOTALL)
+
+
+def read_uptime_kuma(request: Request) -> list[Draft]:
+    """Read a heartbeat; anything else gives a notice."""
+    payload = Reading(request.payload)
+    beat, monitor, said = payload.sub("heartbeat"), payload.sub("monitor"), payload.text("msg")
+    if not beat.is_object:
+        if not said:
+            return [unrecognised(request)]
+        found = _CERTIFICATE.match(said)
+        if found is None:
+            return [trial(said, "Uptime Kuma")]
+        return [Draft(title=f"{found['monitor']}: {found['said']}", status="firing", severity="warning",
+                      key=f"certificate/{found['monitor']}", labels=labels(monitor=found["monitor"]),
+                      links=links(("Monitored", found["url"])))]  # fmt: skip
+    name, state = monitor.text("name") or f"monitor {beat.text('monitorID')}", beat.text("status")
+    return [
+        Draft(
+            title=f"{name} {_WORDS.get(state, 'has news')}",
+            status=_STATES.get(state, "notice"),
+            severity="critical" if state == "0" else None if state == "1" else "info",
+            key=monitor.text("id") or beat.text("monitorID") or name,
+            body=beat.text("msg"),
+            labels=labels(monitor=name, type=monitor.text("type"), host=monitor.text("hostname")),
+            links=links(("Monitored", monitor.text("url"))),
+            occurred_at=beat.moment("time"),
+        )
+    ]
+
+
+FORMAT = Format(read=read_uptime_kuma)

@@ -1,0 +1,90 @@
+"""Zabbix: its webhook media types, whose parameters an administrator names (Zabbix documentation, "Webhook" and
+"Macros supported by location"). The names of Zabbix's own media types are read, and those of common scripts.
+
+A problem's key is its trigger and its host; an acknowledgement (`event_update_status` 1) is none of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from relay.core.event import Draft
+from relay.formats.contract import Format, NotJsonError, Request, decode_json, unrecognised
+from relay.formats.reading import Reading, is_empty, labels, links, moment, severity, taken_up
+
+_NUMBERS = {"0": "info", "1": "info", "2": "warning", "3": "minor", "4": "major", "5": "critical"}
+"""Not classified, Information, Warning, Average, High, Disaster."""
+_WORDS = {"not classified": "info", "average": "minor", "high": "major", "disaster": "critical"}
+_PREFIX = re.compile(r"^(?:Problem|Resolved|Recovery|Updated problem)(?: in [^:]{1,40})?: ")
+_TRIGGER = re.compile(r"triggerid=(\d+)")
+
+
+def read_zabbix(request: Request) -> list[Draft]:
+    """Read a message; anything else gives a notice."""
+    payload = Reading(request.payload)
+    inner = payload.sub("details") if payload.has("details") else payload
+    title = payload.text("alert_subject", "trigger", "event_name", "subject") or inner.text("name")
+    if not title:
+        return [unrecognised(request)]
+    title = _PREFIX.sub("", title) or title
+    host = payload.text("host_name", "hostname", "host") or inner.text("hostname")
+    url = payload.text("link", "url") or _address(payload)
+    found = _TRIGGER.search(url)
+    trigger = payload.text("trigger_id") or inner.text("id") or (found[1] if found else "")
+    about = links(("Zabbix", url))
+    key = f"{trigger}/{host}" if trigger else f"{title}/{host}"
+    body = payload.text("alert_message", "message", "item")
+    if payload.text("event_update_status") == "1":
+        action = payload.text("event_update_action", "update_action").lower()
+        if "acknowledged" in action and "unacknowledged" not in action:
+            return [taken_up(title, key, payload.text("event_update_user", "user"), "Zabbix", body, links=about)]
+    return [
+        Draft(
+            title=f"{title} on {host}" if host and host not in title else title,
+            status=_status(payload, inner),
+            severity=_NUMBERS.get(payload.text("event_nseverity"))
+            or severity(payload.text("event_severity", "severity") or inner.text("severity"), _WORDS),
+            key=key,
+            body=body,
+            labels=labels(host=host, **_tags(payload)),
+            links=about,
+            occurred_at=_time(payload),
+        )
+    ]
+
+
+def _status(payload: Reading, inner: Reading) -> Literal["firing", "resolved", "notice"]:
+    value = payload.text("event_value", "value") or inner.text("value")
+    word = (payload.text("status", "event_status") or inner.text("status")).upper()
+    if value == "0" or word in ("OK", "RESOLVED"):
+        return "resolved"
+    return "firing" if value == "1" or word == "PROBLEM" else "notice"
+
+
+def _address(payload: Reading) -> str:
+    base, trigger, event = payload.text("zabbix_url"), payload.text("trigger_id"), payload.text("event_id")
+    return f"{base.rstrip('/')}/tr_events.php?triggerid={trigger}&eventid={event}" if base and trigger and event else ""
+
+
+def _tags(payload: Reading) -> dict[str, str]:
+    """Tags: a JSON text of `[{"tag": …, "value": …}]`."""
+    given = payload.at("event_tags_json") or payload.at("event_tags")
+    if isinstance(given, str) and given.lstrip().startswith("["):
+        try:
+            given = decode_json(given.encode())
+        except NotJsonError:
+            return {}
+    found = {one.text("tag"): one.text("value") for one in Reading(given).each("")[:30]}
+    return {name: value for name, value in found.items() if name and value and name != "host"}
+
+
+def _time(payload: Reading) -> float | None:
+    for name in ("event_recovery", "event"):
+        day, clock = payload.text(f"{name}_date"), payload.text(f"{name}_time")
+        if day and clock and not is_empty(day):
+            return moment(f"{day} {clock}")
+    return None
+
+
+FORMAT = Format(read=read_zabbix)
