@@ -81,9 +81,14 @@ def _signature_problems(loaded: Loaded) -> list[Problem]:
     found: list[Problem] = []
     for name, source in loaded.settings.sources.items():
         auth = source.auth if isinstance(source, PostedSettings) else None
-        if not isinstance(auth, AuthSettings) or auth.signature is None:
+        if not isinstance(auth, AuthSettings):
             continue
         format_ = format_name(source)
+        if auth.sns is not None and format_ != "aws-sns":
+            said = f"goes with the format aws-sns; the source's is {format_}"
+            found.append(_problem(loaded, ("sources", name, "auth", "sns"), said))
+        if auth.signature is None:
+            continue
         if format_ not in FORMATS or FORMATS[format_].scheme is None:
             said = f"what comes in the format {format_} is not signed; bearer, basic or header would be right"
             found.append(_problem(loaded, ("sources", name, "auth", "signature"), said))

@@ -87,7 +87,7 @@ class RelayDaemon:
         self._accounts = {name: make_account(name, loaded, self._vault, clock.wall, log) for name in settings.accounts}
         senders = {name: made.sender for name, made in self._accounts.items()}
         hooks = [
-            make_webhook(name, source, self._vault, clock.now())
+            make_webhook(name, source, self._vault, clock, log)
             for name, source in settings.sources.items()
             if isinstance(source, PostedSettings)
         ]

@@ -18,6 +18,7 @@ from relay.listeners.apic_client import ApicClient, Query
 from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth, Signature
 from relay.listeners.webhook import WebhookSource
 from relay.listeners.websocket import WebsocketFeed
+from relay.ports import Clock, Log
 from relay.settings.model import (
     AlertmanagerApiSettings,
     ApicSettings,
@@ -25,6 +26,7 @@ from relay.settings.model import (
     ClientTls,
     MapSettings,
     PostedSettings,
+    SnsAuth,
     SourceBase,
     WebsocketSettings,
 )
@@ -60,18 +62,26 @@ def defaults_of(name: str, source: SourceBase) -> SourceDefaults:
     return SourceDefaults(source=name, format=format_name(source), severity=source.severity, labels=source.labels)
 
 
-def make_webhook(name: str, source: PostedSettings, vault: Vault, now: float) -> WebhookSource:
+def make_webhook(name: str, source: PostedSettings, vault: Vault, clock: Clock, log: Log) -> WebhookSource:
     """A webhook, its secrets resolved. Raises `SecretError`."""
+    given = source.auth.sns if isinstance(source.auth, AuthSettings) else None
+    sns = None if given is None else _make_sns(given, clock, log)
     return WebhookSource(
         path=source.path_of(name),
         defaults=defaults_of(name, source),
         format=make_format(source),
-        auth=make_auth(source.auth, vault, make_format(source)),
+        auth=sns or make_auth(source.auth, vault, make_format(source)),
         max_body=source.max_body,
-        bucket=None if source.rate is None else TokenBucket(source.rate, now),
+        bucket=None if source.rate is None else TokenBucket(source.rate, clock.now()),
         patient=format_name(source) in ("alertmanager", "alertmanager-api"),
         taken=200 if isinstance(source, AlertmanagerApiSettings) else 202,
     )
+
+
+def _make_sns(settings: SnsAuth, clock: Clock, log: Log) -> Auth:
+    from relay.listeners.sns import Sns, fetch  # its cryptography takes time to load, and is for these sources alone
+
+    return Sns(frozenset(settings.topics), confirm=settings.confirm, fetch=fetch, now=clock.wall, log=log)
 
 
 def make_auth(settings: AuthSettings | str | None, vault: Vault, format_: Format) -> Auth:

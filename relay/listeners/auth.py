@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -73,6 +74,22 @@ class Signature(msgspec.Struct, frozen=True):
         return found
 
 
+class UnavailableError(Exception):
+    """Whoever vouches for a sender could not be asked: the sender is to try again."""
+
+
+class Vouched(ABC):
+    """A third party vouches for the body; `verifies` tells, once the body is there."""
+
+    def admits(self, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the interface's
+        """Admit: what is vouched for is the body."""
+        return True
+
+    @abstractmethod
+    async def verifies(self, body: bytes) -> bool:
+        """Tell whether a body is vouched for, and do what it asks for. Raises `UnavailableError`."""
+
+
 class NoAuth(msgspec.Struct, frozen=True):
     """Everyone is admitted: on loopback, or where the configuration says `auth: none`."""
 
@@ -81,7 +98,7 @@ class NoAuth(msgspec.Struct, frozen=True):
         return True
 
 
-Auth = Bearer | Basic | Header | Signature | NoAuth
+Auth = Bearer | Basic | Header | Signature | Vouched | NoAuth
 
 
 def _matches(given: str, good: Sequence[str]) -> bool:

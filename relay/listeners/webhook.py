@@ -12,7 +12,7 @@ from relay.core.event import Draft, SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import Format, Request
 from relay.formats.contract import NotJsonError, Signed, UnreadableError, decode_body
-from relay.listeners.auth import Auth, NoAuth, Signature
+from relay.listeners.auth import Auth, NoAuth, Signature, Vouched
 from relay.listeners.body import RefusedRequestError, read_body
 from relay.pipeline.intake import Intake, QueueFullError
 from relay.ports import Accepted, Clock, Conflict, StoreError, Telemetry
@@ -78,7 +78,7 @@ class WebhookListener:
     async def _take(self, source: WebhookSource, request: web.BaseRequest) -> web.Response:
         self._admit(source, request)
         body = await read_body(request, source.max_body)
-        self._verify(source, request, body)
+        await self._verify(source, request, body)
         drafts, kept = await self._read(source, request, body)
         if source.bucket is not None:
             source.bucket.take(len(drafts))
@@ -114,13 +114,26 @@ class WebhookListener:
             status = 503 if source.patient else 429
             raise RefusedRequestError(status, "rate", "over this source's rate", "rate", wait)
 
-    def _verify(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> None:
+    async def _verify(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> None:
         """Check a signature over the body, as it came."""
-        if isinstance(source.auth, Signature):
+        if isinstance(source.auth, Vouched):
+            await self._ask(source.auth, body)
+        elif isinstance(source.auth, Signature):
             signed = Signed(body, request.headers, request.method, request.path_qs)
             if not source.auth.verifies(signed, self._clock.wall()):
                 said = "the signature is missing or wrong"
                 raise RefusedRequestError(401, "unauthorized", said, "unauthorized")
+
+    @staticmethod
+    async def _ask(vouched: Vouched, body: bytes) -> None:
+        try:
+            if await vouched.verifies(body):
+                return
+        except UnavailableError as error:
+            said = f"{error}; try again later"
+            raise RefusedRequestError(503, "unavailable", said, "unauthorized", RETRY_STORE) from error
+        said = "the signature is missing or wrong, or it is another topic's"
+        raise RefusedRequestError(401, "unauthorized", said, "unauthorized")
 
     async def _read(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> tuple[list[Draft], bytes]:
         """The drafts of a body, and what is kept of it."""

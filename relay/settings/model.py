@@ -203,6 +203,15 @@ class HeaderAuth(Strict):
     value: Secrets
 
 
+class SnsAuth(Strict):
+    """Amazon's own signature, of the messages of some topics."""
+
+    topics: tuple[Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d+:\S+$")], ...] = Field(
+        description="ARNs of the topics; nothing else is taken.", min_length=1
+    )
+    confirm: bool = Field(default=False, description="Confirm subscriptions of these topics.")
+
+
 class AuthSettings(Strict):
     """How a source proves itself: exactly one of these. Each secret may be a list, for rotation."""
 
@@ -211,11 +220,14 @@ class AuthSettings(Strict):
     header: HeaderAuth | None = None
     signature: Secrets | None = Field(None, description="The secret by which the vendor signs, as its format knows.")
 
+    sns: SnsAuth | None = Field(None, description="For the format aws-sns.")
+
     @model_validator(mode="after")
     def _one(self) -> AuthSettings:
-        given = [name for name in ("bearer", "basic", "header", "signature") if getattr(self, name) is not None]
+        ways = ("bearer", "basic", "header", "signature", "sns")
+        given = [name for name in ways if getattr(self, name) is not None]
         if len(given) != 1:
-            raise wrong(f"one of bearer, basic, header and signature would be right; there {_count(given)}")
+            raise wrong(f"one of bearer, basic, header, signature and sns would be right; there {_count(given)}")
         return self
 
 

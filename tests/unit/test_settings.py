@@ -120,12 +120,12 @@ def test_a_small_configuration_has_no_problem(tmp_path: Path) -> None:
         ),
         (
             "sources: {a: {type: webhook, auth: {}}}",
-            "36: sources.a.auth: one of bearer, basic, header and signature would be right; there is none",
+            "36: sources.a.auth: one of bearer, basic, header, signature and sns would be right; there is none",
         ),
         (
             "sources: {a: {type: webhook, auth: {beare: x}}}",
             "37: sources.a.auth.beare: unknown key (did you mean 'bearer'?); known are basic, bearer, header, "
-            "signature",
+            "signature, sns",
         ),
         (
             "sources: {a: {type: webhook, auth: {basic: {username: u}}}}",

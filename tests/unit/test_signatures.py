@@ -95,7 +95,7 @@ def test_a_signature_is_good_for_its_secret_its_body_and_its_time(name: str) -> 
 @pytest.mark.parametrize("name", SIGNED)
 @given(value=st.text(max_size=40))
 def test_odd_headers_are_refused_and_never_fail(name: str, value: str) -> None:
-    headers = {header: value for header in signed_by(name, SECRET)}
+    headers = dict.fromkeys(signed_by(name, SECRET), value)
     assert not admits(name, headers, SECRET)
     assert not admits(name, {**headers, "Authorization": f"Signature {value}"}, SECRET)
 

@@ -1,0 +1,134 @@
+"""Amazon SNS's signatures: by a certificate that is fetched, once, from Amazon's own hosts alone; and the confirmation
+of subscriptions.
+
+Source: Amazon SNS Developer Guide, "Verifying the signatures of Amazon SNS messages".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from relay.formats.aws_sns import CONFIRMATIONS
+from relay.formats.signatures import Envelope, sns_content
+from relay.listeners.auth import UnavailableError, Vouched
+from relay.ports import Log
+
+_HOST = re.compile(r"sns\.[a-z0-9-]{3,40}\.amazonaws\.com(?:\.cn)?")
+TIMEOUT = 5.0
+MOST_BYTES = 65_536
+MOST_CERTIFICATES = 16
+_HASHES = {"1": hashes.SHA1, "2": hashes.SHA256}
+_envelope = msgspec.json.Decoder(Envelope)
+
+Fetch = Callable[[str], Awaitable[bytes]]
+"""Gets a document by its address. Raises OSError."""
+
+
+def is_amazons(url: str) -> bool:
+    """Tell whether an address is one of SNS's own, by https and without a port of somebody's choice."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and _HOST.fullmatch(parts.netloc) is not None and not parts.fragment
+    except ValueError:
+        return False
+
+
+class Sns(Vouched):
+    """Admits messages of some topics, signed by Amazon. `confirm`: subscriptions to them are confirmed."""
+
+    def __init__(
+        self, topics: frozenset[str], *, confirm: bool, fetch: Fetch, now: Callable[[], float], log: Log
+    ) -> None:
+        self._topics = topics
+        self._confirm = confirm
+        self._fetch = fetch
+        self._now = now
+        self._log = log
+        self._keys: dict[str, x509.Certificate] = {}
+
+    async def verifies(self, body: bytes) -> bool:
+        """Tell whether a body is signed; confirm the subscription that it may ask for. Raises `UnavailableError`."""
+        envelope = self._read(body)
+        if envelope is None or not await self._signed(envelope):
+            return False
+        if envelope.Type == CONFIRMATIONS[0] and envelope.SubscribeURL is not None:
+            await self._answer(envelope, envelope.SubscribeURL)
+        return True
+
+    async def _signed(self, envelope: Envelope) -> bool:
+        if envelope.TopicArn not in self._topics or not is_amazons(envelope.SigningCertURL):
+            return False
+        algorithm = _HASHES.get(envelope.SignatureVersion)
+        certificate = await self._certificate(envelope.SigningCertURL)
+        key = None if certificate is None else certificate.public_key()
+        if algorithm is None or not isinstance(key, RSAPublicKey):
+            return False
+        try:
+            signature = base64.b64decode(envelope.Signature, validate=True)
+            key.verify(signature, sns_content(envelope), padding.PKCS1v15(), algorithm())
+        except (InvalidSignature, binascii.Error, ValueError):
+            return False
+        return True
+
+    async def _answer(self, envelope: Envelope, url: str) -> None:
+        """Confirm a subscription, where that is wanted."""
+        if not self._confirm or not is_amazons(url):
+            self._log.warning("subscription_not_confirmed", topic=envelope.TopicArn)
+            return
+        await self._get(url)
+        self._log.info("subscription_confirmed", topic=envelope.TopicArn)
+
+    @staticmethod
+    def _read(body: bytes) -> Envelope | None:
+        try:
+            return _envelope.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    async def _certificate(self, url: str) -> x509.Certificate | None:
+        """The certificate of an address, as long as it is good."""
+        found = self._keys.get(url)
+        if found is None:
+            try:
+                found = x509.load_pem_x509_certificate(await self._get(url))
+            except ValueError:
+                return None
+            if len(self._keys) >= MOST_CERTIFICATES:
+                self._keys.clear()
+            self._keys[url] = found
+        good = found.not_valid_before_utc.timestamp() <= self._now() <= found.not_valid_after_utc.timestamp()
+        return found if good else None
+
+    async def _get(self, url: str) -> bytes:
+        try:
+            return await self._fetch(url)
+        except OSError as error:
+            raise UnavailableError(f"{urlsplit(url).netloc} could not be asked: {error}") from error
+
+
+async def fetch(url: str) -> bytes:
+    """Get a small document. Raises OSError."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT), trust_env=True) as session,
+            session.get(url, allow_redirects=False) as answer,
+        ):
+            if answer.status != 200:
+                raise OSError(f"answered {answer.status}")
+            return await answer.content.readexactly(min(answer.content_length or MOST_BYTES, MOST_BYTES))
+    except EOFError as error:
+        return bytes(getattr(error, "partial", b""))
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
