@@ -12,7 +12,7 @@ from relay.core.event import Draft, SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import Format, Request
 from relay.formats.contract import NotJsonError, Signed, UnreadableError, decode_body
-from relay.listeners.auth import Auth, NoAuth, Signature, Vouched
+from relay.listeners.auth import Auth, NoAuth, Signature, UnavailableError, Vouched
 from relay.listeners.body import RefusedRequestError, read_body
 from relay.pipeline.intake import Intake, QueueFullError
 from relay.ports import Accepted, Clock, Conflict, StoreError, Telemetry
