@@ -13,7 +13,7 @@ from relay.app.tls import client_context, server_context
 from relay.core.delivery import Standing, Told
 from relay.core.event import SEVERITIES, STATUSES, Event, Link
 from relay.formats import FORMATS
-from relay.formats.mapping import compile_expression
+from relay.formats.mapping import OPTIONAL, compile_expression
 from relay.settings.load import Loaded, card_files
 from relay.settings.model import ApicSettings, AuthSettings, ClientTls, MapSettings, PostedSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted
@@ -148,10 +148,7 @@ def _mapping_problems(loaded: Loaded) -> list[Problem]:
 
 def _expressions(settings: MapSettings) -> list[tuple[Path, str]]:
     mapping = mapping_of(settings)
-    single = [
-        ((name,), getattr(mapping, name))
-        for name in ("each", "title", "status", "severity", "key", "body", "occurred_at", "files")
-    ]
+    single = [((name,), getattr(mapping, name)) for name in ("each", "title", *OPTIONAL)]
     nested = [((kind, name), text) for kind in ("labels", "links") for name, text in getattr(mapping, kind).items()]
     return [(path, text) for path, text in (*single, *nested) if text is not None]
 

@@ -17,6 +17,7 @@ from relay.cli import (
     explain,
     incidents,
     login,
+    mapping,
     messages,
     migrate,
     rooms,
@@ -60,6 +61,7 @@ app.command()(check.check)
 app.command()(explain.explain)
 app.command("test")(trial.trial)
 app.command()(diff.diff)
+app.add_typer(mapping.app, name="map")
 app.command("import")(migrate.import_)
 app.command()(send.send)
 app.add_typer(rooms.app, name="rooms")

@@ -17,6 +17,8 @@ RANK: dict[Severity, int] = {severity: rank for rank, severity in enumerate(SEVE
 
 MAX_TITLE = 1_000
 """Characters of a title that are kept; the whole stays in the payload."""
+UNTITLED = "an event without a title"
+"""The title of what says neither a title nor a key."""
 MAX_BODY = 60_000
 """Characters of a body that are kept; the whole stays in the payload."""
 MAX_KEY = 1_000
@@ -105,7 +107,7 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
         status=draft.status,
         severity=severity or defaults.severity,
         severity_given=severity is not None,
-        title=draft.title,
+        title=draft.title or draft.key or UNTITLED,
         body=draft.body,
         key=draft.key or event_id,
         labels=labels,

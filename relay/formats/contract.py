@@ -136,6 +136,8 @@ def decode_body(body: bytes, kind: str = "", *, forms: bool = True) -> Any:
     except NotJsonError:
         if _FORM.match(body) is not None:
             return _sole(_fields(body))
+        if body.lstrip()[:1] == b"<":
+            return _decode_xml(body)
         if body.lstrip()[:1] not in (b"{", b"["):
             raise
         spoilt = _decode_spoilt(body)
@@ -144,11 +146,37 @@ def decode_body(body: bytes, kind: str = "", *, forms: bool = True) -> Any:
         return spoilt
 
 
-def _fields(body: bytes) -> dict[str, str]:
-    """The fields of a form; those that were not encoded are read as they stand."""
-    text = "&".join(line.strip() for line in body.decode(errors="replace").replace("\r", "").split("\n"))
+def _decode_xml(body: bytes) -> Any:
+    """XML as JSON would have it: elements by their names, or by their `key`; text where there is nothing below."""
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
     try:
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="replace"))
+        root = fromstring(body)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise NotJsonError(f"neither JSON nor XML that can be read: {error}") from error
+    return {root.tag: _element(root, MAX_DEPTH)}
+
+
+def _element(element: Any, depth: int) -> Any:
+    if depth == 0:
+        raise NotJsonError("nested too deeply")
+    if len(element) == 0:
+        return element.text or ""
+    return {inner.get("key") or inner.tag: _element(inner, depth - 1) for inner in element}
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    """The fields of a form; those that were not encoded are read as they stand, with the `&` that is in them."""
+    pieces: list[str] = []
+    for line in body.decode(errors="replace").replace("\r", "").split("\n"):
+        for piece in line.strip().split("&"):
+            if "=" in piece or not pieces:
+                pieces.append(piece)
+            else:
+                pieces[-1] += f"%26{piece}"
+    try:
+        return dict(parse_qsl("&".join(pieces), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="replace"))
     except ValueError as error:
         raise NotJsonError(f"a form of at most {MOST_FIELDS} fields would be right") from error
 

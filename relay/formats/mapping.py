@@ -1,4 +1,5 @@
-"""Users' mappings: JMESPath expressions that read an event's fields from any JSON (jmespath.org)."""
+"""Users' mappings: JMESPath expressions that read an event's fields from any JSON (jmespath.org), with one function
+beside the standard's: `json(text)` reads JSON within a text."""
 
 from __future__ import annotations
 
@@ -8,14 +9,27 @@ from typing import Any
 import jmespath
 import jmespath.exceptions
 import msgspec
-from jmespath.functions import Functions
+from jmespath.functions import Functions, signature
 from jmespath.parser import ParsedResult
 
 from relay.core.event import Draft, Link, Status
-from relay.core.words import parse_time
-from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, as_text, say_type
+from relay.formats.contract import (
+    MOST_EVENTS,
+    Format,
+    NotJsonError,
+    Request,
+    UnreadableError,
+    as_text,
+    decode_json,
+    say_type,
+)
+from relay.formats.reading import moment
 
-_STATUS_WORDS: dict[str, Status] = {
+MOST_SHOWN = 100
+"""Items whose values are shown to people."""
+_NOTHING: tuple[Any, ...] = (None, False, "", [], {})
+"""What JMESPath counts as false."""
+STATUS_WORDS: dict[str, Status] = {
     "firing": "firing", "resolved": "resolved", "notice": "notice", "alerting": "firing", "problem": "firing",
     "down": "firing", "critical": "firing", "open": "firing", "triggered": "firing", "active": "firing",
     "ok": "resolved", "up": "resolved", "closed": "resolved", "cleared": "resolved", "recovered": "resolved",
@@ -23,9 +37,26 @@ _STATUS_WORDS: dict[str, Status] = {
 }  # fmt: skip
 
 
+OPTIONAL = ("status", "severity", "key", "body", "occurred_at", "files", "acknowledged_by", "when")
+"""Fields of a mapping that may be absent, beside `each`, labels and links."""
 _FAILURES = (jmespath.exceptions.JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
              ValueError)  # fmt: skip
 """What an expression may raise: its functions are Python's underneath, and trust what they are given."""
+
+
+class _OurFunctions(Functions):
+    """The standard's functions, and ours."""
+
+    @signature({"types": ["string", "null"]})
+    def _func_json(self, text: str | None) -> Any:
+        """The JSON in a text; null where there is none."""
+        try:
+            return None if text is None else decode_json(text.encode())
+        except NotJsonError:
+            return None
+
+
+_OPTIONS = jmespath.Options(custom_functions=_OurFunctions())
 
 
 class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +70,8 @@ class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None = None
     occurred_at: str | None = None
     files: str | None = None
+    acknowledged_by: str | None = None
+    when: str | None = None
     labels: Mapping[str, str] = {}
     links: Mapping[str, str] = {}
     severities: Mapping[str, str] = {}
@@ -51,7 +84,7 @@ def compile_expression(text: str) -> ParsedResult:
         compiled = jmespath.compile(text)
     except jmespath.exceptions.JMESPathError as error:
         raise ValueError(f"{text!r} is not a JMESPath expression: {_first_line(error)}") from error
-    unknown = next((name for name in _functions(compiled.parsed) if name not in Functions.FUNCTION_TABLE), None)
+    unknown = next((name for name in _functions(compiled.parsed) if name not in _OurFunctions.FUNCTION_TABLE), None)
     if unknown is not None:
         raise ValueError(f"{text!r} is not a JMESPath expression: there is no function {unknown}()")
     return compiled
@@ -76,15 +109,23 @@ def make_mapping(settings: MappingSettings) -> Format:
     return Format(read=_Mapping(settings).read)
 
 
+def items_of(settings: MappingSettings, payload: Any) -> list[Any]:
+    """The items that a mapping sees in a payload. Raises ValueError, `UnreadableError`."""
+    return _Mapping(settings).items(payload)
+
+
+def values_of(settings: MappingSettings, payload: Any) -> list[dict[str, Any]]:
+    """What each expression of a mapping gives, for each item of a payload. Raises ValueError, `UnreadableError`."""
+    return _Mapping(settings).values(payload)
+
+
 class _Mapping:
     def __init__(self, settings: MappingSettings) -> None:
         self._settings = settings
         self._each = None if settings.each is None else compile_expression(settings.each)
         self._title = compile_expression(settings.title)
         self._optional = {
-            name: compile_expression(text)
-            for name in ("status", "severity", "key", "body", "occurred_at", "files")
-            if (text := getattr(settings, name)) is not None
+            name: compile_expression(text) for name in OPTIONAL if (text := getattr(settings, name)) is not None
         }
         self._labels = {name: compile_expression(text) for name, text in settings.labels.items()}
         self._links = {name: compile_expression(text) for name, text in settings.links.items()}
@@ -98,21 +139,43 @@ class _Mapping:
             each = self._settings.each
         if len(items) > MOST_EVENTS:
             raise UnreadableError("each", f"{len(items)} events in one payload; at most {MOST_EVENTS} are read")
-        return [self._one(item, "" if each is None else f"{each}[{number}]") for number, item in enumerate(items)]
+        drafts = [self._one(item, "" if each is None else f"{each}[{number}]") for number, item in enumerate(items)]
+        return [draft for draft in drafts if draft is not None]
+
+    def items(self, payload: Any) -> list[Any]:
+        """The items of a payload. Raises `UnreadableError`."""
+        return self._items(payload) if self._each is not None else payload if isinstance(payload, list) else [payload]
+
+    def values(self, payload: Any) -> list[dict[str, Any]]:
+        """What each expression gives, for each item: for people who write a mapping. Raises `UnreadableError`."""
+        items = self.items(payload)
+        expressions = {
+            "title": self._title,
+            **self._optional,
+            **{f"labels.{name}": one for name, one in self._labels.items()},
+            **{f"links.{name}": one for name, one in self._links.items()},
+        }
+        return [
+            {name: self._search(name, one, item, []) for name, one in expressions.items()}
+            for item in items[:MOST_SHOWN]
+        ]
 
     def _items(self, payload: Any) -> list[Any]:
         assert self._each is not None  # noqa: S101 - narrowed by the caller
         try:
-            items = self._each.search(payload)
+            items = self._each.search(payload, _OPTIONS)
         except _FAILURES as error:
             raise UnreadableError("each", f"{self._settings.each!r} fails: {error}") from error
         if isinstance(items, list):
             return items
         raise UnreadableError("each", f"{self._settings.each!r} gives {say_type(items)} here; a list would be right")
 
-    def _one(self, item: Any, where: str) -> Draft:
+    def _one(self, item: Any, where: str) -> Draft | None:
+        """The draft of an item; None where `when` says that it is no event."""
         notes: list[str] = []
         found = {name: self._search(name, expression, item, notes) for name, expression in self._optional.items()}
+        if "when" in found and found["when"] in _NOTHING:
+            return None
         key = as_text(found.get("key"))
         status = self._status(found.get("status"), notes)
         if status == "resolved" and not key:
@@ -133,17 +196,19 @@ class _Mapping:
             links=tuple(
                 Link(name, url)
                 for name, expression in self._links.items()
-                if isinstance(url := self._search(f"links.{name}", expression, item, notes), str) and url
+                if isinstance(url := self._search(f"links.{name}", expression, item, notes), str)
+                and url.startswith(("http://", "https://"))
             ),
             files=_files(found.get("files"), notes),
             occurred_at=_time(found.get("occurred_at"), notes),
+            acknowledged_by=None if (by := found.get("acknowledged_by")) in _NOTHING else as_text(by),
             notes=tuple(notes),
         )
 
     def _read_title(self, item: Any, where: str, key: str, status: Status) -> str:
         at = f"{where}.title" if where else "title"
         try:
-            value = self._title.search(item)
+            value = self._title.search(item, _OPTIONS)
         except _FAILURES as error:
             raise UnreadableError(at, f"{self._settings.title!r} fails: {error}") from error
         title = as_text(value).strip()
@@ -157,7 +222,7 @@ class _Mapping:
     def _search(name: str, expression: ParsedResult, item: Any, notes: list[str]) -> Any:
         """The value of an optional expression; one that fails counts as absent, with a note."""
         try:
-            return expression.search(item)
+            return expression.search(item, _OPTIONS)
         except _FAILURES as error:
             said = str(error).splitlines() or [type(error).__name__]
             notes.append(f"map.{name} counts as absent: {said[0]}")
@@ -171,7 +236,7 @@ class _Mapping:
         if value is None:
             return "notice"
         word = as_text(value)
-        known = _STATUS_WORDS.get(self._settings.statuses.get(word, word).lower())
+        known = STATUS_WORDS.get(self._settings.statuses.get(word, word).lower())
         if known is None:
             notes.append(f"map.status: {word[:40]!r} is not in `statuses` and counts as firing")
         return known or "firing"
@@ -188,8 +253,7 @@ def _files(value: Any, notes: list[str]) -> tuple[str, ...]:
 def _time(value: Any, notes: list[str]) -> float | None:
     if value is None or value == "":
         return None
-    try:
-        return parse_time(value if isinstance(value, (str, int, float)) else as_text(value))
-    except ValueError as error:
-        notes.append(f"map.occurred_at counts as absent: {error}")
-        return None
+    found = moment(value)
+    if found is None:
+        notes.append(f"map.occurred_at counts as absent: {as_text(value)[:60]!r} is no time that can be read")
+    return found

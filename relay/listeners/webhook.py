@@ -22,7 +22,8 @@ RETRY_STORE = 5.0
 MAX_KEY = 255
 _SAME_SITE = ("none", "same-origin")
 _JSON_TYPES = {"", "application/json", "text/json", "application/octet-stream", "text/plain"}
-_FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "application/x-ndjson", "text/html"}
+_FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "application/x-ndjson", "text/html",
+               "application/xml", "text/xml"}  # fmt: skip
 MASK = "********"
 
 

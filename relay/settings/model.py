@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from relay.core.event import Severity
 from relay.core.times import TimeInterval, parse_times
+from relay.settings.problems import near
 from relay.settings.types import (
     Changes,
     ClockTime,
@@ -241,6 +244,16 @@ Auth = Annotated[
 """Tagged, so that no error shows the value as a wrong `none`: it may be a secret."""
 
 
+def ready_mapping(name: str) -> dict[str, Any]:
+    """A mapping that comes with the relay, as configured."""
+    folder = files("relay.formats.mappings")
+    known = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    if name not in known:
+        raise wrong(f"no mapping is called {name[:40]!r}{near(name, known)}; there are {', '.join(known)}")
+    found: dict[str, Any] = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    return found
+
+
 class MapSettings(Strict):
     """JMESPath expressions that read an event from any JSON."""
 
@@ -254,6 +267,8 @@ class MapSettings(Strict):
     labels: dict[str, str] = Field({}, description="An expression for each label.")
     links: dict[str, str] = Field({}, description="An expression that gives an address, for each link's name.")
     files: str | None = Field(None, description="A file's address, or a list of them.")
+    acknowledged_by: str | None = Field(None, description="Who has taken up what `key` stands for.")
+    when: str | None = Field(None, description="An item is an event where this gives something; absent: always.")
     severities: dict[str, Severity] = Field({}, description="The payload's words for severities.")
     statuses: dict[str, Literal["firing", "resolved", "notice"]] = Field(
         {}, description="The payload's words for statuses."
@@ -267,7 +282,9 @@ class SourceBase(Strict):
         None, description="How payloads are read; `relay` where neither this nor `map` is given."
     )
     map: MapSettings | None = Field(
-        None, description="Expressions that read events from any JSON, in place of a format."
+        None,
+        description="Expressions that read events from any JSON, in place of a format; or the name of a mapping that "
+        "comes with the relay.",
     )
     labels: dict[str, str] = Field({}, description="Added to the source's events; an event's own labels win.")
     severity: Severity = Field("warning", description="For events that have none.")
@@ -275,6 +292,11 @@ class SourceBase(Strict):
     resolve_timeout: PositiveDuration = Field(
         86_400.0, description="Time without an event after which an alert ends as expired."
     )
+
+    @field_validator("map", mode="before")
+    @classmethod
+    def _ready(cls, value: Any) -> Any:
+        return ready_mapping(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_format(self) -> SourceBase:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 from datetime import UTC
 from pathlib import Path
+from random import Random  # noqa: TID251 - seeded damage, not the relay's chance
+from typing import Any
 
 import msgspec
 import pytest
 
-from relay.core.event import SourceDefaults, stamp
+from relay.app.mapping_trial import mapping_in, ready
+from relay.core.event import Event, SourceDefaults, stamp
 from relay.formats import FORMATS, Request
-from relay.formats.contract import decode_body
+from relay.formats.contract import UnreadableError, decode_body
 from relay.formats.mapping import MappingSettings, make_mapping
 from relay.templates.rendering import TemplateRenderer
 
@@ -29,7 +32,12 @@ MAP = MappingSettings(
     severities={"1": "critical", "2": "major"},
     labels={"site": "site"},
 )
-READERS = {**FORMATS, "map": make_mapping(MAP)}
+READY = [name for name, _ in ready()]
+READERS = {
+    **FORMATS,
+    "map": make_mapping(MAP),
+    **{f"map-{name}": make_mapping(mapping_in(name)) for name in READY},
+}
 CASES = sorted(
     file
     for file in GOLDEN.glob("*/*")
@@ -37,12 +45,17 @@ CASES = sorted(
 )
 
 
+def headers_of(case: Path) -> dict[str, str]:
+    """The headers that stand beside a payload."""
+    beside = case.with_suffix(".headers.json")
+    return dict(json.loads(beside.read_text(encoding="utf-8"))) if beside.exists() else {}
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.stem}")
 def test_a_payload_gives_the_events_and_messages_on_record(case: Path, update_golden: bool) -> None:
     name = case.parent.name
     read = READERS[name]
-    beside = case.with_suffix(".headers.json")
-    headers = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+    headers = headers_of(case)
     payload = decode_body(case.read_bytes(), headers.get("content-type", ""), forms=read.forms)
     drafts = read.read(Request(payload=payload, source="golden", headers=headers, received_at=NOW))
     defaults = SourceDefaults(source="golden", format=name, labels={"region": "eu"})
@@ -57,6 +70,41 @@ def test_a_payload_gives_the_events_and_messages_on_record(case: Path, update_go
         if update_golden:
             file.write_text(text, encoding="utf-8")
         assert file.read_text(encoding="utf-8") == text, f"{file.name} differs; --update-golden writes it anew"
+
+
+JUNK = (None, "", "x", 0, -1, 1e300, True, [], {}, ["x", None], {"a": 1}, "0001-01-01T00:00:00Z", "{")
+
+
+def spoilt(value: Any, dice: Random) -> Any:
+    """A payload in which some values are of another type, or gone."""
+    if dice.random() < 0.06:
+        return dice.choice(JUNK)
+    if isinstance(value, dict):
+        return {name: spoilt(inner, dice) for name, inner in value.items() if dice.random() > 0.03}
+    if isinstance(value, list):
+        return [spoilt(inner, dice) for inner in value]
+    return value
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.stem}")
+def test_a_payload_that_is_spoilt_is_read_or_refused_in_words(case: Path) -> None:
+    read = READERS[case.parent.name]
+    payload = decode_body(case.read_bytes(), headers_of(case).get("content-type", ""), forms=read.forms)
+    dice = Random(case.name)  # noqa: S311 - seeded damage
+    for _ in range(100):
+        request = Request(payload=spoilt(payload, dice), source="golden", received_at=NOW)
+        try:
+            drafts = read.read(request)
+        except UnreadableError:
+            assert case.parent.name.startswith(("relay", "map"))
+            continue
+        for draft in drafts:
+            event = stamp(draft, SourceDefaults(source="golden", format="x"), "event", NOW)
+            encoded = msgspec.json.encode(event)
+            assert msgspec.json.decode(encoded, type=Event) == event
+            assert event.title
+            if case.parent.name != "relay":  # there a link is the sender's own, and the renderer's to judge
+                assert all(link.url.startswith(("http://", "https://")) for link in event.links)
 
 
 def test_every_format_has_a_case_and_every_expectation_its_payload() -> None:

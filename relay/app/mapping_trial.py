@@ -1,0 +1,111 @@
+"""Trying a mapping on a payload: what each expression gives, and the event that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from pydantic import ValidationError
+
+from relay.app.sources import mapping_of
+from relay.core.event import SourceDefaults, stamp
+from relay.core.words import iso
+from relay.formats.contract import Request, UnreadableError
+from relay.formats.mapping import MappingSettings, items_of, make_mapping, values_of
+from relay.formats.proposing import propose
+from relay.settings.load import Loaded
+from relay.settings.model import MapSettings, ready_mapping
+from relay.settings.problems import near
+
+_NOW = 0.0
+
+
+class BadMappingError(Exception):
+    """A mapping that can't be had or can't be used; its text says why."""
+
+
+def ready() -> Iterator[tuple[str, str]]:
+    """Names of the mappings that come with the relay, and what each is for."""
+    for entry in sorted(files("relay.formats.mappings").iterdir(), key=lambda one: one.name):
+        if entry.name.endswith(".yaml"):
+            first = entry.read_text(encoding="utf-8").split("\n", 1)[0]
+            yield entry.name.removesuffix(".yaml"), first.removeprefix("# ").split(":", 1)[0]
+
+
+def mapping_of_source(loaded: Loaded, name: str) -> MappingSettings:
+    """The mapping of a configured source. Raises `BadMappingError`."""
+    sources = loaded.settings.sources
+    if name not in sources:
+        raise BadMappingError(f"no source is called {name!r}{near(name, sources)}")
+    found = sources[name].map
+    if found is None:
+        raise BadMappingError(
+            f"source {name} has no `map`; `relay explain --source {name}` tells what its format reads"
+        )
+    return mapping_of(found)
+
+
+def mapping_in(given: str) -> MappingSettings:
+    """The mapping of a file (alone, or under `map:`), or a ready one by its name. Raises `BadMappingError`."""
+    try:
+        if not Path(given).is_file():
+            return mapping_of(MapSettings.model_validate(ready_mapping(given)))
+        content = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+        inner = content.get("map", content) if isinstance(content, dict) else content
+        return mapping_of(MapSettings.model_validate(inner))
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise BadMappingError(f"{given}: {said}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+        raise BadMappingError(f"{given}: {error}") from error
+
+
+def proposal(payload: Any) -> MappingSettings:
+    """A mapping that is likely to read a payload. Raises `BadMappingError`."""
+    found = propose(payload)
+    if found is None:
+        raise BadMappingError("nothing in this payload looks like a title: an object with a text in it would be right")
+    return found
+
+
+def yaml_of(settings: MappingSettings) -> str:
+    """A mapping as it is written in a configuration."""
+    return yaml.safe_dump({"map": _written(settings)}, sort_keys=False, allow_unicode=True, width=110).rstrip()
+
+
+def _written(settings: MappingSettings) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.to_builtins(settings).items() if value}
+
+
+class MappingTrial:
+    """What a mapping makes of a payload, an item an event. Raises `BadMappingError`, `UnreadableError`."""
+
+    def __init__(self, settings: MappingSettings, payload: Any) -> None:
+        self.written = _written(settings)
+        try:
+            values = values_of(settings, payload)
+            read = make_mapping(msgspec.structs.replace(settings, each=None)).read
+        except UnreadableError:
+            raise
+        except ValueError as error:
+            raise BadMappingError(str(error)) from error
+        self.items: list[dict[str, Any]] = []
+        for item, found in zip(items_of(settings, payload), values, strict=False):
+            drafts = read(Request([item], "trial"))
+            events = [stamp(draft, SourceDefaults(source="trial", format="map"), "trial", _NOW) for draft in drafts]
+            shown = [_shown(msgspec.to_builtins(event), event.occurred_at) for event in events]
+            self.items.append({"values": found, "event": shown[0] if shown else None})
+
+
+def _shown(event: dict[str, Any], occurred_at: float) -> dict[str, Any]:
+    kept = ("status", "severity", "title", "body", "key", "labels", "links", "files", "acknowledged_by", "notes")
+    given = {} if event["key"] == "trial" else {"key": event["key"]}
+    return {
+        **{name: event[name] for name in kept if name != "key"},
+        **given,
+        **({} if occurred_at == _NOW else {"occurred_at": iso(occurred_at)}),
+    }

@@ -1,0 +1,100 @@
+"""`relay map`: mappings for payloads that no format knows, tried on a payload."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from relay.cli.common import (
+    ConfigOption,
+    Output,
+    OutputOption,
+    complain,
+    fail,
+    load_config,
+    print_json,
+    print_table,
+    read_input,
+    say,
+)
+
+app = typer.Typer(help="Mappings: try, list.", no_args_is_help=True)
+
+
+@app.command("try")
+def try_(
+    payload: Annotated[str, typer.Argument(help="A payload's file, or - for standard input.")],
+    source: Annotated[
+        str | None, typer.Option(help="The mapping of this configured source.", show_default=False)
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option("--map", help="A YAML file with a mapping, or the name of a ready one.", show_default=False),
+    ] = None,
+    config: ConfigOption = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Print the event that a mapping makes of a payload, and what each of its expressions gives; without a mapping, a
+    proposal of one.
+
+    Example: relay map try payload.json
+    """
+    from relay.app.mapping_trial import BadMappingError, MappingTrial, mapping_in, mapping_of_source, proposal, yaml_of
+    from relay.formats.contract import NotJsonError, UnreadableError, decode_body
+
+    if source is not None and mapping is not None:
+        fail("--source or --map, not both", 2)
+    try:
+        decoded = decode_body(read_input(payload))
+        if source is not None:
+            settings = mapping_of_source(load_config(config), source)
+        elif mapping is not None:
+            settings = mapping_in(mapping)
+        else:
+            settings = proposal(decoded)
+            if output is Output.text:
+                say("# A proposal: put it into a source, and change what is not meant.")
+                say(f"{yaml_of(settings)}\n")
+        trial = MappingTrial(settings, decoded)
+    except (NotJsonError, UnreadableError, BadMappingError) as error:
+        fail(str(error))
+    if output is Output.json:
+        print_json({"map": trial.written, "items": trial.items})
+        return
+    _print(trial.items)
+
+
+@app.command("list")
+def list_() -> None:
+    """List the mappings that come with the relay: `map: NAME` uses one.
+
+    Example: relay map list
+    """
+    from relay.app.mapping_trial import ready
+
+    print_table(["name", "of"], list(ready()), "none")
+
+
+def _print(items: list[dict[str, Any]]) -> None:
+    if not items:
+        complain("no event comes of this payload")
+    for number, item in enumerate(items, 1):
+        if len(items) > 1:
+            say(f"\n— item {number} of {len(items)} —")
+        for name, value in item["values"].items():
+            say(f"{name:<22} {'(nothing)' if value is None else value}")
+        if item["event"] is None:
+            say("→ no event: `when` gives nothing")
+        else:
+            _print_event(item["event"])
+
+
+def _print_event(event: dict[str, Any]) -> None:
+    say(f"→ {event['status']} {event['severity']} · {event['title']}")
+    facts = [(name, event[name]) for name in ("key", "occurred_at", "acknowledged_by") if event.get(name)]
+    facts += [(f"label {name}", value) for name, value in event["labels"].items()]
+    facts += [(f"link {link['text']}", link["url"]) for link in event["links"]]
+    facts += [("note", note) for note in event["notes"]]
+    for name, value in facts:
+        say(f"  {name}: {value}")
