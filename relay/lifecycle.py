@@ -157,14 +157,18 @@ class Lifecycle:
             if not self._stopping.is_set():
                 await loop.wait()
 
+    def stuck(self) -> str | None:
+        """Which loops have not come round in time, or None."""
+        now = self._clock.now()
+        names = [name for name, since in self._busy_since.items() if now - since > ROUND_WITHIN]
+        return f"stuck: {', '.join(names)}" if names else None
+
     async def _feed_watchdog(self) -> None:
         """Tell systemd that all is well while no loop is stuck in a step."""
         interval = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6 / 3
         while interval > 0 and not self._stopping.is_set():
-            now = self._clock.now()
-            stuck = [name for name, since in self._busy_since.items() if now - since > ROUND_WITHIN]
-            if stuck:
-                self._log.error("loops_stuck", loops=stuck)
+            if (stuck := self.stuck()) is not None:
+                self._log.error("loops_stuck", why=stuck)
             else:
                 notify("WATCHDOG=1")
             await self._clock.wait(self._stopping, interval)

@@ -524,5 +524,7 @@ class Telemetry(Protocol):
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 """Starts a task that the lifecycle owns."""
+Hears = Callable[[str], None]
+"""Takes note that a source has given a sign of life. Never blocks, never fails."""
 Tell = Callable[[str, str, Severity, Status, str], None]
 """Tells the operator: key, title, severity, status, body. Never blocks, never fails."""

@@ -15,15 +15,25 @@ from aiohttp import web
 
 from relay.app.accounts import make_account, make_addresses, make_fallbacks, make_files, make_lanes, make_renderer
 from relay.app.desk import AccountDesk, post_now
-from relay.app.sources import defaults_of, make_controllers, make_feed, make_webhook, queries_of
+from relay.app.sources import (
+    defaults_of,
+    make_controllers,
+    make_feed,
+    make_push,
+    make_webhook,
+    patience_of,
+    queries_of,
+)
 from relay.app.status import StatusBoard
 from relay.app.tls import server_context
 from relay.core.delivery import Outcome
 from relay.core.planning import Plan, Waiting
+from relay.core.rate import TokenBucket
 from relay.core.retry import RetryPolicy
 from relay.core.rules import OPERATOR_SOURCE
 from relay.lifecycle import Lifecycle, Loop, SystemClock
 from relay.listeners.apic import ApicListener
+from relay.listeners.push import PushListener
 from relay.listeners.server import EventsServer
 from relay.listeners.staying import Staying
 from relay.listeners.webhook import WebhookListener
@@ -31,13 +41,15 @@ from relay.listeners.websocket import WebsocketListener
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.dispatcher import Dispatcher
+from relay.pipeline.hearing import Hearing
 from relay.pipeline.intake import Intake
 from relay.pipeline.janitor import Janitor
 from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
 from relay.ports import File, Limits, Log, Over, SendNow, Tell
+from relay.senders.heartbeat import Heartbeat
 from relay.settings.load import Loaded
-from relay.settings.model import ApicSettings, PostedSettings, WebsocketSettings
+from relay.settings.model import ApicSettings, PostedSettings, PushSettings, WebsocketSettings
 from relay.settings.rules import compile_rules
 from relay.settings.secrets import LiveSecret, SecretRef
 from relay.settings.types import Address
@@ -46,6 +58,7 @@ from relay.web.accounts import AccountApi
 from relay.web.admin import AdminGuard, make_admin
 from relay.web.alertmanager import AlertmanagerApi
 from relay.web.api import Api
+from relay.web.feed import LiveFeed
 from relay.web.metrics import Metrics
 from relay.web.silences import SilenceApi, SilenceDesk
 
@@ -89,15 +102,23 @@ class RelayDaemon:
         hooks = [
             make_webhook(name, source, self._vault, clock, log)
             for name, source in settings.sources.items()
-            if isinstance(source, PostedSettings)
+            if isinstance(source, PostedSettings) and not isinstance(source, PushSettings)
+        ]
+        pushes = [
+            make_push(name, source, self._vault, clock.now())
+            for name, source in settings.sources.items()
+            if isinstance(source, PushSettings)
         ]
         admin_tokens = [self._vault(ref) for ref in settings.listen.admin_token or ()]
         self._tls = self._server_tls()
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
-        intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room)
+        self._intake = intake = Intake(
+            store, clock, new_event_id, metrics, log, self._offer, self._has_room, settings.limits.backlog
+        )
         operator = OperatorDesk(intake, clock, log)
         tell = operator.tell if settings.operator is not None else self._tell_nobody
         self._chronicle = Chronicle(metrics, log, tell)
+        self._hearing = hearing = Hearing(patience_of(settings), clock, tell)
         self.dispatcher = Dispatcher(
             store,
             make_lanes(settings, senders, clock.now()),
@@ -114,6 +135,7 @@ class RelayDaemon:
             store, rules, clock, log, tell, self.dispatcher.expect, self._planned, self.dispatcher.rate,
             self.dispatcher,
         )  # fmt: skip
+        self.planner.taken = intake.planned
         limits = Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)
         self._keeper = CredentialKeeper(
             self.dispatcher.accounts(), self._reread, self.dispatcher.nudge, clock, log, tell, self._spawn,
@@ -127,14 +149,26 @@ class RelayDaemon:
             "janitor": janitor,
             "credentials": self._keeper,
             "operator": operator,
+            "hearing": hearing,
         }
-        self._webhooks = WebhookListener({hook.path: hook for hook in hooks}, intake, clock, metrics)
+        self._webhooks = WebhookListener({hook.path: hook for hook in hooks}, intake, clock, metrics, hearing.heard)
+        self._pushes = PushListener({push.path: push for push in pushes}, intake, clock, metrics, hearing.heard)
         self._feeds = {
             name: self._make_listener(name, source, intake, tell)
             for name, source in settings.sources.items()
             if isinstance(source, (WebsocketSettings, ApicSettings))
         }
-        self._ready = lambda: lifecycle.why_not_ready() or store.trouble
+
+        def ready() -> str | None:
+            return lifecycle.why_not_ready() or store.trouble
+
+        self._ready = ready
+        self._heartbeat = None
+        if settings.heartbeat is not None:
+            url, interval = self._vault(settings.heartbeat.url), settings.heartbeat.interval
+            self._heartbeat = Heartbeat(url, interval, lambda: lifecycle.stuck() or ready(), clock, log)
+            self.loops["heartbeat"] = self._heartbeat
+        self._live = LiveFeed(store, clock)
         board = StatusBoard(
             settings,
             store,
@@ -156,7 +190,13 @@ class RelayDaemon:
         guard = AdminGuard((lambda: [t.current() for t in admin_tokens]) if admin_tokens else None, hosts)
         self._admin = make_admin(
             guard,
-            [*api.routes(), *silences.routes(), *alertmanager.routes(), *AccountApi(accounts_desk.ask).routes()],
+            [
+                *api.routes(),
+                *self._live.routes(),
+                *silences.routes(),
+                *alertmanager.routes(),
+                *AccountApi(accounts_desk.ask).routes(),
+            ],
             self._ready,
             board.metrics,
         )
@@ -165,7 +205,8 @@ class RelayDaemon:
     def _make_listener(
         self, name: str, source: WebsocketSettings | ApicSettings, intake: Intake, tell: Tell
     ) -> WebsocketListener | ApicListener:
-        staying = Staying(name, self._clock, self._log, tell)
+        bucket = None if source.rate is None else TokenBucket(source.rate, self._clock.now())
+        staying = Staying(name, self._clock, self._log, tell, self._hearing.heard, bucket)
         if isinstance(source, WebsocketSettings):
             return WebsocketListener(make_feed(name, source, self._vault), staying, intake, self._clock)
         controllers, defaults = make_controllers(source, self._vault), defaults_of(name, source)
@@ -178,6 +219,7 @@ class RelayDaemon:
         told = await self.store.firing_keys(OPERATOR_SOURCE)
         self._chronicle.recall(told)
         self._keeper.recall(told)
+        self._hearing.recall(told)
         for name, feed in self._feeds.items():
             feed.staying.told_down = f"feed:{name}" in told
         await self.dispatcher.recover()
@@ -188,14 +230,17 @@ class RelayDaemon:
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
         self.admin_address = await self._bind(admin, listen.admin, "listen.admin")
-        server = EventsServer(
-            self._webhooks.handle, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False
-        )
+        server = EventsServer(self._serve, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False)
         self._events = web.ServerRunner(server)
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)
         self.events_address = await self._bind(self._events, listen.events, "listen.events")
         self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer at the events address."""
+        push = self._pushes.sources.get(request.path)
+        return await (self._webhooks.handle(request) if push is None else self._pushes.handle(push, request))
 
     async def _bind(self, runner: web.BaseRunner, address: Address, key: str) -> Address:
         site = web.TCPSite(runner, address.host, address.port, ssl_context=self._tls, backlog=1024)
@@ -215,11 +260,13 @@ class RelayDaemon:
         """Take nothing more: close the events address, have the feeds end."""
         for feed in self._feeds.values():
             feed.stop()
+        await self._pushes.stop()
         await self._events.cleanup()
 
     async def finish(self) -> None:
         """Give sends in flight their time, and record them. Raises `StoreError`."""
         self._checking.cancel()
+        await self._live.stop()
         await self.dispatcher.finish(self._settings.stop_grace)
 
     async def close(self) -> None:
@@ -231,6 +278,8 @@ class RelayDaemon:
 
     async def _close_senders(self) -> None:
         await self._files.close()
+        if self._heartbeat is not None:
+            await self._heartbeat.close()
         for made in self._accounts.values():
             await made.close()
 

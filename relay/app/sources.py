@@ -16,8 +16,10 @@ from relay.formats.alertmanager import read_alertmanager_api
 from relay.formats.mapping import MappingSettings, make_mapping
 from relay.listeners.apic_client import ApicClient, Query
 from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth, Signature
+from relay.listeners.push import PushSource
 from relay.listeners.webhook import WebhookSource
 from relay.listeners.websocket import WebsocketFeed
+from relay.pipeline.hearing import Patience
 from relay.ports import Clock, Log
 from relay.settings.model import (
     AlertmanagerApiSettings,
@@ -26,6 +28,8 @@ from relay.settings.model import (
     ClientTls,
     MapSettings,
     PostedSettings,
+    PushSettings,
+    Settings,
     SnsAuth,
     SourceBase,
     WebsocketSettings,
@@ -76,6 +80,29 @@ def make_webhook(name: str, source: PostedSettings, vault: Vault, clock: Clock, 
         patient=format_name(source) in ("alertmanager", "alertmanager-api"),
         taken=200 if isinstance(source, AlertmanagerApiSettings) else 202,
     )
+
+
+def make_push(name: str, source: PushSettings, vault: Vault, now: float) -> PushSource:
+    """A push source, its secrets resolved. Raises `SecretError`."""
+    format_ = make_format(source)
+    return PushSource(
+        path=source.path_of(name),
+        defaults=defaults_of(name, source),
+        format=format_,
+        auth=make_auth(source.auth, vault, format_),
+        max_body=source.max_body,
+        ping=source.ping,
+        bucket=None if source.rate is None else TokenBucket(source.rate, now),
+    )
+
+
+def patience_of(settings: Settings) -> dict[str, Patience]:
+    """How long each source may be silent."""
+    return {
+        name: Patience(source.silent_after, source.silent_severity)
+        for name, source in settings.sources.items()
+        if source.silent_after is not None
+    }
 
 
 def _make_sns(settings: SnsAuth, clock: Clock, log: Log) -> Auth:

@@ -7,7 +7,7 @@ raised, cleared, made or deleted in between becomes events. The state is committ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -137,10 +137,11 @@ class ApicListener:
                 if not self._over.is_set():
                     await self._or_end(fabric.refresh(subscription))
 
-    async def _or_end(self, asked: object) -> None:
+    async def _or_end(self, asked: Awaitable[None]) -> None:
         """Ask; where that fails the session is over."""
         try:
-            await asked  # type: ignore[misc]  # one of the fabric's calls
+            await asked
+            self.staying.heard()
         except ApicError as error:
             if not self._over.is_set():
                 self._cut = str(error)

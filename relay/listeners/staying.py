@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import tenacity
 
-from relay.ports import Clock, Log, StoreUnavailableError, Tell
+from relay.core.rate import TokenBucket
+from relay.ports import Clock, Hears, Log, StoreUnavailableError, Tell
 
 T = TypeVar("T")
 
@@ -46,8 +47,13 @@ class FeedLostError(Exception):
 class Staying:
     """Keeps one feed connected for as long as the relay lives, and tells how that goes."""
 
-    def __init__(self, name: str, clock: Clock, log: Log, tell: Tell) -> None:
+    def __init__(
+        self, name: str, clock: Clock, log: Log, tell: Tell, hears: Hears, bucket: TokenBucket | None = None
+    ) -> None:
+        """`bucket`: frames are read no faster than it says."""
         self.name = name
+        self._hears = hears
+        self._bucket = bucket
         self.state = FeedState()
         self.stopping = asyncio.Event()
         self.told_down = False
@@ -150,8 +156,22 @@ class Staying:
                 group = waiting.copy()
                 waiting.clear()
                 taken.set()
-                self.state.last_message_at = self._clock.wall()
+                self.heard()
                 await commit(group)
+                await self._slow_down(len(group))
+
+    def heard(self) -> None:
+        """The peer has given a sign of life."""
+        self.state.last_message_at = self._clock.wall()
+        self._hears(self.name)
+
+    async def _slow_down(self, frames: int) -> None:
+        """Let the source's rate recover before more is read."""
+        if self._bucket is None:
+            return
+        self._bucket.take(frames)
+        while (rest := self._bucket.wait(self._clock.now())) > 0 and not self.stopping.is_set():
+            await self._rest(rest)
 
     async def store(self, write: Callable[[], Awaitable[None]]) -> bool:
         """Write; a store in trouble is waited out, as a feed can't be asked to say it again. False: a stop cut it."""

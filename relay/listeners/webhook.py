@@ -15,7 +15,7 @@ from relay.formats.contract import NotJsonError, Signed, UnreadableError, decode
 from relay.listeners.auth import Auth, NoAuth, Signature, UnavailableError, Vouched
 from relay.listeners.body import RefusedRequestError, read_body
 from relay.pipeline.intake import Intake, QueueFullError
-from relay.ports import Accepted, Clock, Conflict, StoreError, Telemetry
+from relay.ports import Accepted, Clock, Conflict, Hears, StoreError, Telemetry
 
 RETRY_STORE = 5.0
 """Seconds after which a sender may try again when the store or the queue was the trouble."""
@@ -54,9 +54,10 @@ class WebhookListener:
     """Answers for all webhook sources, by path."""
 
     def __init__(
-        self, sources: Mapping[str, WebhookSource], intake: Intake, clock: Clock, telemetry: Telemetry
+        self, sources: Mapping[str, WebhookSource], intake: Intake, clock: Clock, telemetry: Telemetry, hears: Hears
     ) -> None:
         """`sources` by path."""
+        self._hears = hears
         self._sources = sources
         self._intake = intake
         self._clock = clock
@@ -80,6 +81,7 @@ class WebhookListener:
         self._admit(source, request)
         body = await read_body(request, source.max_body)
         await self._verify(source, request, body)
+        self._hears(source.defaults.source)
         drafts, kept = await self._read(source, request, body)
         if source.bucket is not None:
             source.bucket.take(len(drafts))

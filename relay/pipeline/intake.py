@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
 from relay.core.alert import AlertKey
 from relay.core.event import Draft, SourceDefaults, stamp
 from relay.core.planning import Waiting
-from relay.ports import Accepted, Clock, Conflict, Inbox, Log, Refusal, StoreUnavailableError, Submission, Telemetry
+from relay.core.rules import OPERATOR_SOURCE
+from relay.ports import (
+    Accepted,
+    Clock,
+    Conflict,
+    Inbox,
+    Log,
+    Refusal,
+    StoreError,
+    StoreUnavailableError,
+    Submission,
+    Telemetry,
+)
 
 
 class QueueFullError(StoreUnavailableError):
@@ -37,8 +50,12 @@ class Intake:
         log: Log,
         offer: Callable[[Sequence[Waiting]], None],
         has_room: Callable[[], bool],
+        backlog: int | None = None,
     ) -> None:
-        """`offer` is given what was committed, in order."""
+        """`offer` is given what was committed, in order; `backlog`: events of one source that may wait for a plan."""
+        self._backlog = backlog
+        self.waiting: Counter[str] = Counter()
+        """Events of each source that wait to be planned, since the start."""
         self._inbox = inbox
         self._clock = clock
         self._new_id = new_id
@@ -53,26 +70,32 @@ class Intake:
         """Commit the events of one request. Raises `StoreError`, and `QueueFullError` before anything is written."""
         if not drafts:
             return Accepted(())
-        self._check_room()
+        self._check_room(defaults.source)
         began = self._clock.now()
         submission = self._submission(defaults, drafts, payload, dedupe_key)
-        outcome = await self._inbox.accept(submission)
+        outcome = await self._commit(submission)
         self._telemetry.accepted_in(self._clock.now() - began)
         self._record(defaults.source, submission, outcome)
         return outcome
 
     async def accept_frames(self, defaults: SourceDefaults, frames: Sequence[Frame]) -> None:
         """Commit the frames of a feed together. Raises as `accept` does; what was committed by then is not undone."""
-        self._check_room()
+        self._check_room(defaults.source)
         began = self._clock.now()
         submissions = [
             msgspec.structs.replace(self._submission(defaults, frame.drafts, frame.payload, None), state=frame.state)
             for frame in frames
             if frame.drafts or frame.state
         ]
-        begun = [self._inbox.accept(submission) for submission in submissions]
+        begun = [self._commit(submission) for submission in submissions]
+        trouble: StoreError | None = None
         for submission, outcome in zip(submissions, begun, strict=True):
-            self._record(defaults.source, submission, await outcome)
+            try:
+                self._record(defaults.source, submission, await outcome)
+            except StoreError as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
         self._telemetry.accepted_in(self._clock.now() - began)
 
     async def state(self, source: str) -> dict[str, bytes]:
@@ -87,9 +110,33 @@ class Intake:
         if isinstance(outcome, Accepted):
             self._offer([Waiting(outcome.first_seq, submission.events[0])])
 
-    def _check_room(self) -> None:
+    def _commit(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
+        """Begin to commit; its events wait for a plan from now on, unless that fails."""
+        begun = self._inbox.accept(submission)
+        self.waiting[submission.source] += len(submission.events)
+        return self._committed(submission, begun)
+
+    async def _committed(self, submission: Submission, begun: Awaitable[Accepted | Conflict]) -> Accepted | Conflict:
+        fresh = False
+        try:
+            outcome = await begun
+            fresh = isinstance(outcome, Accepted) and not outcome.duplicate
+        finally:
+            if not fresh:
+                self.waiting[submission.source] -= len(submission.events)
+        return outcome
+
+    def _check_room(self, source: str) -> None:
         if not self._has_room():
             raise QueueFullError("the queue has reached `limits.queue`")
+        if self._backlog is not None and self.waiting[source] >= self._backlog and source != OPERATOR_SOURCE:
+            raise QueueFullError(f"{self._backlog} events of this source wait already: its share, `limits.backlog`")
+
+    def planned(self, sources: Iterable[str]) -> None:
+        """Take note of events that wait no more, by their sources."""
+        self.waiting.subtract(sources)
+        for source in [source for source, count in self.waiting.items() if count <= 0]:
+            del self.waiting[source]
 
     def _submission(
         self, defaults: SourceDefaults, drafts: Sequence[Draft], payload: bytes, dedupe_key: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from relay.core.alert import AlertKey
 from relay.core.group import Group, Members
@@ -85,6 +85,8 @@ class Planner:
         self.suppressor = Suppressor(rules.inhibit, rules.intervals)
         self.vigil = Vigil(self.suppressor, store, clock, self._wake.set)
         self.waiting = 0
+        self.taken: Callable[[Iterable[str]], None] = lambda _: None
+        """Told the sources of events that were planned."""
         """How many events wait in the inbox, near enough."""
 
     def offer(self, committed: Sequence[Waiting]) -> None:
@@ -147,6 +149,7 @@ class Planner:
                 await self._plan_alone(waiting)
         self._up_to = batch[-1].seq
         self.waiting = max(0, self.waiting - len(batch))
+        self.taken(waiting.event.source for waiting in batch)
         if self._held or self._behind:
             self._wake.set()
         return len(batch)

@@ -73,6 +73,9 @@ class _Check(Check):
         for name, source in self.settings.sources.items():
             if name == OPERATOR_SOURCE:
                 yield self.error(("sources", name), "this name stands for the relay's own events; take another")
+            if source.silent_after is not None and self.settings.operator is None:
+                said = "nobody hears of it: `operator.room` says who is told"
+                yield self.warning(("sources", name, "silent_after"), said)
             if source.format is not None and source.format not in self._formats:
                 yield self.error(("sources", name, "format"), unknown("format", source.format, self._formats))
             if not isinstance(source, PostedSettings):

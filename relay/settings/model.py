@@ -292,6 +292,13 @@ class SourceBase(Strict):
     resolve_timeout: PositiveDuration = Field(
         86_400.0, description="Time without an event after which an alert ends as expired."
     )
+    rate: Rate | None = Field(
+        None, description="Most events a time; beyond it 429, and a feed is read no faster. No limit by default."
+    )
+    silent_after: PositiveDuration | None = Field(
+        None, description="Time without a message, an APIC's answer included, after which the operator is told."
+    )
+    silent_severity: Severity = Field("major", description="How bad such a silence is.")
 
     @field_validator("map", mode="before")
     @classmethod
@@ -314,7 +321,6 @@ class PostedSettings(SourceBase):
         description="Another path than /hooks/NAME (or /api/v2/alerts).",
         pattern=r"^/[A-Za-z0-9_./~-]{1,200}$",
     )
-    rate: Rate | None = Field(None, description="Most events a time; beyond it 429.")
 
     def path_of(self, name: str) -> str:
         """Where a source of this name listens."""
@@ -325,6 +331,23 @@ class WebhookSettings(PostedSettings):
     """Events that are posted to `/hooks/NAME`."""
 
     type: Literal["webhook"]
+
+
+class PushSettings(PostedSettings):
+    """A websocket that producers connect to, at `/push/NAME`."""
+
+    type: Literal["push"]
+    ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline of each answer.")
+
+    def path_of(self, name: str) -> str:
+        """Where producers connect to."""
+        return self.path or f"/push/{name}"
+
+    @model_validator(mode="after")
+    def _authenticates_at_the_handshake(self) -> PushSettings:
+        if isinstance(self.auth, AuthSettings) and (self.auth.signature or self.auth.sns):
+            raise wrong("bearer, basic or header would be right: a websocket's frames are not signed")
+        return self
 
 
 class AlertmanagerApiSettings(PostedSettings):
@@ -444,7 +467,8 @@ class ApicSettings(SourceBase):
 
 
 Source = Annotated[
-    WebhookSettings | AlertmanagerApiSettings | WebsocketSettings | ApicSettings, Field(discriminator="type")
+    WebhookSettings | PushSettings | AlertmanagerApiSettings | WebsocketSettings | ApicSettings,
+    Field(discriminator="type"),
 ]
 
 
@@ -587,6 +611,16 @@ class LimitSettings(Strict):
     """Bounds of the whole."""
 
     queue: Annotated[WholeNumber, Field(gt=0)] = Field(1_000_000, description="Deliveries that may wait before 503.")
+    backlog: Annotated[WholeNumber, Field(gt=0)] = Field(
+        20_000, description="Events of one source that may wait to be planned before it gets 503; others go on."
+    )
+
+
+class HeartbeatSettings(Strict):
+    """A dead man's switch that hears from the relay as long as all is well."""
+
+    url: Secret = Field(description="Address that is posted to; it is treated as a secret.")
+    interval: PositiveDuration = Field(60.0, description="Time between two posts.")
 
 
 class Settings(Strict):
@@ -611,6 +645,7 @@ class Settings(Strict):
     retry: Retry = Retry()
     keep: Keep = Keep()
     limits: LimitSettings = LimitSettings()
+    heartbeat: HeartbeatSettings | None = None
     stop_grace: Duration = Field(10.0, description="Time that sends in flight get when the relay stops.")
     include: tuple[str, ...] | str = Field(
         (), description="More files; their accounts, rooms, sources and templates add up."

@@ -23,6 +23,23 @@ def list_events(connection: Connection, wanted: EventFilter) -> str:
     return read_json(connection, _SQL[name], values)
 
 
+def newest(connection: Connection) -> tuple[int, float]:
+    """The last event's number, and the last outcome's time."""
+    found: tuple[int, float] = connection.execute(_SQL["newest"]).fetchone()
+    return found
+
+
+def events_after(connection: Connection, wanted: tuple[int, int]) -> str:
+    """Events behind a number, oldest first; so many."""
+    return read_json(connection, _SQL["events_after"], {"seq": wanted[0], "limit": wanted[1]})
+
+
+def outcomes_after(connection: Connection, wanted: tuple[float, int, int]) -> list[tuple[float, str]]:
+    """Deliveries that were settled behind a time and a number, in the order of both; so many, each with its time."""
+    at, number, limit = wanted
+    return connection.execute(_SQL["outcomes_after"], {"at": at, "id": number, "limit": limit}).fetchall()
+
+
 def show_event(connection: Connection, event_id: str) -> str:
     """One event with its payload, or `null`."""
     return read_json(connection, _SQL["show_event"], (event_id,))

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -267,6 +267,19 @@ class SqliteStore:
     async def list_events(self, wanted: EventFilter) -> str:
         """Events (or what was refused), newest first, as JSON."""
         return await self._ask(queries.list_events, wanted)
+
+    async def newest(self) -> tuple[int, float]:
+        """The last event's number, and the last outcome's time in Unix seconds."""
+        return await self._ask(lambda connection, _: queries.newest(connection), None)
+
+    async def events_after(self, seq: int, limit: int) -> list[dict[str, Any]]:
+        """Events behind a number, oldest first."""
+        return list(msgspec.json.decode(await self._ask(queries.events_after, (seq, limit))))
+
+    async def outcomes_after(self, at: float, delivery: int, limit: int) -> list[tuple[float, dict[str, Any]]]:
+        """Deliveries that were settled behind a time and a number, in the order of both, each with its time."""
+        found = await self._ask(queries.outcomes_after, (at, delivery, limit))
+        return [(settled, msgspec.json.decode(one)) for settled, one in found]
 
     async def show_event(self, event_id: str) -> str:
         """One event with its payload as JSON, or `null`."""

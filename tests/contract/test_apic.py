@@ -305,7 +305,7 @@ class Week:
             self.shelf, self.clock, lambda _: f"e{next(numbers)}", Metrics(["fabric"], {}, 0), log, lambda _: None,
             lambda: True,
         )  # fmt: skip
-        staying = Staying("fabric", self.clock, log, lambda *_: None)
+        staying = Staying("fabric", self.clock, log, lambda *_: None, lambda _: None)
         controllers: list[Any] = [self.controller]
         defaults = SourceDefaults(source="fabric", format="apic")
         listener = ApicListener(controllers, QUERIES, defaults, staying, intake, self.clock)

@@ -88,8 +88,8 @@ def test_a_small_configuration_has_no_problem(tmp_path: Path) -> None:
         ("sources: {a: {}}", "14: sources.a: type is missing: webhook, alertmanager-api or websocket"),
         (
             "sources: {a: {type: webhok}}",
-            "14: sources.a: type 'webhok' is not one of webhook, alertmanager-api, websocket, apic (did you mean "
-            "'webhook'?)",
+            "14: sources.a: type 'webhok' is not one of webhook, push, alertmanager-api, websocket, apic (did you "
+            "mean 'webhook'?)",
         ),
         ("sources: {a: {type: websocket}}", "11: sources.a.url: is missing"),
         (

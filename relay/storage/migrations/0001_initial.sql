@@ -169,6 +169,7 @@ CREATE INDEX deliveries_waiting ON deliveries (room, position, part) WHERE state
 CREATE INDEX deliveries_leased ON deliveries (id) WHERE state = 'leased';
 CREATE INDEX deliveries_dead ON deliveries (room) WHERE state = 'dead';
 CREATE INDEX deliveries_files ON deliveries (message) WHERE action = 'file' AND settled_at IS NULL;
+CREATE INDEX deliveries_settled ON deliveries (settled_at) WHERE settled_at IS NOT NULL;
 CREATE INDEX deliveries_message ON deliveries (message);
 CREATE INDEX deliveries_event ON deliveries (event_seq);
 

@@ -117,3 +117,35 @@ FROM (
 
 -- name: key_of_incident
 SELECT source, key FROM incidents WHERE id = ? AND ended_at IS NULL;
+
+-- name: newest
+SELECT
+    (SELECT max(coalesce(max(seq), 0), (SELECT value FROM meta WHERE name = 'planned_up_to')) FROM events),
+    (SELECT coalesce(max(settled_at), 0) FROM deliveries WHERE settled_at IS NOT NULL);
+
+-- name: events_after
+SELECT json_group_array(json_set(
+    json_remove(event, '$.severity_given'),
+    '$.seq', seq,
+    '$.occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', event ->> 'occurred_at', 'unixepoch'),
+    '$.received_at', strftime('%Y-%m-%dT%H:%M:%fZ', received_at, 'unixepoch'),
+    '$.suppressed', suppressed,
+    '$.state', iif(set_aside IS NOT NULL, 'set_aside', iif(seq > planned, 'waiting', 'planned'))
+))
+FROM (
+    SELECT *, (SELECT value FROM meta WHERE name = 'planned_up_to') AS planned FROM events
+    WHERE seq > :seq ORDER BY seq LIMIT :limit
+);
+
+-- name: outcomes_after
+SELECT settled_at, json_object(
+    'id', id, 'event_id', event_id, 'room', room, 'state', state, 'reason', reason, 'attempts', attempts,
+    'action', action, 'message_id', remote_id, 'last_error', last_error, 'route', route,
+    'settled_at', strftime('%Y-%m-%dT%H:%M:%fZ', settled_at, 'unixepoch')
+)
+FROM (
+    SELECT d.*, m.remote_id, m.route, e.id AS event_id
+    FROM deliveries AS d JOIN messages AS m ON m.id = d.message LEFT JOIN events AS e ON e.seq = d.event_seq
+    WHERE d.settled_at IS NOT NULL AND (d.settled_at > :at OR (d.settled_at = :at AND d.id > :id))
+    ORDER BY d.settled_at, d.id LIMIT :limit
+);

@@ -1,0 +1,175 @@
+"""Push: a websocket that producers connect to. Each frame is answered, in order, once its events are on disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from relay.core.event import SourceDefaults
+from relay.core.rate import TokenBucket
+from relay.formats import Format, Request
+from relay.formats.contract import NotJsonError, UnreadableError, decode_json
+from relay.listeners.auth import Auth, NoAuth
+from relay.listeners.webhook import MAX_KEY, RETRY_STORE, error_answer
+from relay.pipeline.intake import Intake, QueueFullError
+from relay.ports import Clock, Conflict, Hears, StoreError, Telemetry
+
+MOST_PEERS = 100
+"""Connections that one source may have."""
+IN_FLIGHT = 256
+"""Frames of a connection that are not answered yet; it is not read further before."""
+SLOW = 10.0
+"""Seconds that a peer may take to read an answer."""
+IDLE = 900.0
+"""Seconds after which a connection without a frame is closed; its producer connects again when it has one."""
+
+
+class PushSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured push source. `max_body` in bytes, `ping` in seconds."""
+
+    path: str
+    defaults: SourceDefaults
+    format: Format
+    auth: Auth
+    max_body: int
+    ping: float
+    bucket: TokenBucket | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class PushListener:
+    """Answers for all push sources, by path."""
+
+    def __init__(
+        self, sources: Mapping[str, PushSource], intake: Intake, clock: Clock, telemetry: Telemetry, hears: Hears
+    ) -> None:
+        self.sources = sources
+        self._intake = intake
+        self._clock = clock
+        self._telemetry = telemetry
+        self._hears = hears
+        self._peers: dict[str, set[web.WebSocketResponse]] = {path: set() for path in sources}
+        self._stopping = False
+
+    async def handle(self, source: PushSource, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one connection to its end."""
+        name = source.defaults.source
+        if not source.auth.admits(request.headers):
+            self._telemetry.refused(name, "unauthorized")
+            return error_answer(401, "unauthorized", "the credentials are missing or wrong")
+        if isinstance(source.auth, NoAuth) and "Origin" in request.headers:
+            self._telemetry.refused(name, "unauthorized")
+            return error_answer(403, "forbidden", "a source without `auth` takes nothing from pages")
+        peers = self._peers[source.path]
+        if len(peers) >= MOST_PEERS or self._stopping:
+            self._telemetry.refused(name, "rate")
+            return error_answer(503, "too_many", f"{len(peers)} connections are open already", RETRY_STORE)
+        socket = web.WebSocketResponse(heartbeat=source.ping, max_msg_size=source.max_body, timeout=2.0)
+        if not socket.can_prepare(request):
+            return error_answer(426, "upgrade_required", "this is a websocket; a GET with Upgrade would be right")
+        await socket.prepare(request)
+        peers.add(socket)
+        try:
+            await self._converse(source, socket)
+        finally:
+            peers.discard(socket)
+        return socket
+
+    async def stop(self) -> None:
+        """Close all connections, the answers that are due first."""
+        self._stopping = True
+        for socket in [socket for peers in self._peers.values() for socket in peers]:
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the relay stops")
+
+    async def _converse(self, source: PushSource, socket: web.WebSocketResponse) -> None:
+        answers: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(IN_FLIGHT)
+        async with asyncio.TaskGroup() as tasks:
+            telling = tasks.create_task(self._tell(socket, answers))
+            while not telling.done():
+                message = await self._next(socket)
+                if message is None or message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    break
+                self._hears(source.defaults.source)
+                raw = message.data.encode() if isinstance(message.data, str) else message.data
+                await answers.put(tasks.create_task(self._take(source, raw)))
+            if not telling.done():
+                await answers.put(None)
+
+    @staticmethod
+    async def _next(socket: web.WebSocketResponse) -> WSMessage | None:
+        """The next frame; None where the peer has gone, or was idle for too long."""
+        try:
+            return await socket.receive(timeout=IDLE)
+        except TimeoutError:
+            await socket.close(code=WSCloseCode.OK, message=b"idle")
+            return None
+
+    @staticmethod
+    async def _tell(socket: web.WebSocketResponse, answers: asyncio.Queue[asyncio.Task[Any] | None]) -> None:
+        """Answer the frames in their order, as long as the peer reads that."""
+        slow = False
+        while (answer := await answers.get()) is not None:
+            said = await answer
+            if slow or socket.closed:
+                continue
+            try:
+                async with asyncio.timeout(SLOW):
+                    await socket.send_str(said)
+            except (TimeoutError, ConnectionError, RuntimeError):
+                slow = True
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"slow")
+
+    async def _take(self, source: PushSource, raw: bytes) -> str:
+        """Commit a frame; what its producer is told."""
+        name = source.defaults.source
+        if source.bucket is not None and (wait := source.bucket.wait(self._clock.now())) > 0:
+            self._telemetry.refused(name, "rate")
+            return _problem("rate", "over this source's rate", wait)
+        try:
+            payload = decode_json(raw)
+            drafts = source.format.read(Request(payload, name, received_at=self._clock.wall()))
+        except (NotJsonError, UnreadableError) as error:
+            return await self._refuse(name, str(error), raw)
+        except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing
+            return await self._refuse(name, f"a bug in the format: {error!r}", raw)
+        if source.bucket is not None:
+            source.bucket.take(len(drafts))
+        given = _given(payload)
+        try:
+            outcome = await self._intake.accept(
+                source.defaults, drafts, raw, None if given is None else f"push:{given}"
+            )
+        except QueueFullError as error:
+            self._telemetry.refused(name, "queue")
+            return _problem("queue_full", f"{error}; try again later", RETRY_STORE)
+        except StoreError:
+            self._telemetry.refused(name, "store")
+            return _problem("store_unavailable", "the store can't take events now; try again later", RETRY_STORE)
+        if isinstance(outcome, Conflict):
+            return _problem("conflict", f"another frame was taken under the id {given!r}")
+        return _encode({"ack": list(outcome.ids) if given is None else [given]}).decode()
+
+    async def _refuse(self, name: str, said: str, raw: bytes) -> str:
+        try:
+            await self._intake.refuse(name, "malformed", said, raw)
+        except StoreError:
+            return _problem("store_unavailable", "the store can't take events now; try again later", RETRY_STORE)
+        return _problem("unreadable", said)
+
+
+def _given(payload: object) -> str | None:
+    """The id by which a producer knows a frame of one event: the same frame may come again."""
+    given = payload.get("id") if isinstance(payload, dict) else None
+    fits = isinstance(given, str) and 0 < len(given) <= MAX_KEY - 5
+    return given if fits else None
+
+
+def _problem(code: str, message: str, retry_after: float | None = None) -> str:
+    later = {} if retry_after is None else {"retry_after": round(retry_after, 1)}
+    return _encode({"error": {"code": code, "message": message, **later}}).decode()

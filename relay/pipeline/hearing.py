@@ -1,0 +1,91 @@
+"""Hearing: whether each source that should speak has been heard, and the operator told where it has not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from relay.core.event import Severity
+from relay.core.words import say_duration
+from relay.ports import Clock, Tell
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """Seconds of silence after which a source is told of, and how bad that is."""
+
+    seconds: float
+    severity: Severity
+
+
+class Hearing:
+    """A loop that tells of sources that have fallen silent, and of their return.
+
+    A start counts as a sign of life of every source: what was missed while the relay was down is no source's fault.
+    """
+
+    def __init__(self, patience: Mapping[str, Patience], clock: Clock, tell: Tell) -> None:
+        self._patience = patience
+        self._clock = clock
+        self._tell = tell
+        self._wake = asyncio.Event()
+        self._began = clock.now()
+        self._heard_at = dict.fromkeys(patience, self._began)
+        self.silent: set[str] = set()
+        """Sources that the operator was told of, by this process or an earlier one."""
+        self._back: set[str] = set()
+
+    def recall(self, keys: Iterable[str]) -> None:
+        """Take up which sources an earlier process told to be silent."""
+        told = {key.removeprefix("silent:") for key in keys if key.startswith("silent:")}
+        self.silent |= told & set(self._patience)
+        self._back |= told - set(self._patience)
+
+    def heard(self, source: str) -> None:
+        """A source has given a sign of life."""
+        if source in self._heard_at:
+            self._heard_at[source] = self._clock.now()
+            if source in self.silent:
+                self._wake.set()
+
+    def nudge(self) -> None:
+        """Have `wait` return."""
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Wait until a source is due to be heard."""
+        now = self._clock.now()
+        due = [
+            self._heard_at[name] + patience.seconds - now
+            for name, patience in self._patience.items()
+            if name not in self.silent
+        ]
+        self._wake.clear()
+        await self._clock.wait(self._wake, min(5.0, max(0.05, min(due, default=5.0))))
+
+    async def run_once(self) -> int:
+        """Tell what has changed; how many sources."""
+        now = self._clock.now()
+        told = 0
+        for name, patience in self._patience.items():
+            late = now - self._heard_at[name] >= patience.seconds
+            if late == (name in self.silent):
+                continue
+            if late:
+                told += 1
+                self.silent.add(name)
+                since = say_duration(patience.seconds)
+                self._tell(f"silent:{name}", f"relay: source {name} silent for {since}", patience.severity, "firing",
+                           "nothing has come from it, not even a keep-alive")  # fmt: skip
+            elif self._heard_at[name] > self._began:
+                told += 1
+                self.silent.discard(name)
+                self._end(name)
+        for name in self._back:
+            self._end(name)
+        self._back.clear()
+        return told
+
+    def _end(self, name: str) -> None:
+        self._tell(f"silent:{name}", f"relay: source {name} is heard again", "info", "resolved", "")

@@ -1,0 +1,270 @@
+"""Push: producers that connect, and what each frame is answered; the live feed out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Fault
+from tests.fakes.running import Running, running
+
+ROBOTS = {"robots": {"type": "push", "auth": {"bearer": "between-us"}}}
+AUTH = {"Authorization": "Bearer between-us"}
+
+
+@asynccontextmanager
+async def producer(relay: Running, **options: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    address = relay.events.replace("http", "ws") + "/push/robots"
+    async with relay.session.ws_connect(address, **{"headers": AUTH, **options}) as socket:
+        yield socket
+
+
+async def test_each_frame_is_answered_in_order_once_it_is_on_disk(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, sources=ROBOTS) as relay, producer(relay) as socket:
+        for number in range(500):
+            await socket.send_json({"title": f"event {number}", "id": f"r-{number}"})
+        answers = [await socket.receive_json(timeout=20) for _ in range(500)]
+        assert answers == [{"ack": [f"r-{number}"]} for number in range(500)]
+        await socket.send_json([{"title": "one"}, {"title": "two"}])
+        answer = await socket.receive_json(timeout=20)
+        _, events = await relay.get("/api/v1/events?limit=2")
+        assert answer == {"ack": [event["id"] for event in reversed(events)]}
+        await relay.until(lambda: len(relay.messages()) == 502)
+        order = [message.text.splitlines()[0].split(" · ")[1] for message in relay.messages()]
+        assert order == [*(f"event {number}" for number in range(500)), "one", "two"]
+
+
+async def test_a_frame_that_comes_again_is_acknowledged_and_told_once(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, sources=ROBOTS) as relay:
+        for _ in range(2):
+            async with producer(relay) as socket:
+                await socket.send_json({"title": "gate open", "id": "g-1"})
+                assert await socket.receive_json(timeout=20) == {"ack": ["g-1"]}
+        async with producer(relay) as socket:
+            await socket.send_json({"title": "another", "id": "g-1"})
+            assert (await socket.receive_json(timeout=20))["error"]["code"] == "conflict"
+        await relay.until(lambda: len(relay.messages()) == 1)
+        _, events = await relay.get("/api/v1/events")
+        assert len(events) == 1
+
+
+async def test_a_bad_frame_is_kept_and_the_connection_goes_on(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, sources=ROBOTS) as relay, producer(relay) as socket:
+        for frame in ("no json", '{"titel": "x"}', "[1]", '{"title": "x", "status": "on"}'):
+            await socket.send_str(frame)
+            assert (await socket.receive_json(timeout=20))["error"]["code"] == "unreadable"
+        await socket.send_bytes(b'{"title": "good"}')
+        assert len((await socket.receive_json(timeout=20))["ack"]) == 1
+        _, refused = await relay.get("/api/v1/events?refused=true")
+        assert len(refused) == 4
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer no"}, {"Authorization": "Bearer \u00e9"}])
+async def test_who_does_not_prove_itself_is_401_at_the_handshake(
+    tmp_path: Path, sandbox: Sandbox, headers: dict[str, str]
+) -> None:
+    async with running(tmp_path, sandbox, sources=ROBOTS) as relay:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with producer(relay, headers=headers):
+                pass
+        assert refused.value.status == 401
+        async with relay.session.get(relay.events + "/push/robots", headers=AUTH) as answer:
+            assert answer.status == 426
+
+
+async def test_a_page_of_another_site_can_not_push_to_an_open_source(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, sources={"robots": {"type": "push"}}) as relay:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with producer(relay, headers={}, origin="https://evil.example"):
+                pass
+        assert refused.value.status == 403
+        async with producer(relay, headers={}) as socket:
+            await socket.send_json({"title": "x"})
+            assert "ack" in await socket.receive_json(timeout=20)
+
+
+async def test_a_frame_that_is_too_large_ends_the_connection_alone(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = {"robots": {**ROBOTS["robots"], "max_body": 1_000}}
+    async with running(tmp_path, sandbox, sources=sources) as relay:
+        async with producer(relay) as socket:
+            await socket.send_json({"title": "x" * 2_000})
+            message = await socket.receive(timeout=20)
+            assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+        async with producer(relay) as socket:
+            await socket.send_json({"title": "y"})
+            assert "ack" in await socket.receive_json(timeout=20)
+
+
+async def test_over_its_rate_a_producer_is_told_when_to_come_again(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = {"robots": {**ROBOTS["robots"], "rate": "2/m"}}
+    async with running(tmp_path, sandbox, sources=sources) as relay, producer(relay) as socket:
+        for _ in range(3):
+            await socket.send_json({"title": "x"})
+        answers = [await socket.receive_json(timeout=20) for _ in range(3)]
+        (refused,) = [one["error"] for one in answers if "error" in one][-1:]
+        assert refused["code"] == "rate"
+        assert refused["retry_after"] > 1
+        _, text = await relay.get("/metrics")
+        assert 'relay_events_refused_total{reason="rate",source="robots"}' in text
+
+
+async def test_a_stop_closes_producers_in_good_order(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, sources=ROBOTS) as relay:
+        address = relay.events.replace("http", "ws") + "/push/robots"
+        session = aiohttp.ClientSession()
+        socket = await session.ws_connect(address, headers=AUTH)
+        await socket.send_json({"title": "x"})
+        assert "ack" in await socket.receive_json(timeout=20)
+    message = await socket.receive(timeout=20)
+    assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
+    await session.close()
+
+
+# The live feed
+
+
+@asynccontextmanager
+async def watching(relay: Running, since: str | None = None) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    address = relay.admin.replace("http", "ws") + "/feed" + ("" if since is None else f"?since={since}")
+    async with relay.session.ws_connect(address) as socket:
+        assert (await socket.receive_json(timeout=20))["type"] == "hello"
+        yield socket
+
+
+async def read(socket: aiohttp.ClientWebSocketResponse, count: int) -> list[dict[str, Any]]:
+    return [await socket.receive_json(timeout=20) for _ in range(count)]
+
+
+async def test_the_feed_tells_of_events_and_of_what_became_of_them(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post({"title": "before"})
+        await relay.until_state("done")
+        async with watching(relay) as socket:
+            await relay.post({"title": "after", "labels": {"site": "ams"}})
+            event, outcome = await read(socket, 2)
+            assert (event["type"], event["event"]["title"], event["event"]["labels"]) == (
+                "event",
+                "after",
+                {"site": "ams"},
+            )
+            assert (outcome["type"], outcome["delivery"]["state"], outcome["delivery"]["room"]) == (
+                "delivery",
+                "done",
+                "noc",
+            )
+            assert outcome["delivery"]["event_id"] == event["event"]["id"]
+
+
+async def test_a_client_goes_on_where_it_was_without_a_gap(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        async with watching(relay) as socket:
+            await relay.post([{"title": f"event {number}"} for number in range(20)])
+            seen = await read(socket, 25)
+        place = seen[-1]["id"]
+        await relay.post([{"title": f"event {number}"} for number in range(20, 40)])
+        await relay.until_state("done", 40)
+        titles = {one["event"]["title"] for one in seen if one["type"] == "event"}
+        done = {one["delivery"]["id"] for one in seen if one["type"] == "delivery"}
+        async with watching(relay, place) as socket:
+            async with asyncio.timeout(30):
+                while len(titles) < 40 or len(done) < 40:
+                    one = await socket.receive_json()
+                    if one["type"] == "event":
+                        assert one["event"]["title"] not in titles
+                        titles.add(one["event"]["title"])
+                    else:
+                        done.add(one["delivery"]["id"])
+    async with running(tmp_path, sandbox) as relay, watching(relay, place) as socket:
+        again = await read(socket, 20)
+        assert {one["event"]["title"] for one in again if one["type"] == "event"} <= titles
+
+
+async def test_the_feed_is_guarded_as_all_of_the_admin_address(tmp_path: Path, sandbox: Sandbox) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": "of-the-admin"}
+    async with running(tmp_path, sandbox, listen=listen) as relay:
+        address = relay.admin.replace("http", "ws") + "/feed"
+        good = {"Authorization": "Bearer of-the-admin"}
+        wrong: list[tuple[dict[str, str], int]] = [({}, 401), ({**good, "Origin": "https://x.example"}, 403)]
+        for headers, status in wrong:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await relay.session.ws_connect(address, headers=headers)
+            assert refused.value.status == status
+        async with relay.session.get(f"{relay.admin}/feed?since=x", headers=good) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (400, "malformed")
+        async with relay.session.ws_connect(address, headers=good) as socket:
+            assert (await socket.receive_json(timeout=20))["type"] == "hello"
+
+
+# Flood, silence, and the relay's own sign of life
+
+
+async def test_a_mad_source_is_refused_and_delays_nobody(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = {"mad": {"type": "webhook"}, "sane": {"type": "webhook"}}
+    limits = {"backlog": 500}
+    async with running(tmp_path, sandbox, sources=sources, limits=limits) as relay:
+        sandbox.state.faults = [Fault(status=503)]  # nothing gets out: what is planned is not what waits to be
+        flood = [{"title": f"m{number}"} for number in range(500)]
+        answers = []
+        async with asyncio.TaskGroup() as tasks:
+            posts = [tasks.create_task(relay.session.post(relay.events + "/hooks/mad", json=flood)) for _ in range(40)]
+        for post in posts:
+            answer = post.result()
+            answers.append((answer.status, answer.headers.get("Retry-After")))
+            answer.release()
+        assert {status for status, _ in answers} == {202, 503}
+        assert all(retry is not None for status, retry in answers if status == 503)
+        status, _ = await relay.post({"title": "sane"}, "/hooks/sane")
+        assert status == 202
+        _, text = await relay.get("/metrics")
+        assert 'relay_events_refused_total{reason="queue",source="mad"}' in text
+        sandbox.state.faults = []
+
+
+async def test_a_silent_source_is_told_of_and_heard_again(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = {"lab": {"type": "webhook", "silent_after": "300ms", "silent_severity": "critical"}}
+    async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
+        await relay.until(lambda: any("source lab silent for" in message.text for message in relay.messages()))
+        first = relay.messages()[0].text
+        assert first.startswith("🔴 CRITICAL · relay: source lab silent for ")
+        await relay.post([])
+        await relay.until(lambda: relay.messages()[0].text.startswith("✅ resolved"))
+    sources["lab"]["silent_after"] = "1h"
+    async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
+        await relay.post({"title": "x"})
+        await relay.until(lambda: any(message.text.splitlines()[0].endswith("x") for message in relay.messages()))
+        _, events = await relay.get("/api/v1/events?source=relay")
+        assert [event["status"] for event in events] in (["resolved", "firing"], ["firing", "resolved", "firing"])
+
+
+async def test_the_relay_posts_its_own_sign_of_life_while_it_is_well(tmp_path: Path, sandbox: Sandbox) -> None:
+    beats: list[Any] = []
+    came = asyncio.Event()
+
+    async def beat(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        beats.append(json.loads(await request.read()))
+        came.set()
+        return aiohttp.web.Response(status=200 if len(beats) > 1 else 500)
+
+    server = aiohttp.web.ServerRunner(aiohttp.web.Server(beat))  # type: ignore[arg-type]
+    await server.setup()
+    site = aiohttp.web.TCPSite(server, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{server.addresses[0][1]}/ping/very-secret"
+    async with running(tmp_path, sandbox, heartbeat={"url": url, "interval": "100ms"}) as relay:
+        async with asyncio.timeout(20):
+            while len(beats) < 3:
+                came.clear()
+                await came.wait()
+        assert set(beats[0]) == {"relay"}
+    log = relay.log.read_text(encoding="utf-8")
+    assert "very-secret" not in log
+    assert '"trouble": "answered 500"' in log
+    await server.cleanup()
