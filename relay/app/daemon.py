@@ -175,6 +175,8 @@ class RelayDaemon:
             self.dispatcher,
             self._chronicle,
             {name: feed.staying.state for name, feed in self._feeds.items()},
+            intake,
+            hearing,
             self._keeper,
             self.planner.diversions,
             metrics,

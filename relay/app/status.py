@@ -11,6 +11,8 @@ from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.diversions import Diversions
+from relay.pipeline.hearing import Hearing
+from relay.pipeline.intake import Intake
 from relay.ports import Credentials
 from relay.settings.model import Settings
 from relay.storage.sqlite import SqliteStore
@@ -27,6 +29,8 @@ class StatusBoard:
         dispatcher: Dispatcher,
         chronicle: Chronicle,
         feeds: Mapping[str, FeedState],
+        intake: Intake,
+        hearing: Hearing,
         keeper: CredentialKeeper,
         diversions: Diversions,
         metrics: Metrics,
@@ -38,6 +42,8 @@ class StatusBoard:
         self._dispatcher = dispatcher
         self._chronicle = chronicle
         self._feeds = feeds
+        self._intake = intake
+        self._hearing = hearing
         self._keeper = keeper
         self._diversions = diversions
         self._metrics = metrics
@@ -79,6 +85,15 @@ class StatusBoard:
                     "goes_to": self._goes_to(room),
                 }
                 for room in self._settings.rooms
+            ],
+            "sources": [
+                {
+                    "source": name,
+                    "waiting": self._intake.waiting.get(name, 0),
+                    "refused": self._metrics.refusals[name],
+                    "silent": name in self._hearing.silent,
+                }
+                for name in self._settings.sources
             ],
             "feeds": [
                 {

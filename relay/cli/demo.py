@@ -179,8 +179,11 @@ class Demo:
             self._say(f"— {scene.says}", "cyan")
         if scene.channel == "faults":
             sandbox.state.faults = list(scene.payload)
-        elif scene.channel == "fabric":
+        elif scene.channel == "lines":
             feed.say(scene.payload)
+        elif scene.channel == "fabric":
+            for kind, dn, attributes in scene.payload:
+                sandbox.fabric.put(kind, dn, **attributes)
         else:
             async with session.post(f"{events}/hooks/{scene.channel}", json=scene.payload) as answer:
                 self._accepted += (await answer.json())["ids"]
@@ -206,7 +209,7 @@ class Demo:
         from relay.lifecycle import SystemClock
 
         sandbox.state.faults = []
-        sent = len(self._accepted) + feed.sent
+        sent = len(self._accepted) + feed.sent + sandbox.fabric.changes
         await self._settle(daemon, sent, SystemClock())
         counts = await daemon.store.counts()
         events, deliveries = counts["events"], counts["deliveries"]
@@ -221,7 +224,8 @@ class Demo:
         good = own >= 0 and arrived and not events["waiting"] and not await daemon.store.count_untold_events()
         self._say("")
         self._say("summary", "bold")
-        self._say(f"  {sent} events sent: {len(self._accepted)} by webhook, {feed.sent} by websocket")
+        self._say(f"  {sent} events sent: {len(self._accepted)} by webhook, {feed.sent} by websocket, "
+                  f"{sandbox.fabric.changes} by APIC subscriptions")  # fmt: skip
         if own:
             self._say(f"  {own} events of the relay's own, for its operator")
         self._say(f"  {events['total']} events on record, {events['waiting']} waiting, {events['set_aside']} set aside")

@@ -16,10 +16,12 @@ def sandbox(
     ] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Run a Webex and a Spika on loopback, with a page of their rooms, until Ctrl-C.
+    """Run a Webex, a Spika and an APIC on loopback, with a page of the rooms, until Ctrl-C.
 
-    The token is a person's, and with -bot behind it a bot's; it is Spika's access token, and the client secret of the
-    OAuth integration `sandbox`. Spika's rooms are 1 to 9.
+    The token is a person's, and with -bot behind it a bot's; it is Spika's access token, the client secret of the OAuth
+    integration `sandbox`, and the password of any user of the APIC. Spika's rooms are 1 to 9. What is posted to
+    /api/mo/DN.json changes the APIC's objects, PUT /sandbox/apic makes it fail (["drop_sockets"], "lose_subscriptions",
+    "lose_sockets", "expire_tokens"), PUT /sandbox/faults the services.
 
     Example: relay sandbox --port 9090 --token test
     """

@@ -58,6 +58,16 @@ def status(
             print(
                 f"\naccount {account['account']}: its refresh token is good until {account['refresh_token_expires_at']}"
             )
+    _print_sources(state)
+
+
+def _print_sources(state: dict[str, Any]) -> None:
+    troubled = [one for one in state.get("sources", ()) if one["waiting"] or one["refused"] or one["silent"]]
+    if troubled:
+        print()
+        rows = [(one["source"], str(one["waiting"]), str(one["refused"]), "yes" if one["silent"] else "")
+                for one in troubled]  # fmt: skip
+        print_table(("source", "to plan", "refused", "silent"), rows, "")
     if state["feeds"]:
         print()
         rows = [
@@ -107,23 +117,15 @@ def judge(state: dict[str, Any]) -> tuple[int, str]:
     """The plugin's code and its reason: 2 where alerts do not get out, 1 where something wants a look."""
     if not state["ready"]:
         return 2, f"not ready: {state['why_not_ready']}"
-    refused = [account["account"] for account in state["accounts"] if account["refused"]]
-    if refused:
-        return 2, f"account refused: {', '.join(refused)}"
-    errors = [room["room"] for room in state["rooms"] if room["error"]]
-    if errors:
-        return 2, f"room refused: {', '.join(errors)}"
-    away = [f"{room['room']} to {room['goes_to']}" for room in state["rooms"] if room.get("goes_to")]
-    if away:
-        return 1, f"rooms fall back: {', '.join(away)}"
-    failing = [room["room"] for room in state["rooms"] if room.get("failing_seconds", 0) > FAILING]
-    if failing:
-        return 1, f"rooms fail: {', '.join(failing)}"
-    down = [feed["source"] for feed in state["feeds"] if not feed["connected"]]
-    if down:
-        return 1, f"feed down: {', '.join(down)}"
-    dead = sum(room["dead"] for room in state["rooms"])
-    if dead:
-        return 1, f"{dead} dead deliveries"
-    late = [room["room"] for room in state["rooms"] if room["oldest_seconds"] > OLD]
-    return (1, f"deliveries wait for {', '.join(late)}") if late else (0, "all is well")
+    rooms, dead = state["rooms"], sum(room["dead"] for room in state["rooms"])
+    found = [
+        (2, "account refused", [one["account"] for one in state["accounts"] if one["refused"]]),
+        (2, "room refused", [one["room"] for one in rooms if one["error"]]),
+        (1, "rooms fall back", [f"{one['room']} to {one['goes_to']}" for one in rooms if one.get("goes_to")]),
+        (1, "rooms fail", [one["room"] for one in rooms if one.get("failing_seconds", 0) > FAILING]),
+        (1, "feed down", [one["source"] for one in state["feeds"] if not one["connected"]]),
+        (1, "source silent", [one["source"] for one in state.get("sources", ()) if one["silent"]]),
+        (1, "dead deliveries", [str(dead)] if dead else []),
+        (1, "deliveries wait", [one["room"] for one in rooms if one["oldest_seconds"] > OLD]),
+    ]
+    return next(((code, f"{what}: {', '.join(which)}") for code, what, which in found if which), (0, "all is well"))

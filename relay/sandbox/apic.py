@@ -65,6 +65,8 @@ class StandInFabric:
         self, now: Callable[[], float], password: str, *, session: float = SESSION, subscription: float = SUBSCRIPTION
     ) -> None:
         self.objects: dict[str, tuple[str, Attributes]] = {}
+        self.changes = 0
+        """How often an object was made, changed or deleted."""
         self._now = now
         self._password = password
         self._lasts = session
@@ -169,6 +171,7 @@ class StandInFabric:
         return iso(self._now()).replace("Z", "+00:00")
 
     def _tell(self, kind: str, said: Attributes, whole: Attributes) -> None:
+        self.changes += 1
         now = self._now()
         by_session: dict[int, tuple[Session, list[str]]] = {}
         for number, interest in list(self._interests.items()):

@@ -10,7 +10,7 @@ import msgspec
 from relay.core.words import iso
 from relay.sandbox.state import Fault
 
-Channel = Literal["prometheus", "cameras", "fabric", "faults"]
+Channel = Literal["prometheus", "cameras", "lines", "fabric", "faults"]
 LENGTH = 16.0
 """Seconds of one run of the script."""
 
@@ -32,34 +32,38 @@ def script(turn: int, now: float) -> list[Scene]:
 def _scenes(turn: int, now: float) -> Iterator[Scene]:
     node, leaf, tunnel = f"api-{3 + turn}", f"node-{101 + turn}", f"tunnel to fra{1 + turn}"
     yield Scene(0.0, "prometheus", "a host goes down", _group("firing", "NodeDown", node, "critical", now))
-    yield Scene(0.6, "fabric", "a port goes down", [_fault(f"port-down on {leaf} eth1/1", "critical", f"{leaf}/1")])
+    port = f"topology/pod-1/{leaf}/sys/phys-[eth1/1]/phys/fault-F0532"
+    down = {"code": "F0532", "cause": "port-down", "severity": "critical", "lc": "raised", "descr": "usage: infra"}
+    yield Scene(0.6, "fabric", "a port of the ACI fabric goes down", [("faultInst", port, down)])
     yield Scene(1.2, "cameras", "two cameras report", {"events": [
         {"site": "ams1", "what": "door open at night", "level": 2}, {"site": "fra2", "what": "lens dirty", "level": 3},
     ]})  # fmt: skip
     for change in range(6):
         up = change % 2 == 1
         event = _fault(f"{tunnel} is down", "major", tunnel, "resolved" if up else "firing")
-        yield Scene(2.0 + change * 0.25, "fabric", "a tunnel flaps" if change == 0 else "", [event])
+        yield Scene(2.0 + change * 0.25, "lines", "a tunnel flaps" if change == 0 else "", [event])
     yield Scene(4.0, "faults", "Webex stops answering: what is urgent goes to Spika, the rest waits",
                 [Fault(status=503, method="*", service="webex")])  # fmt: skip
     for second in range(3):
         said = _fault(f"BGP session to edge-{second + 1} lost", "major", f"bgp-{turn}-{second}")
-        yield Scene(4.3 + second, "fabric", "", [said])
+        yield Scene(4.3 + second, "lines", "", [said])
     yield Scene(7.5, "faults", "Webex answers again", [])
     yield Scene(8.0, "faults", "Webex becomes slow", [Fault(latency=0.6, room="Core network", count=2)])
-    yield Scene(8.1, "fabric", "", [_fault(f"CRC errors on {leaf} eth1/2", "minor", f"{leaf}/2")])
+    yield Scene(8.1, "lines", "", [_fault(f"CRC errors on {leaf} eth1/2", "minor", f"{leaf}/2")])
     yield Scene(9.5, "faults", "Webex asks to slow down (429, Retry-After: 1)",
                 [Fault(status=429, retry_after="1", count=2)])  # fmt: skip
     storm = [
         _fault(f"endpoint {number} unreachable", "critical" if number % 20 == 0 else "minor", f"storm-{turn}-{number}")
         for number in range(60)
     ]
-    yield Scene(9.6, "fabric", "a storm: 60 faults at once become a digest", storm)
+    yield Scene(9.6, "lines", "a storm: 60 faults at once become a digest", storm)
     yield Scene(13.0, "prometheus", "the host is back", _group("resolved", "NodeDown", node, "critical", now))
-    restored = _fault(f"port-down on {leaf} eth1/1", "info", f"{leaf}/1", "resolved")
-    yield Scene(13.5, "fabric", "the port is back", [restored])
+    tenant = ("fvTenant", f"uni/tn-shop-{turn}", {"name": f"shop-{turn}", "descr": "made by the demo"})
+    yield Scene(3.2, "fabric", "somebody makes a tenant", [tenant])
+    over = ("faultInst", port, {"severity": "cleared", "lc": "retaining"})
+    yield Scene(13.5, "fabric", "the port is back", [over])
     sessions = [_fault("", "info", f"bgp-{turn}-{second}", "resolved") for second in range(3)]
-    yield Scene(14.0, "fabric", "the sessions are back", sessions)
+    yield Scene(14.0, "lines", "the sessions are back", sessions)
 
 
 def _fault(title: str, severity: str, key: str, status: str = "firing") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import accumulate
 from typing import get_args
@@ -70,6 +71,8 @@ class Metrics:
         self._received = {(s, st): received.labels(s, st) for s in self._sources for st in STATUSES}
         self._fresh: dict[tuple[str, Status], int] = dict.fromkeys(self._received, 0)
         self._duplicate = {s: duplicate.labels(s) for s in self._sources}
+        self.refusals: defaultdict[str, int] = defaultdict(int)
+        """Requests and frames of each source that were not taken, since the start."""
         self._refused = {(s, r): refused.labels(s, r) for s in self._sources for r in REFUSED}
         self._results = {(room, result): results.labels(room, result) for room in rooms for result in RESULTS}
         self._failures = {
@@ -112,6 +115,7 @@ class Metrics:
     def refused(self, source: str, reason: str) -> None:
         """Count a request or frame that was not taken."""
         self._refused[source, reason].inc()
+        self.refusals[source] += 1
 
     def suppressed(self, reason: Suppression) -> None:
         """Count an event that changed no message."""
