@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 import yaml
 
-from relay.sandbox.feed import ScriptedFeed
 from relay.sandbox.server import Sandbox
 from tests.acceptance.harness import ROOT, command, free_port, relay_process
 from tests.fakes.running import TOKEN, messages, started_sandbox, until
@@ -37,12 +36,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield started
 
 
-def configure(folder: Path, sandbox: Sandbox, feed: ScriptedFeed) -> Path:
+def configure(folder: Path, sandbox: Sandbox) -> Path:
     """The README's configuration, its services those of the sandbox."""
     values: dict[str, Any] = yaml.safe_load(block("configuration"))
     for account in values["accounts"].values():
         account["url"] = sandbox.address if account["type"] == "spika" else f"{sandbox.address}/v1"
-    values["sources"]["fabric"]["url"] = feed.address
+    values["sources"]["fabric"]["url"] = sandbox.address
     values["listen"] = {"events": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}"}
     values["storage"] = f"sqlite:{folder}/relay.db"
     file = folder / "relay.yaml"
@@ -57,11 +56,9 @@ def configure(folder: Path, sandbox: Sandbox, feed: ScriptedFeed) -> Path:
 async def test_every_step_of_the_readme_works_as_it_stands(
     tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("WEBEX_TOKEN", "WEBEX_CLIENT_SECRET", "SPIKA_TOKEN"):
+    for name in ("WEBEX_TOKEN", "WEBEX_CLIENT_SECRET", "SPIKA_TOKEN", "APIC_PASSWORD"):
         monkeypatch.setenv(name, TOKEN)
-    feed = ScriptedFeed()
-    await feed.start()
-    config = configure(tmp_path, sandbox, feed)
+    config = configure(tmp_path, sandbox)
     printed: list[str] = []
     async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
         for step in STEPS:
@@ -72,9 +69,9 @@ async def test_every_step_of_the_readme_works_as_it_stands(
                 check_what_was_posted(sandbox, json.loads(out))
         async with session.get(f"{relay.admin}/healthz") as answer:
             assert answer.status == 200
-        feed.say([{"imdata": [{"name": "blue", "status": "created"}]}])
-        await until(sandbox, lambda: any("tenant blue created" in one.text for one in messages(sandbox, "SnV NOC")))
-    await feed.stop()
+        sandbox.fabric.put("fvTenant", "uni/tn-blue", name="blue")
+        said = "fvTenant uni/tn-blue has been created"
+        await until(sandbox, lambda: any(said in one.text for one in messages(sandbox, "SnV NOC")))
     (room,) = [one for one in sandbox.state.rooms.values() if one.title == "SnV NOC"]
     assert printed[0].strip() == room.id
     assert [one.text for one in messages(sandbox, "anna@example.net")] == ["hello, in person"]
@@ -92,3 +89,29 @@ def check_what_was_posted(sandbox: Sandbox, listed: list[dict[str, Any]]) -> Non
     assert any(one.text == "bold, a link (https://example.net)" or one.text.startswith("bold, a") for one in posted)
     assert any("<@personEmail:anna@example.net|Anna>" in (one.markdown or "") for one in posted)
     assert any(one.text.startswith("⚪ INFO · Maintenance") for one in posted)
+
+
+async def test_a_package_adds_a_format_as_the_readme_says(tmp_path: Path) -> None:
+    found = re.search(r"<!-- example: format -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    (tmp_path / "tides.py").write_text(found[1], encoding="utf-8")
+    about = tmp_path / "tides-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: tides\nVersion: 1\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text("[relay.formats]\ntides = tides:FORMAT\n", encoding="utf-8")
+    config = tmp_path / "relay.yaml"
+    config.write_text(
+        "accounts: {w: {type: webex, token: {env: X}}}\nrooms: {noc: {account: w, title: NOC}}\n"
+        "sources: {gauges: {type: webhook, format: tides, auth: {signature: {env: X}}}}\nroute: {rooms: [noc]}\n",
+        encoding="utf-8",
+    )
+    payload = tmp_path / "reading.json"
+    payload.write_text('{"gauge": "pier-3", "level": 4.2, "alarm": true}', encoding="utf-8")
+    options = {"PYTHONPATH": str(tmp_path), "cwd": tmp_path}
+    code, _, error = await command("check", "--no-secrets", str(config), **options)
+    assert code == 0, error
+    arguments = ("explain", "-c", str(config), "--source", "gauges", str(payload), "-o", "json")
+    code, out, error = await command(*arguments, **options)
+    assert code == 0, error
+    (one,) = json.loads(out)
+    assert (one["event"]["title"], one["event"]["key"]) == ("Water at pier-3: 4.2 m", "pier-3")
