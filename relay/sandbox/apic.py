@@ -26,6 +26,9 @@ _TERM = re.compile(
     r'\s*(?:(?P<join>and|or|not)\(|(?P<test>\w+)\((?P<name>[\w.]+),\s*"(?P<value>[^"]*)"\)|(?P<end>\)))\s*,?'
 )
 
+_NAMES = {"fvTenant": "tn-", "fvAp": "ap-", "fvAEPg": "epg-", "fvBD": "BD-", "fvCtx": "ctx-", "vzBrCP": "brc-"}
+"""What objects' names in a dn begin with, by class."""
+MOST_DEEP = 20
 Attributes = dict[str, str]
 
 
@@ -300,22 +303,33 @@ class SandboxApic:
             return _error(error)
 
     async def _change(self, request: web.Request) -> web.Response:
-        """Make, change or delete the object of a path, as its `status` says."""
+        """Make, change or delete the object of a path (or the one below it that the body is), and its children."""
         dn = request.match_info["path"].removeprefix("node/").removeprefix("mo/")
         try:
             self.fabric.query(_token(request), f"mo/{dn}", {})
-            ((kind, content),) = msgspec.json.decode(await request.read()).items()
-            attributes = {name: str(value) for name, value in content.get("attributes", {}).items() if name != "dn"}
+            self._apply(dn, msgspec.json.decode(await request.read()), MOST_DEEP)
         except FabricAnswerError as error:
             return _error(error)
-        except (msgspec.DecodeError, ValueError, AttributeError):
+        except (msgspec.DecodeError, ValueError, AttributeError, TypeError):
             return _error(FabricAnswerError(400, "one object with its attributes would be right"))
-        if attributes.pop("status", "") == "deleted":
-            if dn in self.fabric.objects:
-                self.fabric.remove(dn)
-        else:
-            self.fabric.put(kind, dn, **attributes)
         return _json({"imdata": []})
+
+    def _apply(self, dn: str, body: Any, depth: int) -> None:
+        if depth == 0:
+            raise FabricAnswerError(400, "nested too deeply")
+        ((kind, content),) = body.items()
+        attributes = {name: str(value) for name, value in content.get("attributes", {}).items()}
+        prefix = _NAMES.get(kind)
+        below = prefix is not None and "name" in attributes and not dn.rpartition("/")[2].startswith(prefix)
+        dn = attributes.pop("dn", "") or (f"{dn}/{prefix}{attributes['name']}" if below else dn)
+        if attributes.pop("status", "") == "deleted":
+            for inner in [one for one in self.fabric.objects if one == dn or one.startswith(f"{dn}/")]:
+                self.fabric.remove(inner)
+            return
+        if kind != "polUni":
+            self.fabric.put(kind, dn, **attributes)
+        for child in content.get("children", ()):
+            self._apply(dn, child, depth - 1)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         frames: asyncio.Queue[str | None] = asyncio.Queue()

@@ -147,6 +147,26 @@ async def test_a_subscription_without_a_socket_is_405(sandbox: Sandbox) -> None:
             assert answer.status in (200, 400)
 
 
+async def test_objects_are_made_and_deleted_over_the_api_with_their_children(sandbox: Sandbox) -> None:
+    tenant = {"fvTenant": {"attributes": {"name": "shop"}, "children": [{"fvAp": {"attributes": {"name": "web"}}}]}}
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        login = {"aaaUser": {"attributes": {"name": "u", "pwd": TOKEN}}}
+        async with session.post(f"{sandbox.address}/api/mo/uni.json", json=tenant) as answer:
+            assert answer.status == 403
+        async with session.post(f"{sandbox.address}/api/aaaLogin.json", json=login) as answer:
+            assert answer.status == 200
+        async with session.post(f"{sandbox.address}/api/mo/uni.json", json=tenant) as answer:
+            assert answer.status == 200
+        assert set(sandbox.fabric.objects) == {"uni/tn-shop", "uni/tn-shop/ap-web"}
+        gone = {"fvTenant": {"attributes": {"status": "deleted"}}}
+        async with session.post(f"{sandbox.address}/api/mo/uni/tn-shop.json", json=gone) as answer:
+            assert answer.status == 200
+        assert not sandbox.fabric.objects
+        for wrong in ([], {"a": 1}, {"fvAp": {"children": {"x": 1}}}, "x"):
+            async with session.post(f"{sandbox.address}/api/mo/uni/x.json", json=wrong) as answer:
+                assert answer.status == 400
+
+
 # A week in its own time
 
 
