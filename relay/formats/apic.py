@@ -29,6 +29,7 @@ _LABELS = ("code", "cause", "domain", "subject", "type", "rule", "name", "user")
 MOST_CHANGES = 20
 _NODE = re.compile(r"topology/pod-(\d+)(?:/node-(\d+))?")
 _PORT = re.compile(r"(?:phys|aggr|caggr|cphys|mgmt)-\[([^\]]+)\]")
+_TENANT = re.compile(r"(?:^|/)tn-([^/\[\]]+)")
 _POLICY = re.compile(r"(tn|ap|epg|BD|ctx|brc|out)-([^/\[\]]+)")
 
 
@@ -83,12 +84,12 @@ def read_apic(request: Request) -> list[Draft]:
 
 
 def fold(
-    known: Managed | None, kind: str, attributes: Mapping[str, str], *, silent: bool = False
+    known: Managed | None, kind: str, attributes: Mapping[str, str], *, silent: bool = False, dated: bool = False
 ) -> tuple[Managed | None, list[Draft]]:
     """What an object is after news of it, None where it is gone, and what is to be told.
 
-    `attributes` may be a part of them; `silent`: it is no news that the object is there. News that is older than what
-    is known changes nothing; what has no `status` is the present state.
+    `attributes` may be a part of them; `silent`: it is no news that the object is there; `dated`: news that is older
+    than what is known changes nothing.
     """
     status = attributes.get("status", "")
     if status == "deleted":
@@ -96,7 +97,7 @@ def fold(
     if kind in RECORDS:
         there = Managed(kind, {"dn": attributes.get("dn", "")})  # what it says is told once, and need not be kept
         return there, [] if silent or known is not None else [_record(kind, attributes)]
-    if known is not None and status and _age(attributes, float("inf")) < _age(known.attributes, 0.0):
+    if known is not None and dated and _age(attributes, float("inf")) < _age(known.attributes, 0.0):
         return known, []
     now = _merged(known, kind, attributes)
     if kind in FAULTS:
@@ -130,7 +131,7 @@ def gone(known: Managed) -> list[Draft]:
     return [_notice(known, "deleted", [])]
 
 
-def over(known: Managed) -> list[Draft]:
+def unwatched(known: Managed) -> list[Draft]:
     """What is told of an object that is not watched any more: that a fault of it won't be told to have ended."""
     if known.kind not in FAULTS or not known.firing:
         return []
@@ -228,7 +229,7 @@ def _place_labels(one: Managed) -> dict[str, str]:
             labels["node"] = node[2]
     if (port := _PORT.search(dn)) is not None:
         labels["interface"] = port[1]
-    if (tenant := re.search(r"(?:^|/)tn-([^/\[\]]+)", f"{dn} {affected}")) is not None:
+    if (tenant := _TENANT.search(dn) or _TENANT.search(affected)) is not None:
         labels["tenant"] = tenant[1]
     return labels
 

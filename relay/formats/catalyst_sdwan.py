@@ -28,8 +28,12 @@ def read_catalyst_sdwan(request: Request) -> list[Draft]:
     title = " ".join(part for part in (message or rule.replace("_", " "), f"on {device}" if device else "") if part)
     ended = [as_text(one.value) for one in payload.each("cleared_events") if as_text(one.value)]
     active = payload.text("active").lower()
-    own = payload.text("uuid") if not ended else ""
-    key = own if active == "true" and own else "/".join(part for part in (rule, *_place(first)) if part)
+    own = payload.text("uuid")
+    key = (
+        own
+        if own and active in ("true", "false") and not ended
+        else "/".join(part for part in (rule, *_place(first)) if part)
+    )
     return [
         Draft(
             title=title,

@@ -18,6 +18,8 @@ _PAIRS = (
     ("_lost", "_restored"), ("_failed", "_recovered"),
 )  # fmt: skip
 """What begins and what ends it."""
+_WHICH = ("portNum", "port", "peerIdent", "peerContact", "clientMac", "mac", "interface", "powerSupplySlot", "num")
+"""What tells several things of one device apart, in an alert's data."""
 _LEVELS = {"critical": "critical", "warning": "warning", "informational": "info"}
 _TRUE = ("true", "1", "connected", "up", "online")
 
@@ -37,6 +39,8 @@ def read_meraki(request: Request) -> list[Draft]:
     facts = data.items() if isinstance(data, dict) else ()
     key = "/".join([payload.text("organizationId", "organizationName"), payload.text("networkId", "networkName"),
                     payload.text("deviceSerial", "deviceMac"), name])  # fmt: skip
+    if which := payload.text(*(f"alertData.{field}" for field in _WHICH)):
+        key = f"{key}/{which}"
     return [
         Draft(
             title=f"{what}: {where}" if where else what,

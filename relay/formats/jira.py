@@ -8,7 +8,7 @@ import re
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from relay.core.event import Draft
+from relay.core.event import MAX_BODY, Draft
 from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity
 from relay.formats.signatures import hexadecimal
@@ -18,7 +18,7 @@ _PRIORITIES = {
     "medium": "minor", "minor": "warning", "low": "warning", "lowest": "info", "trivial": "info",
 }  # fmt: skip
 _DONE = ("done", "closed", "resolved", "fixed", "won't do", "cancelled", "canceled")
-_MARKUP = re.compile(r"\{(?:code|noformat|quote|color|panel)[^}]*\}")
+_MARKUP = re.compile(r"\{(?:code|noformat|quote|color|panel)[^{}]{0,200}\}")
 MOST_CHANGES = 5
 
 
@@ -83,7 +83,7 @@ def _address(own: str, key: str) -> str:
 def _words(body: Any, depth: int = 20) -> str:
     """The words of wiki markup, or of an Atlassian document."""
     if isinstance(body, str):
-        return _MARKUP.sub("", body)
+        return _MARKUP.sub("", body[:MAX_BODY])
     if not depth or not isinstance(body, dict):
         return ""
     own, content = body.get("text"), body.get("content")

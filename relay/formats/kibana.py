@@ -6,11 +6,10 @@ A rule's alert ends with the action group `recovered`; what Watcher and detectio
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from relay.core.event import Draft
-from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
+from relay.formats.contract import MOST_EVENTS, Format, NotJsonError, Request, decode_json, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity
 
 MAX_TEXTS = 3
@@ -34,8 +33,8 @@ def _opened(value: Any, depth: int) -> Any:
         return {name: _opened(item, depth) for name, item in value.items()}
     if isinstance(value, str) and depth and value.lstrip()[:1] == "{":
         try:
-            return _opened(json.loads(value), depth - 1)
-        except (ValueError, RecursionError):
+            return _opened(decode_json(value.encode()), depth - 1)
+        except NotJsonError:
             return value
     return value
 
@@ -56,7 +55,7 @@ def _rule(body: Reading) -> Draft | None:
         severity=severity(named.get("severity", "") or context.text("severity", "alertSeverity")),
         key=alert.text("uuid") or f"{rule.text('id') or name}/{which}",
         body=context.text("reason", "message", "conditions"),
-        labels=labels(rule=name, group=group, space=rule.text("spaceId"), **named),
+        labels=labels(**{**named, "rule": name, "group": group, "space": rule.text("spaceId")}),
         links=links(
             ("Alert", context.text("alertDetailsUrl")), ("Kibana", context.text("viewInAppUrl", "link")),
             ("Rule", rule.text("url")),

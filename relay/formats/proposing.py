@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from relay.formats.mapping import STATUS_WORDS, MappingSettings
 from relay.formats.reading import SEVERITIES, moment
 
 MAX_DEPTH = 4
+MOST_FIELDS = 500
 MOST_LABELS = 6
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -46,7 +48,7 @@ class Field(msgspec.Struct, frozen=True):
 def propose(payload: Any) -> MappingSettings | None:
     """A mapping that is likely to read a payload; None where nothing in it could be a title."""
     each, item = _item(payload)
-    fields = list(_fields(item, "", 0))
+    fields = list(islice(_fields(item, "", 0), MOST_FIELDS))
     title = _best("title", fields, _is_words)
     if title is None:
         return None

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
-from relay.core.event import Draft, Link
+from relay.core.event import MAX_BODY, Draft, Link
 from relay.core.words import parse_time
 from relay.formats.contract import as_text
 
@@ -25,12 +26,15 @@ _NO_TIME = ("", "0", "never", "null", "none", "n/a")
 _EARLIEST = 3e8
 """Epoch seconds before which no alert was: such a number stands for something else."""
 _OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
-_ZONE = re.compile(r"\s*(?:UTC|GMT|Z)$")
+_ZONE = re.compile(r" ?(?:UTC|GMT|Z)$")
 _PLACEHOLDER = re.compile(
-    r"\$[A-Z][A-Z_]{2,}|\{\{.*?\}\}|\$\{[^}]*\}|\{\$[^}]*\}|^\*\w+\*$|\{[A-Z.]+\d?\}|<[A-Z_]+>|&lt;[A-Z_]+&gt;"
+    r"\$[A-Z][A-Z_]{2,60}|\$?\{[^{}]{1,100}\}|\{\{[^{}]{0,100}\}\}|\*\w{1,60}\*|<[A-Z_]{1,60}>|&lt;[A-Z_]{1,60}&gt;"
 )
-_TAG = re.compile(r"<(?:br|/p|/div|/li|/tr)\s*/?>", re.IGNORECASE)
-_MARKUP = re.compile(r"<[a-zA-Z/!][^>]{0,500}>")
+_LONGEST_PLACEHOLDER = 120
+_LONGEST_TIME = 64
+_LONGEST_URL = 4_000
+_TAG = re.compile(r"<(?:br|/p|/div|/li|/tr)\s{0,5}/?>", re.IGNORECASE)
+_MARKUP = re.compile(r"<[a-zA-Z/!][^<>]{0,500}>")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " ", "&amp;": "&"}
 
 
@@ -85,7 +89,7 @@ class Reading:
 
 def is_empty(text: str) -> bool:
     """Tell whether a text says nothing: empty, or a placeholder that its sender did not fill."""
-    return not text or _PLACEHOLDER.search(text) is not None
+    return not text or (len(text) <= _LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(text) is not None)
 
 
 def severity(word: str, table: Mapping[str, str] | None = None) -> str | None:
@@ -105,6 +109,8 @@ def moment(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     text = str(value).strip()
+    if len(text) > _LONGEST_TIME:
+        return None
     if text.lower() in _NO_TIME or text.startswith("0001-"):
         return None
     try:
@@ -142,9 +148,19 @@ def links(*named: tuple[str, str]) -> tuple[Link, ...]:
     """Links of those that are addresses, each address once."""
     found: dict[str, str] = {}
     for name, url in named:
-        if url.startswith(("http://", "https://")) and not is_empty(url) and not any(sign.isspace() for sign in url):
+        if len(url) <= _LONGEST_URL and _is_address(url):
             found.setdefault(url, name)
     return tuple(Link(name, url) for url, name in found.items())
+
+
+def _is_address(url: str) -> bool:
+    """Tell whether a text is an address on the web, all of it filled in."""
+    if not url.startswith(("http://", "https://")) or any(sign.isspace() for sign in url):
+        return False
+    try:
+        return bool(urlsplit(url).hostname) and _PLACEHOLDER.search(url) is None
+    except ValueError:
+        return False
 
 
 def labels(**named: str) -> dict[str, str]:
@@ -161,7 +177,7 @@ def without_tags(text: str) -> str:
     """HTML as plain text: what a person reads of it."""
     if "<" not in text and "&" not in text:
         return text
-    plain = _MARKUP.sub("", _TAG.sub("\n", text))
+    plain = _MARKUP.sub("", _TAG.sub("\n", text[:MAX_BODY]))
     for entity, sign in _ENTITIES.items():
         plain = plain.replace(entity, sign)
     return re.sub(r"\n{3,}", "\n\n", plain).strip()

@@ -42,6 +42,8 @@ def _issue(data: Reading, action: str) -> Draft:
     who = data.text("assignee.name")
     said = f"assigned to {who}" if who else action if action not in ("created", "resolved") else ""
     status = _ISSUE.get(action, "notice")
+    if action in ("assigned", "unassigned") and issue.text("status") in ("resolved", "ignored"):
+        status = "notice"
     return Draft(
         title=issue.text("title") if status != "notice" else f"{issue.text('title')}: {action}",
         status=status,
@@ -77,7 +79,7 @@ def _event(event: Reading, rule: str) -> Draft:
         severity=severity(event.text("level"), _LEVELS),
         key=event.text("issue_id", "groupID") or None,
         body=lines(event.text("culprit"), f"rule: {rule}" if rule else ""),
-        labels=labels(**_tags(event.at("tags")), platform=event.text("platform"), rule=rule),
+        labels=labels(**{**_tags(event.at("tags")), "platform": event.text("platform"), "rule": rule}),
         links=links(("Sentry", event.text("web_url", "url"))),
         occurred_at=event.moment("datetime", "timestamp"),
     )

@@ -1,7 +1,8 @@
 """ServiceNow: a table's record as a business rule or a flow posts it (ServiceNow documentation, "Outbound REST web
 service"; table `incident`). Values may be plain, or objects of `value` and `display_value`.
 
-States: 1 new, 2 in progress, 3 on hold, 6 resolved, 7 closed, 8 cancelled. In progress and on hold, someone has it.
+States: 1 new, 2 in progress, 3 on hold, 6 resolved, 7 closed, 8 cancelled. In progress and on
+hold it fires, and someone has it.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ def read_servicenow(request: Request) -> list[Draft]:
     key = number or own
     who = _shown(record, "assigned_to") or _shown(record, "sys_updated_by")
     at = record.moment("sys_updated_on", "opened_at")
+    taken = []
     if state in _TAKEN:
         reason = "on hold" if state in ("3", "on hold") else ""
-        return [taken_up(title, key, who, "ServiceNow", reason, links=about, occurred_at=at)]
+        taken = [taken_up(title, key, who, "ServiceNow", reason, links=about, occurred_at=at)]
     priority = _value(record, "priority") or _value(record, "severity")
     return [
         Draft(
@@ -45,7 +47,8 @@ def read_servicenow(request: Request) -> list[Draft]:
                           category=_shown(record, "category")),
             links=about,
             occurred_at=at,
-        )
+        ),
+        *taken,
     ]  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def standard_webhooks(signed: Signed, secret: str, now: float) -> bool:
     content = name.encode(errors="surrogateescape") + b"." + time.encode() + b"." + signed.body
     keys = [secret.encode()]
     with suppress(binascii.Error, ValueError):
-        keys.append(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+        keys += [key for key in (base64.b64decode(secret.removeprefix("whsec_"), validate=True),) if key]
     found = False
     for key in keys:
         right = "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from relay.core.event import Draft
+from relay.core.event import MAX_TITLE, Draft
 from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, links, trial
 
@@ -17,7 +17,7 @@ _STATES: dict[str, Literal["firing", "resolved", "notice"]] = {
     "0": "firing", "1": "resolved", "2": "notice", "3": "notice",
 }  # fmt: skip
 _WORDS = {"0": "is down", "1": "is up", "2": "is pending", "3": "is under maintenance"}
-_CERTIFICATE = re.compile(r"^\[(?P<monitor>[^\]]+)\]\s*\[(?P<url>[^\]]+)\]\s*(?P<said>.*certificate.*)$", re.DOTALL)
+_CERTIFICATE = re.compile(r"\[(?P<monitor>[^\]]{1,200})\] ?\[(?P<url>[^\]]{1,2000})\] ?(?P<said>.+)", re.DOTALL)
 
 
 def read_uptime_kuma(request: Request) -> list[Draft]:
@@ -27,7 +27,7 @@ def read_uptime_kuma(request: Request) -> list[Draft]:
     if not beat.is_object:
         if not said:
             return [unrecognised(request)]
-        found = _CERTIFICATE.match(said)
+        found = _CERTIFICATE.fullmatch(said[:MAX_TITLE]) if "certificate" in said[:MAX_TITLE] else None
         if found is None:
             return [trial(said, "Uptime Kuma")]
         return [Draft(title=f"{found['monitor']}: {found['said']}", status="firing", severity="warning",

@@ -57,9 +57,9 @@ def read_zabbix(request: Request) -> list[Draft]:
 def _status(payload: Reading, inner: Reading) -> Literal["firing", "resolved", "notice"]:
     value = payload.text("event_value", "value") or inner.text("value")
     word = (payload.text("status", "event_status") or inner.text("status")).upper()
-    if value == "0" or word in ("OK", "RESOLVED"):
-        return "resolved"
-    return "firing" if value == "1" or word == "PROBLEM" else "notice"
+    if word:
+        return "resolved" if word in ("OK", "RESOLVED") else "firing" if word == "PROBLEM" else "notice"
+    return "resolved" if value == "0" else "firing" if value == "1" else "notice"
 
 
 def _address(payload: Reading) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
 from relay.core.event import Draft, SourceDefaults
-from relay.formats.apic import Managed, fold, gone, objects_of, over
+from relay.formats.apic import Managed, fold, gone, objects_of, unwatched
 from relay.formats.contract import NotJsonError, UnreadableError, decode_json
 from relay.listeners.apic_client import ApicClient, ApicError, Fabric, Query
 from relay.listeners.staying import FeedLostError, Staying
@@ -26,6 +27,8 @@ SHORTEST = 5.0
 """Seconds between two renewals of a session at the least."""
 PART = 500
 """Objects of a comparison that share a payload."""
+TURN = 500
+"""Objects of a comparison after which others have their turn."""
 _SEEN = "?"
 """Stands before a subscription's name in the state: its objects were recorded once."""
 
@@ -67,6 +70,9 @@ class ApicListener:
         self._seen: set[str] = set()
         self._subscriptions: dict[str, str] = {}
         self._cut = ""
+        self._reading = False
+        self._as_found: set[str] = set()
+        """Objects that are as this session's queries have answered: frames from before that are old news."""
 
     def stop(self) -> None:
         """Have `run` end, after what has come is committed."""
@@ -89,11 +95,29 @@ class ApicListener:
         """One session from its login to its end, and why it ended. Raises `FeedLostError`."""
         controller = self._controllers[self._turn % len(self._controllers)]
         self._turn += 1  # whatever ends this session, the next one is another controller's
+        self._reading = False
+        async with asyncio.TaskGroup() as tasks:
+            work = tasks.create_task(self._try(controller))
+            watch = tasks.create_task(self._cut_short(work))
+            await asyncio.wait([work])
+            watch.cancel()
+        ended = "stopped" if work.cancelled() else work.result()
+        if isinstance(ended, FeedLostError):
+            raise ended
+        return ended
+
+    async def _try(self, controller: ApicClient) -> str | FeedLostError:
         try:
             async with controller.open() as fabric:
                 return await self._work(fabric, controller.place)
         except ApicError as error:
-            raise FeedLostError(f"{controller.place}: {error}", refused=error.refused) from error
+            return FeedLostError(f"{controller.place}: {error}", refused=error.refused)
+
+    async def _cut_short(self, work: asyncio.Task[Any]) -> None:
+        """On a stop, wait for no answer any more; what comes by the socket ends by itself."""
+        await self._clock.wait(self.staying.stopping, None)
+        if not self._reading:
+            work.cancel()
 
     async def _work(self, fabric: Fabric, place: str) -> str:
         self._cut = ""
@@ -107,6 +131,7 @@ class ApicListener:
             ]
             try:
                 if await self._subscribe(fabric):
+                    self._reading = True
                     self.staying.connected(place)
                     await self.staying.read(fabric.frames(), self._commit)
             except ApicError as error:
@@ -158,29 +183,39 @@ class ApicListener:
             present[query.path] = snapshot.objects
             if self._over.is_set():
                 return False
-        changed = list(self._compared(present))
+        changed: list[Change] = []
+        for change in self._compared(present):
+            if change is None:
+                await self._clock.wait(self._over, 0.0)  # others have their turn
+            else:
+                changed.append(change)
         parts = [changed[start : start + PART] for start in range(0, len(changed), PART)]
         frames = [
             Frame([draft for one in part for draft in one.drafts], _payload(part), tuple(one.state for one in part))
             for part in parts
         ]
-        fresh = [path for path in present if path not in self._seen]
-        if fresh:
-            self._seen.update(fresh)
-            frames.append(Frame([], b"{}", tuple((_SEEN + path, b"1") for path in fresh)))
+        begun, over = set(present) - self._seen, self._seen - set(present)
+        if begun or over:
+            self._seen = set(present)
+            marks: list[tuple[str, bytes | None]] = [(_SEEN + path, b"1") for path in sorted(begun)]
+            marks += [(_SEEN + path, None) for path in sorted(over)]
+            frames.append(Frame([], b"{}", tuple(marks)))
+        self._as_found = set(self._known)
         if not frames:
             return True
         return await self.staying.store(partial(self._intake.accept_frames, self._defaults, frames))
 
     def _compared(self, present: Mapping[str, Sequence[tuple[str, dict[str, str]]]]) -> Iterator[Change]:
-        """What differs from what is known, which is up to date then."""
+        """What differs from what is known, which is up to date then; None now and then, as this may take long."""
         found: dict[str, tuple[Managed, tuple[str, ...]]] = {}
         for path, objects in present.items():
             for kind, attributes in objects:
                 dn = attributes["dn"]
                 before = found.get(dn)
                 found[dn] = (Managed(kind, attributes), (path,) if before is None else (*before[1], path))
-        for dn, (current, by) in found.items():
+        for number, (dn, (current, by)) in enumerate(found.items(), 1):
+            if number % TURN == 0:
+                yield None
             kept = self._known.get(dn)
             silent = not any(path in self._seen for path in by)
             now, drafts = fold(None if kept is None else kept.object, current.kind, current.attributes, silent=silent)
@@ -190,7 +225,7 @@ class ApicListener:
         for dn in [dn for dn in self._known if dn not in found]:
             kept = self._known.pop(dn)
             watched = any(path in present for path in kept.by)
-            yield Change(kept.object, gone(kept.object) if watched else over(kept.object), (dn, None))
+            yield Change(kept.object, gone(kept.object) if watched else unwatched(kept.object), (dn, None))
 
     async def _commit(self, frames: Sequence[str | bytes]) -> None:
         readable: list[Frame] = []
@@ -217,7 +252,12 @@ class ApicListener:
         for kind, attributes in objects:
             dn = attributes.get("dn", "")
             kept = self._known.get(dn)
-            now, told = fold(None if kept is None else kept.object, kind, attributes)
+            if kept is None and attributes.get("status") == "deleted":
+                continue  # its end was told already, or its beginning never was
+            known = None if kept is None else kept.object
+            now, told = fold(known, kind, attributes, dated=dn in self._as_found)
+            if now != known:
+                self._as_found.discard(dn)
             drafts += told
             if now is None and kept is not None:
                 del self._known[dn]

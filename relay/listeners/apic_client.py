@@ -125,7 +125,9 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
                     timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=OPEN_TIMEOUT),
                     trust_env=True,
                     headers=self.headers,
-                    cookie_jar=aiohttp.CookieJar(unsafe=True),  # an APIC is often known by its IP address alone
+                    cookie_jar=aiohttp.CookieJar(
+                        unsafe=True, quote_cookie=False
+                    ),  # an APIC is often known by its IP address alone
                 )
             )
             fabric = HttpFabric(self, session)
@@ -193,10 +195,13 @@ class HttpFabric:
         if not isinstance(subscription, (str, int)) or not str(subscription):
             raise ApicError(f"{path} was answered without a subscription")
         try:
-            objects = [one for one in objects_of(payload) if one[1].get("dn") and one[0] != "error"]
+            found = list(objects_of(payload))
         except UnreadableError as error:
             raise ApicError(f"{path} was answered with {error}") from error
-        return Snapshot(str(subscription), objects)
+        total = str(payload.get("totalCount", len(found)))
+        if any(kind == "error" for kind, _ in found) or total != str(len(found)):
+            raise ApicError(f"{path} was answered with {len(found)} of {total[:20]} objects: {_said(payload)}")
+        return Snapshot(str(subscription), [one for one in found if one[1].get("dn")])
 
     async def refresh(self, subscription: str) -> None:
         """Have a subscription last longer."""
@@ -230,6 +235,8 @@ class HttpFabric:
         status, payload = await self._ask("GET", path, None)
         if status != 200:
             raise ApicError(f"{path.partition('?')[0]} was answered {status}: {_said(payload)}")
+        if not isinstance(payload, dict):
+            raise ApicError(f"{path.partition('?')[0]} was answered without JSON; is something in between?")
         return payload
 
     async def _ask(self, method: str, path: str, body: object) -> tuple[int, Any]:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import aiohttp
 import msgspec
@@ -36,13 +36,33 @@ Fetch = Callable[[str], Awaitable[bytes]]
 """Gets a document by its address. Raises OSError."""
 
 
-def is_amazons(url: str) -> bool:
-    """Tell whether an address is one of SNS's own, by https and without a port of somebody's choice."""
+_CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem")
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+def is_certificate(url: str) -> bool:
+    """Tell whether an address is that of one of SNS's certificates: nothing else there may vouch for anybody."""
+    parts = _amazons(url)
+    return parts is not None and _CERTIFICATE.fullmatch(parts.path) is not None and not parts.query
+
+
+def is_confirmation(url: str, topic: str) -> bool:
+    """Tell whether an address confirms a subscription of a topic, and does nothing else."""
+    parts = _amazons(url)
+    if parts is None or parts.path not in ("", "/"):
+        return False
+    asked = parse_qs(parts.query)
+    return asked.get("Action") == ["ConfirmSubscription"] and asked.get("TopicArn") == [topic] and "Token" in asked
+
+
+def _amazons(url: str) -> SplitResult | None:
+    """An address of SNS's own, by https and without a port of somebody's choice."""
     try:
         parts = urlsplit(url)
-        return parts.scheme == "https" and _HOST.fullmatch(parts.netloc) is not None and not parts.fragment
     except ValueError:
-        return False
+        return None
+    ours = parts.scheme == "https" and _HOST.fullmatch(parts.netloc) is not None and not parts.fragment
+    return parts if ours else None
 
 
 class Sns(Vouched):
@@ -68,7 +88,7 @@ class Sns(Vouched):
         return True
 
     async def _signed(self, envelope: Envelope) -> bool:
-        if envelope.TopicArn not in self._topics or not is_amazons(envelope.SigningCertURL):
+        if envelope.TopicArn not in self._topics or not is_certificate(envelope.SigningCertURL):
             return False
         algorithm = _HASHES.get(envelope.SignatureVersion)
         certificate = await self._certificate(envelope.SigningCertURL)
@@ -84,7 +104,7 @@ class Sns(Vouched):
 
     async def _answer(self, envelope: Envelope, url: str) -> None:
         """Confirm a subscription, where that is wanted."""
-        if not self._confirm or not is_amazons(url):
+        if not self._confirm or not is_confirmation(url, envelope.TopicArn):
             self._log.warning("subscription_not_confirmed", topic=envelope.TopicArn)
             return
         await self._get(url)
@@ -102,7 +122,10 @@ class Sns(Vouched):
         found = self._keys.get(url)
         if found is None:
             try:
-                found = x509.load_pem_x509_certificate(await self._get(url))
+                content = (await self._get(url)).strip()
+                if not content.startswith(_BEGIN):
+                    return None
+                found = x509.load_pem_x509_certificate(content)
             except ValueError:
                 return None
             if len(self._keys) >= MOST_CERTIFICATES:

@@ -17,7 +17,15 @@ def cross_check(settings: Settings, document: Document, formats: Collection[str]
     """All problems between keys, errors and warnings."""
     check = _Check(settings, document, formats)
     routes = check_routes(settings, document)
-    return [*check.listeners(), *check.rooms(), *check.sources(), *routes, *check.clients(), *check.secrets()]
+    return [
+        *check.listeners(),
+        *check.rooms(),
+        *check.sources(),
+        *routes,
+        *check.clients(),
+        *check.filters(),
+        *check.secrets(),
+    ]
 
 
 class _Check(Check):
@@ -88,6 +96,15 @@ class _Check(Check):
                 yield self.error(
                     ("sources", name), "beyond loopback a source needs `auth` (or `auth: none`, where that is meant)"
                 )
+
+    def filters(self) -> Iterator[Problem]:
+        """Filters of an APIC by which a fault that is cleared falls out of its subscription."""
+        for name, source in self.settings.sources.items():
+            for number, one in enumerate(source.subscribe if isinstance(source, ApicSettings) else ()):
+                text = (one.filter or "").replace(" ", "")
+                if ("eq(faultInst.severity," in text or "eq(faultInst.lc," in text) and '"cleared"' not in text:
+                    said = "a fault that is cleared passes this no more: its end may not be told; `ne` would be right"
+                    yield self.warning(("sources", name, "subscribe", number, "filter"), said)
 
     def clients(self) -> Iterator[Problem]:
         """Accounts and feeds whose connections are less than they could be."""

@@ -135,6 +135,89 @@ async def test_another_controller_is_tried(tmp_path: Path, sandbox: Sandbox) -> 
         await heads(relay, 1)
 
 
+async def test_a_subscription_that_was_out_of_the_configuration_begins_anew(tmp_path: Path, sandbox: Sandbox) -> None:
+    sandbox.fabric.put("fvTenant", "uni/tn-old", name="old")
+    raised(sandbox.fabric)
+    both, one = [{"class": "faultInst"}, {"class": "fvTenant"}], [{"class": "faultInst"}]
+    for subscribe in (both, one, both):
+        async with running(tmp_path, sandbox, sources=source(sandbox, subscribe=subscribe)) as relay:
+            await connected(relay)
+            await heads(relay, 1)
+    async with running(tmp_path, sandbox, sources=source(sandbox, subscribe=[{"class": "fvTenant"}])) as relay:
+        await connected(relay)
+        await relay.until(lambda: relay.messages()[0].text.startswith("✅ resolved"))
+        _, events = await relay.get("/api/v1/events?source=fabric")
+        assert [(event["key"], event["status"]) for event in events] == [(FAULT, "resolved"), (FAULT, "firing")]
+        assert "no subscription tells of it any more" in str(events[0]["notes"])
+
+
+class Odd:
+    """An APIC that answers oddly: `answers` by path."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked = asyncio.Event()
+
+    async def handle(self, request: aiohttp.web.BaseRequest) -> aiohttp.web.StreamResponse:
+        if request.path.startswith("/socket"):
+            socket = aiohttp.web.WebSocketResponse()
+            await socket.prepare(request)
+            async for _ in socket:
+                pass
+            return socket
+        if request.path == "/api/aaaLogin.json":
+            attributes = {"token": "a+/b==", "refreshTimeoutSeconds": "600"}
+            return aiohttp.web.json_response({"imdata": [{"aaaLogin": {"attributes": attributes}}]})
+        assert request.headers["Cookie"] == "APIC-cookie=a+/b=="
+        self.asked.set()
+        answer = self.answers.get(request.path)
+        if answer is None:
+            await asyncio.Event().wait()
+        return aiohttp.web.Response(text=answer, content_type="application/json")
+
+
+@asynccontextmanager
+async def odd_apic() -> AsyncIterator[tuple[Odd, str]]:
+    odd = Odd()
+    runner = aiohttp.web.ServerRunner(aiohttp.web.Server(odd.handle), shutdown_timeout=0.1)  # type: ignore[arg-type]
+    await runner.setup()
+    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield odd, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<html>please log in</html>", '{"imdata": [], "totalCount": "500", "subscriptionId": "7"}', '{"imdata": []}',
+        "[]",
+        '{"imdata": [{"error": {"attributes": {"text": "too large"}}}], "totalCount": "1", "subscriptionId": "7"}',
+    ],
+)  # fmt: skip
+async def test_an_answer_that_is_not_the_whole_state_ends_nothing(answer: str) -> None:
+    async with odd_apic() as (odd, url):
+        odd.answers["/api/class/faultInst.json"] = answer
+        client = ApicClient(url=url, username="u", password=Given(), max_body=1_000)
+        async with client.open() as fabric:
+            with pytest.raises(ApicError):
+                await fabric.subscribe(Query(kind="faultInst"))
+
+
+async def test_a_stop_waits_for_no_answer(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with odd_apic() as (odd, url):
+        async with running(tmp_path, sandbox, sources=source(sandbox, url=url)):
+            await odd.asked.wait()
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 10
+
+
+class Given:
+    """A password."""
+
+    def current(self) -> str:
+        return TOKEN
+
+
 async def test_a_subscription_without_a_socket_is_405(sandbox: Sandbox) -> None:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         login = {"aaaUser": {"attributes": {"name": "u", "pwd": TOKEN}}}

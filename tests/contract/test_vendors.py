@@ -20,7 +20,7 @@ from relay.app.checks import adapter_problems
 from relay.formats import FORMATS
 from relay.formats.signatures import Envelope, sns_content
 from relay.listeners.auth import UnavailableError
-from relay.listeners.sns import Sns, is_amazons
+from relay.listeners.sns import Sns, is_certificate
 from relay.logs import make_log
 from relay.sandbox.server import Sandbox
 from relay.settings.load import load
@@ -96,7 +96,7 @@ async def test_what_a_format_does_not_sign_can_not_be_asked_for(tmp_path: Path, 
 # Amazon
 
 TOPIC = "arn:aws:sns:eu-north-1:1234:noc"
-CERTIFICATE = "https://sns.eu-north-1.amazonaws.com/SimpleNotificationService-1.pem"
+CERTIFICATE = "https://sns.eu-north-1.amazonaws.com/SimpleNotificationService-0a1b2c3d.pem"
 NOW = 1_772_330_400.0
 KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
 
@@ -173,12 +173,14 @@ async def test_what_amazon_did_not_sign_is_refused(changed: dict[str, Any]) -> N
         "http://sns.eu-north-1.amazonaws.com/c.pem", "https://sns.eu-north-1.amazonaws.com.example.net/c.pem",
         "https://sns.eu-north-1.amazonaws.com@127.0.0.1/c.pem", "https://sns.eu-north-1.amazonaws.com:8443/c.pem",
         "https://s3.eu-north-1.amazonaws.com/c.pem", "https://127.0.0.1/c.pem", "file:///etc/passwd", "https://[", "",
+        "https://sns.eu-north-1.amazonaws.com/?Action=GetTopicAttributes&TopicArn=x",
+        "https://sns.eu-north-1.amazonaws.com/SimpleNotificationService-0a.pem?x=1",
         "https://sns.eu.north.amazonaws.com/c.pem", "https://sns.\u0435u-north-1.amazonaws.com/c.pem",
     ],
 )  # fmt: skip
 async def test_no_certificate_is_fetched_from_elsewhere(url: str) -> None:
     amazon = Amazon(certificate())
-    assert not is_amazons(url)
+    assert not is_certificate(url)
     assert not await amazon.sns().verifies(message(SigningCertURL=url))
     assert amazon.asked == []
 
@@ -186,6 +188,7 @@ async def test_no_certificate_is_fetched_from_elsewhere(url: str) -> None:
 async def test_a_certificate_that_is_over_or_none_is_refused_and_amazon_down_is_no_refusal() -> None:
     assert not await Amazon(certificate(days=1)).sns().verifies(message())
     assert not await Amazon(b"no certificate").sns().verifies(message())
+    assert not await Amazon(b"<Attributes>" + certificate() + b"</Attributes>").sns().verifies(message())
     with pytest.raises(UnavailableError, match="could not be asked: no route"):
         await Amazon(OSError("no route")).sns().verifies(message())
 
@@ -196,7 +199,7 @@ async def test_what_is_no_message_is_refused(body: bytes) -> None:
 
 
 async def test_a_subscription_is_confirmed_where_that_is_configured_and_nowhere_else() -> None:
-    url = "https://sns.eu-north-1.amazonaws.com/?Action=ConfirmSubscription&Token=t"
+    url = f"https://sns.eu-north-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=t"
     asked = {"Type": "SubscriptionConfirmation", "Token": "t", "SubscribeURL": url}
     silent, willing, led_astray = Amazon(certificate()), Amazon(certificate()), Amazon(certificate())
     assert await silent.sns().verifies(message(**asked))

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded damage, not the relay's chance
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -105,6 +107,29 @@ def test_a_payload_that_is_spoilt_is_read_or_refused_in_words(case: Path) -> Non
             assert event.title
             if case.parent.name != "relay":  # there a link is the sender's own, and the renderer's to judge
                 assert all(link.url.startswith(("http://", "https://")) for link in event.links)
+
+
+HOSTILE = ("{" * 40_000, "1" + " " * 40_000 + "x", "{code" * 10_000, "[a] [b]" + " " * 40_000, "<a" * 20_000,
+           "%%%  " * 8_000, "/fault-" * 6_000, "${a" * 10_000)  # fmt: skip
+
+
+def with_text(value: Any, text: str) -> Any:
+    """A payload in which a text stands in the place of every second one."""
+    if isinstance(value, dict):
+        return {name: text if isinstance(inner, str) and number % 2 else with_text(inner, text)
+                for number, (name, inner) in enumerate(value.items())}  # fmt: skip
+    return [with_text(inner, text) for inner in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.stem}")
+def test_no_text_takes_long_to_read(case: Path) -> None:
+    read = READERS[case.parent.name]
+    payload = decode_body(case.read_bytes(), headers_of(case).get("content-type", ""), forms=read.forms)
+    for text in HOSTILE:
+        began = perf_counter()
+        with suppress(UnreadableError):
+            read.read(Request(payload=with_text(payload, text), source="golden", received_at=NOW))
+        assert perf_counter() - began < 1.0, text[:20]
 
 
 def test_every_format_has_a_case_and_every_expectation_its_payload() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from relay.core.event import Draft, Link
 from relay.formats import FORMATS, Request
-from relay.formats.contract import NotJsonError, UnreadableError, as_text, decode_json
+from relay.formats.contract import NotJsonError, UnreadableError, as_text, decode_body, decode_json, unrecognised
 from relay.formats.native import read_native
 
 values = st.recursive(
@@ -158,3 +159,43 @@ def test_any_bytes_are_json_or_refused(body: bytes) -> None:
 )
 def test_values_are_written_as_a_person_would(value: object, text: str) -> None:
     assert as_text(value) == text
+
+
+# Bodies that are forms, or nearly JSON
+
+FORM = "multipart/form-data; boundary=b"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"a=1" + b"&" * 1_000_000, ""), (b"a=1&" + b"b&" * 400_000, ""), (b"a=1&" * 250_000, ""),
+        (b"[" * 90 + b",".join([b"1"] * 400_000) + b"]" * 90, ""), (b"{" * 1_000_000, ""), (b'{"a\\q":' * 100_000, ""),
+        (b"{}" * 400_000, ""), (b"<a>" * 300_000, ""), (b"<" * 1_000_000, ""),
+        (b"--b\r\nContent-Disposition: form-data; " + b";" * 500_000 + b"\r\n\r\nx\r\n--b--", FORM),
+        (b"--b\r\n" * 150_000, FORM), (b"x", "multipart/form-data"),
+        (b'--b\r\nContent-Disposition: form-data; name*1111111111="a"\r\n\r\nx\r\n--b--', FORM),
+    ],
+)  # fmt: skip
+def test_no_body_takes_long(body: bytes, kind: str) -> None:
+    began = perf_counter()
+    try:
+        payload = decode_body(body, kind)
+    except NotJsonError as error:
+        assert str(error)  # noqa: PT017 - either end is right
+    else:
+        unrecognised(Request(payload, "s"))
+    assert perf_counter() - began < 3.0
+
+
+def test_forms_are_read_as_they_are_sent() -> None:
+    assert decode_body(b"a=1&b=x+y%26z&c") == {"a": "1", "b": "x y&z&c"}
+    assert decode_body(b"device=R&D switch\n&status=Down\r\n") == {"device": "R&D switch", "status": "Down"}
+    assert decode_body(b"payload=%7B%22a%22%3A1%7D") == {"a": 1}
+    assert decode_body(b'{"a": "x\ny", "b": "C:\\dir"}') == {"a": "x\ny", "b": "C:\\dir"}
+    assert decode_body(b'{"a": 1}\n{"a": 2}\n') == [{"a": 1}, {"a": 2}]
+    assert decode_body(b"<e><k key='n'>1</k><x>&lt;</x></e>") == {"e": {"n": "1", "x": "<"}}
+    with pytest.raises(NotJsonError):
+        decode_body(b"<!DOCTYPE e [<!ENTITY a 'x'>]><e>&a;</e>")
+    form = b'--q\r\nContent-Disposition: form-data; name="data"\r\n\r\n{"a": 1}\r\n--q--\r\n'
+    assert decode_body(form, 'multipart/form-data; boundary="q"') == {"a": 1}
