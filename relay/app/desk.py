@@ -150,6 +150,9 @@ class AccountDesk:
             return Room(id="", title=address.person, type="direct")
         if address is not None:
             room_id = await sender.room_id(msgspec.structs.replace(address, create=False))
+            if isinstance(room_id, Refused) and address.create:
+                said = f"room {room} is not made yet: its first message makes it"
+                return msgspec.structs.replace(room_id, detail=said)
             return await sender.client.room(room_id) if isinstance(room_id, str) else room_id
         if "@" in room and " " not in room:
             return Room(id="", title=room, type="direct")

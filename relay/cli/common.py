@@ -36,7 +36,7 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         "-c",
-        help="Configuration; default $RELAY_CONFIG, config/relay.yaml, /etc/relay/relay.yaml.",
+        help="Configuration; default $RELAY_CONFIG, config/relay.yaml, relay.yaml, /etc/relay/relay.yaml.",
         show_default=False,
     ),
 ]
@@ -60,13 +60,13 @@ def fail(message: str, code: int = EXIT_NO) -> NoReturn:
 
 
 def config_path(given: Path | None) -> Path:
-    """The configuration's file: as given, else where it is looked for."""
+    """The configuration's file: as given, else the first one that is there."""
     if given is not None:
         return given
     if os.environ.get("RELAY_CONFIG"):
         return Path(os.environ["RELAY_CONFIG"])
-    local = Path("config/relay.yaml")
-    return local if local.exists() else Path("/etc/relay/relay.yaml")
+    local = (Path("config/relay.yaml"), Path("relay.yaml"))
+    return next((path for path in local if path.exists()), Path("/etc/relay/relay.yaml"))
 
 
 def load_config(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:

@@ -99,6 +99,7 @@ def with_rooms(folder: Path, sandbox: Sandbox) -> Path:
     values = json.loads(config.read_text(encoding="utf-8"))
     values["rooms"]["snv"] = {"account": "webex", "title": "SnV NOC"}
     values["rooms"]["oncall"] = {"account": "webex", "person": "oncall@example.net"}
+    values["rooms"]["unmade"] = {"account": "webex", "title": "Not made yet", "create": True}
     config.write_text(json.dumps(values), encoding="utf-8")
     return config
 
@@ -121,6 +122,7 @@ async def test_what_can_not_be_done_says_why(tmp_path: Path, sandbox: Sandbox) -
     cases = {
         ("rooms", "show", "nowhere"): (1, "no room of this account has the name, id or title 'nowhere'"),
         ("rooms", "show", "snv", "--account", "webx"): (2, "no account is called 'webx' (did you mean 'webex'?)"),
+        ("rooms", "show", "unmade"): (1, "room unmade is not made yet: its first message makes it"),
         ("rooms", "create", "New", "--member", "anna"): (2, "'anna' is no e-mail address"),
         ("rooms", "list", "--type", "team"): (2, "'team' is neither group nor direct"),
         ("rooms", "members", "oncall"): (2, "the direct room with oncall@example.net has the two of you for members"),
