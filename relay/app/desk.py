@@ -145,15 +145,8 @@ class AccountDesk:
                 return await client.delete_message(wanted.message)
 
     async def _find(self, sender: WebexSender, addresses: Mapping[str, RoomAddress], room: str) -> Room | Trouble:
-        address = addresses.get(room)
-        if address is not None and address.person is not None:
-            return Room(id="", title=address.person, type="direct")
-        if address is not None:
-            room_id = await sender.room_id(msgspec.structs.replace(address, create=False))
-            if isinstance(room_id, Refused) and address.create:
-                said = f"room {room} is not made yet: its first message makes it"
-                return msgspec.structs.replace(room_id, detail=said)
-            return await sender.client.room(room_id) if isinstance(room_id, str) else room_id
+        if room in addresses:
+            return await self._configured(sender, addresses[room], room)
         if "@" in room and " " not in room:
             return Room(id="", title=room, type="direct")
         titled: list[Room] = []
@@ -167,6 +160,16 @@ class AccountDesk:
             ids = ", ".join(one.id for one in titled[:5])
             return Refused("unknown_room", "room", f"{len(titled)} rooms have the title {room!r}; take an id: {ids}")
         return await self._by_id(sender, room)
+
+    @staticmethod
+    async def _configured(sender: WebexSender, address: RoomAddress, room: str) -> Room | Trouble:
+        if address.person is not None:
+            return Room(id="", title=address.person, type="direct")
+        room_id = await sender.room_id(msgspec.structs.replace(address, create=False))
+        if isinstance(room_id, Refused) and address.create:
+            said = f"room {room} is not made yet: its first message makes it"
+            return msgspec.structs.replace(room_id, detail=said)
+        return await sender.client.room(room_id) if isinstance(room_id, str) else room_id
 
     @staticmethod
     async def _by_id(sender: WebexSender, room: str) -> Room | Trouble:
