@@ -14,6 +14,8 @@ from relay.ports import Log, StoreError, StoreUnavailableError
 
 STORE_RETRY = 1.0
 """Seconds between two tries of a loop while the store is in trouble."""
+FIRST_INHERITED = 3
+"""The first file descriptor that systemd hands over."""
 ROUND_WITHIN = 10.0
 """Seconds that a loop's step may take for the watchdog to be fed."""
 
@@ -172,6 +174,20 @@ class Lifecycle:
             else:
                 notify("WATCHDOG=1")
             await self._clock.wait(self._stopping, interval)
+
+
+def inherited_sockets() -> dict[str, socket.socket]:
+    """Sockets that systemd listens at for us, by their `FileDescriptorName=` (sd_listen_fds(3)); taken once."""
+    ours = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
+    count, names = os.environ.pop("LISTEN_FDS", "0"), os.environ.pop("LISTEN_FDNAMES", "").split(":")
+    found: dict[str, socket.socket] = {}
+    for number in range(int(count) if ours and count.isdigit() else 0):
+        name = names[number] if number < len(names) else ""
+        taken = socket.socket(fileno=FIRST_INHERITED + number)
+        taken.setblocking(False)  # noqa: FBT003 - the library takes it so
+        os.set_inheritable(taken.fileno(), False)  # noqa: FBT003 - likewise
+        found["events" if name in ("", "unknown", "relay.socket") else name] = taken
+    return found
 
 
 def notify(state: str) -> None:

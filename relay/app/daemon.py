@@ -31,7 +31,7 @@ from relay.core.planning import Plan, Waiting
 from relay.core.rate import TokenBucket
 from relay.core.retry import RetryPolicy
 from relay.core.rules import OPERATOR_SOURCE
-from relay.lifecycle import Lifecycle, Loop, SystemClock
+from relay.lifecycle import Lifecycle, Loop, SystemClock, inherited_sockets
 from relay.listeners.apic import ApicListener
 from relay.listeners.push import PushListener
 from relay.listeners.server import EventsServer
@@ -202,6 +202,7 @@ class RelayDaemon:
             self._ready,
             board.metrics,
         )
+        self._sockets = inherited_sockets()
         self._tasks: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
 
     def _make_listener(
@@ -245,7 +246,10 @@ class RelayDaemon:
         return await (self._webhooks.handle(request) if push is None else self._pushes.handle(push, request))
 
     async def _bind(self, runner: web.BaseRunner, address: Address, key: str) -> Address:
-        site = web.TCPSite(runner, address.host, address.port, ssl_context=self._tls, backlog=1024)
+        taken = self._sockets.get(key.removeprefix("listen."))
+        site: web.BaseSite = web.TCPSite(runner, address.host, address.port, ssl_context=self._tls, backlog=1024)
+        if taken is not None:
+            site = web.SockSite(runner, taken, ssl_context=self._tls, backlog=4096)
         try:
             await site.start()
         except OSError as error:
