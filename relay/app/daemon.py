@@ -233,7 +233,9 @@ class RelayDaemon:
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
         self.admin_address = await self._bind(admin, listen.admin, "listen.admin")
-        server = EventsServer(self._serve, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False)
+        server = self._server = EventsServer(
+            self._serve, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False
+        )
         self._events = web.ServerRunner(server)
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)
@@ -267,6 +269,9 @@ class RelayDaemon:
         for feed in self._feeds.values():
             feed.stop()
         await self._pushes.stop()
+        for site in list(self._events.sites):
+            await site.stop()
+        await self._server.first_requests()
         await self._events.cleanup()
 
     async def finish(self) -> None:

@@ -205,7 +205,7 @@ class ApicListener:
             return True
         return await self.staying.store(partial(self._intake.accept_frames, self._defaults, frames))
 
-    def _compared(self, present: Mapping[str, Sequence[tuple[str, dict[str, str]]]]) -> Iterator[Change]:
+    def _compared(self, present: Mapping[str, Sequence[tuple[str, dict[str, str]]]]) -> Iterator[Change | None]:
         """What differs from what is known, which is up to date then; None now and then, as this may take long."""
         found: dict[str, tuple[Managed, tuple[str, ...]]] = {}
         for path, objects in present.items():
