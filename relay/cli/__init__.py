@@ -9,6 +9,7 @@ import typer
 
 from relay import __version__
 from relay.cli import (
+    backup,
     check,
     deliveries,
     demo,
@@ -73,6 +74,7 @@ app.command()(incidents.incidents)
 app.command()(incidents.ack)
 app.add_typer(silence.app, name="silence")
 app.command()(status.status)
+app.command()(backup.backup)
 app.command()(sandbox.sandbox)
 app.command()(check.schema)
 

@@ -112,3 +112,31 @@ async def test_what_happened_is_a_test_and_what_would_change_is_told(tmp_path: P
     assert (code, "which files?" in error) == (2, True)
     code, _, error = await command("import", "-", stdin=b"a: b")
     assert (code, "no Alertmanager configuration" in error) == (2, True)
+
+
+async def test_a_backup_is_whole_while_the_relay_works(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    copy = tmp_path / "copy.db"
+    code, _, error = await command("backup", str(copy), "-c", str(config))
+    assert (code, "there is no database" in error) == (74, True)
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        for number in range(200):
+            async with session.post(relay.events + "/hooks/lab", json={"title": f"event {number}"}) as answer:
+                assert answer.status == 202
+        code, out, error = await command("backup", str(copy), "-c", str(config), "-o", "json")
+        assert (code, json.loads(out)["bytes"] > 10_000) == (0, True), error
+        code, _, error = await command("backup", str(copy), "-c", str(config))
+        assert (code, "is there already" in error) == (2, True)
+    code, _, error = await command("backup", str(tmp_path / "none" / "x.db"), "-c", str(config))
+    assert (code, "can't be written" in error) == (74, True), error
+    values = json.loads(config.read_text(encoding="utf-8"))
+    other = tmp_path / "restored.yaml"
+    other.write_text(json.dumps({**values, "storage": f"sqlite:{copy}"}), encoding="utf-8")
+    async with relay_process(other) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        assert (await relay.get(session, "/api/v1/status"))["events"]["total"] == 200
+    assert not parts(tmp_path)
+
+
+def parts(folder: Path) -> list[Path]:
+    """What a copy has left behind."""
+    return list(folder.glob(".*.part"))

@@ -1,0 +1,45 @@
+"""`relay backup`: a safe copy of the database, also while the relay runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relay.cli.common import EXIT_STORE, ConfigOption, Output, OutputOption, fail, load_config, print_json
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The new file; it must not be there yet.", dir_okay=False)],
+    config: ConfigOption = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Copy the database to a file, whole and as of one moment, also while the relay runs.
+
+    To restore: stop the relay, put the copy in the place of the database, start. The tokens of integrations lie in
+    `tokens/` beside the database: copy them as well.
+
+    Example: relay backup /var/backups/relay-2026-03-01.db
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from relay.ports import StoreError
+    from relay.storage.backup import back_up
+
+    loaded = load_config(config)
+    if not loaded.storage.exists():
+        fail(f"there is no database at {loaded.storage} yet: `relay run` makes it", EXIT_STORE)
+    if file.exists():
+        fail(f"{file} is there already; name another file", 2)
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as shown:
+            task = shown.add_task("copying", total=None)
+            size = back_up(loaded.storage, file, lambda done, total: shown.update(task, completed=done, total=total))
+    except StoreError as error:
+        fail(str(error), EXIT_STORE)
+    if output is Output.json:
+        print_json({"file": str(file), "bytes": size})
+    else:
+        print(f"{file}: {size:,} bytes")

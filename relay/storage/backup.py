@@ -1,0 +1,41 @@
+"""A copy of a database while a relay works on it: whole, as of one moment, and checked."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from relay.ports import StoreUnavailableError
+from relay.storage.database import connect, translate
+
+PAGES = 1_024
+"""Pages that are copied at a time; writers go on in between."""
+
+
+def back_up(path: Path, to: Path, progress: Callable[[int, int], None]) -> int:
+    """Copy the database at `path` to a new file; its size in bytes. `progress` is told pages done and all pages.
+
+    Source: SQLite documentation, "Online Backup API". Raises a `StoreError`; nothing is left at `to` then.
+    """
+    beside = to.with_name(f".{to.name}.part")
+    try:
+        with closing(connect(path, read_only=True)) as source, closing(sqlite3.connect(beside)) as copy:
+            beside.chmod(0o600)
+            source.backup(copy, pages=PAGES, progress=lambda _, left, total: progress(total - left, total))
+            copy.execute("PRAGMA journal_mode = DELETE")
+            found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise StoreUnavailableError(f"the copy of {path} is damaged: {found}")
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        beside.replace(to)
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+    except OSError as error:
+        raise StoreUnavailableError(f"{to} can't be written: {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return to.stat().st_size
