@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
 
-from relay.app.sources import format_name, make_format, mapping_of
+from relay.app.reading import format_name, make_format, mapping_of
 from relay.app.tls import client_context, server_context
 from relay.core.delivery import Standing, Told
 from relay.core.event import SEVERITIES, STATUSES, Event, Link

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from relay.app.accounts import make_account, make_addresses, make_fallbacks, make_files, make_lanes, make_renderer
 from relay.app.desk import AccountDesk, post_now
+from relay.app.reading import defaults_of
 from relay.app.sources import (
-    defaults_of,
     make_controllers,
     make_feed,
     make_push,

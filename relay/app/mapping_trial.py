@@ -11,7 +11,7 @@ import msgspec
 import yaml
 from pydantic import ValidationError
 
-from relay.app.sources import mapping_of
+from relay.app.reading import mapping_of
 from relay.core.event import SourceDefaults, stamp
 from relay.core.words import iso
 from relay.formats.contract import Request, UnreadableError

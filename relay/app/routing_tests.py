@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import msgspec
 
+from relay.app.reading import defaults_of, make_format
 from relay.app.simulation import Sent, Simulation, simulate
-from relay.app.sources import defaults_of, make_format
 from relay.core.delivery import Action
 from relay.core.event import Event, stamp
 from relay.core.silencing import BadSilenceError, Wish, make_silence

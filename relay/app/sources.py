@@ -8,12 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from relay.app.reading import defaults_of, format_name, make_format
 from relay.app.tls import client_context
-from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
-from relay.formats import FORMATS, Format
-from relay.formats.alertmanager import read_alertmanager_api
-from relay.formats.mapping import MappingSettings, make_mapping
+from relay.formats import Format
 from relay.listeners.apic_client import ApicClient, Query
 from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth, Signature
 from relay.listeners.push import PushSource
@@ -26,44 +24,16 @@ from relay.settings.model import (
     ApicSettings,
     AuthSettings,
     ClientTls,
-    MapSettings,
     PostedSettings,
     PushSettings,
     Settings,
     SnsAuth,
-    SourceBase,
     WebsocketSettings,
 )
 from relay.settings.secrets import LiveSecret, SecretError, SecretRef
 
 Vault = Callable[[SecretRef], LiveSecret]
 """Gives the live secret of a reference; the daemon keeps what was given fresh."""
-
-
-def format_name(source: SourceBase) -> str:
-    """The name that a source's events carry as their format."""
-    if isinstance(source, (AlertmanagerApiSettings, ApicSettings)):
-        return source.type
-    return "map" if source.map is not None else source.format or "relay"
-
-
-def make_format(source: SourceBase) -> Format:
-    """How a source's payloads are read. Raises ValueError where its mapping can't be compiled."""
-    if isinstance(source, AlertmanagerApiSettings):
-        return Format(read=read_alertmanager_api, forms=False)
-    if isinstance(source, ApicSettings):
-        return FORMATS["apic"]
-    return FORMATS[source.format or "relay"] if source.map is None else make_mapping(mapping_of(source.map))
-
-
-def mapping_of(settings: MapSettings) -> MappingSettings:
-    """A mapping's settings as the format takes them."""
-    return MappingSettings(**settings.model_dump())
-
-
-def defaults_of(name: str, source: SourceBase) -> SourceDefaults:
-    """What a source adds to its events."""
-    return SourceDefaults(source=name, format=format_name(source), severity=source.severity, labels=source.labels)
 
 
 def make_webhook(name: str, source: PostedSettings, vault: Vault, clock: Clock, log: Log) -> WebhookSource:

@@ -6,8 +6,6 @@ import hmac
 import secrets
 import sys
 import threading
-import webbrowser
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qs, urlsplit
 
@@ -56,6 +54,8 @@ def login(
     if not paste and not listens:
         complain(f"redirect_uri {settings.oauth.redirect_uri} is not this machine: paste the address instead")
     if browser and not paste:
+        import webbrowser
+
         webbrowser.open(url)
     redirected = waiting.wait() if waiting is not None else _pasted()
     code = _code_of(redirected, state)
@@ -104,6 +104,8 @@ class _Callback:
     """Listens on loopback for the one redirect."""
 
     def __init__(self, oauth: OAuthSettings, state: str) -> None:
+        from http.server import BaseHTTPRequestHandler, HTTPServer
+
         parts = urlsplit(oauth.redirect_uri)
         self._came = threading.Event()
         self._address = ""

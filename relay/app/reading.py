@@ -1,0 +1,35 @@
+"""How a source's payloads are read: its format or mapping, and what it adds to its events; no listener is needed."""
+
+from __future__ import annotations
+
+from relay.core.event import SourceDefaults
+from relay.formats import FORMATS, Format
+from relay.formats.alertmanager import read_alertmanager_api
+from relay.formats.mapping import MappingSettings, make_mapping
+from relay.settings.model import AlertmanagerApiSettings, ApicSettings, MapSettings, SourceBase
+
+
+def format_name(source: SourceBase) -> str:
+    """The name that a source's events carry as their format."""
+    if isinstance(source, (AlertmanagerApiSettings, ApicSettings)):
+        return source.type
+    return "map" if source.map is not None else source.format or "relay"
+
+
+def make_format(source: SourceBase) -> Format:
+    """How a source's payloads are read. Raises ValueError where its mapping can't be compiled."""
+    if isinstance(source, AlertmanagerApiSettings):
+        return Format(read=read_alertmanager_api, forms=False)
+    if isinstance(source, ApicSettings):
+        return FORMATS["apic"]
+    return FORMATS[source.format or "relay"] if source.map is None else make_mapping(mapping_of(source.map))
+
+
+def mapping_of(settings: MapSettings) -> MappingSettings:
+    """A mapping's settings as the format takes them."""
+    return MappingSettings(**settings.model_dump())
+
+
+def defaults_of(name: str, source: SourceBase) -> SourceDefaults:
+    """What a source adds to its events."""
+    return SourceDefaults(source=name, format=format_name(source), severity=source.severity, labels=source.labels)
