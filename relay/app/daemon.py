@@ -177,6 +177,7 @@ class RelayDaemon:
             {name: feed.staying.state for name, feed in self._feeds.items()},
             intake,
             hearing,
+            self._heartbeat,
             self._keeper,
             self.planner.diversions,
             metrics,

@@ -40,7 +40,8 @@ def mapping_of_source(loaded: Loaded, name: str) -> MappingSettings:
     """The mapping of a configured source. Raises `BadMappingError`."""
     sources = loaded.settings.sources
     if name not in sources:
-        raise BadMappingError(f"no source is called {name!r}{near(name, sources)}")
+        said = f"no source is called {name!r} in {loaded.file}{near(name, sources)}"
+        raise BadMappingError(f"{said}; there are {', '.join(sources)}")
     found = sources[name].map
     if found is None:
         raise BadMappingError(
@@ -52,24 +53,59 @@ def mapping_of_source(loaded: Loaded, name: str) -> MappingSettings:
 def mapping_in(given: str) -> MappingSettings:
     """The mapping of a file (alone, or under `map:`), or a ready one by its name. Raises `BadMappingError`."""
     try:
-        if not Path(given).is_file():
+        if not (Path(given).exists() or "/" in given or given.endswith((".yaml", ".yml"))):
             return mapping_of(MapSettings.model_validate(ready_mapping(given)))
         content = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
         inner = content.get("map", content) if isinstance(content, dict) else content
         return mapping_of(MapSettings.model_validate(inner))
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise BadMappingError(f"{given}: {said}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+        raise BadMappingError(f"{given}: {'; '.join(map(_said, error.errors()))}") from error
+    except OSError as error:
+        raise BadMappingError(f"{given} can't be read: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f":{error.problem_mark.line + 1}"
+        raise BadMappingError(f"{given}{line}: {error.problem or error.context}") from error
+    except (UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
         raise BadMappingError(f"{given}: {error}") from error
+
+
+def _said(error: Any) -> str:
+    """What is wrong with a key of a mapping."""
+    where = ".".join(str(step) for step in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = list(MapSettings.model_fields)
+        return f"{where}: unknown key{near(where, known)}; known are {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{where}: is missing"
+    return (
+        f"{where + ': ' if where else ''}a mapping of expressions would be right"
+        if "type" in error["type"]
+        else (f"{where}: {error['msg']}")
+    )
 
 
 def proposal(payload: Any) -> MappingSettings:
     """A mapping that is likely to read a payload. Raises `BadMappingError`."""
     found = propose(payload)
     if found is None:
-        raise BadMappingError("nothing in this payload looks like a title: an object with a text in it would be right")
+        empty = payload in ([], {})
+        what = "this payload is empty" if empty else "nothing in this payload looks like a title"
+        raise BadMappingError(f"{what}: an object with a text in it would be right")
     return found
+
+
+def lacks(settings: MappingSettings) -> Iterator[str]:
+    """What a proposal could not find, and what comes of that."""
+    if settings.status is None:
+        yield "no status was found: each item is a notice, and nothing fires or ends"
+    if settings.key is None:
+        yield "no key was found: an end can't be matched with its beginning"
+    if settings.severity is None:
+        yield "no severity was found: the source's own is taken"
+    if settings.occurred_at is None:
+        yield "no time was found: that of the arrival is taken"
+    if settings.severities:
+        yield "severities: say what these words mean here; the guess is warning"
 
 
 def yaml_of(settings: MappingSettings) -> str:

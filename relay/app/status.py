@@ -14,6 +14,7 @@ from relay.pipeline.diversions import Diversions
 from relay.pipeline.hearing import Hearing
 from relay.pipeline.intake import Intake
 from relay.ports import Credentials
+from relay.senders.heartbeat import Heartbeat
 from relay.settings.model import Settings
 from relay.storage.sqlite import SqliteStore
 from relay.web.metrics import Metrics
@@ -31,6 +32,7 @@ class StatusBoard:
         feeds: Mapping[str, FeedState],
         intake: Intake,
         hearing: Hearing,
+        heartbeat: Heartbeat | None,
         keeper: CredentialKeeper,
         diversions: Diversions,
         metrics: Metrics,
@@ -44,6 +46,7 @@ class StatusBoard:
         self._feeds = feeds
         self._intake = intake
         self._hearing = hearing
+        self._heartbeat = heartbeat
         self._keeper = keeper
         self._diversions = diversions
         self._metrics = metrics
@@ -63,6 +66,7 @@ class StatusBoard:
             "why_not_ready": why,
             "started_at": iso(self._started_at),
             "uptime_seconds": round(now - self._started_at, 1),
+            "heartbeat_trouble": None if self._heartbeat is None else self._heartbeat.trouble,
             **await self._store.counts(),
             "accounts": [
                 {
@@ -79,7 +83,7 @@ class StatusBoard:
                     "waiting": sum(self._dispatcher.depths.rooms.get(room, ())),
                     "oldest_seconds": round(max(0.0, now - oldest[room]), 1) if room in oldest else 0,
                     "dead": dead.get(room, 0),
-                    "rests_for_seconds": round(self._dispatcher.lanes[room].rest(now), 1),
+                    "rests_for_seconds": self._rest(room, now),
                     "error": self._chronicle.room_errors.get(room),
                     **self._failing(room, now),
                     "goes_to": self._goes_to(room),
@@ -107,6 +111,11 @@ class StatusBoard:
             ],
         }
 
+    def _rest(self, room: str, now: float) -> float:
+        """For how long a room is left alone; that nothing is due there is no rest."""
+        lane = self._dispatcher.lanes[room]
+        return 0.0 if lane.dozing else round(lane.rest(now), 1)
+
     def _failing(self, room: str, now: float) -> dict[str, object]:
         """For how long a room has been failing, and its last error."""
         since = self._dispatcher.lanes[room].failed_since
@@ -132,6 +141,7 @@ class StatusBoard:
             state = self._keeper.states.get(account.name, Credentials())
             self._metrics.set_account(account.name, refused=account.refused is not None,
                                       access_until=state.access_until, refresh_until=state.refresh_until)  # fmt: skip
+        self._metrics.set_silent(self._hearing.silent)
         for name, feed in self._feeds.items():
             self._metrics.set_feed(name, connected=feed.connected, last_message_at=feed.last_message_at)
         return self._metrics.expose()

@@ -91,7 +91,7 @@ def _source(loaded: Loaded, given: str | None) -> str:
     if given is not None:
         from relay.settings.problems import near
 
-        fail(f"no source is called {given!r}{near(given, names)}", 2)
+        fail(f"no source is called {given!r} in {loaded.file}{near(given, names)}; there are {', '.join(names)}", 2)
     if len(names) != 1:
         fail(f"--source says where it comes from: {', '.join(names) or 'none is configured'}", 2)
     return names[0]

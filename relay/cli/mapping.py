@@ -40,7 +40,15 @@ def try_(
 
     Example: relay map try payload.json
     """
-    from relay.app.mapping_trial import BadMappingError, MappingTrial, mapping_in, mapping_of_source, proposal, yaml_of
+    from relay.app.mapping_trial import (
+        BadMappingError,
+        MappingTrial,
+        lacks,
+        mapping_in,
+        mapping_of_source,
+        proposal,
+        yaml_of,
+    )
     from relay.formats.contract import NotJsonError, UnreadableError, decode_body
 
     if source is not None and mapping is not None:
@@ -55,6 +63,8 @@ def try_(
             settings = proposal(decoded)
             if output is Output.text:
                 say("# A proposal: put it into a source, and change what is not meant.")
+                for lack in lacks(settings):
+                    say(f"# {lack}")
                 say(f"{yaml_of(settings)}\n")
         trial = MappingTrial(settings, decoded)
     except (NotJsonError, UnreadableError, BadMappingError) as error:

@@ -39,8 +39,10 @@ def status(
     deliveries = " · ".join(f"{count} {name}" for name, count in sorted(state["deliveries"].items()))
     print(f"deliveries: {deliveries or 'none yet'}")
     events = state["events"]
-    print(f"events: {events['total']} · {events['waiting']} waiting · {events['refused']} refused · "
+    print(f"events: {events['total']} · {events['waiting']} waiting · {events['refused']} kept as unreadable · "
           f"{events['set_aside']} set aside\n")  # fmt: skip
+    if state.get("heartbeat_trouble"):
+        print(f"heartbeat: {state['heartbeat_trouble']}\n")
     print_table(
         ("room", "waiting", "oldest", "dead", "rests", "error"),
         [
@@ -67,7 +69,7 @@ def _print_sources(state: dict[str, Any]) -> None:
         print()
         rows = [(one["source"], str(one["waiting"]), str(one["refused"]), "yes" if one["silent"] else "")
                 for one in troubled]  # fmt: skip
-        print_table(("source", "to plan", "refused", "silent"), rows, "")
+        print_table(("source", "to plan", "refused since the start", "silent"), rows, "")
     if state["feeds"]:
         print()
         rows = [
@@ -125,6 +127,7 @@ def judge(state: dict[str, Any]) -> tuple[int, str]:
         (1, "rooms fail", [one["room"] for one in rooms if one.get("failing_seconds", 0) > FAILING]),
         (1, "feed down", [one["source"] for one in state["feeds"] if not one["connected"]]),
         (1, "source silent", [one["source"] for one in state.get("sources", ()) if one["silent"]]),
+        (1, "heartbeat", [trouble] if (trouble := state.get("heartbeat_trouble")) else []),
         (1, "dead deliveries", [str(dead)] if dead else []),
         (1, "deliveries wait", [one["room"] for one in rooms if one["oldest_seconds"] > OLD]),
     ]

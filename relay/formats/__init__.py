@@ -27,9 +27,16 @@ class _Formats(Mapping[str, Format]):
         self._others = {point.name: point for point in entry_points(group=GROUP) if point.name not in _BUILT_IN}
 
     def __getitem__(self, name: str) -> Format:
+        """Raises KeyError, and whatever the import of another package's format raises."""
         if name not in self._made:
-            self._made[name] = self._others[name].load() if name in self._others else _built_in(name)
+            self._made[name] = self._loaded(name) if name in self._others else _built_in(name)
         return self._made[name]
+
+    def _loaded(self, name: str) -> Format:
+        found = self._others[name].load()
+        if not isinstance(found, Format):
+            raise TypeError(f"{type(found).__name__} is no relay.formats.contract.Format")
+        return found
 
     def __contains__(self, name: object) -> bool:
         return name in _BUILT_IN or name in self._others

@@ -46,7 +46,7 @@ def read_github(request: Request) -> list[Draft]:
     if not kind and not payload.has("repository"):
         return [unrecognised(request)]
     if kind in ("check_run", "workflow_run", "workflow_job"):
-        return [_run(kind, payload)]
+        return [_run(kind, payload) if payload.has(kind) else unrecognised(request)]
     if kind in ("status", "deployment_status", "page_build"):
         return [_state(kind, payload)]
     if kind.endswith("_alert"):

@@ -167,7 +167,7 @@ class _Mapping:
         except _FAILURES as error:
             raise UnreadableError("each", f"{self._settings.each!r} fails: {error}") from error
         if isinstance(items, list):
-            return items
+            return [{"_payload": payload, **item} if isinstance(item, dict) else item for item in items]
         raise UnreadableError("each", f"{self._settings.each!r} gives {say_type(items)} here; a list would be right")
 
     def _one(self, item: Any, where: str) -> Draft | None:
@@ -193,24 +193,29 @@ class _Mapping:
                 for name, expression in self._labels.items()
                 if (value := self._search(f"labels.{name}", expression, item, notes)) is not None
             },
-            links=tuple(
-                Link(name, url)
-                for name, expression in self._links.items()
-                if isinstance(url := self._search(f"links.{name}", expression, item, notes), str)
-                and url.startswith(("http://", "https://"))
-            ),
+            links=self._read_links(item, notes),
             files=_files(found.get("files"), notes),
             occurred_at=_time(found.get("occurred_at"), notes),
             acknowledged_by=None if (by := found.get("acknowledged_by")) in _NOTHING else as_text(by),
             notes=tuple(notes),
         )
 
+    def _read_links(self, item: Any, notes: list[str]) -> tuple[Link, ...]:
+        found = []
+        for name, expression in self._links.items():
+            url = self._search(f"links.{name}", expression, item, notes)
+            if isinstance(url, str) and url.startswith(("http://", "https://")):
+                found.append(Link(name, url))
+            elif url not in _NOTHING:
+                notes.append(f"map.links.{name} counts as absent: {as_text(url)[:60]!r} is no address")
+        return tuple(found)
+
     def _read_title(self, item: Any, where: str, key: str, status: Status) -> str:
         at = f"{where}.title" if where else "title"
         try:
             value = self._title.search(item, _OPTIONS)
         except _FAILURES as error:
-            raise UnreadableError(at, f"{self._settings.title!r} fails: {error}") from error
+            raise UnreadableError(at, f"{self._settings.title!r} {_misfit(error, item)}") from error
         title = as_text(value).strip()
         if title:
             return title
@@ -240,6 +245,14 @@ class _Mapping:
         if known is None:
             notes.append(f"map.status: {word[:40]!r} is not in `statuses` and counts as firing")
         return known or "firing"
+
+
+def _misfit(error: Exception, item: Any) -> str:
+    """Why an expression fails on an item, for people."""
+    if isinstance(error, jmespath.exceptions.JMESPathTypeError) and "NoneType" in str(error):
+        has = f"; it has {', '.join(list(item)[:12])}" if isinstance(item, dict) else ""
+        return f"needs a field that is not in this payload{has}"
+    return f"fails: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
 
 
 def _files(value: Any, notes: list[str]) -> tuple[str, ...]:

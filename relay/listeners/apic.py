@@ -123,6 +123,7 @@ class ApicListener:
         self._cut = ""
         self._subscriptions = {}
         self._over.clear()
+        refused: ApicError | None = None
         async with asyncio.TaskGroup() as tasks:
             keeping = [
                 tasks.create_task(self._close_on_stop(fabric)),
@@ -135,11 +136,14 @@ class ApicListener:
                     self.staying.connected(place)
                     await self.staying.read(fabric.frames(), self._commit)
             except ApicError as error:
+                refused = error if error.refused else None
                 self._cut = self._cut or str(error)
             finally:
                 for task in keeping:
                     task.cancel()
         await fabric.close()
+        if refused is not None:
+            raise refused
         return self._cut or fabric.ended
 
     async def _close_on_stop(self, fabric: Fabric) -> None:

@@ -28,7 +28,7 @@ MOST_BYTES = 64 * 2**20
 
 
 class ApicError(Exception):
-    """An APIC that does not do what it is asked for; `refused` where it does not take our name and password."""
+    """An APIC that does not do what it is asked for; `refused` where it never will: our name and password, a query."""
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -234,7 +234,8 @@ class HttpFabric:
     async def _get(self, path: str) -> Any:
         status, payload = await self._ask("GET", path, None)
         if status != 200:
-            raise ApicError(f"{path.partition('?')[0]} was answered {status}: {_said(payload)}")
+            said = f"{path.partition('?')[0]} was answered {status}: {_said(payload)}"
+            raise ApicError(said, refused=status == 400 and "/subscriptionRefresh" not in path)
         if not isinstance(payload, dict):
             raise ApicError(f"{path.partition('?')[0]} was answered without JSON; is something in between?")
         return payload

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from relay.core.event import SourceDefaults
+from relay.core.event import Draft, SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import Format, Request
 from relay.formats.contract import NotJsonError, UnreadableError, decode_json
 from relay.listeners.auth import Auth, NoAuth
-from relay.listeners.webhook import MAX_KEY, RETRY_STORE, error_answer
+from relay.listeners.webhook import RETRY_STORE, error_answer
 from relay.pipeline.intake import Intake, QueueFullError
 from relay.ports import Clock, Conflict, Hears, StoreError, Telemetry
 
@@ -130,7 +131,7 @@ class PushListener:
         name = source.defaults.source
         if source.bucket is not None and (wait := source.bucket.wait(self._clock.now())) > 0:
             self._telemetry.refused(name, "rate")
-            return _problem("rate", "over this source's rate", wait)
+            return _problem("rate", f"over this source's rate of {source.bucket.rate:g} events a second", wait)
         try:
             payload = decode_json(raw)
             drafts = source.format.read(Request(payload, name, received_at=self._clock.wall()))
@@ -140,20 +141,29 @@ class PushListener:
             return await self._refuse(name, f"a bug in the format: {error!r}", raw)
         if source.bucket is not None:
             source.bucket.take(len(drafts))
-        given = _given(payload)
+        return await self._commit(source, drafts, raw, _given(payload))
+
+    async def _commit(
+        self, source: PushSource, drafts: Sequence[Draft], raw: bytes, given: list[str | int] | None
+    ) -> str:
+        """Commit the drafts of a frame; `given` are the producer's ids of them."""
+        name = source.defaults.source
+        known_by = None if given is None else f"push:{sha256(_encode(given)).hexdigest()}"
         try:
-            outcome = await self._intake.accept(
-                source.defaults, drafts, raw, None if given is None else f"push:{given}"
-            )
+            outcome = await self._intake.accept(source.defaults, drafts, raw, known_by)
         except QueueFullError as error:
             self._telemetry.refused(name, "queue")
-            return _problem("queue_full", f"{error}; try again later", RETRY_STORE)
+            return _problem("queue_full", f"{error}; try again later", RETRY_STORE, given)
         except StoreError:
             self._telemetry.refused(name, "store")
-            return _problem("store_unavailable", "the store can't take events now; try again later", RETRY_STORE)
+            said = "the store can't take events now; try again later"
+            return _problem("store_unavailable", said, RETRY_STORE, given)
+        except Exception as error:  # noqa: BLE001 - the border around one frame: drafts that no event can be made of
+            return await self._refuse(name, f"a bug in the format: {error!r}", raw)
         if isinstance(outcome, Conflict):
-            return _problem("conflict", f"another frame was taken under the id {given!r}")
-        return _encode({"ack": list(outcome.ids) if given is None else [given]}).decode()
+            said = f"another frame was taken under the id {_encode(given).decode()}"
+            return _problem("conflict", said, given=given)
+        return _encode({"ack": list(outcome.ids) if given is None else given}).decode()
 
     async def _refuse(self, name: str, said: str, raw: bytes) -> str:
         try:
@@ -163,13 +173,16 @@ class PushListener:
         return _problem("unreadable", said)
 
 
-def _given(payload: object) -> str | None:
-    """The id by which a producer knows a frame of one event: the same frame may come again."""
-    given = payload.get("id") if isinstance(payload, dict) else None
-    fits = isinstance(given, str) and 0 < len(given) <= MAX_KEY - 5
-    return given if fits else None
+def _given(payload: object) -> list[str | int] | None:
+    """The ids by which a producer knows the events of a frame, where each has one: the same frame may come again."""
+    items = payload if isinstance(payload, list) else [payload]
+    found = [item.get("id") for item in items if isinstance(item, dict)]
+    known = [one for one in found if isinstance(one, (str, int)) and not isinstance(one, bool) and one != ""]
+    return known if known and len(known) == len(items) else None
 
 
-def _problem(code: str, message: str, retry_after: float | None = None) -> str:
+def _problem(code: str, message: str, retry_after: float | None = None, given: list[str | int] | None = None) -> str:
+    """An error's answer; with the producer's ids, where the frame could be read."""
     later = {} if retry_after is None else {"retry_after": round(retry_after, 1)}
-    return _encode({"error": {"code": code, "message": message, **later}}).decode()
+    known = {} if given is None else {"id": given[0] if len(given) == 1 else given}
+    return _encode({"error": {"code": code, "message": message, **later}, **known}).decode()

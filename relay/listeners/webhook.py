@@ -75,6 +75,7 @@ class WebhookListener:
         except RefusedRequestError as refused:
             if refused.status != 422:  # those are kept, and counted where they are
                 self._telemetry.refused(source.defaults.source, refused.reason)
+                self._intake.note_refused(source.defaults.source, refused.reason, str(refused))
             return error_answer(refused.status, refused.code, str(refused), refused.retry_after)
 
     async def _take(self, source: WebhookSource, request: web.BaseRequest) -> web.Response:
@@ -92,6 +93,8 @@ class WebhookListener:
         except StoreError as error:
             said = "the store can't take events now; try again later"
             raise RefusedRequestError(503, "store_unavailable", said, "store", RETRY_STORE) from error
+        except Exception as error:
+            raise await self._keep(source.defaults.source, f"a bug in the format: {error!r}", kept) from error
         return _answer(outcome, source.taken)
 
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
@@ -115,7 +118,8 @@ class WebhookListener:
             raise RefusedRequestError(400, "malformed", said, "malformed")
         if source.bucket is not None and (wait := source.bucket.wait(self._clock.now())) > 0:
             status = 503 if source.patient else 429
-            raise RefusedRequestError(status, "rate", "over this source's rate", "rate", wait)
+            said = f"over this source's rate of {source.bucket.rate:g} events a second"
+            raise RefusedRequestError(status, "rate", said, "rate", wait)
 
     async def _verify(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> None:
         """Check a signature over the body, as it came."""
@@ -155,12 +159,16 @@ class WebhookListener:
             said = str(error)
         except Exception as error:  # noqa: BLE001 - the border around one request: a bug in a format loses nothing
             said = f"a bug in the format: {error!r}"
+        raise await self._keep(name, said, body)
+
+    async def _keep(self, name: str, said: str, body: bytes) -> RefusedRequestError:
+        """Keep what could not be read; what is said of it."""
         try:
             await self._intake.refuse(name, "malformed", said, body)
         except StoreError as trouble:
             again = "the store can't take events now; try again later"
             raise RefusedRequestError(503, "store_unavailable", again, "store", RETRY_STORE) from trouble
-        raise RefusedRequestError(422, "unreadable", said, "malformed")
+        return RefusedRequestError(422, "unreadable", said, "malformed")
 
 
 def _delivery_id(source: WebhookSource, request: web.BaseRequest) -> str | None:

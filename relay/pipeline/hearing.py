@@ -77,7 +77,7 @@ class Hearing:
                 self.silent.add(name)
                 since = say_duration(patience.seconds)
                 self._tell(f"silent:{name}", f"relay: source {name} silent for {since}", patience.severity, "firing",
-                           "nothing has come from it, not even a keep-alive")  # fmt: skip
+                           f"nothing has come from it for {since}")  # fmt: skip
             elif self._heard_at[name] > self._began:
                 told += 1
                 self.silent.discard(name)

@@ -25,6 +25,9 @@ from relay.ports import (
     Telemetry,
 )
 
+BETWEEN_NOTES = 60.0
+"""Seconds between two lines of the log about what a source is refused for."""
+
 
 class QueueFullError(StoreUnavailableError):
     """More waits already than `limits.queue` allows."""
@@ -63,6 +66,7 @@ class Intake:
         self._log = log
         self._offer = offer
         self._has_room = has_room
+        self._noted: dict[tuple[str, str], float] = {}
 
     async def accept(
         self, defaults: SourceDefaults, drafts: Sequence[Draft], payload: bytes, dedupe_key: str | None = None
@@ -162,6 +166,13 @@ class Intake:
         if not submission.events:
             return
         self._offer([Waiting(seq, event) for seq, event in enumerate(submission.events, outcome.first_seq)])
+
+    def note_refused(self, source: str, reason: str, detail: str) -> None:
+        """Log that something was not taken, once a minute for each source and reason."""
+        now = self._clock.now()
+        if now - self._noted.get((source, reason), -BETWEEN_NOTES) >= BETWEEN_NOTES:
+            self._noted[source, reason] = now
+            self._log.warning("request_refused", source=source, reason=reason, detail=detail)
 
     async def refuse(self, source: str, reason: str, detail: str, payload: bytes) -> None:
         """Keep what could not be read. Raises `StoreError`."""

@@ -27,7 +27,8 @@ class Heartbeat:
         self._log = log
         self._wake = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
-        self._trouble: str | None = None
+        self.trouble: str | None = None
+        """Why the last one was not taken."""
         self._due_at = 0.0
 
     async def close(self) -> None:
@@ -53,11 +54,12 @@ class Heartbeat:
         why = self._why_not()
         if why is not None:
             self._log.warning("heartbeat_held", why=why)
+            self.trouble = f"held: {why}"
             return 0
         trouble = await self._post()
-        if trouble != self._trouble:
+        if trouble != self.trouble:
             (self._log.info if trouble is None else self._log.error)("heartbeat", trouble=trouble)
-        self._trouble = trouble
+        self.trouble = trouble
         return int(trouble is None)
 
     async def _post(self) -> str | None:

@@ -69,10 +69,22 @@ def classify(operation: Operation, answer: Answer, now: float) -> Throttled | Fa
         kind: Reason = "timeout" if status == 408 else "remote"
         return Failed(kind, detail, read_retry_after(answer.retry_after, now))
     known = _REFUSALS.get((operation, status))
+    if status == 404 and operation in ("post", "find") and not _speaks(answer):
+        said = f"{detail}; is the account's `url` that of the API? https://webexapis.com/v1 would be"
+        return Refused("auth", "account", said)
     if known is not None:
         return Refused(*known, detail)
     kind = "too_large" if "length" in detail or "too long" in detail or "7439" in detail else "refused"
     return Refused(kind, "delivery" if operation in ("post", "edit", "reply") else "room", detail)
+
+
+def _speaks(answer: Answer) -> bool:
+    """Tell whether an answer may be the service's own: other servers' errors are no JSON."""
+    try:
+        _error_body.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def read_retry_after(value: str | None, now: float) -> float | None:

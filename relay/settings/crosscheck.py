@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 
 from relay.core.rules import OPERATOR_SOURCE
 from relay.settings.checking import Check
@@ -13,7 +13,7 @@ from relay.settings.routecheck import check_routes
 from relay.settings.secrets import secrets_of
 
 
-def cross_check(settings: Settings, document: Document, formats: Collection[str]) -> list[Problem]:
+def cross_check(settings: Settings, document: Document, formats: Mapping[str, object]) -> list[Problem]:
     """All problems between keys, errors and warnings."""
     check = _Check(settings, document, formats)
     routes = check_routes(settings, document)
@@ -29,7 +29,7 @@ def cross_check(settings: Settings, document: Document, formats: Collection[str]
 
 
 class _Check(Check):
-    def __init__(self, settings: Settings, document: Document, formats: Collection[str]) -> None:
+    def __init__(self, settings: Settings, document: Document, formats: Mapping[str, object]) -> None:
         super().__init__(settings, document)
         self._formats = formats
 
@@ -84,8 +84,8 @@ class _Check(Check):
             if source.silent_after is not None and self.settings.operator is None:
                 said = "nobody hears of it: `operator.room` says who is told"
                 yield self.warning(("sources", name, "silent_after"), said)
-            if source.format is not None and source.format not in self._formats:
-                yield self.error(("sources", name, "format"), unknown("format", source.format, self._formats))
+            if source.format is not None and (wrong := self._format_trouble(source.format)) is not None:
+                yield self.error(("sources", name, "format"), wrong)
             if not isinstance(source, PostedSettings):
                 continue
             path = source.path_of(name)
@@ -97,11 +97,26 @@ class _Check(Check):
                     ("sources", name), "beyond loopback a source needs `auth` (or `auth: none`, where that is meant)"
                 )
 
+    def _format_trouble(self, name: str) -> str | None:
+        """Why a format can't be had."""
+        if name not in self._formats:
+            return unknown("format", name, self._formats)
+        try:
+            self._formats[name]
+        except Exception as error:  # noqa: BLE001 - another package's module may fail in any way as it is imported
+            return f"{name!r} can't be loaded: {type(error).__name__}: {error}"
+        return None
+
     def filters(self) -> Iterator[Problem]:
         """Filters of an APIC by which a fault that is cleared falls out of its subscription."""
         for name, source in self.settings.sources.items():
             for number, one in enumerate(source.subscribe if isinstance(source, ApicSettings) else ()):
                 text = (one.filter or "").replace(" ", "")
+                if text.count("(") != text.count(")") or text.count('"') % 2:
+                    yield self.error(("sources", name, "subscribe", number, "filter"), "lacks a parenthesis or a quote")
+                if one.target_class is not None and one.target is None:
+                    said = "goes with `target: subtree` or `target: children`"
+                    yield self.error(("sources", name, "subscribe", number, "target_class"), said)
                 if ("eq(faultInst.severity," in text or "eq(faultInst.lc," in text) and '"cleared"' not in text:
                     said = "a fault that is cleared passes this no more: its end may not be told; `ne` would be right"
                     yield self.warning(("sources", name, "subscribe", number, "filter"), said)

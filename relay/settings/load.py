@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -45,7 +45,7 @@ MOST_ROUNDS = 5
 """How often what is wrong is left out before the rest is given up."""
 
 
-def load(file: Path, formats: Collection[str], environment: Mapping[str, str] | None = None) -> Loaded:
+def load(file: Path, formats: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Loaded:
     """Read a configuration that may name these formats. Raises `ConfigurationError` with all that is wrong."""
     document = Document(environment)
     document.read(file)

@@ -32,7 +32,7 @@ _TYPES = {
     "missing": "is missing",
 }
 _MISSING_TYPES: dict[str | int, str] = {
-    "sources": "webhook, alertmanager-api or websocket",
+    "sources": "webhook, websocket, apic, push or alertmanager-api",
     "accounts": "webex or spika",
 }
 _EXAMPLES = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import accumulate
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -50,6 +50,7 @@ class Metrics:
         self, sources: Iterable[str], rooms: Mapping[str, str], config_hash: int
     ) -> None:
         """`rooms` names each room's account."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a sample beside each counter that nobody asks for
         self._registry = registry = CollectorRegistry()
         accounts = sorted(set(rooms.values()))
         self._sources = tuple(sources)
@@ -98,11 +99,18 @@ class Metrics:
         )  # fmt: skip
         for account in accounts:
             self.set_account(account, refused=False, access_until=None, refresh_until=None)
+        self._silent = gauge("relay_source_silent", "1 while nothing comes from the source.", "source")
+        self.set_silent(())
         self._connected = gauge("relay_feed_connected", "1 while the feed is connected.", "source")
         self._last = gauge("relay_feed_last_message_timestamp_seconds", "Time of the feed's last message.", "source")
         gauge("relay_config_last_reload_successful", "1 where the last load of the configuration succeeded.").set(1)
         gauge("relay_config_hash", "A number that changes with the configuration.").set(config_hash)
         gauge("relay_build_info", "The program's version.", "version").labels(__version__).set(1)
+
+    def set_silent(self, sources: Collection[str]) -> None:
+        """Set which sources are silent now."""
+        for source in self._sources:
+            self._silent.labels(source).set(source in sources)
 
     def received(self, source: str, status: Status, count: int) -> None:
         """Count committed events."""

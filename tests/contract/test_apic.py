@@ -128,6 +128,14 @@ async def test_a_wrong_password_is_told_and_not_hammered(tmp_path: Path, sandbox
         assert "not-this-one" not in text + relay.log.read_text(encoding="utf-8")
 
 
+async def test_a_filter_that_the_apic_can_not_read_is_told_at_once(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = source(sandbox, subscribe=[{"class": "fvTenant", "filter": "bogus(fvTenant.name)"}])
+    sandbox.fabric.put("fvTenant", "uni/tn-a", name="a")
+    async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
+        assert "relay: feed fabric is refused" in (await heads(relay, 1))[0]
+        assert "can't parse the filter" in relay.messages()[0].text
+
+
 async def test_another_controller_is_tried(tmp_path: Path, sandbox: Sandbox) -> None:
     raised(sandbox.fabric)
     urls = ["http://127.0.0.1:9", sandbox.address]

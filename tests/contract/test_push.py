@@ -56,6 +56,18 @@ async def test_a_frame_that_comes_again_is_acknowledged_and_told_once(tmp_path: 
         assert len(events) == 1
 
 
+@pytest.mark.parametrize("frame", [{"title": "n", "id": 77}, [{"title": "a", "id": "q1"}, {"title": "b", "id": 2}]])
+async def test_ids_of_any_kind_and_of_lists_are_known_again(tmp_path: Path, sandbox: Sandbox, frame: Any) -> None:
+    async with running(tmp_path, sandbox, sources=ROBOTS) as relay:
+        for _ in range(2):
+            async with producer(relay) as socket:
+                await socket.send_json(frame)
+                answer = await socket.receive_json(timeout=20)
+                assert answer == {"ack": [one["id"] for one in (frame if isinstance(frame, list) else [frame])]}
+        _, events = await relay.get("/api/v1/events")
+        assert len(events) == (len(frame) if isinstance(frame, list) else 1)
+
+
 async def test_a_bad_frame_is_kept_and_the_connection_goes_on(tmp_path: Path, sandbox: Sandbox) -> None:
     async with running(tmp_path, sandbox, sources=ROBOTS) as relay, producer(relay) as socket:
         for frame in ("no json", '{"titel": "x"}', "[1]", '{"title": "x", "status": "on"}'):
@@ -232,6 +244,8 @@ async def test_a_silent_source_is_told_of_and_heard_again(tmp_path: Path, sandbo
     sources = {"lab": {"type": "webhook", "silent_after": "300ms", "silent_severity": "critical"}}
     async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
         await relay.until(lambda: any("source lab silent for" in message.text for message in relay.messages()))
+        _, text = await relay.get("/metrics")
+        assert 'relay_source_silent{source="lab"} 1.0' in text
         first = relay.messages()[0].text
         assert first.startswith("🔴 CRITICAL · relay: source lab silent for ")
         await relay.post([])
@@ -264,7 +278,12 @@ async def test_the_relay_posts_its_own_sign_of_life_while_it_is_well(tmp_path: P
                 came.clear()
                 await came.wait()
         assert set(beats[0]) == {"relay"}
+        _, status = await relay.get("/api/v1/status")
+        assert status["heartbeat_trouble"] is None
+        await server.cleanup()
+        async with asyncio.timeout(20):
+            while not (await relay.get("/api/v1/status"))[1]["heartbeat_trouble"]:
+                pass
     log = relay.log.read_text(encoding="utf-8")
     assert "very-secret" not in log
     assert '"trouble": "answered 500"' in log
-    await server.cleanup()

@@ -7,6 +7,7 @@ import datetime
 import hmac
 import json
 import sqlite3
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from relay.app.checks import adapter_problems
-from relay.formats import FORMATS
+from relay.core.event import Draft
+from relay.formats import FORMATS, Format, Request
 from relay.formats.signatures import Envelope, sns_content
 from relay.listeners.auth import UnavailableError
 from relay.listeners.sns import Sns, is_certificate
 from relay.logs import make_log
 from relay.sandbox.server import Sandbox
 from relay.settings.load import load
+from relay.settings.problems import ConfigurationError
 from tests.fakes.running import Running, configuration, running
 
 RUN = {
@@ -91,6 +94,37 @@ async def test_what_a_format_does_not_sign_can_not_be_asked_for(tmp_path: Path, 
     file.write_text(json.dumps(configuration(sandbox, tmp_path, sources=sources)), encoding="utf-8")
     (problem,) = adapter_problems(load(file, FORMATS))
     assert "what comes in the format zabbix is not signed; bearer, basic or header would be right" in str(problem)
+
+
+async def test_a_format_that_makes_no_event_loses_nothing(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: Request) -> list[Draft]:
+        return [Draft(title="x", key=5)]  # type: ignore[arg-type]  # what another package may do
+
+    monkeypatch.setitem(FORMATS._made, "jira", Format(read=read))  # type: ignore[attr-defined]
+    async with running(tmp_path, sandbox, sources={"odd": {"type": "webhook", "format": "jira"}}) as relay:
+        status, answer = await relay.post({"a": 1}, "/hooks/odd")
+        assert (status, answer["error"]["code"]) == (422, "unreadable")
+        _, (kept,) = await relay.get("/api/v1/events?refused=true")
+        assert kept["payload"] == '{"a": 1}'
+
+
+@pytest.mark.parametrize("found", ["MISSING", "NUMBER"])
+def test_a_format_that_can_not_be_loaded_is_told(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    (tmp_path / "broken_format.py").write_text("NUMBER = 5\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = EntryPoint("broken", f"broken_format:{found}", "relay.formats")
+    monkeypatch.setitem(FORMATS._others, "broken", point)  # type: ignore[attr-defined]
+    file = tmp_path / "relay.yaml"
+    sources = {"odd": {"type": "webhook", "format": "broken"}}
+    file.write_text(json.dumps(configuration(sandbox, tmp_path, sources=sources)), encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load(file, FORMATS)
+    (problem,) = [one for one in refused.value.problems if one.level == "error"]
+    assert "sources.odd.format: 'broken' can't be loaded: " in str(problem)
 
 
 # Amazon

@@ -106,7 +106,7 @@ def test_an_end_may_lack_its_title_but_not_its_key() -> None:
     [
         ({}, "each: 'events' gives null here; a list would be right"),
         ({"events": {}}, "each: 'events' gives an object here"),
-        ({"events": [{}]}, "events[0].title: \"join(' ', [site, what])\" fails"),
+        ({"events": [{}]}, "events[0].title: \"join(' ', [site, what])\" needs a field"),
         ({"events": [{"site": "", "what": ""}]}, "events[0].title"),
         ({"events": [0] * (MOST_EVENTS + 1)}, f"at most {MOST_EVENTS} are read"),
     ],
@@ -142,3 +142,14 @@ def test_whatever_an_optional_expression_raises_it_counts_as_absent(expression: 
 def test_a_function_that_there_is_not_is_no_expression() -> None:
     with pytest.raises(ValueError, match=r"there is no function foo\(\)"):
         make_mapping(MappingSettings(title="title", body="items[?foo(bar)]"))
+
+
+def test_within_a_list_the_whole_payload_is_in_reach_and_what_is_not_there_is_told() -> None:
+    settings = MappingSettings(
+        each="alarms", title="join(' ', [headline, 'at', _payload.site])", links={"A": "headline"}
+    )
+    (draft,) = read(settings, {"site": "Haarlem", "alarms": [{"headline": "dry"}]})
+    assert draft.title == "dry at Haarlem"
+    assert draft.notes == ("map.links.A counts as absent: 'dry' is no address",)
+    with pytest.raises(UnreadableError, match="needs a field that is not in this payload; it has _payload, name"):
+        read(settings, {"site": "Haarlem", "alarms": [{"name": "dry"}]})

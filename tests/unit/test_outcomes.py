@@ -62,6 +62,15 @@ def test_a_refusal_reaches_as_far_as_the_table_says(operation: Operation, status
     assert (outcome.kind, outcome.scope) == (kind, scope)
 
 
+@pytest.mark.parametrize("operation", ["post", "find"])
+@pytest.mark.parametrize("body", [b"404: Not Found", b"<html></html>", b""])
+def test_a_404_that_is_not_the_services_own_is_a_wrong_address(operation: Operation, body: bytes) -> None:
+    outcome = classify(operation, Answer(404, body), NOW)
+    assert isinstance(outcome, Refused)
+    assert outcome.scope == "account"
+    assert "https://webexapis.com/v1 would be" in outcome.detail
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_401_is_the_accounts_trouble_whatever_was_asked(operation: Operation) -> None:
     outcome = classify(operation, Answer(401, b""), NOW)

@@ -75,12 +75,19 @@ def test_what_can_not_be_tried_says_why(tmp_path: Path) -> None:
     assert "no mapping is called 'pingdon' (did you mean 'pingdom'?)" in invoke(
         "try", str(file), "--map", "pingdon", code=1
     )
-    assert "titel" in invoke("try", str(file), "--map", str(bad), code=1)
+    assert "titel: unknown key (did you mean 'title'?)" in invoke("try", str(file), "--map", str(bad), code=1)
+    assert "nope.yaml can't be read: No such file" in invoke("try", str(file), "--map", "nope.yaml", code=1)
+    bad.write_text("map: [a", encoding="utf-8")
+    assert "bad.yaml:1: " in invoke("try", str(file), "--map", str(bad), code=1)
     assert "a list would be right" in invoke("try", str(file), "--map", "updown", code=1)
     assert "can't be read" in invoke("try", str(tmp_path / "none.json"), code=2)
     empty = tmp_path / "empty.json"
     empty.write_text("{}", encoding="utf-8")
-    assert "nothing in this payload looks like a title" in invoke("try", str(empty), code=1)
+    assert "this payload is empty" in invoke("try", str(empty), code=1)
+    empty.write_text('{"event": "Battery low", "cleared": false}', encoding="utf-8")
+    out = invoke("try", str(empty))
+    assert "# no status was found: each item is a notice" in out
+    assert "# no key was found" in out
 
 
 def test_ready_mappings_are_listed() -> None:

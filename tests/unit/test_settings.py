@@ -85,7 +85,7 @@ def test_a_small_configuration_has_no_problem(tmp_path: Path) -> None:
         ),
         ("timezone: ../etc", "11: timezone: '../etc' is no time zone; it would read like UTC or Europe/Amsterdam"),
         ("storage: oracle", "10: storage: is not of the right form; it would read like sqlite:/var/lib/relay/relay.db"),
-        ("sources: {a: {}}", "14: sources.a: type is missing: webhook, alertmanager-api or websocket"),
+        ("sources: {a: {}}", "14: sources.a: type is missing: webhook, websocket, apic, push or alertmanager-api"),
         (
             "sources: {a: {type: webhok}}",
             "14: sources.a: type 'webhok' is not one of webhook, push, alertmanager-api, websocket, apic (did you "
