@@ -6,6 +6,8 @@ import asyncio
 import heapq
 import io
 import itertools
+import json
+import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import trustme
 
 from relay.core.event import SourceDefaults
 from relay.listeners.apic import ApicListener
@@ -185,13 +188,35 @@ class Odd:
 
 
 @asynccontextmanager
-async def odd_apic() -> AsyncIterator[tuple[Odd, str]]:
+async def odd_apic(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Odd, str]]:
     odd = Odd()
     runner = aiohttp.web.ServerRunner(aiohttp.web.Server(odd.handle), shutdown_timeout=0.1)  # type: ignore[arg-type]
     await runner.setup()
-    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield odd, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    yield odd, f"http{'' if tls is None else 's'}://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+async def test_a_controller_with_a_certificate_of_its_own_authority(tmp_path: Path, sandbox: Sandbox) -> None:
+    authority, tls = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    fault = {"dn": FAULT, "severity": "major", "lc": "raised", "cause": "port-down", "code": "F0532"}
+    state = {"imdata": [{"faultInst": {"attributes": fault}}], "totalCount": "1", "subscriptionId": "7"}
+    async with odd_apic(tls) as (odd, url):
+        odd.answers["/api/class/faultInst.json"] = json.dumps(state)
+        subscribe = [{"class": "faultInst"}]
+        sources = source(sandbox, url=url, subscribe=subscribe, tls={"ca": "ca.pem"})
+        async with running(tmp_path, sandbox, sources=sources) as relay:
+            await heads(relay, 1)
+            await connected(relay)
+        distrusting = source(sandbox, url=url, subscribe=subscribe)
+        async with running(tmp_path, sandbox, sources=distrusting) as relay:
+            async with asyncio.timeout(30):
+                while (
+                    "certificate" not in str((await relay.get("/api/v1/status"))[1]["feeds"][0]["last_error"]).lower()
+                ):
+                    pass
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from relay.listeners import push
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.fakes.running import Running, running
@@ -126,6 +127,46 @@ async def test_over_its_rate_a_producer_is_told_when_to_come_again(tmp_path: Pat
         assert refused["retry_after"] > 1
         _, text = await relay.get("/metrics")
         assert 'relay_events_refused_total{reason="rate",source="robots"}' in text
+
+
+async def test_an_idle_producer_is_closed(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push, "IDLE", 0.2)
+    async with running(tmp_path, sandbox, sources=ROBOTS) as relay, producer(relay) as socket:
+        await socket.send_json({"title": "x"})
+        assert "ack" in await socket.receive_json(timeout=20)
+        message = await socket.receive(timeout=20)
+        assert (message.type, message.extra) == (aiohttp.WSMsgType.CLOSE, "idle")
+
+
+class Stuck:
+    """A peer that does not read."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.ended: int | None = None
+
+    async def send_str(self, _: str) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self, *, code: int, message: bytes) -> None:
+        assert message == b"slow"
+        self.ended = code
+
+
+async def test_a_producer_that_does_not_read_its_answers_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer() -> str:
+        return "{}"
+
+    monkeypatch.setattr(push, "SLOW", 0.05)
+    socket: Any = Stuck()
+    answers: asyncio.Queue[Any] = asyncio.Queue()
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(3):
+            answers.put_nowait(tasks.create_task(answer()))
+        answers.put_nowait(None)
+        await push.PushListener._tell(socket, answers)
+    assert (socket.ended, answers.empty()) == (1008, True)
 
 
 async def test_a_stop_closes_producers_in_good_order(tmp_path: Path, sandbox: Sandbox) -> None:
