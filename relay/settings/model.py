@@ -612,7 +612,7 @@ class LimitSettings(Strict):
 
     queue: Annotated[WholeNumber, Field(gt=0)] = Field(1_000_000, description="Deliveries that may wait before 503.")
     backlog: Annotated[WholeNumber, Field(gt=0)] = Field(
-        20_000, description="Events of one source that may wait to be planned before it gets 503; others go on."
+        5_000, description="Events of one source that may wait to be planned before it gets 503; others go on."
     )
 
 

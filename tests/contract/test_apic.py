@@ -213,10 +213,9 @@ async def test_a_controller_with_a_certificate_of_its_own_authority(tmp_path: Pa
         distrusting = source(sandbox, url=url, subscribe=subscribe)
         async with running(tmp_path, sandbox, sources=distrusting) as relay:
             async with asyncio.timeout(30):
-                while (
-                    "certificate" not in str((await relay.get("/api/v1/status"))[1]["feeds"][0]["last_error"]).lower()
-                ):
-                    pass
+                said = ""
+                while "certificate" not in said.lower():
+                    said = str((await relay.get("/api/v1/status"))[1]["feeds"][0]["last_error"])
 
 
 @pytest.mark.parametrize(
