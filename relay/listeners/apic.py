@@ -23,6 +23,8 @@ from relay.ports import Clock
 
 REFRESH = 20.0
 """Seconds between two refreshes of a subscription, which is lost after 60 without one."""
+AT_ONCE = 10
+"""Subscriptions that are refreshed at once."""
 SHORTEST = 5.0
 """Seconds between two renewals of a session at the least."""
 PART = 500
@@ -159,12 +161,14 @@ class ApicListener:
             await self._or_end(fabric.renew())
 
     async def _keep_subscriptions(self, fabric: Fabric) -> None:
-        """Refresh them in turn, spread over the time, those that are made meanwhile too."""
+        """Refresh them, a few at once so that many are in time, those that are made meanwhile too."""
         while not self._over.is_set():
             await self._clock.wait(self._over, REFRESH)
-            for subscription in list(self._subscriptions):
-                if not self._over.is_set():
-                    await self._or_end(fabric.refresh(subscription))
+            due = list(self._subscriptions)
+            for start in range(0, len(due), AT_ONCE):
+                async with asyncio.TaskGroup() as tasks:
+                    for subscription in due[start : start + AT_ONCE]:
+                        tasks.create_task(self._or_end(fabric.refresh(subscription)))
 
     async def _or_end(self, asked: Awaitable[None]) -> None:
         """Ask; where that fails the session is over."""

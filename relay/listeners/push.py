@@ -85,8 +85,9 @@ class PushListener:
     async def stop(self) -> None:
         """Close all connections, the answers that are due first."""
         self._stopping = True
-        for socket in [socket for peers in self._peers.values() for socket in peers]:
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the relay stops")
+        async with asyncio.TaskGroup() as tasks:
+            for socket in [socket for peers in self._peers.values() for socket in peers]:
+                tasks.create_task(socket.close(code=WSCloseCode.GOING_AWAY, message=b"the relay stops"))
 
     async def _converse(self, source: PushSource, socket: web.WebSocketResponse) -> None:
         answers: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(IN_FLIGHT)

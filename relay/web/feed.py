@@ -65,8 +65,9 @@ class LiveFeed:
     async def stop(self) -> None:
         """Close all connections."""
         self._stopping.set()
-        for socket in list(self._clients):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the relay stops")
+        async with asyncio.TaskGroup() as tasks:
+            for socket in list(self._clients):
+                tasks.create_task(socket.close(code=WSCloseCode.GOING_AWAY, message=b"the relay stops"))
 
     async def get_feed(self, request: web.Request) -> web.StreamResponse:
         """Stream from `since` on, or from now."""
