@@ -112,9 +112,7 @@ class RelayDaemon:
         admin_tokens = [self._vault(ref) for ref in settings.listen.admin_token or ()]
         self._tls = self._server_tls()
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
-        self._intake = intake = Intake(
-            store, clock, new_event_id, metrics, log, self._offer, self._has_room, settings.limits.backlog
-        )
+        intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room, settings.limits.backlog)
         operator = OperatorDesk(intake, clock, log)
         tell = operator.tell if settings.operator is not None else self._tell_nobody
         self._chronicle = Chronicle(metrics, log, tell)

@@ -12,10 +12,9 @@ import yaml
 from pydantic import ValidationError
 
 from relay.app.reading import mapping_of
-from relay.core.event import SourceDefaults, stamp
+from relay.core.event import Draft, SourceDefaults, stamp
 from relay.core.words import iso
-from relay.formats.contract import Request, UnreadableError
-from relay.formats.mapping import MappingSettings, items_of, make_mapping, values_of
+from relay.formats.mapping import CompiledMapping, MappingSettings
 from relay.formats.proposing import propose
 from relay.settings.load import Loaded
 from relay.settings.model import MapSettings, ready_mapping
@@ -77,11 +76,8 @@ def _said(error: Any) -> str:
         return f"{where}: unknown key{near(where, known)}; known are {', '.join(known)}"
     if error["type"] == "missing":
         return f"{where}: is missing"
-    return (
-        f"{where + ': ' if where else ''}a mapping of expressions would be right"
-        if "type" in error["type"]
-        else (f"{where}: {error['msg']}")
-    )
+    said = "a mapping of expressions would be right" if "type" in error["type"] else error["msg"]
+    return f"{where}: {said}" if where else said
 
 
 def proposal(payload: Any) -> MappingSettings:
@@ -123,25 +119,22 @@ class MappingTrial:
     def __init__(self, settings: MappingSettings, payload: Any) -> None:
         self.written = _written(settings)
         try:
-            values = values_of(settings, payload)
-            read = make_mapping(msgspec.structs.replace(settings, each=None)).read
-        except UnreadableError:
-            raise
+            mapping = CompiledMapping(settings)
         except ValueError as error:
             raise BadMappingError(str(error)) from error
-        self.items: list[dict[str, Any]] = []
-        for item, found in zip(items_of(settings, payload), values, strict=False):
-            drafts = read(Request([item], "trial"))
-            events = [stamp(draft, SourceDefaults(source="trial", format="map"), "trial", _NOW) for draft in drafts]
-            shown = [_shown(msgspec.to_builtins(event), event.occurred_at) for event in events]
-            self.items.append({"values": found, "event": shown[0] if shown else None})
+        self.items: list[dict[str, Any]] = [
+            {"values": values, "event": None if draft is None else _shown(draft)}
+            for values, draft in mapping.trials(payload)
+        ]
 
 
-def _shown(event: dict[str, Any], occurred_at: float) -> dict[str, Any]:
-    kept = ("status", "severity", "title", "body", "key", "labels", "links", "files", "acknowledged_by", "notes")
-    given = {} if event["key"] == "trial" else {"key": event["key"]}
-    return {
-        **{name: event[name] for name in kept if name != "key"},
-        **given,
-        **({} if occurred_at == _NOW else {"occurred_at": iso(occurred_at)}),
-    }
+def _shown(draft: Draft) -> dict[str, Any]:
+    """The event of a draft, without what only its arrival would say."""
+    event = stamp(draft, SourceDefaults(source="trial", format="map"), "trial", _NOW)
+    told = ("status", "severity", "title", "body", "labels", "links", "files", "acknowledged_by", "notes")
+    shown = {name: value for name, value in msgspec.to_builtins(event).items() if name in told}
+    if draft.key is not None:
+        shown["key"] = event.key
+    if draft.occurred_at is not None:
+        shown["occurred_at"] = iso(event.occurred_at)
+    return shown

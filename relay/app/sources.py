@@ -38,13 +38,14 @@ Vault = Callable[[SecretRef], LiveSecret]
 
 def make_webhook(name: str, source: PostedSettings, vault: Vault, clock: Clock, log: Log) -> WebhookSource:
     """A webhook, its secrets resolved. Raises `SecretError`."""
+    format_ = make_format(source)
     given = source.auth.sns if isinstance(source.auth, AuthSettings) else None
     sns = None if given is None else _make_sns(given, clock, log)
     return WebhookSource(
         path=source.path_of(name),
         defaults=defaults_of(name, source),
-        format=make_format(source),
-        auth=sns or make_auth(source.auth, vault, make_format(source)),
+        format=format_,
+        auth=sns or make_auth(source.auth, vault, format_),
         max_body=source.max_body,
         bucket=None if source.rate is None else TokenBucket(source.rate, clock.now()),
         patient=format_name(source) in ("alertmanager", "alertmanager-api"),

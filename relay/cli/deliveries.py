@@ -137,7 +137,8 @@ def _change(
     if output is Output.json:
         print_json(changed)
     else:
-        _print(changed if dry_run else reached.deliveries({"ids": [one["id"] for one in changed]}) if changed else [])
+        as_they_are = changed if dry_run or not changed else reached.deliveries({"ids": [one["id"] for one in changed]})
+        _print(as_they_are)
         done = {"retry": "tried again", "drop": "dropped"}[verb]
         print(f"{len(changed)} {'would be ' if dry_run else ''}{done}, by {reached.name}")
     if not dry_run and len(changed) < len(ids or ()):

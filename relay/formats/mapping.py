@@ -106,21 +106,14 @@ def _first_line(error: Exception) -> str:
 
 def make_mapping(settings: MappingSettings) -> Format:
     """A format that follows a mapping. Raises ValueError where an expression can't be compiled."""
-    return Format(read=_Mapping(settings).read)
+    return Format(read=CompiledMapping(settings).read)
 
 
-def items_of(settings: MappingSettings, payload: Any) -> list[Any]:
-    """The items that a mapping sees in a payload. Raises ValueError, `UnreadableError`."""
-    return _Mapping(settings).items(payload)
+class CompiledMapping:
+    """Reads payloads by a mapping."""
 
-
-def values_of(settings: MappingSettings, payload: Any) -> list[dict[str, Any]]:
-    """What each expression of a mapping gives, for each item of a payload. Raises ValueError, `UnreadableError`."""
-    return _Mapping(settings).values(payload)
-
-
-class _Mapping:
     def __init__(self, settings: MappingSettings) -> None:
+        """Raises ValueError where an expression can't be compiled."""
         self._settings = settings
         self._each = None if settings.each is None else compile_expression(settings.each)
         self._title = compile_expression(settings.title)
@@ -131,6 +124,7 @@ class _Mapping:
         self._links = {name: compile_expression(text) for name, text in settings.links.items()}
 
     def read(self, request: Request) -> list[Draft]:
+        """The drafts of a payload. Raises `UnreadableError`."""
         if self._each is None:
             items = request.payload if isinstance(request.payload, list) else [request.payload]
             each = None if items is not request.payload else ""
@@ -139,26 +133,27 @@ class _Mapping:
             each = self._settings.each
         if len(items) > MOST_EVENTS:
             raise UnreadableError("each", f"{len(items)} events in one payload; at most {MOST_EVENTS} are read")
-        drafts = [self._one(item, "" if each is None else f"{each}[{number}]") for number, item in enumerate(items)]
+        drafts = [self.draft_of(item, "" if each is None else f"{each}[{number}]") for number, item in enumerate(items)]
         return [draft for draft in drafts if draft is not None]
 
     def items(self, payload: Any) -> list[Any]:
         """The items of a payload. Raises `UnreadableError`."""
         return self._items(payload) if self._each is not None else payload if isinstance(payload, list) else [payload]
 
-    def values(self, payload: Any) -> list[dict[str, Any]]:
-        """What each expression gives, for each item: for people who write a mapping. Raises `UnreadableError`."""
-        items = self.items(payload)
+    def trials(self, payload: Any) -> Iterator[tuple[dict[str, Any], Draft | None]]:
+        """What each expression gives and the draft, for the first items: for people who write a mapping.
+
+        Raises `UnreadableError`.
+        """
         expressions = {
             "title": self._title,
             **self._optional,
             **{f"labels.{name}": one for name, one in self._labels.items()},
             **{f"links.{name}": one for name, one in self._links.items()},
         }
-        return [
-            {name: self._search(name, one, item, []) for name, one in expressions.items()}
-            for item in items[:MOST_SHOWN]
-        ]
+        for number, item in enumerate(self.items(payload)[:MOST_SHOWN]):
+            values = {name: self._search(name, one, item, []) for name, one in expressions.items()}
+            yield values, self.draft_of(item, f"{self._settings.each or ''}[{number}]")
 
     def _items(self, payload: Any) -> list[Any]:
         assert self._each is not None  # noqa: S101 - narrowed by the caller
@@ -170,8 +165,8 @@ class _Mapping:
             return [{"_payload": payload, **item} if isinstance(item, dict) else item for item in items]
         raise UnreadableError("each", f"{self._settings.each!r} gives {say_type(items)} here; a list would be right")
 
-    def _one(self, item: Any, where: str) -> Draft | None:
-        """The draft of an item; None where `when` says that it is no event."""
+    def draft_of(self, item: Any, where: str) -> Draft | None:
+        """The draft of the item at a place; None where `when` says that it is no event. Raises `UnreadableError`."""
         notes: list[str] = []
         found = {name: self._search(name, expression, item, notes) for name, expression in self._optional.items()}
         if "when" in found and found["when"] in _NOTHING:

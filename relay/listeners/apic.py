@@ -15,7 +15,7 @@ import msgspec
 
 from relay.core.event import Draft, SourceDefaults
 from relay.formats.apic import Managed, fold, gone, objects_of, unwatched
-from relay.formats.contract import NotJsonError, UnreadableError, decode_json
+from relay.formats.contract import decode_json
 from relay.listeners.apic_client import ApicClient, ApicError, Fabric, Query
 from relay.listeners.staying import FeedLostError, Staying
 from relay.pipeline.intake import Frame, Intake
@@ -227,29 +227,16 @@ class ApicListener:
             kept = self._known.get(dn)
             silent = not any(path in self._seen for path in by)
             now, drafts = fold(None if kept is None else kept.object, current.kind, current.attributes, silent=silent)
-            if now is not None and (kept is None or kept != Kept(now, by)):
-                self._known[dn] = Kept(now, by)
-                yield Change(current, drafts, (dn, msgspec.json.encode(self._known[dn])))
+            if now is not None and (fresh := Kept(now, by)) != kept:
+                self._known[dn] = fresh
+                yield Change(current, drafts, (dn, msgspec.json.encode(fresh)))
         for dn in [dn for dn in self._known if dn not in found]:
             kept = self._known.pop(dn)
             watched = any(path in present for path in kept.by)
             yield Change(kept.object, gone(kept.object) if watched else unwatched(kept.object), (dn, None))
 
     async def _commit(self, frames: Sequence[str | bytes]) -> None:
-        readable: list[Frame] = []
-        unreadable: list[tuple[str, bytes]] = []
-        for frame in frames:
-            raw = frame.encode() if isinstance(frame, str) else frame
-            try:
-                readable.append(self._folded(raw))
-            except (NotJsonError, UnreadableError) as error:
-                unreadable.append((str(error), raw))
-            except Exception as error:  # noqa: BLE001 - the border around one frame: a bug here loses nothing
-                unreadable.append((f"bug: {error!r}", raw))
-        if readable:
-            await self.staying.store(partial(self._intake.accept_frames, self._defaults, readable))
-        for detail, raw in unreadable:
-            await self.staying.store(partial(self._intake.refuse, self.staying.name, "malformed", detail, raw))
+        await self.staying.commit(self._intake, self._defaults, frames, self._folded)
 
     def _folded(self, raw: bytes) -> Frame:
         payload = decode_json(raw)

@@ -125,9 +125,8 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
                     timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=OPEN_TIMEOUT),
                     trust_env=True,
                     headers=self.headers,
-                    cookie_jar=aiohttp.CookieJar(
-                        unsafe=True, quote_cookie=False
-                    ),  # an APIC is often known by its IP address alone
+                    # an APIC is often known by its IP address alone, which other jars give no cookies
+                    cookie_jar=aiohttp.CookieJar(unsafe=True, quote_cookie=False),
                 )
             )
             fabric = HttpFabric(self, session)
@@ -137,7 +136,7 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
                     connect(
                         f"ws{self.url.removeprefix('http')}/socket{token}",
                         additional_headers=self.headers,
-                        ssl=(True if self.tls is True else self.tls) if self.url.startswith("https:") else None,
+                        ssl=self.tls if self.url.startswith("https:") else None,
                         proxy=self.proxy or True,
                         open_timeout=OPEN_TIMEOUT,
                         ping_interval=self.ping,
@@ -189,7 +188,7 @@ class HttpFabric:
         """Subscribe, and have the present state."""
         path = query.path
         payload = await self._get(f"{path}{'&' if '?' in path else '?'}subscription=yes")
-        subscription = payload.get("subscriptionId") if isinstance(payload, dict) else None
+        subscription = payload.get("subscriptionId")
         if isinstance(subscription, list):
             subscription = subscription[0] if subscription else None
         if not isinstance(subscription, (str, int)) or not str(subscription):
@@ -231,7 +230,7 @@ class HttpFabric:
         self._session.cookie_jar.update_cookies({"APIC-cookie": token})
         return token
 
-    async def _get(self, path: str) -> Any:
+    async def _get(self, path: str) -> dict[str, Any]:
         status, payload = await self._ask("GET", path, None)
         if status != 200:
             said = f"{path.partition('?')[0]} was answered {status}: {_said(payload)}"

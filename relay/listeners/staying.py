@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import tenacity
 
+from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
+from relay.formats.contract import NotJsonError, UnreadableError
+from relay.pipeline.intake import Frame, Intake
 from relay.ports import Clock, Hears, Log, StoreUnavailableError, Tell
 
 T = TypeVar("T")
@@ -172,6 +176,25 @@ class Staying:
         self._bucket.take(frames)
         while (rest := self._bucket.wait(self._clock.now())) > 0 and not self.stopping.is_set():
             await self._rest(rest)
+
+    async def commit(
+        self, intake: Intake, defaults: SourceDefaults, frames: Sequence[str | bytes], read: Callable[[bytes], Frame]
+    ) -> None:
+        """Commit what can be read of frames, keep what can't. `read` raises `NotJsonError`, `UnreadableError`."""
+        readable: list[Frame] = []
+        unreadable: list[tuple[str, bytes]] = []
+        for frame in frames:
+            raw = frame.encode() if isinstance(frame, str) else frame
+            try:
+                readable.append(read(raw))
+            except (NotJsonError, UnreadableError) as error:
+                unreadable.append((str(error), raw))
+            except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing
+                unreadable.append((f"bug: {error!r}", raw))
+        if readable:
+            await self.store(partial(intake.accept_frames, defaults, readable))
+        for detail, raw in unreadable:
+            await self.store(partial(intake.refuse, self.name, "malformed", detail, raw))
 
     async def store(self, write: Callable[[], Awaitable[None]]) -> bool:
         """Write; a store in trouble is waited out, as a feed can't be asked to say it again. False: a stop cut it."""

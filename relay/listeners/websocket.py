@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from relay.core.event import SourceDefaults
 from relay.formats import Reader, Request
-from relay.formats.contract import NotJsonError, UnreadableError, decode_json
+from relay.formats.contract import decode_json
 from relay.listeners.staying import FeedLostError, Staying
 from relay.pipeline.intake import Frame, Intake
 from relay.ports import Clock
@@ -112,18 +111,8 @@ class WebsocketListener:
             self._cut = str(error)
 
     async def _commit(self, frames: Sequence[str | bytes]) -> None:
-        readable: list[Frame] = []
-        unreadable: list[tuple[str, bytes]] = []
-        for frame in frames:
-            raw = frame.encode() if isinstance(frame, str) else frame
-            try:
-                payload = decode_json(raw)
-                readable.append(Frame(self._feed.read(Request(payload=payload, source=self.staying.name)), raw))
-            except (NotJsonError, UnreadableError) as error:
-                unreadable.append((str(error), raw))
-            except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing
-                unreadable.append((f"bug: {error!r}", raw))
-        if readable:
-            await self.staying.store(partial(self._intake.accept_frames, self._feed.defaults, readable))
-        for detail, raw in unreadable:
-            await self.staying.store(partial(self._intake.refuse, self.staying.name, "malformed", detail, raw))
+        await self.staying.commit(self._intake, self._feed.defaults, frames, self._read)
+
+    def _read(self, raw: bytes) -> Frame:
+        payload = decode_json(raw)
+        return Frame(self._feed.read(Request(payload=payload, source=self.staying.name)), raw)

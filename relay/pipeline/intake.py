@@ -30,7 +30,7 @@ BETWEEN_NOTES = 60.0
 
 
 class QueueFullError(StoreUnavailableError):
-    """More waits already than `limits.queue` allows."""
+    """More waits already than `limits.queue` allows, or of one source than its share, `limits.backlog`."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -163,9 +163,8 @@ class Intake:
             return
         for event in submission.events:
             self._telemetry.received(source, event.status, 1)
-        if not submission.events:
-            return
-        self._offer([Waiting(seq, event) for seq, event in enumerate(submission.events, outcome.first_seq)])
+        if submission.events:
+            self._offer([Waiting(seq, event) for seq, event in enumerate(submission.events, outcome.first_seq)])
 
     def note_refused(self, source: str, reason: str, detail: str) -> None:
         """Log that something was not taken, once a minute for each source and reason."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from relay.ports import Clock
+from relay.ports import Clock, StoreError
 from relay.web.answers import problem
 
 POLL = 0.5
@@ -90,7 +90,7 @@ class LiveFeed:
         over = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as tasks:
-                telling = tasks.create_task(self._tell(socket, reader, over))
+                telling = tasks.create_task(self._tell_or_close(socket, reader, over))
                 while (await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     pass  # what a client says is of no interest; that it goes is
                 over.set()
@@ -98,6 +98,13 @@ class LiveFeed:
         finally:
             self._clients.discard(socket)
         return socket
+
+    async def _tell_or_close(self, socket: web.WebSocketResponse, reader: _Reader, over: asyncio.Event) -> None:
+        """Tell what is new; where the store can't be read the client is to come again, and goes on where it was."""
+        try:
+            await self._tell(socket, reader, over)
+        except StoreError:
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"the store can't be read now")
 
     async def _tell(self, socket: web.WebSocketResponse, reader: _Reader, over: asyncio.Event) -> None:
         going = await _send(socket, {"type": "hello", "id": str(reader.place)})

@@ -11,10 +11,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
+from relay.lifecycle import SystemClock
 from relay.listeners import push
+from relay.ports import StoreUnavailableError
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
+from relay.web.feed import LiveFeed
 from tests.fakes.running import Running, running
 
 ROBOTS = {"robots": {"type": "push", "auth": {"bearer": "between-us"}}}
@@ -238,6 +242,35 @@ async def test_a_client_goes_on_where_it_was_without_a_gap(tmp_path: Path, sandb
     async with running(tmp_path, sandbox) as relay, watching(relay, place) as socket:
         again = await read(socket, 20)
         assert {one["event"]["title"] for one in again if one["type"] == "event"} <= titles
+
+
+class _Unreadable:
+    """News of a store that fails after the handshake."""
+
+    async def newest(self) -> tuple[int, float]:
+        return 7, 3.0
+
+    async def events_after(self, seq: int, limit: int) -> list[dict[str, Any]]:
+        raise StoreUnavailableError(f"disk I/O error behind {seq}, {limit} wanted")
+
+    async def outcomes_after(self, at: float, delivery: int, limit: int) -> list[tuple[float, dict[str, Any]]]:
+        raise AssertionError((at, delivery, limit))
+
+
+async def test_a_store_that_can_not_be_read_closes_a_client_that_may_come_again() -> None:
+    feed = LiveFeed(_Unreadable(), SystemClock())
+    application = aiohttp.web.Application()
+    application.add_routes(feed.routes())
+    async with TestServer(application) as server, TestClient(server) as client:
+        socket = await client.ws_connect("/feed")
+        assert await socket.receive_json() == {"type": "hello", "id": "7-3000000"}
+        async with asyncio.timeout(10):
+            closed = await socket.receive()
+        assert (closed.type, closed.data, closed.extra) == (
+            aiohttp.WSMsgType.CLOSE,
+            1013,
+            "the store can't be read now",
+        )
 
 
 async def test_the_feed_is_guarded_as_all_of_the_admin_address(tmp_path: Path, sandbox: Sandbox) -> None:
