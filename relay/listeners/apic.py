@@ -211,7 +211,8 @@ class ApicListener:
         self._as_found = set(self._known)
         if not frames:
             return True
-        return await self.staying.store(partial(self._intake.accept_frames, self._defaults, frames))
+        found = [one for one in (self._intake.submission(self._defaults, frame) for frame in frames) if one is not None]
+        return await self.staying.store(partial(self._intake.accept_frames, self.staying.name, found))
 
     def _compared(self, present: Mapping[str, Sequence[tuple[str, dict[str, str]]]]) -> Iterator[Change | None]:
         """What differs from what is known, which is up to date then; None now and then, as this may take long."""

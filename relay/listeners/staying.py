@@ -13,7 +13,7 @@ from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats.contract import NotJsonError, UnreadableError
 from relay.pipeline.intake import Frame, Intake
-from relay.ports import Clock, Hears, Log, StoreUnavailableError, Tell
+from relay.ports import Clock, Hears, Log, StoreUnavailableError, Submission, Tell
 
 T = TypeVar("T")
 
@@ -181,18 +181,19 @@ class Staying:
         self, intake: Intake, defaults: SourceDefaults, frames: Sequence[str | bytes], read: Callable[[bytes], Frame]
     ) -> None:
         """Commit what can be read of frames, keep what can't. `read` raises `NotJsonError`, `UnreadableError`."""
-        readable: list[Frame] = []
+        readable: list[Submission] = []
         unreadable: list[tuple[str, bytes]] = []
         for frame in frames:
             raw = frame.encode() if isinstance(frame, str) else frame
             try:
-                readable.append(read(raw))
+                if (submission := intake.submission(defaults, read(raw))) is not None:
+                    readable.append(submission)
             except (NotJsonError, UnreadableError) as error:
                 unreadable.append((str(error), raw))
             except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing
                 unreadable.append((f"bug: {error!r}", raw))
         if readable:
-            await self.store(partial(intake.accept_frames, defaults, readable))
+            await self.store(partial(intake.accept_frames, self.name, readable))
         for detail, raw in unreadable:
             await self.store(partial(intake.refuse, self.name, "malformed", detail, raw))
 

@@ -82,25 +82,39 @@ class Intake:
         self._record(defaults.source, submission, outcome)
         return outcome
 
-    async def accept_frames(self, defaults: SourceDefaults, frames: Sequence[Frame]) -> None:
-        """Commit the frames of a feed together. Raises as `accept` does; what was committed by then is not undone."""
-        self._check_room(defaults.source)
+    def submission(self, defaults: SourceDefaults, frame: Frame) -> Submission | None:
+        """A frame as it is committed; None of one that says nothing. Raises whatever drafts of wrong types raise."""
+        if not (frame.drafts or frame.state):
+            return None
+        stamped = self._submission(defaults, frame.drafts, frame.payload, None)
+        return msgspec.structs.replace(stamped, state=frame.state)
+
+    async def accept_frames(self, source: str, frames: list[Submission]) -> None:
+        """Commit the frames of a feed together. Raises as `accept` does; `frames` keeps those to be tried again."""
+        self._check_room(source)
         began = self._clock.now()
-        submissions = [
-            msgspec.structs.replace(self._submission(defaults, frame.drafts, frame.payload, None), state=frame.state)
-            for frame in frames
-            if frame.drafts or frame.state
-        ]
-        begun = [self._commit(submission) for submission in submissions]
+        begun = [(frame, self._commit(frame)) for frame in frames]
+        frames.clear()
         trouble: StoreError | None = None
-        for submission, outcome in zip(submissions, begun, strict=True):
+        for frame, outcome in begun:
             try:
-                self._record(defaults.source, submission, await outcome)
+                await self._settle(frame, outcome)
             except StoreError as error:
                 trouble = trouble or error
+                frames.append(frame)
         if trouble is not None:
             raise trouble
         self._telemetry.accepted_in(self._clock.now() - began)
+
+    async def _settle(self, frame: Submission, begun: Awaitable[Accepted | Conflict]) -> None:
+        try:
+            outcome = await begun
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border around one frame: drafts that can't be written
+            await self.refuse(frame.source, "malformed", f"bug: {error!r}", frame.payload)
+        else:
+            self._record(frame.source, frame, outcome)
 
     async def state(self, source: str) -> dict[str, bytes]:
         """What was last committed as a source's state, by name. Raises `StoreError`."""
@@ -116,7 +130,13 @@ class Intake:
 
     def _commit(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
         """Begin to commit; its events wait for a plan from now on, unless that fails."""
-        begun = self._inbox.accept(submission)
+        begun: Awaitable[Accepted | Conflict]
+        try:
+            begun = self._inbox.accept(submission)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - drafts that can't be written are their own submission's trouble
+            begun = _failing(error)
         self.waiting[submission.source] += len(submission.events)
         return self._committed(submission, begun)
 
@@ -179,6 +199,10 @@ class Intake:
         self._log.warning("event_refused", source=source, reason=reason, detail=detail)
         refusal = Refusal(source=source, received_at=self._clock.wall(), reason=reason, detail=detail, payload=payload)
         await self._inbox.refuse(refusal)
+
+
+async def _failing(error: Exception) -> Accepted | Conflict:
+    raise error
 
 
 def acknowledgement(key: AlertKey, by: str, comment: str, event_id: str, now: float) -> Submission:

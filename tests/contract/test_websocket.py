@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
+from relay.core.event import Draft
+from relay.formats import FORMATS, Format
+from relay.formats import Request as FormatRequest
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.fakes.running import Running, running
@@ -63,6 +67,38 @@ async def test_bad_frames_are_kept_and_never_end_the_feed(tmp_path: Path, sandbo
         assert {row["source"] for row in refused} == {"feed"}
         _, metrics = await relay.get("/metrics")
         assert 'relay_events_refused_total{reason="malformed",source="feed"} 4.0' in metrics
+
+
+async def test_a_format_that_makes_no_event_of_a_frame_loses_nothing_and_never_ends_the_feed(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a format of another package may do: no list, drafts that can't be made events, events of no known type."""
+    odd: dict[str, Any] = {
+        "none": None, "number": [Draft(title="x", key=5)],  # type: ignore[arg-type]
+        "object": [Draft(title="x", files=(object(),))],  # type: ignore[arg-type]
+        "raises": None, "good": [Draft(title="good")],
+    }  # fmt: skip
+
+    def read(request: FormatRequest) -> list[Draft]:
+        if request.payload == "raises":
+            raise LookupError("a bug")
+        return cast(list[Draft], odd[request.payload])
+
+    async def script(connection: ServerConnection) -> None:
+        for word in [*odd, "good"]:
+            await connection.send(f'"{word}"')
+        await connection.wait_closed()
+
+    monkeypatch.setitem(FORMATS._made, "jira", Format(read=read))  # type: ignore[attr-defined]
+    async with feed(tmp_path, sandbox, script, format="jira") as relay:
+        await relay.until(lambda: len(relay.messages()) == 2)
+        async with asyncio.timeout(10):
+            while len(refused := (await relay.get("/api/v1/events?refused=true"))[1]) < 3:
+                pass
+        assert sorted(row["payload"] for row in refused) == ['"number"', '"object"', '"raises"']
+        _, status = await relay.get("/api/v1/status")
+        assert status["feeds"][0]["connected"] is True
+        assert status["sources"][0]["waiting"] == 0
 
 
 async def test_a_feed_that_ends_is_connected_again(tmp_path: Path, sandbox: Sandbox) -> None:
