@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from relay.ports import Log, StoreError, StoreUnavailableError
@@ -65,11 +65,7 @@ class Daemon(Protocol):
     loops: dict[str, Loop]
 
     async def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
-        """Recover, then bind the listeners."""
-        ...
-
-    def feeds(self) -> Sequence[Coroutine[Any, Any, None]]:
-        """What runs until it is told to stop."""
+        """Recover, then bind the listeners; `spawn` starts what runs until it is told to stop."""
         ...
 
     async def stop_listening(self) -> None:
@@ -102,10 +98,11 @@ class Lifecycle:
             return "stopping"
         return None if self.ready else "starting"
 
-    def handle_signals(self) -> None:
-        """SIGTERM, SIGINT and SIGHUP stop in good order; a second one ends the process at once."""
+    def handle_signals(self, hang_up: Callable[[], None]) -> None:
+        """SIGTERM and SIGINT stop in good order, a second one ends the process at once; SIGHUP is handed on."""
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        signals = (signal.SIGTERM, signal.SIGINT)
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
 
         def first() -> None:
             for number in signals:
@@ -122,8 +119,6 @@ class Lifecycle:
         async with asyncio.TaskGroup() as tasks:
             await daemon.start(tasks.create_task)
             loops = [tasks.create_task(self._repeat(name, loop)) for name, loop in daemon.loops.items()]
-            for feed in daemon.feeds():
-                tasks.create_task(feed)
             watchdog = tasks.create_task(self._feed_watchdog())
             self.ready = True
             notify("READY=1")

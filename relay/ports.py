@@ -134,11 +134,15 @@ class LaneHead(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """What is true as a process starts: the time, the latest that anything may be due, the rooms that there are."""
+    """What is true as a configuration comes into force: the time, the latest that anything may be due, the rooms.
+
+    `fresh`: a process has started, and nothing of its own is in flight.
+    """
 
     now: float
     latest: float
     rooms: Sequence[str]
+    fresh: bool = True
 
 
 class Recovered(msgspec.Struct, frozen=True):

@@ -128,20 +128,33 @@ def service_of(account: Account) -> Service:
     return spika.SERVICE if isinstance(account, SpikaAccount) else webex.SERVICE
 
 
-def make_lanes(settings: Settings, senders: Mapping[str, Sender], now: float) -> dict[str, lanes.Lane]:
-    """A lane for each destination, by room: names of one space share theirs."""
-    accounts = {
-        name: lanes.Account(name, sender, settings.accounts[name].pace, now) for name, sender in senders.items()
-    }
-    by_key: dict[str, lanes.Lane] = {}
+def make_lanes(
+    settings: Settings, senders: Mapping[str, Sender], now: float, before: Mapping[str, lanes.Lane] | None = None
+) -> dict[str, lanes.Lane]:
+    """A lane for each destination, by room: names of one space share theirs.
+
+    Accounts and lanes of `before` that are still there go on as they are, with their pauses and what is in flight.
+    """
+    before = before or {}
+    accounts = {lane.account.name: lane.account for lane in before.values()}
+    for name, sender in senders.items():
+        pace = settings.accounts[name].pace
+        account = accounts.setdefault(name, lanes.Account(name, sender, pace, now))
+        account.use(sender, pace, now)
+        account.lanes = []
+    by_key = {key: lane for lane in before.values() for key in lane.keys}
+    for lane in by_key.values():
+        lane.rooms = []
     by_room: dict[str, lanes.Lane] = {}
     for name, room in settings.rooms.items():
-        key = destination(room)
-        if key in by_key:
-            by_key[key].rooms.append(name)
-        else:
-            by_key[key] = lanes.Lane(key, accounts[room.account], [name])
-        by_room[name] = by_key[key]
+        account, key = accounts[room.account], destination(room)
+        lane = by_key.get(key) or lanes.Lane(key, account, [])
+        by_key[key] = by_room[name] = lane
+        lane.rooms.append(name)
+        if lane not in account.lanes:
+            account.lanes.append(lane)
+        if name in before and before[name] is not lane:
+            lane.after.append(before[name])
     return by_room
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import tzinfo
 
@@ -23,7 +23,7 @@ from relay.templates.rendering import TemplateError, TemplateRenderer, compile_t
 from relay.templates.views import GroupView, View
 
 TEMPLATE_LIMIT = 2.0
-"""Seconds that a template may take on a sample before it counts as one that never ends."""
+"""Seconds that a template may take on all samples (a card on one) before it counts as one that never ends."""
 SLOW_TEMPLATE = 0.05
 """Seconds of rendering from which a template draws a warning."""
 _AT = 1_772_330_000.0
@@ -95,15 +95,18 @@ def _signature_problems(loaded: Loaded) -> list[Problem]:
     return found
 
 
-def adapter_problems(loaded: Loaded) -> list[Problem]:
-    """Mappings that can't be compiled, certificates that can't be had, templates that fail on a sample or take long."""
+def adapter_problems(loaded: Loaded, unless: Loaded | None = None) -> list[Problem]:
+    """Mappings that can't be compiled, certificates that can't be had, templates that fail on a sample or take long.
+
+    Templates and cards that `unless` has alike are good already.
+    """
     problems = [
         *_mapping_problems(loaded),
         *_signature_problems(loaded),
         *_tls_problems(loaded),
-        *_template_problems(loaded),
+        *_template_problems(loaded, {} if unless is None else unless.templates),
     ]
-    return [*problems, *_card_problems(loaded)]
+    return [*problems, *_card_problems(loaded, {} if unless is None else unless.cards)]
 
 
 def _tls_problems(loaded: Loaded) -> list[Problem]:
@@ -153,25 +156,29 @@ def _expressions(settings: MapSettings) -> list[tuple[Path, str]]:
     return [(path, text) for path, text in (*single, *nested) if text is not None]
 
 
-def _template_problems(loaded: Loaded) -> list[Problem]:
+def _template_problems(loaded: Loaded, known: Mapping[str, str]) -> list[Problem]:
     found: list[Problem] = []
     environment = MarkdownEnvironment()
     for name, text in loaded.templates.items():
+        if known.get(name) == text:
+            continue
         path: Path = ("templates", name)
         try:
             template = compile_template(environment, name, text)
         except TemplateError as error:
             found.append(_problem(loaded, path, str(error)))
             continue
+        left = TEMPLATE_LIMIT
         for sample, names in _views(environment, text, loaded.settings.timezone):
             began = time.perf_counter()
             try:
-                with _time_limit():
+                with _time_limit(left):
                     TemplateRenderer.render_strictly(template, names)
             except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way
                 found.append(_problem(loaded, path, f"fails on a sample {sample}: {error}"))
                 break
             took = time.perf_counter() - began
+            left = max(0.01, left - took)
             if took > SLOW_TEMPLATE:
                 said = f"takes {took * 1000:.0f} ms on a sample {sample}"
                 found.append(Problem(loaded.document.mark(path), dotted(path), said, "warning"))
@@ -179,19 +186,21 @@ def _template_problems(loaded: Loaded) -> list[Problem]:
     return found
 
 
-def _card_problems(loaded: Loaded) -> list[Problem]:
+def _card_problems(loaded: Loaded, known: Mapping[str, str]) -> list[Problem]:
     """Cards that are none, or fail on a sample."""
     found: list[Problem] = []
     zone = loaded.settings.timezone
     for path, file in card_files(loaded.settings):
         sample = ""
+        if str(file) in known and known[str(file)] == loaded.cards.get(str(file)):
+            continue
         try:
             renderer = CardRenderer(
                 {str(file): loaded.cards.get(str(file), "")}, lambda *_: None, zone, lambda *_: None
             )
             for event in samples():
                 sample = f"on a sample {event.status} event: "
-                with _time_limit():
+                with _time_limit(TEMPLATE_LIMIT):
                     renderer.render_by_name(str(file), View(event, "sample", None, _AT, zone).names())
         except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way
             found.append(_problem(loaded, path, f"{sample}{error}"))
@@ -199,14 +208,14 @@ def _card_problems(loaded: Loaded) -> list[Problem]:
 
 
 @contextmanager
-def _time_limit() -> Iterator[None]:
+def _time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeoutError in the main thread where what it does takes longer than a template may."""
 
     def over(_: int, __: object) -> None:
         raise TimeoutError(f"does not end within {TEMPLATE_LIMIT:g} s")
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, TEMPLATE_LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random  # noqa: TID251 - this is the chance port
-import ssl
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -13,20 +12,18 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.app.accounts import make_account, make_addresses, make_fallbacks, make_files, make_lanes, make_renderer
+from relay.app.accounts import make_addresses, make_fallbacks, make_lanes
+from relay.app.arrangement import Arrangement, Arranger, FeedSettings, Listener, Vault
+from relay.app.configured import ConfiguredDocuments
 from relay.app.desk import AccountDesk, post_now
+from relay.app.feeds import Feeds
 from relay.app.reading import defaults_of
-from relay.app.sources import (
-    make_controllers,
-    make_feed,
-    make_push,
-    make_webhook,
-    patience_of,
-    queries_of,
-)
+from relay.app.reload import Reload, Reloader
+from relay.app.sources import make_controllers, make_feed, patience_of, queries_of
 from relay.app.status import StatusBoard
 from relay.app.tls import server_context
 from relay.core.delivery import Outcome
+from relay.core.event import Severity, Status
 from relay.core.planning import Plan, Waiting
 from relay.core.rate import TokenBucket
 from relay.core.retry import RetryPolicy
@@ -46,21 +43,24 @@ from relay.pipeline.intake import Intake
 from relay.pipeline.janitor import Janitor
 from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
-from relay.ports import File, Limits, Log, Over, SendNow, Tell
+from relay.ports import File, Limits, Log, Over, SendNow, Spawn
 from relay.senders.heartbeat import Heartbeat
 from relay.settings.load import Loaded
-from relay.settings.model import ApicSettings, PostedSettings, PushSettings, WebsocketSettings
-from relay.settings.rules import compile_rules
-from relay.settings.secrets import LiveSecret, SecretRef
+from relay.settings.model import Settings, WebsocketSettings
+from relay.settings.secrets import secrets_of
 from relay.settings.types import Address
 from relay.storage.sqlite import SqliteStore
 from relay.web.accounts import AccountApi
-from relay.web.admin import AdminGuard, make_admin
+from relay.web.admin import AdminGuard, Part, make_admin
 from relay.web.alertmanager import AlertmanagerApi
 from relay.web.api import Api
+from relay.web.configuration import ConfigurationApi
 from relay.web.feed import LiveFeed
 from relay.web.metrics import Metrics
+from relay.web.page import Page
+from relay.web.sessions import Sessions
 from relay.web.silences import SilenceApi, SilenceDesk
+from relay.web.trends import Trends, TrendsApi
 
 KEEPALIVE = 75.0
 """Seconds after which an idle connection, or one whose request does not come, is closed."""
@@ -86,149 +86,177 @@ class RelayDaemon:
     ) -> None:
         """Raises `StoreError`, `SecretError`, `TemplateError`, and OSError for files of TLS."""
         settings = loaded.settings
-        self._settings = settings
+        for _, ref in secrets_of(settings):
+            ref.resolve()  # what is missing is told before the store is touched
+        self._first = settings
         self._log = log
         self._clock = clock
         self._undo = AsyncExitStack()
-        self._held: list[LiveSecret] = []
-        accounts = {name: room.account for name, room in settings.rooms.items()}
-        metrics = Metrics([*settings.sources, OPERATOR_SOURCE], accounts, loaded.digest)
-        rules = compile_rules(settings)
-        renderer = make_renderer(loaded, rules, self._template_failed)
-        self._metrics = metrics
-        self._files = make_files(settings, log)
-        self._accounts = {name: make_account(name, loaded, self._vault, clock.wall, log) for name in settings.accounts}
-        senders = {name: made.sender for name, made in self._accounts.items()}
-        hooks = [
-            make_webhook(name, source, self._vault, clock, log)
-            for name, source in settings.sources.items()
-            if isinstance(source, PostedSettings) and not isinstance(source, PushSettings)
-        ]
-        pushes = [
-            make_push(name, source, self._vault, clock.now())
-            for name, source in settings.sources.items()
-            if isinstance(source, PushSettings)
-        ]
-        admin_tokens = [self._vault(ref) for ref in settings.listen.admin_token or ()]
-        self._tls = self._server_tls()
+        self._tls = None if settings.listen.tls is None else server_context(settings.listen.tls)
+        self.metrics = metrics = Metrics((), {}, 0)
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
-        intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room, settings.limits.backlog)
-        operator = OperatorDesk(intake, clock, log)
-        tell = operator.tell if settings.operator is not None else self._tell_nobody
-        self._chronicle = Chronicle(metrics, log, tell)
-        self._hearing = hearing = Hearing(patience_of(settings), clock, tell)
+        self._intake = intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room)
+        self._operator = operator = OperatorDesk(intake, clock, log)
+        self._chronicle = Chronicle(metrics, log, self._tell)
+        self._hearing = hearing = Hearing({}, clock, self._tell)
+        self._arranger = Arranger(clock, log, self._make_feed, self._template_failed)
+        self.arrangement = first = self._arranger.arrange(loaded)
         self.dispatcher = Dispatcher(
-            store,
-            make_lanes(settings, senders, clock.now()),
-            renderer,
-            self._files,
-            RetryPolicy(settings.retry.first, settings.retry.longest, settings.retry.give_up_after),
-            clock,
-            chance,
-            self._chronicle,
-            self._spawn,
-            make_fallbacks(settings),
+            store, {}, first.renderer, first.files, _retry(settings), clock, chance, self._chronicle, self._spawn
         )
         self.planner = Planner(
-            store, rules, clock, log, tell, self.dispatcher.expect, self._planned, self.dispatcher.rate,
+            store, first.rules, clock, log, self._tell, self.dispatcher.expect, self._planned, self.dispatcher.rate,
             self.dispatcher,
         )  # fmt: skip
         self.planner.taken = intake.planned
-        limits = Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)
         self._keeper = CredentialKeeper(
-            self.dispatcher.accounts(), self._reread, self.dispatcher.nudge, clock, log, tell, self._spawn,
+            self.dispatcher.accounts, self._reread, self.dispatcher.nudge, clock, log, self._tell, self._spawn,
             self._chronicle.account_resumed,
         )  # fmt: skip
-        janitor = Janitor(store, limits, clock, log)
-        store.on_full = janitor.nudge
+        self._janitor = Janitor(store, _limits(settings), clock, log)
+        store.on_full = self._janitor.nudge
+        self._heartbeat = Heartbeat(lambda: lifecycle.stuck() or self._ready(), clock, log)
+        self._why_not_ready = lifecycle.why_not_ready
+        self._trends = Trends(metrics, clock)
+        self.reloader = Reloader(loaded, self._use, clock, log, self._tell, self._reloaded)
         self.loops: dict[str, Loop] = {
             "planner": self.planner,
             "dispatcher": self.dispatcher,
-            "janitor": janitor,
+            "janitor": self._janitor,
             "credentials": self._keeper,
             "operator": operator,
             "hearing": hearing,
+            "heartbeat": self._heartbeat,
+            "reload": self.reloader,
+            "trends": self._trends,
         }
-        self._webhooks = WebhookListener({hook.path: hook for hook in hooks}, intake, clock, metrics, hearing.heard)
-        self._pushes = PushListener({push.path: push for push in pushes}, intake, clock, metrics, hearing.heard)
-        self._feeds = {
-            name: self._make_listener(name, source, intake, tell)
-            for name, source in settings.sources.items()
-            if isinstance(source, (WebsocketSettings, ApicSettings))
-        }
-
-        def ready() -> str | None:
-            return lifecycle.why_not_ready() or store.trouble
-
-        self._ready = ready
-        self._heartbeat = None
-        if settings.heartbeat is not None:
-            url, interval = self._vault(settings.heartbeat.url), settings.heartbeat.interval
-            self._heartbeat = Heartbeat(url, interval, lambda: lifecycle.stuck() or ready(), clock, log)
-            self.loops["heartbeat"] = self._heartbeat
+        self._webhooks = WebhookListener({}, intake, clock, metrics, hearing.heard)
+        self._pushes = PushListener({}, intake, clock, metrics, hearing.heard)
+        self._feeds = Feeds(self._tell)
         self._live = LiveFeed(store, clock)
-        board = StatusBoard(
-            settings,
-            store,
-            self.dispatcher,
-            self._chronicle,
-            {name: feed.staying.state for name, feed in self._feeds.items()},
-            intake,
-            hearing,
-            self._heartbeat,
-            self._keeper,
-            self.planner.diversions,
-            metrics,
-            self._ready,
-            clock.now,
-        )
-        api = Api(store, board.status, self.dispatcher.changed, self._send_now, tuple(settings.rooms), clock.now)
-        desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock.wall)
-        silences = SilenceApi(desk, store.list_incidents, store.key_of_incident, intake.acknowledge)
-        alertmanager = AlertmanagerApi(desk, store.list_alerts, self.planner.suppressor, rules, clock.now())
-        accounts_desk = AccountDesk(self._accounts, make_addresses(settings), self._keeper.nudge)
-        hosts = (*_LOOPBACK, settings.listen.admin.host, *settings.listen.admin_hosts)
-        guard = AdminGuard((lambda: [t.current() for t in admin_tokens]) if admin_tokens else None, hosts)
-        self._admin = make_admin(
-            guard,
-            [
-                *api.routes(),
-                *self._live.routes(),
-                *silences.routes(),
-                *alertmanager.routes(),
-                *AccountApi(accounts_desk.ask).routes(),
-            ],
-            self._ready,
-            board.metrics,
-        )
         self._sockets = inherited_sockets()
-        self._tasks: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
+        self._checking: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[None]] = set()
+        self._tasks: Spawn | None = None
 
-    def _make_listener(
-        self, name: str, source: WebsocketSettings | ApicSettings, intake: Intake, tell: Tell
-    ) -> WebsocketListener | ApicListener:
+    def _make_admin(self) -> web.Application:
+        """The admin address's application."""
+        store, clock, dispatcher = self.store, self._clock, self.dispatcher
+        board = StatusBoard(
+            self.settings, store, dispatcher, self._chronicle, self._feeds, self._intake, self._hearing,
+            self._heartbeat, self._keeper, self.planner.diversions, self.metrics, self.reloader, self._ready, clock.now,
+        )  # fmt: skip
+        desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock.wall)
+        configured = ConfiguredDocuments(
+            self.reloader, board, self.planner.vigil, lambda: self.planner.rules, clock.wall
+        )
+        accounts = AccountDesk(
+            lambda: self.arrangement.accounts, lambda: make_addresses(self.settings()), self._keeper.nudge
+        )
+        parts: list[Part] = [
+            Api(store, board.status, dispatcher.changed, self._send_now, lambda: self.settings().rooms, clock.now),
+            self._live,
+            SilenceApi(desk, store.list_incidents, store.key_of_incident, self._intake.acknowledge),
+            AlertmanagerApi(desk, store.list_alerts, self.planner.suppressor, lambda: self.planner.rules, clock.now()),
+            AccountApi(accounts.ask),
+            ConfigurationApi(configured),
+            TrendsApi(self._trends.points),
+        ]
+        sessions = Sessions(self._admin_tokens, clock.now)
+        guard = AdminGuard(sessions, lambda: (*_LOOPBACK, self._first.listen.admin.host, *self._admin_hosts()))
+        return make_admin(guard, [*parts, Page(sessions)], self._ready, board.metrics)
+
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.arrangement.settings
+
+    def _admin_tokens(self) -> list[str]:
+        return self.arrangement.tokens()
+
+    def _admin_hosts(self) -> tuple[str, ...]:
+        return self.settings().listen.admin_hosts
+
+    def _ready(self) -> str | None:
+        return self._why_not_ready() or self.store.trouble
+
+    def _make_feed(self, name: str, source: FeedSettings, vault: Vault) -> Listener:
         bucket = None if source.rate is None else TokenBucket(source.rate, self._clock.now())
-        staying = Staying(name, self._clock, self._log, tell, self._hearing.heard, bucket)
+        staying = Staying(name, self._clock, self._log, self._tell, self._hearing.heard, bucket)
         if isinstance(source, WebsocketSettings):
-            return WebsocketListener(make_feed(name, source, self._vault), staying, intake, self._clock)
-        controllers, defaults = make_controllers(source, self._vault), defaults_of(name, source)
-        return ApicListener(controllers, queries_of(source), defaults, staying, intake, self._clock)
+            return WebsocketListener(make_feed(name, source, vault), staying, self._intake, self._clock)
+        controllers, defaults = make_controllers(source, vault), defaults_of(name, source)
+        return ApicListener(controllers, queries_of(source), defaults, staying, self._intake, self._clock)
+
+    async def _use(self, loaded: Loaded) -> None:
+        """Put another configuration in force, all of it or nothing. Raises as the start does."""
+        tls = None if self._first.listen.tls is None else server_context(self._first.listen.tls)
+        made = self._arranger.arrange(loaded, self.arrangement)
+        async with self.planner.turn, self.dispatcher.turn:
+            if tls is not None and self._tls is not None and self._first.listen.tls is not None:
+                self._tls.load_cert_chain(self._first.listen.tls.cert, self._first.listen.tls.key)
+            self.planner.use(made.rules)
+            self._put(made)
+        self._run(self._pushes.close_gone(), self._errands)
+
+    def _put(self, made: Arrangement) -> None:
+        """Put an arrangement in force; nothing here can fail."""
+        before, self.arrangement = self.arrangement, made
+        settings, now = made.settings, self._clock.now()
+        senders = {name: account.sender for name, account in made.accounts.items()}
+        lanes = make_lanes(settings, senders, now, self.dispatcher.lanes)
+        self.dispatcher.use(lanes, made.renderer, made.files, _retry(settings), make_fallbacks(settings))
+        accounts = {name: room.account for name, room in settings.rooms.items()}
+        self.metrics.use([*settings.sources, OPERATOR_SOURCE], accounts, made.loaded.digest)
+        self.metrics.use_feeds(made.feeds)
+        self._webhooks.sources, self._pushes.sources = made.webhooks, made.pushes
+        self._feeds.use(made.feeds, self._spawn)
+        self._hearing.use(patience_of(settings))
+        self._janitor.limits = _limits(settings)
+        self._intake.backlog = settings.limits.backlog
+        interval = 0.0 if settings.heartbeat is None else settings.heartbeat.interval
+        self._heartbeat.use(made.heartbeat, interval)
+        self._chronicle.keep(settings.rooms, settings.accounts)
+        fresh = {name for name, account in made.accounts.items() if before.accounts.get(name) is not account}
+        if before is made:
+            fresh = set(made.accounts)
+        else:
+            self._run(self._retire(before, made), self._errands)
+        if fresh:
+            self._run(self.dispatcher.check_accounts(fresh), self._checking)
+
+    def _run(self, errand: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
+        """Have something done that nobody waits for."""
+        task = self._spawn(errand)
+        among.add(task)
+        task.add_done_callback(among.discard)
+
+    async def _retire(self, before: Arrangement, now: Arrangement) -> None:
+        """Close what is in force no more, once the sends that began with it have ended."""
+        if in_flight := self.dispatcher.in_flight():
+            await asyncio.wait(in_flight)
+        for name, account in before.accounts.items():
+            if now.accounts.get(name) is not account:
+                await account.close()
+        if before.files is not now.files:
+            await before.files.close()
+
+    def _reloaded(self, done: Reload) -> None:
+        self.metrics.reloaded(done.at if done.good else None)
 
     async def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Recover what an earlier process left, then bind the listeners. Raises `StoreError`, OSError."""
         self._tasks = spawn
         self._undo.push_async_callback(self._close_senders)
+        self.metrics.reloaded(self.reloader.good_at)
         told = await self.store.firing_keys(OPERATOR_SOURCE)
-        self._chronicle.recall(told)
-        self._keeper.recall(told)
-        self._hearing.recall(told)
-        for name, feed in self._feeds.items():
-            feed.staying.told_down = f"feed:{name}" in told
+        self._put(self.arrangement)
+        for part in (self._chronicle, self._keeper, self._hearing, self._feeds, self.reloader):
+            part.recall(told)
+        self._chronicle.keep(self.settings().rooms, self.settings().accounts)
         await self.dispatcher.recover()
-        self._checking = spawn(self.dispatcher.check_accounts())
         self.planner.waiting = await self.store.count_waiting_events()
-        listen = self._settings.listen
-        admin = web.AppRunner(self._admin, access_log=None, keepalive_timeout=KEEPALIVE)
+        listen = self._first.listen
+        admin = web.AppRunner(self._make_admin(), access_log=None, keepalive_timeout=KEEPALIVE)
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
         self.admin_address = await self._bind(admin, listen.admin, "listen.admin")
@@ -259,14 +287,9 @@ class RelayDaemon:
         bound = runner.addresses[0]
         return Address(address.host, int(bound[1]))
 
-    def feeds(self) -> Sequence[Coroutine[Any, Any, None]]:
-        """The feeds' endless runs."""
-        return [feed.run() for feed in self._feeds.values()]
-
     async def stop_listening(self) -> None:
         """Take nothing more: close the events address, have the feeds end."""
-        for feed in self._feeds.values():
-            feed.stop()
+        self._feeds.stop()
         await self._pushes.stop()
         for site in list(self._events.sites):
             await site.stop()
@@ -275,9 +298,10 @@ class RelayDaemon:
 
     async def finish(self) -> None:
         """Give sends in flight their time, and record them. Raises `StoreError`."""
-        self._checking.cancel()
+        for checking in tuple(self._checking):
+            checking.cancel()
         await self._live.stop()
-        await self.dispatcher.finish(self._settings.stop_grace)
+        await self.dispatcher.finish(self.settings().stop_grace)
 
     async def close(self) -> None:
         """Close everything, the store last."""
@@ -287,24 +311,13 @@ class RelayDaemon:
             await self.store.close()
 
     async def _close_senders(self) -> None:
-        await self._files.close()
-        if self._heartbeat is not None:
-            await self._heartbeat.close()
-        for made in self._accounts.values():
+        await self.arrangement.files.close()
+        await self._heartbeat.close()
+        for made in self.arrangement.accounts.values():
             await made.close()
 
-    def _server_tls(self) -> ssl.SSLContext | None:
-        tls = self._settings.listen.tls
-        return None if tls is None else server_context(tls)
-
-    def _vault(self, ref: SecretRef) -> LiveSecret:
-        secret = LiveSecret(ref)
-        self._held.append(secret)
-        return secret
-
     def _reread(self) -> None:
-        for secret in self._held:
-            secret.reread()
+        self.arrangement.vault.reread()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         assert self._tasks is not None  # noqa: S101 - nothing is sent before the start
@@ -315,18 +328,30 @@ class RelayDaemon:
 
     def _planned(self, plan: Plan, over: Sequence[Over]) -> None:
         for _, why in plan.suppressed:
-            self._metrics.suppressed(why)
+            self.metrics.suppressed(why)
         self.dispatcher.planned(plan, over)
 
     def _has_room(self) -> bool:
-        return self.planner.waiting + self.dispatcher.depths.total < self._settings.limits.queue
+        return self.planner.waiting + self.dispatcher.depths.total < self.settings().limits.queue
 
     def _template_failed(self, template: str, event_id: str, error: str) -> None:
-        self._metrics.template_failed(template)
+        self.metrics.template_failed(template)
         self._log.error("template_failed", template=template, event_id=event_id, error=error)
 
-    def _tell_nobody(self, key: str, title: str, severity: str, status: str, body: str) -> None:
-        self._log.warning("operator_notice", key=key, title=title, severity=severity, status=status, body=body)
+    def _tell(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
+        """Tell the operator; the log, where the configuration names none."""
+        if self.settings().operator is not None:
+            self._operator.tell(key, title, severity, status, body)
+        else:
+            self._log.warning("operator_notice", key=key, title=title, severity=severity, status=status, body=body)
 
     async def _send_now(self, wanted: SendNow, file: File | None) -> Outcome:
-        return await post_now(self._accounts[self._settings.rooms[wanted.room].account], wanted, file)
+        return await post_now(self.arrangement.accounts[self.settings().rooms[wanted.room].account], wanted, file)
+
+
+def _retry(settings: Settings) -> RetryPolicy:
+    return RetryPolicy(settings.retry.first, settings.retry.longest, settings.retry.give_up_after)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(done=settings.keep.done, dead=settings.keep.dead, size=settings.keep.size)

@@ -89,23 +89,23 @@ class AccountDesk:
     """Answers for all accounts."""
 
     def __init__(
-        self, accounts: Mapping[str, MadeAccount], addresses: Mapping[str, Mapping[str, RoomAddress]],
-        logged_in: Callable[[], None],
+        self, accounts: Callable[[], Mapping[str, MadeAccount]],
+        addresses: Callable[[], Mapping[str, Mapping[str, RoomAddress]]], logged_in: Callable[[], None],
     ) -> None:  # fmt: skip
-        """`addresses` are the configured rooms by account; `logged_in` is told of new tokens."""
+        """`accounts` by name; `addresses` are the configured rooms by account; `logged_in` is told of new tokens."""
         self._accounts = accounts
         self._addresses = addresses
         self._logged_in = logged_in
 
     async def ask(self, account: str, request: bytes) -> object | Trouble:
         """The answer, as what JSON is made of. Raises KeyError for an unknown account, `msgspec.MsgspecError`."""
-        made = self._accounts[account]
+        made = self._accounts()[account]
         wanted = _request.decode(request)
         if isinstance(wanted, Login):
             return await self._login(account, made, wanted.code)
         if not isinstance(made.sender, WebexSender):
             return Refused("refused", "account", f"{account} is a Spika account: its access token can post, no more")
-        answer = await self._answer(made.sender, self._addresses.get(account, {}), wanted)
+        answer = await self._answer(made.sender, self._addresses().get(account, {}), wanted)
         return answer if isinstance(answer, (Throttled, Failed, Refused)) else msgspec.to_builtins(answer)
 
     async def _login(self, account: str, made: MadeAccount, code: str) -> object | Trouble:

@@ -59,14 +59,15 @@ def explain_payload(
     now: float,
     silences: Sequence[Silence] = (),
     headers: Mapping[str, str] | None = None,
+    most: int | None = None,
 ) -> list[Explanation]:
-    """The trails of all events of a payload. Raises `NotJsonError` and `UnreadableError`."""
+    """The trails of all events of a payload, or of its first `most`. Raises `NotJsonError` and `UnreadableError`."""
     configured = loaded.settings.sources[source]
     read = make_format(configured)
     drafts = read.read(Request(decode_body(body, forms=read.forms), source, headers or {}, received_at=now))
     defaults = defaults_of(source, configured)
     explainer = _Explainer(loaded, now, silences)
-    events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(drafts)]
+    events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(drafts[:most])]
     return [explainer.explain(Waiting(number, event)) for number, event in enumerate(events, 1)]
 
 

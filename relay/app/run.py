@@ -37,7 +37,7 @@ async def serve(
     lifecycle = lifecycle or Lifecycle(log, clock)
     daemon = RelayDaemon(loaded, lifecycle, clock, log)
     if signals:
-        lifecycle.handle_signals()
+        lifecycle.handle_signals(daemon.reloader.request)
     raise_file_limit()
     spare_the_collector()
     try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any
 
 from relay import __version__
+from relay.app.feeds import Feeds
+from relay.app.reload import Reloader
 from relay.core.words import iso
 from relay.listeners.staying import FeedState
 from relay.pipeline.chronicle import Chronicle
@@ -25,17 +28,18 @@ class StatusBoard:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Callable[[], Settings],
         store: SqliteStore,
         dispatcher: Dispatcher,
         chronicle: Chronicle,
-        feeds: Mapping[str, FeedState],
+        feeds: Feeds,
         intake: Intake,
         hearing: Hearing,
-        heartbeat: Heartbeat | None,
+        heartbeat: Heartbeat,
         keeper: CredentialKeeper,
         diversions: Diversions,
         metrics: Metrics,
+        reloader: Reloader,
         ready: Callable[[], str | None],
         now: Callable[[], float],
     ) -> None:
@@ -50,14 +54,15 @@ class StatusBoard:
         self._keeper = keeper
         self._diversions = diversions
         self._metrics = metrics
+        self._reloader = reloader
         self._ready = ready
         self._now = now
         self._started_at = now()
 
-    async def status(self) -> dict[str, object]:
+    async def status(self) -> dict[str, Any]:
         """Everything that fits one screen."""
         now = self._now()
-        oldest = await self._store.oldest_waiting(list(self._settings.rooms))
+        oldest = await self._store.oldest_waiting(list(self._settings().rooms))
         dead = await self._store.dead_counts()
         why = self._ready()
         return {
@@ -66,7 +71,7 @@ class StatusBoard:
             "why_not_ready": why,
             "started_at": iso(self._started_at),
             "uptime_seconds": round(now - self._started_at, 1),
-            "heartbeat_trouble": None if self._heartbeat is None else self._heartbeat.trouble,
+            "heartbeat_trouble": self._heartbeat.trouble,
             **await self._store.counts(),
             "accounts": [
                 {
@@ -88,7 +93,7 @@ class StatusBoard:
                     **self._failing(room, now),
                     "goes_to": self._goes_to(room),
                 }
-                for room in self._settings.rooms
+                for room in self._settings().rooms
             ],
             "sources": [
                 {
@@ -97,18 +102,34 @@ class StatusBoard:
                     "refused": self._metrics.refusals[name],
                     "silent": name in self._hearing.silent,
                 }
-                for name in self._settings.sources
+                for name in self._settings().sources
             ],
             "feeds": [
                 {
                     "source": name,
-                    "connected": feed.connected,
-                    "last_message_at": None if feed.last_message_at is None else iso(feed.last_message_at),
-                    "tries": feed.tries,
-                    "last_error": feed.last_error,
+                    "connected": state.connected,
+                    "last_message_at": None if state.last_message_at is None else iso(state.last_message_at),
+                    "tries": state.tries,
+                    "last_error": state.last_error,
                 }
-                for name, feed in self._feeds.items()
+                for name, state in self._feed_states()
             ],
+            "config": self._config(),
+        }
+
+    def _feed_states(self) -> list[tuple[str, FeedState]]:
+        return [(name, feed.staying.state) for name, feed in self._feeds.running.items()]
+
+    def _config(self) -> dict[str, object]:
+        """When the configuration in force was loaded, and what came of the last attempt."""
+        last = self._reloader.last
+        return {
+            "file": self._reloader.loaded.file,
+            "loaded_at": iso(self._reloader.good_at),
+            "hash": self._reloader.loaded.digest,
+            "last_reload_good": last.good,
+            "problems": len(last.problems),
+            "restart_needed": list(last.restart),
         }
 
     def _rest(self, room: str, now: float) -> float:
@@ -133,7 +154,7 @@ class StatusBoard:
     async def metrics(self) -> bytes:
         """The exposition, its gauges set from what is true now."""
         now = self._now()
-        oldest = await self._store.oldest_waiting(list(self._settings.rooms))
+        oldest = await self._store.oldest_waiting(list(self._settings().rooms))
         depths = {room: sum(counts) for room, counts in self._dispatcher.depths.rooms.items()}
         ages = {room: max(0.0, now - at) for room, at in oldest.items()}
         self._metrics.set_rooms(depths, ages, await self._store.dead_counts(), self._diversions.rooms)
@@ -142,7 +163,7 @@ class StatusBoard:
             self._metrics.set_account(account.name, refused=account.refused is not None,
                                       access_until=state.access_until, refresh_until=state.refresh_until)  # fmt: skip
         self._metrics.set_silent(self._hearing.silent)
-        for name, feed in self._feeds.items():
+        for name, feed in self._feed_states():
             self._metrics.set_feed(name, connected=feed.connected, last_message_at=feed.last_message_at)
         return self._metrics.expose()
 

@@ -116,7 +116,9 @@ class Desk:
         from relay.app.desk import AccountDesk
         from relay.core.delivery import Failed, Refused, Throttled
 
-        desk = AccountDesk({self.account: self._account()}, make_addresses(self._loaded.settings), lambda: None)
+        desk = AccountDesk(
+            lambda: {self.account: self._account()}, lambda: make_addresses(self._loaded.settings), lambda: None
+        )
         answer = await desk.ask(self.account, msgspec.json.encode(request))
         if isinstance(answer, Throttled):
             raise ThrottledError(answer.seconds)

@@ -88,12 +88,16 @@ class Suppressor:
     def __init__(
         self, rules: Sequence[InhibitRule] = (), intervals: Mapping[str, Sequence[TimeInterval]] | None = None
     ) -> None:
-        self._rules = tuple(rules)
-        self._intervals = dict(intervals or {})
         self._silences: list[_Compiled] = []
-        self._sources = [_Sources() for _ in self._rules]
         self.stirred = False
         """True once alerts that inhibit others have changed; whoever looks into that sets it back."""
+        self.use(rules, intervals or {})
+
+    def use(self, rules: Sequence[InhibitRule], intervals: Mapping[str, Sequence[TimeInterval]]) -> None:
+        """Put other rules and intervals in force; the alerts that fire are to be noted anew."""
+        self._rules = tuple(rules)
+        self._intervals = dict(intervals)
+        self._sources = [_Sources() for _ in self._rules]
 
     def silence(self, silences: Iterable[Silence]) -> None:
         """Replace the silences by these."""

@@ -29,7 +29,7 @@ IDLE = 900.0
 """Seconds after which a connection without a frame is closed; its producer connects again when it has one."""
 
 
-class PushSource(msgspec.Struct, frozen=True, kw_only=True):
+class PushSource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A configured push source. `max_body` in bytes, `ping` in seconds."""
 
     path: str
@@ -55,7 +55,7 @@ class PushListener:
         self._clock = clock
         self._telemetry = telemetry
         self._hears = hears
-        self._peers: dict[str, set[web.WebSocketResponse]] = {path: set() for path in sources}
+        self._peers: dict[PushSource, set[web.WebSocketResponse]] = {}
         self._stopping = False
 
     async def handle(self, source: PushSource, request: web.BaseRequest) -> web.StreamResponse:
@@ -67,7 +67,7 @@ class PushListener:
         if isinstance(source.auth, NoAuth) and "Origin" in request.headers:
             self._telemetry.refused(name, "unauthorized")
             return error_answer(403, "forbidden", "a source without `auth` takes nothing from pages")
-        peers = self._peers[source.path]
+        peers = self._peers.get(source, ())
         if len(peers) >= MOST_PEERS or self._stopping:
             self._telemetry.refused(name, "rate")
             return error_answer(503, "too_many", f"{len(peers)} connections are open already", RETRY_STORE)
@@ -75,19 +75,29 @@ class PushListener:
         if not socket.can_prepare(request):
             return error_answer(426, "upgrade_required", "this is a websocket; a GET with Upgrade would be right")
         await socket.prepare(request)
-        peers.add(socket)
+        self._peers.setdefault(source, set()).add(socket)
         try:
             await self._converse(source, socket)
         finally:
-            peers.discard(socket)
+            self._peers[source].discard(socket)
+            if not self._peers[source]:
+                del self._peers[source]
         return socket
+
+    async def close_gone(self) -> None:
+        """Close the connections of sources that are in force no more: their producers come again."""
+        gone = [source for source in self._peers if self.sources.get(source.path) is not source]
+        await self._close(gone, WSCloseCode.SERVICE_RESTART, b"the source's configuration has changed")
 
     async def stop(self) -> None:
         """Close all connections, the answers that are due first."""
         self._stopping = True
+        await self._close(list(self._peers), WSCloseCode.GOING_AWAY, b"the relay stops")
+
+    async def _close(self, sources: Sequence[PushSource], code: int, why: bytes) -> None:
         async with asyncio.TaskGroup() as tasks:
-            for socket in [socket for peers in self._peers.values() for socket in peers]:
-                tasks.create_task(socket.close(code=WSCloseCode.GOING_AWAY, message=b"the relay stops"))
+            for socket in [socket for source in sources for socket in self._peers[source]]:
+                tasks.create_task(socket.close(code=code, message=why))
 
     async def _converse(self, source: PushSource, socket: web.WebSocketResponse) -> None:
         answers: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(IN_FLIGHT)

@@ -27,7 +27,7 @@ _FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "appl
 MASK = "********"
 
 
-class WebhookSource(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookSource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A configured webhook. `max_body` in bytes; `patient` where its sender retries 503 but not 429; `taken` is the
     status of the answer once all is on disk."""
 
@@ -58,14 +58,14 @@ class WebhookListener:
     ) -> None:
         """`sources` by path."""
         self._hears = hears
-        self._sources = sources
+        self.sources = sources
         self._intake = intake
         self._clock = clock
         self._telemetry = telemetry
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        source = self._sources.get(request.path)
+        source = self.sources.get(request.path)
         if source is None:
             if request.path == "/healthz" and request.method in ("GET", "HEAD"):
                 return web.Response(text="ok\n")

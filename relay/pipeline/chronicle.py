@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from relay.core.delivery import DeliveryState, Failed, Lease, Refused, Settlement, Throttled
 from relay.core.rules import OPERATOR_SOURCE
@@ -29,6 +29,17 @@ class Chronicle:
                 self._refused.add(name)
             elif kind == "room":
                 self.room_errors[name] = "refused before the last start"
+
+    def keep(self, rooms: Collection[str], accounts: Collection[str]) -> None:
+        """Rooms and accounts that are configured no more have no trouble any more."""
+        self.last_errors = {room: error for room, error in self.last_errors.items() if room in rooms}
+        for room in self.room_errors.keys() - set(rooms):
+            del self.room_errors[room]
+            self._tell(f"room:{room}", f"relay: room {room} is configured no more", "info", "resolved", "")
+        for account in self._refused - set(accounts):
+            self._refused.remove(account)
+            title = f"relay: account {account} is configured no more"
+            self._tell(f"account:{account}", title, "info", "resolved", "")
 
     def ambiguous(self, account: str) -> None:
         """A send may have arrived unseen."""

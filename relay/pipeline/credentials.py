@@ -20,7 +20,7 @@ class CredentialKeeper:
 
     def __init__(
         self,
-        accounts: Sequence[Account],
+        accounts: Callable[[], Sequence[Account]],
         reread: Callable[[], None],
         wake: Callable[[], None],
         clock: Clock,
@@ -29,9 +29,9 @@ class CredentialKeeper:
         spawn: Spawn,
         resumed: Callable[[str], None],
     ) -> None:
-        """`reread` reads the sources' secrets again; `wake` has the dispatcher look at its accounts.
+        """`accounts` are those in force; `reread` reads the sources' secrets again.
 
-        `resumed` is told of an account that its service takes again.
+        `wake` has the dispatcher look at its accounts; `resumed` is told of an account that its service takes again.
         """
         self.states: dict[str, Credentials] = {}
         """How each account's credentials stood at the last look."""
@@ -63,7 +63,7 @@ class CredentialKeeper:
         """Begin to look at all accounts that are not looked at still; how many."""
         self._wake.clear()
         await asyncio.to_thread(self._reread)
-        idle = [one for one in self._accounts if one.name not in self._looking or self._looking[one.name].done()]
+        idle = [one for one in self._accounts() if one.name not in self._looking or self._looking[one.name].done()]
         for account in idle:
             self._looking[account.name] = self._spawn(self.look_after(account))
         return len(idle)

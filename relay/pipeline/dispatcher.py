@@ -30,6 +30,7 @@ from relay.ports import (
     Over,
     Renderer,
     Send,
+    Sender,
     Service,
     Spawn,
     Start,
@@ -87,6 +88,8 @@ class Dispatcher:
         """`lanes` and `fallbacks` by room."""
         self._fallbacks = dict(fallbacks or {})
         self.lanes = dict(lanes)
+        self.turn = asyncio.Lock()
+        """Held through each step: who has it may put other lanes in force."""
         self.depths = Depths()
         self._outbox = outbox
         self._renderer = renderer
@@ -102,12 +105,33 @@ class Dispatcher:
         self._unsettled: list[tuple[Attempt, Settlement]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._strays = False
+
+    def use(
+        self, lanes: Mapping[str, Lane], renderer: Renderer, files: Files, policy: RetryPolicy,
+        fallbacks: Mapping[str, Fallback],
+    ) -> None:  # fmt: skip
+        """Put others in force, within `turn`: what is in flight goes on as it began, and is settled as ever."""
+        self.lanes, self._fallbacks = dict(lanes), dict(fallbacks)
+        self._renderer, self._files, self._policy = renderer, files, policy
+        stay = set(self.lanes.values())
+        self._idle = {lane.key: lane for lane in self._idle.values() if lane in stay}
+        self._strays = True
+        self._wake.set()
+
+    def in_flight(self) -> Set[asyncio.Task[None]]:
+        """The sends that have begun and not ended."""
+        return set(self._tasks)
 
     async def recover(self) -> None:
         """Put back what an earlier process left in flight, and count what waits. Raises `StoreError`."""
+        await self._recover(fresh=True)
+        self._strays = False
+
+    async def _recover(self, *, fresh: bool) -> None:
         now = self._clock.now()
         latest = now + max(self._policy.longest, LONGEST_REST)
-        found = await self._outbox.recover(Start(now=now, latest=latest, rooms=tuple(self.lanes)))
+        found = await self._outbox.recover(Start(now=now, latest=latest, rooms=tuple(self.lanes), fresh=fresh))
         for room in found.in_flight:
             if (lane := self.lanes.get(room)) is not None:
                 self._chronicle.ambiguous(lane.account.name)
@@ -204,9 +228,9 @@ class Dispatcher:
         """The accounts of all lanes, each once."""
         return list({lane.account.name: lane.account for lane in self.lanes.values()}.values())
 
-    async def check_accounts(self) -> None:
-        """Ask each service whether it takes its account: whoever is on duty hears of it before the first alert."""
-        for account in self.accounts():
+    async def check_accounts(self, names: Set[str] | None = None) -> None:
+        """Ask each service whether it takes its account (or these): who is on duty hears of it before an alert."""
+        for account in [one for one in self.accounts() if names is None or one.name in names]:
             trouble = await account.sender.check()
             if isinstance(trouble, Refused) and trouble.scope == "account":
                 if account.pause(trouble.detail, self._clock.now()):
@@ -225,6 +249,13 @@ class Dispatcher:
 
     async def run_once(self) -> int:
         """Settle what has ended and lease what is due, in one commit; how many sends began. Raises `StoreError`."""
+        async with self.turn:
+            if self._strays:
+                await self._recover(fresh=False)
+                self._strays = False
+            return await self._step()
+
+    async def _step(self) -> int:
         self._wake.clear()
         now = self._clock.now()
         ended, self._ended = self._ended, []
@@ -264,7 +295,7 @@ class Dispatcher:
                 begun += 1
                 lane.sending, lane.served_at = head.lease, now
                 self.depths.add(head.lease.room, head.lease.rank, -1)
-                task = self._spawn(self._attempt(lane, head.lease))
+                task = self._spawn(self._attempt(lane, head.lease, lane.account.sender))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 continue
@@ -276,17 +307,17 @@ class Dispatcher:
                 self._idle.pop(lane.key, None)
         return begun
 
-    async def _attempt(self, lane: Lane, lease: Lease) -> None:
+    async def _attempt(self, lane: Lane, lease: Lease, sender: Sender) -> None:
         began = self._clock.now()
         outcome: Outcome | None = None
         parts: tuple[str, ...] = ()
         try:
             if lease.file is not None:
-                outcome = await self._attach(lane, lease, lease.file)
+                outcome = await self._attach(sender, lease, lease.file)
             else:
-                texts, file = await self._texts(lease, lane.account.sender.service)
+                texts, file = await self._texts(lease, sender.service)
                 parts = tuple(texts[1:]) if lease.action in ("post", "file") else ()
-                outcome = await self._send(lane, lease, texts[0], file)
+                outcome = await self._send(sender, lease, texts[0], file)
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
             self._chronicle.bug(lease, error)
             outcome = Refused("bug", "delivery", repr(error))
@@ -294,20 +325,20 @@ class Dispatcher:
             self._ended.append(Attempt(lane, lease, outcome, parts, self._clock.now() - began))
             self._wake.set()
 
-    async def _attach(self, lane: Lane, lease: Lease, address: str) -> Outcome:
+    async def _attach(self, sender: Sender, lease: Lease, address: str) -> Outcome:
         """Post a file that an event names, or a note of why it can't be had."""
         async with self._files.get(address) as found:
             if isinstance(found, Missing):
                 why = found.why
             else:
                 file, link = (found, None) if isinstance(found, File) else (None, found)
-                outcome = await self._send(lane, lease, "", file, link)
+                outcome = await self._send(sender, lease, "", file, link)
                 if not (isinstance(outcome, Refused) and outcome.scope == "delivery"):
                     return outcome
                 why = f"it was refused: {outcome.detail}"
         name = file_name(address)
         self._chronicle.file_missing(lease, name, why)
-        return await self._send(lane, lease, f"📎 {escape_markdown(name)} is not here: {escape_markdown(why)}", None)
+        return await self._send(sender, lease, f"📎 {escape_markdown(name)} is not here: {escape_markdown(why)}", None)
 
     async def _texts(self, lease: Lease, service: Service) -> tuple[list[str], File | None]:
         """A delivery's texts, and the file that goes with the first: a digest's full list."""
@@ -330,7 +361,7 @@ class Dispatcher:
         )  # fmt: skip
 
     async def _send(
-        self, lane: Lane, lease: Lease, markdown: str, file: File | None, link: str | None = None
+        self, sender: Sender, lease: Lease, markdown: str, file: File | None, link: str | None = None
     ) -> Outcome:
         message = Send(
             action=lease.action,
@@ -342,13 +373,13 @@ class Dispatcher:
             delivery=str(lease.id),
             file=file,
             link=link,
-            card=self._card(lane, lease),
+            card=self._card(sender, lease),
         )
-        return await lane.account.sender.send(message)
+        return await sender.send(message)
 
-    def _card(self, lane: Lane, lease: Lease) -> Mapping[str, Any] | None:
+    def _card(self, sender: Sender, lease: Lease) -> Mapping[str, Any] | None:
         """The card that goes with a new message, where there is one and the service takes it."""
-        if lease.action != "post" or lease.note is not None or not lane.account.sender.service.files:
+        if lease.action != "post" or lease.note is not None or not sender.service.files:
             return None
         told, now = lease.told, self._clock.wall()
         return self._renderer.card(lease.route, lease.event, room=lease.room, told=told, now=now)
@@ -421,7 +452,7 @@ class Dispatcher:
                 if other.failing:
                     other.hurry()
         self._chronicle.room_works(lease.room)
-        if outcome.space and not lane.space:
+        if outcome.space and not lane.space and self.lanes.get(lease.room) is lane:
             lane.space = outcome.space
             self._share(lane)
 
@@ -434,6 +465,7 @@ class Dispatcher:
         lane.account.lanes.remove(lane)
         self._idle.pop(lane.key, None)
         twin.rooms = [*twin.rooms, *lane.rooms]
+        twin.keys |= lane.keys
         for room in lane.rooms:
             self.lanes[room] = twin
             twin.pending = False
@@ -446,6 +478,7 @@ class Dispatcher:
         if waiting:
             self.depths.add(lease.room, lease.rank, waiting)
             self._offer(lease.room)
+            self._strays |= lease.room not in self.lanes
         if settlement.state != "waiting":
             self._chronicle.settled(lease, settlement, now)
 

@@ -26,15 +26,26 @@ class Hearing:
     """
 
     def __init__(self, patience: Mapping[str, Patience], clock: Clock, tell: Tell) -> None:
-        self._patience = patience
+        self._patience: Mapping[str, Patience] = {}
         self._clock = clock
         self._tell = tell
         self._wake = asyncio.Event()
-        self._began = clock.now()
-        self._heard_at = dict.fromkeys(patience, self._began)
+        self._began_at: dict[str, float] = {}
+        self._heard_at: dict[str, float] = {}
         self.silent: set[str] = set()
         """Sources that the operator was told of, by this process or an earlier one."""
         self._back: set[str] = set()
+        self.use(patience)
+
+    def use(self, patience: Mapping[str, Patience]) -> None:
+        """Listen for these sources from now on; one that is silent, and is not listened for any more, is let go."""
+        now = self._clock.now()
+        self._patience = patience
+        self._began_at = {name: self._began_at.get(name, now) for name in patience}
+        self._heard_at = {name: self._heard_at.get(name, now) for name in patience}
+        self._back |= self.silent - set(patience)
+        self.silent &= set(patience)
+        self._wake.set()
 
     def recall(self, keys: Iterable[str]) -> None:
         """Take up which sources an earlier process told to be silent."""
@@ -78,7 +89,7 @@ class Hearing:
                 since = say_duration(patience.seconds)
                 self._tell(f"silent:{name}", f"relay: source {name} silent for {since}", patience.severity, "firing",
                            f"nothing has come from it for {since}")  # fmt: skip
-            elif self._heard_at[name] > self._began:
+            elif self._heard_at[name] > self._began_at[name]:
                 told += 1
                 self.silent.discard(name)
                 self._end(name)

@@ -56,7 +56,7 @@ class Intake:
         backlog: int | None = None,
     ) -> None:
         """`offer` is given what was committed, in order; `backlog`: events of one source that may wait for a plan."""
-        self._backlog = backlog
+        self.backlog = backlog
         self.waiting: Counter[str] = Counter()
         """Events of each source that wait to be planned, since the start."""
         self._inbox = inbox
@@ -153,8 +153,8 @@ class Intake:
     def _check_room(self, source: str) -> None:
         if not self._has_room():
             raise QueueFullError("the queue has reached `limits.queue`")
-        if self._backlog is not None and self.waiting[source] >= self._backlog and source != OPERATOR_SOURCE:
-            raise QueueFullError(f"{self._backlog} events of this source wait already: its share, `limits.backlog`")
+        if self.backlog is not None and self.waiting[source] >= self.backlog and source != OPERATOR_SOURCE:
+            raise QueueFullError(f"{self.backlog} events of this source wait already: its share, `limits.backlog`")
 
     def planned(self, sources: Iterable[str]) -> None:
         """Take note of events that wait no more, by their sources."""

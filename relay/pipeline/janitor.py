@@ -18,7 +18,7 @@ class Janitor:
 
     def __init__(self, store: Retention, limits: Limits, clock: Clock, log: Log) -> None:
         self._store = store
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._log = log
         self._wake = asyncio.Event()
@@ -44,7 +44,7 @@ class Janitor:
             self._log.warning("clock_jumped", by=round(self._clock.wall() - self._clock.now()))
             self._rest = BETWEEN_ROUNDS
             return 0
-        if await self._store.prune(self._limits, self._clock.now()):
+        if await self._store.prune(self.limits, self._clock.now()):
             self._rest = BETWEEN_SLICES
             return 1
         self._rest = BETWEEN_ROUNDS if roomy else WHILE_FULL

@@ -31,6 +31,15 @@ class Account:
         self._throttled: Lane | None = None
         self._throttled_until = 0.0
 
+    def use(self, sender: Sender, pace: float | None, now: float) -> None:
+        """Go on with another sender or pace; a refused account is tried again at once with what is new."""
+        if sender is not self.sender:
+            self.sender = sender
+            if self.refused is not None:
+                self.open_at = 0.0
+        if pace != (None if self.bucket is None else self.bucket.rate):
+            self.bucket = None if pace is None else TokenBucket(pace, now)
+
     def throttle(self, lane: Lane, until: float, now: float) -> None:
         """One lane's throttle rests that lane; a second lane's in that time rests the account until the later date."""
         lane.throttled_until = until
@@ -66,12 +75,18 @@ class Account:
 
 
 class Lane:
-    """The deliveries of one destination: one in flight. `pending`: the store may hold work for it."""
+    """The deliveries of one destination: one in flight. `pending`: the store may hold work for it.
+
+    `keys` are the destinations that turned out to be this one; `after` the lanes that its rooms have left, whose
+    sends in flight come first.
+    """
 
     def __init__(self, key: str, account: Account, rooms: list[str]) -> None:
         self.key = key
+        self.keys = {key}
         self.account = account
         self.rooms = rooms
+        self.after: list[Lane] = []
         self.pending = False
         self.sending: Lease | None = None
         self.rest_until = 0.0
@@ -87,6 +102,13 @@ class Lane:
         self.each = FIRST_GUESS
         self._moved_at = 0.0
         account.lanes.append(self)
+
+    @property
+    def busy(self) -> bool:
+        """True while a send of this destination is in flight."""
+        if self.after:
+            self.after = [lane for lane in self.after if lane.sending is not None]
+        return self.sending is not None or bool(self.after)
 
     def offered(self, now: float) -> None:
         """There may be work: whoever dozed until a later delivery is due looks again."""
@@ -158,7 +180,7 @@ class Depths:
 
 def choose(lanes: Iterable[Lane], depths: Depths, now: float) -> list[Lane]:
     """The lanes that may send now. Where an account paces them, the worst severity first, then who waited longest."""
-    able = [lane for lane in lanes if lane.sending is None and lane.rest(now) <= 0]
+    able = [lane for lane in lanes if not lane.busy and lane.rest(now) <= 0]
     chosen = [lane for lane in able if not lane.account.contested and lane.account.open_at <= now]
     contested = [lane for lane in able if lane.account.contested]
     contested.sort(key=lambda lane: (depths.worst(lane.rooms), lane.served_at))
@@ -177,5 +199,5 @@ def choose(lanes: Iterable[Lane], depths: Depths, now: float) -> list[Lane]:
 
 def next_turn(lanes: Iterable[Lane], now: float, longest: float) -> float:
     """Seconds until the first of these lanes may send, `longest` at the most."""
-    waits = (max(lane.rest(now), lane.account.wait(now)) for lane in lanes if lane.sending is None)
+    waits = (max(lane.rest(now), lane.account.wait(now)) for lane in lanes if not lane.busy)
     return max(0.0, min(waits, default=longest))

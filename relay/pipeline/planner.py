@@ -84,10 +84,25 @@ class Planner:
         self._gentle_until = self._started_at + GENTLE_FOR
         self.suppressor = Suppressor(rules.inhibit, rules.intervals)
         self.vigil = Vigil(self.suppressor, store, clock, self._wake.set)
+        self.turn = asyncio.Lock()
+        """Held through each step: who has it may put other rules in force."""
         self.waiting = 0
         self.taken: Callable[[Iterable[str]], None] = lambda _: None
         """Told the sources of events that were planned."""
         """How many events wait in the inbox, near enough."""
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force."""
+        return self._rules
+
+    def use(self, rules: Rules) -> None:
+        """Put other rules in force, within `turn`: all that is open is looked at again."""
+        self._rules = rules
+        self.suppressor.use(rules.inhibit, rules.intervals)
+        self.vigil.renew()
+        self._wake_at = self._groups_at = self._clock.now()
+        self.nudge()
 
     def offer(self, committed: Sequence[Waiting]) -> None:
         """Take note of events that were committed, in order."""
@@ -123,6 +138,10 @@ class Planner:
 
     async def run_once(self) -> int:
         """Plan what is due and one batch of events; how many they were. Raises `StoreError`."""
+        async with self.turn:
+            return await self._step()
+
+    async def _step(self) -> int:
         self._wake.clear()
         await self._divert()
         await self._plan_held()

@@ -46,6 +46,12 @@ class Vigil:
         self._next_at = self._clock.now()
         self._wake()
 
+    def renew(self) -> None:
+        """Learn all anew, and go through all that is open: the rules are others."""
+        self._learnt = False
+        self._next_at = self._clock.now()
+        self._begin()
+
     async def _load(self) -> None:
         now = self._clock.now()
         found = await self._store.silences()

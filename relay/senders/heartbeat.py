@@ -18,10 +18,9 @@ TIMEOUT = 5.0
 class Heartbeat:
     """A loop that posts to an address, which is a secret, as long as `why_not` gives no reason against it."""
 
-    def __init__(self, url: Secret, interval: float, why_not: Callable[[], str | None], clock: Clock, log: Log) -> None:
-        """`interval` in seconds."""
-        self._url = url
-        self._interval = interval
+    def __init__(self, why_not: Callable[[], str | None], clock: Clock, log: Log) -> None:
+        self._url: Secret | None = None
+        self._interval = 0.0
         self._why_not = why_not
         self._clock = clock
         self._log = log
@@ -30,6 +29,13 @@ class Heartbeat:
         self.trouble: str | None = None
         """Why the last one was not taken."""
         self._due_at = 0.0
+
+    def use(self, url: Secret | None, interval: float) -> None:
+        """Post to this address from now on, every `interval` seconds; to none where there is none."""
+        if url is not self._url or interval != self._interval:
+            self._url, self._interval = url, interval
+            self._due_at, self.trouble = 0.0, None
+            self.nudge()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -43,12 +49,14 @@ class Heartbeat:
     async def wait(self) -> None:
         """Wait until the next one is due."""
         self._wake.clear()
-        await self._clock.wait(self._wake, min(5.0, max(0.0, self._due_at - self._clock.now())))
+        await self._clock.wait(
+            self._wake, 5.0 if self._url is None else min(5.0, max(0.0, self._due_at - self._clock.now()))
+        )
 
     async def run_once(self) -> int:
         """Post, where one is due and all is well; 1 where it was taken."""
         now = self._clock.now()
-        if now < self._due_at:
+        if self._url is None or now < self._due_at:
             return 0
         self._due_at = now + self._interval
         why = self._why_not()
@@ -56,17 +64,16 @@ class Heartbeat:
             self._log.warning("heartbeat_held", why=why)
             self.trouble = f"held: {why}"
             return 0
-        trouble = await self._post()
+        trouble = await self._post(self._url.current())
         if trouble != self.trouble:
             (self._log.info if trouble is None else self._log.error)("heartbeat", trouble=trouble)
         self.trouble = trouble
         return int(trouble is None)
 
-    async def _post(self) -> str | None:
+    async def _post(self, url: str) -> str | None:
         """What went wrong, without the address."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT), trust_env=True)
-        url = self._url.current()
         try:
             async with self._session.post(url, json={"relay": __version__}, allow_redirects=False) as answer:
                 return None if answer.status < 300 else f"answered {answer.status}"

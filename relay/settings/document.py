@@ -38,7 +38,7 @@ class Document:
         self.problems: list[Problem] = []
         self.files: list[str] = []
         self.text = b""
-        self._environment = os.environ if environment is None else environment
+        self.environment = os.environ if environment is None else environment
         self._nodes = 0
         self._loader = yaml.SafeLoader("")
 
@@ -160,12 +160,12 @@ class Document:
             name = found[2]
             if name is None:
                 return "$" if text[found.end() : found.end() + 1] == "{" else found[0]
-            if name not in self._environment:
+            if name not in self.environment:
                 self.add(
                     path, f"the environment variable {name} is not set (write $${{{name}}} for the text itself)", mark
                 )
                 return ""
-            return self._environment[name]
+            return self.environment[name]
 
         return _VARIABLE.sub(one, text)
 

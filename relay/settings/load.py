@@ -29,8 +29,13 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     cards: dict[str, str]
     warnings: tuple[Problem, ...]
     file: str
+    formats: Mapping[str, object]
     digest: int
     document: Document
+
+    def again(self) -> Loaded:
+        """Read the same file anew. Raises `ConfigurationError`."""
+        return load(Path(self.file), self.formats, self.document.environment)
 
     @property
     def storage(self) -> Path:
@@ -55,14 +60,16 @@ def load(file: Path, formats: Mapping[str, object], environment: Mapping[str, st
     if settings is None:
         raise ConfigurationError(sorted(set(problems)))
     templates = _templates(settings, document, problems)
+    cards = _cards(settings, document, problems)
     problems += cross_check(settings, document, formats)
     loaded = Loaded(
         settings=settings,
         templates=templates,
-        cards=_cards(settings, document, problems),
+        cards=cards,
         warnings=tuple(sorted({problem for problem in problems if problem.level == "warning"})),
         file=str(file),
-        digest=crc32(document.text),
+        formats=formats,
+        digest=crc32(repr((document.text, templates, cards)).encode()),
         document=document,
     )
     if any(problem.level == "error" for problem in problems):

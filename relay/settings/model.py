@@ -646,6 +646,7 @@ class Settings(Strict):
     keep: Keep = Keep()
     limits: LimitSettings = LimitSettings()
     heartbeat: HeartbeatSettings | None = None
+    watch: bool = Field(default=False, description="Reload when a file of the configuration has changed.")
     stop_grace: Duration = Field(10.0, description="Time that sends in flight get when the relay stops.")
     include: tuple[str, ...] | str = Field(
         (), description="More files; their accounts, rooms, sources and templates add up."

@@ -93,13 +93,14 @@ class OutboxWriter:
 
     @staticmethod
     def recover(connection: Connection, starts: list[Start]) -> list[Recovered]:
-        """Put back what was left leased; nothing waits longer than a start allows, or for a room that is gone.
+        """Put back what an earlier process left leased; nothing waits longer than allowed, or for a room that is gone.
 
         What was not told while its room was gone is looked at again.
         """
         found: list[Recovered] = []
         for start in starts:
-            in_flight = [room for (room,) in connection.execute(_SQL["recover"]).fetchall()]
+            left = connection.execute(_SQL["recover"]).fetchall() if start.fresh else ()
+            in_flight = [room for (room,) in left]
             connection.execute(_SQL["not_later_than"], {"latest": start.latest})
             for name in ("wake_groups", "wake_ended"):
                 connection.execute(_SQL[name], {"now": start.now})

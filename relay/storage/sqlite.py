@@ -216,6 +216,9 @@ class SqliteStore:
 
         On a full disk what is done goes before its time, where that can make the room that is missing; nothing else.
         """
+        if self._size not in (None, limits.size):
+            self._size = limits.size
+            await self._writer.submit(self._set_size, self._reserve.size if self._full else 0)
         pressing = self._full and await self._read(lambda connection, _: self._could_help(connection), None)
         kept = msgspec.structs.replace(limits, pressing=True) if pressing else limits
         more = await self._writer.submit(self._pruner.prune, (kept, now))

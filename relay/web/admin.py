@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -11,18 +11,29 @@ from aiohttp.typedefs import Handler, Middleware
 
 from relay.ports import StoreError
 from relay.web.answers import MAX_BODY, BadRequestError, problem
+from relay.web.sessions import Sessions
 
 _OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
+_WITHOUT_TOKEN = ("/login", "/page.css")
+"""What shows and does nothing without a token."""
 _SAME_SITE = ("same-origin", "none")
+
+
+class Part(Protocol):
+    """A part of the admin address."""
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """What it answers."""
+        ...
 
 
 class AdminGuard:
     """Lets in whoever has the token, from a page of this address or from no page at all."""
 
-    def __init__(self, token: Callable[[], Sequence[str]] | None, hosts: Sequence[str]) -> None:
-        """`hosts`: the names under which this address is reached, beside loopback's and its own; empty admits any."""
-        self._token = token
-        self._hosts = {host.lower() for host in hosts}
+    def __init__(self, sessions: Sessions, hosts: Callable[[], Sequence[str]]) -> None:
+        """`hosts`: the names under which this address is reached, loopback's and its own among them."""
+        self._sessions = sessions
+        self._hosts = hosts
 
     def refusal(self, request: web.Request) -> web.Response | None:
         """The answer for a request that is not let in; health is told to anyone."""
@@ -36,13 +47,10 @@ class AdminGuard:
         foreign = origin is not None and origin.partition("://")[2].lower() != request.host.lower()
         if foreign or request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
             return problem(403, "forbidden", "requests from pages of other sites are refused")
-        if self._token is None:
+        if request.path in _WITHOUT_TOKEN or self._sessions.admits(request):
             return None
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        raw = given.strip().encode(errors="surrogateescape")
-        good = [bool(token) and hmac.compare_digest(raw, token.encode()) for token in self._token()]
-        if scheme.lower() == "bearer" and any(good):
-            return None
+        if request.path == "/":
+            return web.Response(status=303, headers={"Location": "/login"})
         answer = problem(401, "unauthorized", "the admin token is missing or wrong")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
@@ -54,12 +62,12 @@ class AdminGuard:
             name = urlsplit(f"//{request.host}").hostname or ""
         except ValueError:
             return False
-        return name in self._hosts
+        return name in {host.lower() for host in self._hosts()}
 
 
 def make_admin(
     guard: AdminGuard,
-    routes: Sequence[web.RouteDef],
+    parts: Sequence[Part],
     ready: Callable[[], str | None],
     metrics: Callable[[], Awaitable[bytes]],
 ) -> web.Application:
@@ -79,7 +87,9 @@ def make_admin(
     application = web.Application(middlewares=[_errors(guard)], client_max_size=MAX_BODY)
     application.add_routes([web.get(path, health) for path in _OPEN[:2]])
     application.add_routes([web.get(path, readiness) for path in _OPEN[2:]])
-    application.add_routes([web.get("/metrics", expose), *routes])
+    application.add_routes([web.get("/metrics", expose)])
+    for part in parts:
+        application.add_routes(part.routes())
     return application
 
 

@@ -62,7 +62,7 @@ class AlertmanagerApi:
         desk: SilenceDesk,
         alerts: Callable[[], Awaitable[list[Alert]]],
         suppressor: Suppressor,
-        rules: Rules,
+        rules: Callable[[], Rules],
         started_at: float,
     ) -> None:
         """`alerts` gives those that fire; `suppressor` tells what holds them."""
@@ -88,7 +88,7 @@ class AlertmanagerApi:
     async def get_status(self, _: web.Request) -> web.Response:
         """Version, uptime, and the routing tree as Alertmanager would write it."""
         names: dict[str, None] = {}
-        config = {"route": _route(self._rules.root, names), "receivers": [{"name": name} for name in names]}
+        config = {"route": _route(self._rules().root, names), "receivers": [{"name": name} for name in names]}
         unknown = dict.fromkeys(("branch", "buildDate", "buildUser", "goVersion", "revision"), "")
         return json_answer({
             "cluster": {"status": "disabled", "peers": []}, "uptime": iso(self._started_at),
@@ -98,7 +98,7 @@ class AlertmanagerApi:
 
     async def get_receivers(self, _: web.Request) -> web.Response:
         """The rooms."""
-        return json_answer([{"name": name} for name in self._rules.rooms])
+        return json_answer([{"name": name} for name in self._rules().rooms])
 
     async def get_alerts(self, request: web.Request) -> web.Response:
         """Alerts that fire, filtered by `filter`, `receiver`, `active`, `silenced`, `inhibited`."""
@@ -131,7 +131,7 @@ class AlertmanagerApi:
                 await asyncio.sleep(0)  # noqa: TID251 - no wait, but a turn for all others
             view = view_of(alert)
             silenced, inhibited = self._suppressor.held_by(view, self._desk.now())
-            rooms = [one.room for one in destinations(resolve(self._rules.root, view))]
+            rooms = [one.room for one in destinations(resolve(self._rules().root, view))]
             wanted = (
                 all(matcher.matches(view) for matcher in matchers)
                 and any(receiver.matches({"receiver": room}) for room in rooms)
@@ -148,7 +148,7 @@ class AlertmanagerApi:
         labels = labels_of(alert)
         return {
             "labels": labels, "annotations": {"summary": alert.title}, "fingerprint": fingerprint(labels),
-            "startsAt": iso(alert.started_at), "endsAt": iso(self._rules.expires_at(alert)),
+            "startsAt": iso(alert.started_at), "endsAt": iso(self._rules().expires_at(alert)),
             "updatedAt": iso(alert.seen_at), "receivers": [{"name": room} for room in rooms], "generatorURL": "",
             "status": {
                 "state": "suppressed" if silenced or inhibited else "active", "silencedBy": silenced,

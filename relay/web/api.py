@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 from tempfile import TemporaryFile
 from typing import BinaryIO, Literal, Protocol, TypeVar
@@ -59,7 +59,7 @@ class Api:
         status: Callable[[], Awaitable[Mapping[str, object]]],
         changed: Callable[[Literal["retry", "drop"], Sequence[str]], Awaitable[None]],
         send: Callable[[SendNow, File | None], Awaitable[Outcome]],
-        rooms: Sequence[str],
+        rooms: Callable[[], Collection[str]],
         now: Callable[[], float],
     ) -> None:
         """`changed` is told of deliveries changed by hand, with their rooms; `send` posts at once."""
@@ -114,7 +114,7 @@ class Api:
     async def post_message(self, request: web.Request) -> web.Response:
         """Post a message at once, through the room's own sender."""
         wanted = await read_json_body(request, SendNow)
-        if wanted.room not in self._rooms:
+        if wanted.room not in self._rooms():
             return problem(404, "not_found", f"no room is configured as {wanted.room[:100]!r}")
         if wanted.card is not None and (wrong := misfit(wanted.card)) is not None:
             raise BadRequestError(f"card: {wrong}")
@@ -125,7 +125,7 @@ class Api:
     async def post_file(self, request: web.Request) -> web.Response:
         """Post the body as a file, under the `name` of the query, in the thread of `parent` where that is given."""
         room = request.match_info["room"]
-        if room not in self._rooms:
+        if room not in self._rooms():
             return problem(404, "not_found", f"no room is configured as {room[:100]!r}")
         if (request.content_length or 0) > LARGEST_FILE:
             return problem(413, "too_large", f"a file has at most {LARGEST_FILE:,} bytes")

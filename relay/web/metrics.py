@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from itertools import accumulate
-from typing import get_args
+from itertools import accumulate, product
+from typing import Generic, TypeVar, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.core import HistogramMetricFamily
@@ -19,28 +19,56 @@ from relay.core.suppression import Suppression
 
 REFUSED = ("unauthorized", "malformed", "unknown_format", "too_large", "too_slow", "rate", "queue", "store")
 SUPPRESSED = get_args(Suppression)
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
-_BOUNDS = (*(str(float(bound)) for bound in _SECONDS), "+Inf")
+M = TypeVar("M", Counter, Gauge)
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_NAMES = (*(str(float(bound)) for bound in BOUNDS), "+Inf")
 
 
-class _Durations(Collector):
+class Durations(Collector):
     """A histogram of seconds for the loop's thread alone: without locks, as it is told of every event."""
 
     def __init__(self, name: str, help_text: str) -> None:
         self._name = name
         self._help = help_text
-        self._counts = [0] * len(_BOUNDS)
+        self._counts = [0] * len(_NAMES)
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
         """Note one."""
-        self._counts[bisect_left(_SECONDS, seconds)] += 1
+        self._counts[bisect_left(BOUNDS, seconds)] += 1
         self._sum += seconds
+
+    def counts(self) -> list[int]:
+        """How many fell into each bucket so far, the last of them unbounded (`BOUNDS`)."""
+        return list(self._counts)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """The histogram as it stands."""
-        buckets = list(zip(_BOUNDS, accumulate(self._counts), strict=True))
+        buckets = list(zip(_NAMES, accumulate(self._counts), strict=True))
         yield HistogramMetricFamily(self._name, self._help, buckets, self._sum)
+
+
+class _Family(Generic[M]):
+    """A metric by its labels: what is configured is there from the start, and goes when it is configured no more."""
+
+    def __init__(self, metric: M) -> None:
+        self._metric: M = metric
+        self._children: dict[tuple[str, ...], M] = {}
+
+    def __getitem__(self, labels: tuple[str, ...]) -> M:
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self._metric.labels(*labels)
+        return child
+
+    def keep(self, *values: Iterable[str]) -> None:
+        """Have exactly the combinations of these values."""
+        wanted = set(product(*values))
+        for gone in self._children.keys() - wanted:
+            self._metric.remove(*gone)
+            del self._children[gone]
+        for labels in sorted(wanted):
+            self[labels]
 
 
 class Metrics:
@@ -52,42 +80,35 @@ class Metrics:
         """`rooms` names each room's account."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a sample beside each counter that nobody asks for
         self._registry = registry = CollectorRegistry()
-        accounts = sorted(set(rooms.values()))
-        self._sources = tuple(sources)
-        self._rooms = tuple(rooms)
+        self._sources: tuple[str, ...] = ()
+        self._rooms: tuple[str, ...] = ()
 
-        def counter(name: str, help_text: str, *labels: str) -> Counter:
-            return Counter(name, help_text, labels, registry=registry)
+        def counter(name: str, help_text: str, *labels: str) -> _Family[Counter]:
+            return _Family(Counter(name, help_text, labels, registry=registry))
 
-        def gauge(name: str, help_text: str, *labels: str) -> Gauge:
-            return Gauge(name, help_text, labels, registry=registry)
+        def gauge(name: str, help_text: str, *labels: str) -> _Family[Gauge]:
+            return _Family(Gauge(name, help_text, labels, registry=registry))
 
-        received = counter("relay_events_received_total", "Events committed to the inbox.", "source", "status")
-        duplicate = counter("relay_events_duplicate_total", "Events of repeated requests.", "source")
-        refused = counter("relay_events_refused_total", "Requests and frames that were not taken.", "source", "reason")
-        results = counter("relay_deliveries_total", "Deliveries that came to an end.", "room", "result")
-        failures = counter("relay_delivery_failures_total", "Attempts that failed.", "room", "reason")
-        throttled = counter("relay_throttled_total", "Answers that asked to wait (429).", "account")
-        ambiguous = counter("relay_ambiguous_sends_total", "Sends that may have arrived unseen.", "account")
-        self._received = {(s, st): received.labels(s, st) for s in self._sources for st in STATUSES}
-        self._fresh: dict[tuple[str, Status], int] = dict.fromkeys(self._received, 0)
-        self._duplicate = {s: duplicate.labels(s) for s in self._sources}
+        self._received = counter("relay_events_received_total", "Events committed to the inbox.", "source", "status")
+        self._fresh: dict[tuple[str, Status], int] = {}
+        self._duplicate = counter("relay_events_duplicate_total", "Events of repeated requests.", "source")
         self.refusals: defaultdict[str, int] = defaultdict(int)
         """Requests and frames of each source that were not taken, since the start."""
-        self._refused = {(s, r): refused.labels(s, r) for s in self._sources for r in REFUSED}
-        self._results = {(room, result): results.labels(room, result) for room in rooms for result in RESULTS}
-        self._failures = {
-            (room, reason): failures.labels(room, reason) for room in rooms for reason in get_args(Reason)
-        }
-        self._throttled = {account: throttled.labels(account) for account in accounts}
-        self._ambiguous = {account: ambiguous.labels(account) for account in accounts}
-        suppressed = counter("relay_suppressed_total", "Events that rules kept from changing a message.", "reason")
-        self._suppressed = {reason: suppressed.labels(reason) for reason in SUPPRESSED}
+        self._refused = counter(
+            "relay_events_refused_total", "Requests and frames that were not taken.", "source", "reason"
+        )
+        self.received_in_all = 0
+        """Events committed since the start."""
+        self.done_in_all = 0
+        """Deliveries that got through since the start."""
+        self._results = counter("relay_deliveries_total", "Deliveries that came to an end.", "room", "result")
+        self._failures = counter("relay_delivery_failures_total", "Attempts that failed.", "room", "reason")
+        self._throttled = counter("relay_throttled_total", "Answers that asked to wait (429).", "account")
+        self._ambiguous = counter("relay_ambiguous_sends_total", "Sends that may have arrived unseen.", "account")
+        self._suppressed = counter(
+            "relay_suppressed_total", "Events that rules kept from changing a message.", "reason"
+        )
         self._template_failures = counter("relay_template_failures_total", "Templates that failed.", "template")
-        self._accept = _Durations("relay_accept_seconds", "Time to commit a request.")
-        self._delivery = _Durations("relay_delivery_seconds", "Time from acceptance to the posted message.")
-        registry.register(self._accept)
-        registry.register(self._delivery)
         self._depth = gauge("relay_queue_depth", "Deliveries that wait.", "room")
         self._oldest = gauge("relay_queue_oldest_seconds", "Age of the oldest delivery that waits.", "room")
         self._dead = gauge("relay_dead_deliveries", "Dead deliveries on record.", "room")
@@ -97,28 +118,72 @@ class Metrics:
             "relay_token_expires_timestamp_seconds", "End of an integration's token, 0 where it has none.",
             "account", "token",
         )  # fmt: skip
-        for account in accounts:
-            self.set_account(account, refused=False, access_until=None, refresh_until=None)
         self._silent = gauge("relay_source_silent", "1 while nothing comes from the source.", "source")
-        self.set_silent(())
         self._connected = gauge("relay_feed_connected", "1 while the feed is connected.", "source")
         self._last = gauge("relay_feed_last_message_timestamp_seconds", "Time of the feed's last message.", "source")
-        gauge("relay_config_last_reload_successful", "1 where the last load of the configuration succeeded.").set(1)
-        gauge("relay_config_hash", "A number that changes with the configuration.").set(config_hash)
-        gauge("relay_build_info", "The program's version.", "version").labels(__version__).set(1)
+        self._add_plain_ones(registry)
+        self.use(sources, rooms, config_hash)
+
+    def _add_plain_ones(self, registry: CollectorRegistry) -> None:
+        """Those without labels."""
+        self.accept = Durations("relay_accept_seconds", "Time to commit a request.")
+        self.delivery = Durations("relay_delivery_seconds", "Time from acceptance to the posted message.")
+        registry.register(self.accept)
+        registry.register(self.delivery)
+        said = "1 where the last load of the configuration succeeded."
+        self._reloaded = Gauge("relay_config_last_reload_successful", said, registry=registry)
+        self._reloaded.set(1)
+        said = "When a configuration was last put in force."
+        self._reloaded_at = Gauge("relay_config_last_reload_success_timestamp_seconds", said, registry=registry)
+        said = "A number that changes with the configuration."
+        self._config_hash = Gauge("relay_config_hash", said, registry=registry)
+        build = Gauge("relay_build_info", "The program's version.", ("version",), registry=registry)
+        build.labels(__version__).set(1)
+
+    def use(self, sources: Iterable[str], rooms: Mapping[str, str], config_hash: int) -> None:
+        """Have the metrics of these sources, rooms and accounts from now on; counters that stay go on."""
+        self._sources, self._rooms, accounts = tuple(sources), tuple(rooms), set(rooms.values())
+        self._count_received()
+        self._received.keep(self._sources, STATUSES)
+        self._refused.keep(self._sources, REFUSED)
+        self._results.keep(rooms, RESULTS)
+        self._failures.keep(rooms, get_args(Reason))
+        self._suppressed.keep(SUPPRESSED)
+        self._token_ends.keep(accounts, ("access", "refresh"))
+        for by_source in (self._duplicate, self._silent):
+            by_source.keep(self._sources)
+        for by_room in (self._depth, self._oldest, self._dead, self._diverted):
+            by_room.keep(rooms)
+        for by_account in (self._throttled, self._ambiguous, self._account_refused):
+            by_account.keep(accounts)
+        self._config_hash.set(config_hash)
+
+    def use_feeds(self, names: Iterable[str]) -> None:
+        """Have the metrics of these feeds."""
+        names = tuple(names)
+        self._connected.keep(names)
+        self._last.keep(names)
+
+    def reloaded(self, at: float | None) -> None:
+        """A configuration was put in force (Unix seconds), or could not be."""
+        self._reloaded.set(at is not None)
+        if at is not None:
+            self._reloaded_at.set(at)
 
     def set_silent(self, sources: Collection[str]) -> None:
         """Set which sources are silent now."""
         for source in self._sources:
-            self._silent.labels(source).set(source in sources)
+            self._silent[source,].set(source in sources)
 
     def received(self, source: str, status: Status, count: int) -> None:
         """Count committed events."""
-        self._fresh[source, status] += count  # the one counter on the hot path: added up when it is asked for
+        key = (source, status)  # the one counter on the hot path: added up when it is asked for
+        self._fresh[key] = self._fresh.get(key, 0) + count
+        self.received_in_all += count
 
     def duplicate(self, source: str, count: int) -> None:
         """Count events of a repeated request."""
-        self._duplicate[source].inc(count)
+        self._duplicate[source,].inc(count)
 
     def refused(self, source: str, reason: str) -> None:
         """Count a request or frame that was not taken."""
@@ -127,15 +192,16 @@ class Metrics:
 
     def suppressed(self, reason: Suppression) -> None:
         """Count an event that changed no message."""
-        self._suppressed[reason].inc()
+        self._suppressed[reason,].inc()
 
     def accepted_in(self, seconds: float) -> None:
         """Note how long a commit took."""
-        self._accept.observe(seconds)
+        self.accept.observe(seconds)
 
     def settled(self, room: str, result: DeliveryState) -> None:
         """Count a delivery's end."""
         self._results[room, result].inc()
+        self.done_in_all += result == "done"
 
     def failure(self, room: str, reason: Reason) -> None:
         """Count a failed attempt."""
@@ -143,46 +209,49 @@ class Metrics:
 
     def posted_after(self, seconds: float) -> None:
         """Note how long an event took to its room."""
-        self._delivery.observe(seconds)
+        self.delivery.observe(seconds)
 
     def throttled(self, account: str) -> None:
         """Count a 429."""
-        self._throttled[account].inc()
+        self._throttled[account,].inc()
 
     def ambiguous(self, account: str) -> None:
         """Count a send that may have arrived unseen."""
-        self._ambiguous[account].inc()
+        self._ambiguous[account,].inc()
 
     def template_failed(self, template: str) -> None:
         """Count a template's failure."""
-        self._template_failures.labels(template).inc()
+        self._template_failures[template,].inc()
 
     def set_rooms(
         self, depths: Mapping[str, int], ages: Mapping[str, float], dead: Mapping[str, int], diverted: Set[str]
     ) -> None:
         """Set the gauges of all rooms; ages in seconds."""
         for room in self._rooms:
-            self._depth.labels(room).set(depths.get(room, 0))
-            self._oldest.labels(room).set(ages.get(room, 0.0))
-            self._dead.labels(room).set(dead.get(room, 0))
-            self._diverted.labels(room).set(room in diverted)
+            self._depth[room,].set(depths.get(room, 0))
+            self._oldest[room,].set(ages.get(room, 0.0))
+            self._dead[room,].set(dead.get(room, 0))
+            self._diverted[room,].set(room in diverted)
 
     def set_account(
         self, account: str, *, refused: bool, access_until: float | None, refresh_until: float | None
     ) -> None:
         """Set an account's gauges; ends of tokens in Unix seconds."""
-        self._account_refused.labels(account).set(refused)
-        self._token_ends.labels(account, "access").set(access_until or 0.0)
-        self._token_ends.labels(account, "refresh").set(refresh_until or 0.0)
+        self._account_refused[account,].set(refused)
+        self._token_ends[account, "access"].set(access_until or 0.0)
+        self._token_ends[account, "refresh"].set(refresh_until or 0.0)
 
     def set_feed(self, source: str, *, connected: bool, last_message_at: float | None) -> None:
         """Set a feed's gauges."""
-        self._connected.labels(source).set(connected)
-        self._last.labels(source).set(last_message_at or 0.0)
+        self._connected[source,].set(connected)
+        self._last[source,].set(last_message_at or 0.0)
 
     def expose(self) -> bytes:
         """The exposition."""
+        self._count_received()
+        return generate_latest(self._registry)
+
+    def _count_received(self) -> None:
         for key, count in self._fresh.items():
             self._received[key].inc(count)
-            self._fresh[key] = 0
-        return generate_latest(self._registry)
+        self._fresh.clear()

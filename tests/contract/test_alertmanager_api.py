@@ -112,9 +112,8 @@ async def test_whoever_asks_for_many_alerts_holds_nobody_up(relay: Running) -> N
 
     daemon, turns = relay.daemon, 0
     desk = SilenceDesk(daemon.planner.vigil, lambda: "s1", lambda: 1_000.0)
-    api = AlertmanagerApi(
-        desk, all_of_them, Suppressor(), Rules(Route(path="route", rooms=("noc",)), {"noc": None}), 0.0
-    )
+    rules = Rules(Route(path="route", rooms=("noc",)), {"noc": None})
+    api = AlertmanagerApi(desk, all_of_them, Suppressor(), lambda: rules, 0.0)
     async with asyncio.TaskGroup() as tasks:
         asked = tasks.create_task(api.get_alerts(make_mocked_request("GET", "/api/v2/alerts")))
         while not asked.done():

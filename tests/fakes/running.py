@@ -51,6 +51,18 @@ class Running:
         self.events = f"http://{daemon.events_address}"
         self.admin = f"http://{daemon.admin_address}"
         self.log = log
+        self.file = Path(daemon.arrangement.loaded.file)
+
+    async def reload(self, **changes: Any) -> tuple[int, Any]:
+        """Write another configuration, and have it loaded; the answer's status and body."""
+        self.write(**changes)
+        async with self.session.post(f"{self.admin}/-/reload") as answer:
+            return answer.status, await answer.json()
+
+    def write(self, **changes: Any) -> None:
+        """Write another configuration in the place of the one that was read."""
+        base = configuration(self.sandbox, self.file.parent, **changes)
+        self.file.write_text(json.dumps(base), encoding="utf-8")
 
     async def post(self, payload: Any, path: str = "/hooks/lab", **options: Any) -> tuple[int, Any]:
         """Post JSON; the answer's status and body."""

@@ -1,0 +1,166 @@
+"""What a configuration decides, made whole before any of it is put in force: at the start, and at each reload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from relay.app.accounts import MadeAccount, make_account, make_addresses, make_files, make_renderer
+from relay.app.sources import make_push, make_webhook
+from relay.core.rules import Rules
+from relay.listeners.apic import ApicListener
+from relay.listeners.push import PushSource
+from relay.listeners.webhook import WebhookSource
+from relay.listeners.websocket import WebsocketListener
+from relay.ports import Clock, Log
+from relay.senders.attachments import Attachments
+from relay.settings.load import Loaded
+from relay.settings.model import ApicSettings, PostedSettings, PushSettings, Settings, Source, WebsocketSettings
+from relay.settings.rules import compile_rules
+from relay.settings.secrets import LiveSecret, SecretRef, secrets_of
+from relay.templates.rendering import TemplateRenderer
+
+Listener = WebsocketListener | ApicListener
+FeedSettings = WebsocketSettings | ApicSettings
+
+
+class Vault:
+    """The secrets in use, each held once."""
+
+    def __init__(self, before: Vault | None = None) -> None:
+        """`before`: secrets that are in use already, and stay the same ones."""
+        self.held: dict[SecretRef, LiveSecret] = {}
+        self._before = {} if before is None else before.held
+
+    def __call__(self, ref: SecretRef) -> LiveSecret:
+        """A secret as it is now. Raises `SecretError`."""
+        if ref not in self.held:
+            known = self._before.get(ref)
+            if known is None:
+                known = LiveSecret(ref)
+            else:
+                known.renew()
+            self.held[ref] = known
+        return self.held[ref]
+
+    def reread(self) -> None:
+        """Read those from files again."""
+        for secret in tuple(self.held.values()):
+            secret.reread()
+
+
+class MadeSource(msgspec.Struct, frozen=True, eq=False):
+    """A source, and what it was made of: its settings and its secrets' values."""
+
+    settings: Source
+    secrets: tuple[str, ...]
+    part: WebhookSource | PushSource | Listener
+
+
+class Arrangement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """All that a configuration decides. What another one has decided alike is the very same object."""
+
+    loaded: Loaded
+    vault: Vault
+    rules: Rules
+    renderer: TemplateRenderer
+    files: Attachments
+    accounts: Mapping[str, MadeAccount]
+    sources: Mapping[str, MadeSource]
+    heartbeat: LiveSecret | None
+    admin_tokens: tuple[LiveSecret, ...]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+        return self.loaded.settings
+
+    @property
+    def webhooks(self) -> dict[str, WebhookSource]:
+        """The webhooks by path."""
+        return {one.part.path: one.part for one in self.sources.values() if isinstance(one.part, WebhookSource)}
+
+    @property
+    def pushes(self) -> dict[str, PushSource]:
+        """The push sources by path."""
+        return {one.part.path: one.part for one in self.sources.values() if isinstance(one.part, PushSource)}
+
+    @property
+    def feeds(self) -> dict[str, Listener]:
+        """The feeds by name."""
+        parts = {name: one.part for name, one in self.sources.items()}
+        return {name: part for name, part in parts.items() if isinstance(part, (WebsocketListener, ApicListener))}
+
+    def tokens(self) -> list[str]:
+        """The admin tokens that are good now; empty where none is needed."""
+        return [token.current() for token in self.admin_tokens]
+
+
+class Arranger:
+    """Makes arrangements, with what parts need of the world."""
+
+    def __init__(
+        self, clock: Clock, log: Log, make_feed: Callable[[str, FeedSettings, Vault], Listener],
+        template_failed: Callable[[str, str, str], None],
+    ) -> None:  # fmt: skip
+        """`template_failed` is told template, event id and error."""
+        self._clock = clock
+        self._log = log
+        self._make_feed = make_feed
+        self._template_failed = template_failed
+
+    def arrange(self, loaded: Loaded, before: Arrangement | None = None) -> Arrangement:
+        """Make all parts anew but those that `before` has alike. Raises `SecretError`, `TemplateError`, OSError."""
+        settings, vault = loaded.settings, Vault(None if before is None else before.vault)
+        rules = compile_rules(settings)
+        return Arrangement(
+            loaded=loaded,
+            vault=vault,
+            rules=rules,
+            renderer=make_renderer(loaded, rules, self._template_failed),
+            files=self._files(loaded, before),
+            accounts={name: self._account(name, loaded, vault, before) for name in settings.accounts},
+            sources={name: self._source(name, source, vault, before) for name, source in settings.sources.items()},
+            heartbeat=None if settings.heartbeat is None else vault(settings.heartbeat.url),
+            admin_tokens=tuple(vault(ref) for ref in settings.listen.admin_token or ()),
+        )
+
+    def _files(self, loaded: Loaded, before: Arrangement | None) -> Attachments:
+        if before is not None and before.settings.files == loaded.settings.files:
+            return before.files
+        return make_files(loaded.settings, self._log)
+
+    def _account(self, name: str, loaded: Loaded, vault: Vault, before: Arrangement | None) -> MadeAccount:
+        known = None if before is None else before.accounts.get(name)
+        if before is not None and known is not None and _made_of(name, before.loaded) == _made_of(name, loaded):
+            _values(vault, loaded.settings.accounts[name])
+            return known
+        return make_account(name, loaded, vault, self._clock.wall, self._log)
+
+    def _source(self, name: str, settings: Source, vault: Vault, before: Arrangement | None) -> MadeSource:
+        known = None if before is None else before.sources.get(name)
+        # what listens does not know these: the planner and the hearing do
+        own = settings.model_copy(update={"silent_after": None, "silent_severity": "major", "resolve_timeout": 1.0})
+        secrets = _values(vault, settings)
+        if known is not None and (known.settings, known.secrets) == (own, secrets):
+            return known
+        return MadeSource(own, secrets, self._part(name, settings, vault))
+
+    def _part(self, name: str, settings: Source, vault: Vault) -> WebhookSource | PushSource | Listener:
+        if isinstance(settings, PushSettings):
+            return make_push(name, settings, vault, self._clock.now())
+        if isinstance(settings, PostedSettings):
+            return make_webhook(name, settings, vault, self._clock, self._log)
+        return self._make_feed(name, settings, vault)
+
+
+def _values(vault: Vault, settings: object) -> tuple[str, ...]:
+    """Have the secrets of a part in the vault; their values. Raises `SecretError`."""
+    return tuple(vault(ref).current() for _, ref in secrets_of(settings))
+
+
+def _made_of(name: str, loaded: Loaded) -> tuple[object, ...]:
+    """What an account's sender is made of; its pace is its lanes' affair."""
+    account = loaded.settings.accounts[name].model_copy(update={"pace": None})
+    return account, make_addresses(loaded.settings).get(name), loaded.storage

@@ -1,0 +1,183 @@
+"""The configuration in force as documents, for the page and the API; and the trail of a payload by it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from relay.app.explain import as_json, explain_payload
+from relay.app.reading import format_name
+from relay.app.reload import Reload, Reloader
+from relay.app.status import StatusBoard
+from relay.core.routing import Route
+from relay.core.rules import Rules
+from relay.core.suppression import Silence
+from relay.core.words import iso
+from relay.pipeline.vigil import Vigil
+from relay.settings.load import Loaded
+from relay.settings.model import PostedSettings
+from relay.settings.problems import Problem
+from relay.settings.secrets import MASK, secrets_of
+
+_NAMES_SECRET = re.compile("token|secret|password|passwd|api_?key|auth", re.IGNORECASE)
+"""Names of values in messages that a feed is sent."""
+MOST_EXPLAINED = 100
+"""Events of a payload whose trails are told."""
+
+
+class ConfiguredDocuments:
+    """Tells of the configuration in force."""
+
+    def __init__(
+        self,
+        reloader: Reloader,
+        board: StatusBoard,
+        vigil: Vigil,
+        rules: Callable[[], Rules],
+        wall: Callable[[], float],
+    ) -> None:
+        self._reloader = reloader
+        self._board = board
+        self._vigil = vigil
+        self._rules = rules
+        self._wall = wall
+
+    @property
+    def _loaded(self) -> Loaded:
+        return self._reloader.loaded
+
+    def document(self) -> dict[str, Any]:
+        """The configuration, secrets masked, and when it was loaded."""
+        return {
+            "file": self._loaded.file,
+            "loaded_at": iso(self._reloader.good_at),
+            "hash": self._loaded.digest,
+            "yaml": settings_text(self._loaded),
+            "last_reload": reload_json(self._reloader.last),
+        }
+
+    async def rooms(self) -> list[dict[str, Any]]:
+        """The rooms, each with where it is and how it does."""
+        rooms = self._loaded.settings.rooms
+        return [
+            {**one, "account": rooms[one["room"]].account, "address": _address(rooms[one["room"]])}
+            for one in (await self._board.status())["rooms"]
+            if one["room"] in rooms
+        ]
+
+    async def sources(self) -> list[dict[str, Any]]:
+        """The sources, each with what it is and how it does."""
+        status, sources = await self._board.status(), self._loaded.settings.sources
+        feeds = {one["source"]: one for one in status["feeds"]}
+        found = []
+        for one in status["sources"]:
+            source = sources.get(one["source"])
+            if source is not None:
+                path = source.path_of(one["source"]) if isinstance(source, PostedSettings) else None
+                what = {"type": source.type, "format": format_name(source), "path": path}
+                found.append({**one, **what, "feed": feeds.get(one["source"])})
+        return found
+
+    def tree(self) -> dict[str, Any]:
+        """The routing tree."""
+        return _route(self._rules().root)
+
+    async def explain(self, source: str, payload: bytes, headers: Mapping[str, str]) -> Any:
+        """The trail of a payload. Raises KeyError for an unknown source, ValueError for what it would refuse."""
+        if source not in self._loaded.settings.sources:
+            raise KeyError(source)
+        silences: list[Silence] = list(await self._vigil.known())
+        explain = asyncio.to_thread(
+            explain_payload, self._loaded, source, payload, self._wall(), silences, headers, most=MOST_EXPLAINED
+        )
+        return as_json(await explain)
+
+    async def reload(self) -> tuple[bool, dict[str, Any]]:
+        """Load it anew; whether that went well, and how."""
+        done = await self._reloader.reload()
+        return done.good, reload_json(done)
+
+
+def reload_json(done: Reload) -> dict[str, Any]:
+    """How a load went, as JSON values."""
+    return {
+        "at": iso(done.at),
+        "good": done.good,
+        "problems": [_problem(problem) for problem in done.problems],
+        "restart_needed": list(done.restart),
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": problem.mark.file, "line": problem.mark.line, "column": problem.mark.column, "path": problem.path,
+        "message": problem.message, "level": problem.level,
+    }  # fmt: skip
+
+
+def settings_text(loaded: Loaded) -> str:
+    """The configuration as it was written, its files in one, as YAML without secrets."""
+    values = _plain(loaded.document.values)
+    for path, ref in secrets_of(loaded.settings):
+        if ref.origin == "literal":
+            _mask(values, path)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _mask(values: Any, path: tuple[str | int, ...]) -> None:
+    """Put a mask in a secret's place; a list of one may have been written as that one."""
+    at = values
+    for step, following in zip(path, (*path[1:], None), strict=True):
+        if following is None or isinstance(at[step], str):
+            at[step] = MASK
+            return
+        at = at[step]
+
+
+def _plain(value: object) -> Any:
+    """A copy of what YAML gave, without what may be secret in addresses and in messages that are sent."""
+    if isinstance(value, Mapping):
+        return {
+            str(name): MASK if isinstance(inner, str) and _NAMES_SECRET.search(str(name)) else _plain(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return _without_secrets(value) if isinstance(value, str) else value
+
+
+def _without_secrets(text: str) -> str:
+    """An address without what may be secret in it: a user's password, a token among the parameters."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return text
+    if not (parts.scheme and parts.netloc and " " not in text):
+        return text
+    user = f"{MASK}@" if "@" in parts.netloc else ""
+    asked = f"?{MASK}" if parts.query else ""
+    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}{asked}"
+
+
+def _address(room: Any) -> str:
+    return str(room.title or room.person or room.id)
+
+
+def _route(route: Route) -> dict[str, Any]:
+    policy = route.policy
+    return {
+        "path": route.path,
+        "matchers": [str(matcher) for matcher in route.matchers],
+        "rooms": list(route.rooms),
+        "continue": route.continues,
+        "template": route.template,
+        "group_by": None if policy.group_by is None else list(policy.group_by),
+        "muted_in": list(policy.mute),
+        "active_in": list(policy.active),
+        "routes": [_route(child) for child in route.routes],
+    }

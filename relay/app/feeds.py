@@ -1,0 +1,60 @@
+"""The feeds that run: those that a reload leaves alone stay connected, the others follow one another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from relay.app.arrangement import Listener
+from relay.ports import Spawn, Tell
+
+
+class Feeds:
+    """Runs listeners by name."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.running: Mapping[str, Listener] = {}
+        self._tell = tell
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def use(self, feeds: Mapping[str, Listener], spawn: Spawn) -> None:
+        """Run these; what ran under a name before ends first, and has committed what came."""
+        for name, old in self.running.items():
+            if feeds.get(name) is not old:
+                old.stop()
+                if name not in feeds:
+                    self._end(name, told_down=old.staying.told_down)
+        for name, new in feeds.items():
+            before = self.running.get(name)
+            if before is new:
+                continue
+            if before is not None:
+                new.staying.told_down = before.staying.told_down
+                new.staying.state.last_message_at = before.staying.state.last_message_at
+            self._tasks[name] = spawn(_follow(self._tasks.get(name), new))
+        self.running = dict(feeds)
+
+    def recall(self, keys: Iterable[str]) -> None:
+        """Take up which feeds an earlier process told to be down."""
+        for key in keys:
+            kind, _, name = key.partition(":")
+            if kind == "feed" and name in self.running:
+                self.running[name].staying.told_down = True
+            elif kind == "feed":
+                self._end(name, told_down=True)
+
+    def stop(self) -> None:
+        """Have all of them end."""
+        for feed in self.running.values():
+            feed.stop()
+
+    def _end(self, name: str, *, told_down: bool) -> None:
+        """A feed that is configured no more is not down any more."""
+        if told_down:
+            self._tell(f"feed:{name}", f"relay: feed {name} is configured no more", "info", "resolved", "")
+
+
+async def _follow(before: asyncio.Task[None] | None, feed: Listener) -> None:
+    if before is not None and not before.done():
+        await asyncio.wait([before])
+    await feed.run()

@@ -1,0 +1,178 @@
+"""Reloading: everything that can fail happens first, then one swap; a configuration that is refused changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from relay.app.checks import adapter_problems
+from relay.ports import Clock, Log, Tell
+from relay.settings.load import Loaded, card_files
+from relay.settings.model import Settings, TemplateFile
+from relay.settings.problems import ConfigurationError, Mark, Problem
+from relay.settings.secrets import SecretError
+from relay.templates.rendering import TemplateError
+
+LOOK = 2.0
+"""Seconds between two looks at the files of a configuration that is watched."""
+MOST_TOLD = 10
+"""Problems that the operator's message names."""
+
+
+class Reload(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt to load the configuration went; `at` in Unix seconds.
+
+    `problems` are why it was refused, or warnings; `restart` what has changed that only a restart puts in force.
+    """
+
+    at: float
+    good: bool
+    problems: tuple[Problem, ...] = ()
+    restart: tuple[str, ...] = ()
+
+
+class Reloader:
+    """A loop that reloads where it was asked to, or where a file of a configuration that is watched has changed."""
+
+    def __init__(
+        self, first: Loaded, put: Callable[[Loaded], Awaitable[None]], clock: Clock, log: Log, tell: Tell,
+        told: Callable[[Reload], None],
+    ) -> None:  # fmt: skip
+        """`put` has a configuration put in force; it raises what making its parts raises. `told` hears of the end."""
+        self.loaded = first
+        """The configuration in force."""
+        self.last = Reload(at=clock.wall(), good=True, problems=first.warnings)
+        """The last attempt, the start included."""
+        self.good_at = self.last.at
+        """When the one in force was loaded, in Unix seconds."""
+        self._first = first
+        self._put = put
+        self._clock = clock
+        self._log = log
+        self._tell = tell
+        self._told = told
+        self._told_operator = False
+        self._turn = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._asked = False
+        self._watched = _files_of(first)
+        self._seen = _stamps(self._watched)
+
+    def recall(self, keys: Sequence[str]) -> None:
+        """Take up that an earlier process told of a reload that failed: this start has a good configuration."""
+        self._told_operator = "reload" in keys
+        self._tell_operator(())
+
+    def request(self) -> None:
+        """Reload soon."""
+        self._asked = True
+        self._wake.set()
+
+    def nudge(self) -> None:
+        """Have `wait` return."""
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Wait until it is asked to, or until the files are to be looked at."""
+        await self._clock.wait(self._wake, LOOK if self.loaded.settings.watch else 5.0)
+
+    async def run_once(self) -> int:
+        """Reload where that is due; 1 where it was."""
+        self._wake.clear()
+        due = self._asked
+        if self.loaded.settings.watch and not due:
+            due = await asyncio.to_thread(_stamps, self._watched) != self._seen
+        if not due:
+            return 0
+        self._asked = False
+        await self.reload()
+        return 1
+
+    async def reload(self) -> Reload:
+        """Read the configuration anew and put it in force, or tell why that can't be done."""
+        async with self._turn:
+            self._seen = await asyncio.to_thread(_stamps, self._watched)
+            try:
+                loaded = await asyncio.to_thread(self.loaded.again)
+                self._check(loaded)
+                await self._put(loaded)
+            except ConfigurationError as error:
+                return self._refused(error.problems)
+            except (SecretError, TemplateError, OSError) as error:
+                return self._refused((Problem(Mark(self.loaded.file, 1, 1), "", str(error)),))
+            return self._done(loaded)
+
+    def _check(self, loaded: Loaded) -> None:
+        """Refuse what `relay run` would. Raises `ConfigurationError`."""
+        problems = adapter_problems(loaded, unless=self.loaded)
+        if any(problem.level == "error" for problem in problems):
+            raise ConfigurationError(problems)
+
+    def _refused(self, problems: Sequence[Problem]) -> Reload:
+        errors = tuple(problem for problem in problems if problem.level == "error")
+        self._watched = self._watched | {problem.mark.file for problem in errors}
+        self._seen = {**_stamps(self._watched), **self._seen}
+        self.last = Reload(at=self._clock.wall(), good=False, problems=errors)
+        self._log.error("reload_failed", problems=[str(problem) for problem in errors])
+        self._tell_operator(errors)
+        self._told(self.last)
+        return self.last
+
+    def _done(self, loaded: Loaded) -> Reload:
+        restart = _only_by_restart(self._first, loaded)
+        self.loaded = loaded
+        self._watched = _files_of(loaded)
+        stamps = _stamps(self._watched)
+        self._seen = {name: self._seen.get(name, stamp) for name, stamp in stamps.items()}
+        self.last = Reload(at=self._clock.wall(), good=True, problems=loaded.warnings, restart=restart)
+        self.good_at = self.last.at
+        self._log.info("reloaded", restart_needed=list(restart), warnings=[str(one) for one in loaded.warnings])
+        self._tell_operator(())
+        self._told(self.last)
+        return self.last
+
+    def _tell_operator(self, errors: Sequence[Problem]) -> None:
+        if errors:
+            shown = [str(problem) for problem in errors[:MOST_TOLD]]
+            if len(errors) > MOST_TOLD:
+                shown.append(f"and {len(errors) - MOST_TOLD} more")
+            said = "\n".join(["The one in force goes on unchanged.", *shown])
+            self._tell("reload", "relay: the configuration was not reloaded", "major", "firing", said)
+        elif self._told_operator:
+            self._tell("reload", "relay: the configuration is good again", "info", "resolved", "")
+        self._told_operator = bool(errors)
+
+
+def _only_by_restart(first: Loaded, loaded: Loaded) -> tuple[str, ...]:
+    """What differs from how this process was started, of all that it holds for as long as it lives."""
+    was, is_ = first.settings.listen, loaded.settings.listen
+    found = {
+        "listen.events": was.events != is_.events,
+        "listen.admin": was.admin != is_.admin,
+        "listen.tls": was.tls != is_.tls,
+        "storage": first.storage != loaded.storage,
+    }
+    return tuple(name for name, differs in found.items() if differs)
+
+
+def _files_of(loaded: Loaded) -> frozenset[str]:
+    """All files that a configuration was read from."""
+    settings: Settings = loaded.settings
+    templates = [str(one.file) for one in settings.templates.values() if isinstance(one, TemplateFile)]
+    return frozenset([*loaded.document.files, *templates, *(str(file) for _, file in card_files(settings))])
+
+
+def _stamps(files: frozenset[str]) -> dict[str, tuple[int, ...]]:
+    """What changes when a file does: where it is, its time and its size."""
+    return {name: _stamp(name) for name in files}
+
+
+def _stamp(name: str) -> tuple[int, ...]:
+    try:
+        found = Path(name).stat()
+    except OSError:
+        return ()
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)

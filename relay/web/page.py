@@ -1,0 +1,97 @@
+"""The page: what a wall shows and an operator works with at night. What it tells comes from the API and the feed."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from relay import __version__
+from relay.web.sessions import COOKIE, LASTS, Sessions, TooManyError
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_FILES = {
+    "page.css": "text/css", "page.js": "text/javascript", "parts.js": "text/javascript", "routes.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}  # fmt: skip
+_LONGEST_TOKEN = 4_096
+
+
+class Page:
+    """Handlers of the page and of its login."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._pages = Environment(
+            loader=PackageLoader("relay.web", "pages"), autoescape=True, undefined=StrictUndefined
+        )
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes."""
+        return [
+            web.get("/", self.get_page),
+            web.get("/login", self.get_login),
+            web.post("/login", self.post_login),
+            web.post("/logout", self.post_logout),
+            *(web.get(f"/{name}", self.get_file) for name in _FILES),
+        ]
+
+    async def get_page(self, request: web.Request) -> web.Response:
+        """The page itself; its cookie is good for another while."""
+        answer = self._render("page.html", version=__version__, login=self._sessions.needed)
+        if COOKIE in request.cookies and self._sessions.needed:
+            self._set_cookie(request, answer, self._sessions.cookie())
+        return answer
+
+    async def get_login(self, _: web.Request) -> web.Response:
+        """The form that takes the admin token."""
+        if not self._sessions.needed:
+            return web.Response(status=303, headers={"Location": "/"})
+        return self._render("login.html", trouble="")
+
+    async def post_login(self, request: web.Request) -> web.Response:
+        """A cookie for the admin token."""
+        token = (await request.post()).get("token", "")
+        if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
+            token = ""
+        try:
+            cookie = self._sessions.log_in(token.strip()) if self._sessions.needed else None
+        except TooManyError:
+            return self._render("login.html", 429, trouble="Too many tries; wait a moment.")
+        if cookie is None:
+            return self._render("login.html", 401, trouble="That is not the admin token.")
+        answer = web.Response(status=303, headers={"Location": "/"})
+        self._set_cookie(request, answer, cookie)
+        return answer
+
+    async def post_logout(self, _: web.Request) -> web.Response:
+        """Take the cookie back."""
+        answer = web.Response(status=303, headers={"Location": "/login"})
+        answer.del_cookie(COOKIE, path="/")
+        return answer
+
+    async def get_file(self, request: web.Request) -> web.Response:
+        """A file of the page."""
+        name = request.path.removeprefix("/")
+        body = resources.files("relay.web").joinpath("pages", name).read_bytes()
+        return web.Response(body=body, content_type=_FILES[name], charset="utf-8", headers=_HEADERS)
+
+    @staticmethod
+    def _set_cookie(request: web.Request, answer: web.Response, cookie: str) -> None:
+        answer.set_cookie(
+            COOKIE, cookie, max_age=LASTS, httponly=True, samesite="Strict", path="/", secure=request.secure
+        )
+
+    def _render(self, name: str, status: int = 200, **values: object) -> web.Response:
+        text = self._pages.get_template(name).render(**values)
+        return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)

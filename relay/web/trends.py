@@ -1,0 +1,102 @@
+"""The last minutes in figures: rates and latency at even times, for the page's sparklines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+from aiohttp import web
+
+from relay.core.words import iso
+from relay.ports import Clock
+from relay.web.answers import json_answer
+from relay.web.metrics import BOUNDS, Metrics
+
+EVERY = 5.0
+"""Seconds between two points."""
+MOST = 120
+"""Points that are kept."""
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """The seconds up to `at`: events accepted and deliveries done a second, and the time from accept to posted.
+
+    `slowest_seconds` is the 90th percentile, as the bound of its bucket; None where nothing was posted.
+    """
+
+    at: str
+    events_per_second: float
+    deliveries_per_second: float
+    slowest_seconds: float | None
+
+
+class Trends:
+    """A loop that takes a point at even times."""
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._points: deque[Point] = deque(maxlen=MOST)
+        self._due_at = clock.now() + EVERY
+        self._before = (clock.now(), 0, 0, metrics.delivery.counts())
+
+    def nudge(self) -> None:
+        """Have `wait` return."""
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Wait until a point is due."""
+        self._wake.clear()
+        await self._clock.wait(self._wake, min(EVERY, max(0.0, self._due_at - self._clock.now())))
+
+    async def run_once(self) -> int:
+        """Take a point where one is due; 1 where it was."""
+        now = self._clock.now()
+        if now < self._due_at:
+            return 0
+        metrics = self._metrics
+        at, received, done, counts = self._before
+        self._before = (now, metrics.received_in_all, metrics.done_in_all, metrics.delivery.counts())
+        self._due_at = now + EVERY
+        took = max(0.001, now - at)
+        self._points.append(Point(
+            at=iso(now),
+            events_per_second=round((metrics.received_in_all - received) / took, 2),
+            deliveries_per_second=round((metrics.done_in_all - done) / took, 2),
+            slowest_seconds=_percentile([new - old for new, old in zip(self._before[3], counts, strict=True)], 0.9),
+        ))  # fmt: skip
+        return 1
+
+    def points(self) -> list[Point]:
+        """The points, oldest first."""
+        return list(self._points)
+
+
+def _percentile(counts: Sequence[int], share: float) -> float | None:
+    """The bound of the bucket that a share of all is in; of the last one, its lower bound."""
+    wanted, seen = sum(counts) * share, 0
+    if not wanted:
+        return None
+    for count, bound in zip(counts, (*BOUNDS, BOUNDS[-1]), strict=True):
+        seen += count
+        if seen >= wanted:
+            return float(bound)
+    return float(BOUNDS[-1])
+
+
+class TrendsApi:
+    """Handler of `/api/v1/trends`."""
+
+    def __init__(self, points: Callable[[], Sequence[Point]]) -> None:
+        self._points = points
+
+    def routes(self) -> list[web.RouteDef]:
+        """The route."""
+        return [web.get("/api/v1/trends", self.get_trends)]
+
+    async def get_trends(self, _: web.Request) -> web.Response:
+        """The last ten minutes, a point each five seconds."""
+        return json_answer(self._points())

@@ -1,0 +1,307 @@
+"""Reloading: what changes is put in force at once, what does not goes on, and a bad configuration changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from websockets.asyncio.server import ServerConnection, serve
+
+from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Fault
+from tests.fakes.running import ROOM, TOKEN, running
+
+LAB: dict[str, Any] = {"lab": {"type": "webhook"}}
+OTHER = {"account": "webex", "title": "OTHER", "create": True}
+FIRING = {"title": "link down", "severity": "major", "status": "firing", "key": "k1"}
+
+
+async def test_new_sources_rooms_and_routes_are_in_force_at_once(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        assert (await relay.post({"title": "x"}, "/hooks/new"))[0] == 404
+        status, said = await relay.reload(
+            sources={**LAB, "new": {"type": "webhook"}}, rooms={"noc": ROOM, "other": OTHER},
+            route={"rooms": ["noc"], "routes": [{"matchers": ['source="new"'], "rooms": ["other"]}]},
+        )  # fmt: skip
+        assert (status, said["good"], said["restart_needed"]) == (200, True, [])
+        assert (await relay.post({"title": "for the other"}, "/hooks/new"))[0] == 202
+        await relay.until(lambda: len(relay.messages("OTHER")) == 1)
+        assert (await relay.reload())[0] == 200
+        assert (await relay.post({"title": "x"}, "/hooks/new"))[0] == 404
+        _, metrics = await relay.get("/metrics")
+        assert 'room="other"' not in metrics
+        assert 'source="new"' not in metrics
+        assert 'relay_events_received_total{source="lab",status="notice"} 0.0' in metrics
+
+
+async def test_a_bad_configuration_changes_nothing_and_the_operator_hears_of_it(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    operator = {"operator": {"room": "noc"}}
+    async with running(tmp_path, sandbox, **operator) as relay:
+        status, said = await relay.reload(**operator, route={"rooms": ["nowhere"]}, sources={"lab": {"type": "web"}})
+        assert status == 422
+        assert said["good"] is False
+        paths = {problem["path"] for problem in said["problems"]}
+        assert "route.rooms[0]" in paths
+        assert any(path.startswith("sources.lab") for path in paths)
+        assert all(problem["file"] == str(relay.file) and problem["line"] >= 1 for problem in said["problems"])
+        await relay.until(lambda: any("was not reloaded" in m.text for m in relay.messages()))
+        assert "route.rooms" in next(m.text for m in relay.messages() if "was not reloaded" in m.text)
+        assert (await relay.post({"title": "goes on"}))[0] == 202
+        await relay.until(lambda: any("goes on" in m.text for m in relay.messages()))
+        _, metrics = await relay.get("/metrics")
+        assert "relay_config_last_reload_successful 0.0" in metrics
+        _, state = await relay.get("/api/v1/status")
+        assert state["config"]["last_reload_good"] is False
+        assert state["config"]["problems"] == len(said["problems"])
+        assert (await relay.reload(**operator))[0] == 200
+        await relay.until(lambda: any("RESOLVED" in m.text for m in relay.messages()))
+        _, metrics = await relay.get("/metrics")
+        assert "relay_config_last_reload_successful 1.0" in metrics
+
+
+async def test_what_is_no_yaml_or_lacks_a_secret_is_refused_with_its_place(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        relay.file.write_text("rooms: [", encoding="utf-8")
+        async with relay.session.post(f"{relay.admin}/-/reload") as answer:
+            assert answer.status == 422
+            assert (await answer.json())["problems"][0]["line"] >= 1
+        lacks = {"lab": {"type": "webhook", "auth": {"bearer": {"file": "not-there"}}}}
+        status, said = await relay.reload(sources=lacks)
+        assert status == 422
+        assert "not-there" in said["problems"][0]["message"]
+        status, said = await relay.reload(templates={"t": "{% for _ in range(10**9) %}{% endfor %}"})
+        assert status == 422
+        assert "does not end" in said["problems"][0]["message"] or "fails" in said["problems"][0]["message"]
+        assert (await relay.post({"title": "still here"}))[0] == 202
+
+
+class Feeds:
+    """Websocket servers that count who connects."""
+
+    def __init__(self) -> None:
+        self.connections = {"a": 0, "b": 0}
+        self.open: dict[str, set[ServerConnection]] = {"a": set(), "b": set()}
+        self.changed = asyncio.Event()
+
+    async def serve(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        name = connection.request.path.strip("/")
+        self.connections[name] += 1
+        self.open[name].add(connection)
+        self.changed.set()
+        await connection.wait_closed()
+        self.open[name].discard(connection)
+        self.changed.set()
+
+    async def until(self, **counts: int) -> None:
+        async with asyncio.timeout(20):
+            while {name: len(there) for name, there in self.open.items()} != {"a": 0, "b": 0, **counts}:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@asynccontextmanager
+async def two_feeds() -> AsyncIterator[tuple[Feeds, str]]:
+    feeds = Feeds()
+    async with serve(feeds.serve, "127.0.0.1", 0) as server:
+        yield feeds, f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
+async def test_feeds_are_connected_again_only_where_they_changed(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with two_feeds() as (feeds, url):
+        a: dict[str, Any] = {"type": "websocket", "url": f"{url}/a"}
+        b: dict[str, Any] = {"type": "websocket", "url": f"{url}/b"}
+        async with running(tmp_path, sandbox, sources={"a": a, "b": b}) as relay:
+            await feeds.until(a=1, b=1)
+            listens = {**a, "silent_after": "10m"}
+            assert (await relay.reload(sources={"a": listens, "b": {**b, "labels": {"site": "ams"}}}))[0] == 200
+            await feeds.until(a=1, b=1)
+            async with asyncio.timeout(20):
+                while feeds.connections != {"a": 1, "b": 2}:
+                    feeds.changed.clear()
+                    await feeds.changed.wait()
+            await feeds.until(a=1, b=1)
+            (socket,) = feeds.open["b"]
+            await socket.send('{"title": "from b"}')
+            await relay.until(lambda: any("from b" in m.text for m in relay.messages()))
+            assert (await relay.reload(sources={"a": listens}))[0] == 200
+            await feeds.until(a=1)
+            assert feeds.connections["a"] == 1
+            _, state = await relay.get("/api/v1/status")
+            assert [feed["source"] for feed in state["feeds"]] == ["a"]
+            _, metrics = await relay.get("/metrics")
+            assert 'relay_feed_connected{source="a"} 1.0' in metrics
+            assert 'relay_feed_connected{source="b"}' not in metrics
+
+
+async def test_a_send_in_flight_goes_on_and_nothing_is_doubled(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        sandbox.state.faults = [Fault(latency=1.0, count=1)]
+        await relay.post({"title": "slow"})
+        requests = sandbox.state.requests
+        await relay.until(lambda: sandbox.state.requests > requests)
+        account = {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN, "pace": "100/s", "proxy": None}
+        assert (await relay.reload(accounts={"webex": account}))[0] == 200
+        await relay.post({"title": "next"})
+        await relay.until(lambda: len(relay.messages()) == 2)
+        assert [m.text.splitlines()[0].split(" · ")[1] for m in relay.messages()] == ["slow", "next"]
+        done = await relay.until_state("done", 2)
+        assert len(done) == 2
+        _, metrics = await relay.get("/metrics")
+        assert 'relay_ambiguous_sends_total{account="webex"} 0.0' in metrics
+
+
+async def test_a_refused_account_goes_on_with_its_new_token(tmp_path: Path, sandbox: Sandbox) -> None:
+    account = {"type": "webex", "url": f"{sandbox.address}/v1"}
+    async with running(tmp_path, sandbox, accounts={"webex": {**account, "token": "wrong"}}) as relay:
+        await relay.post({"title": "waits for a token"})
+        async with asyncio.timeout(20):
+            while not (await relay.get("/api/v1/status"))[1]["accounts"][0]["refused"]:
+                pass
+        assert (await relay.reload(accounts={"webex": {**account, "token": TOKEN}}))[0] == 200
+        await relay.until(lambda: len(relay.messages()) == 1)
+
+
+async def test_what_waits_for_a_room_that_is_gone_is_dead_and_replayable(tmp_path: Path, sandbox: Sandbox) -> None:
+    rooms = {"noc": ROOM, "other": OTHER}
+    async with running(tmp_path, sandbox, rooms=rooms, route={"rooms": ["other"]}) as relay:
+        sandbox.state.faults = [Fault(status=503)]
+        await relay.post({"title": "for the other"})
+        await relay.until(lambda: sandbox.state.requests > 2)
+        assert (await relay.reload())[0] == 200
+        (dead,) = await relay.until_state("dead")
+        assert dead["reason"] == "unknown_room"
+        sandbox.state.faults = []
+        assert (await relay.reload(rooms=rooms))[0] == 200
+        async with relay.session.post(f"{relay.admin}/api/v1/deliveries/retry", json={"ids": [dead["id"]]}) as answer:
+            assert answer.status == 200
+        await relay.until(lambda: len(relay.messages("OTHER")) == 1)
+
+
+async def test_rules_that_hold_an_alert_back_are_looked_at_again(tmp_path: Path, sandbox: Sandbox) -> None:
+    always = [{"name": "always", "time_intervals": [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]}]
+    muted = {"rooms": ["noc"], "routes": [{"matchers": ['key="k1"'], "mute_time_intervals": ["always"]}]}
+    async with running(tmp_path, sandbox, time_intervals=always, route=muted) as relay:
+        await relay.post(FIRING)
+        async with asyncio.timeout(20):
+            while not (await relay.get("/api/v1/incidents"))[1]:
+                pass
+        assert relay.messages() == []
+        assert (await relay.reload())[0] == 200
+        await relay.until(lambda: len(relay.messages()) == 1)
+
+
+async def test_what_inhibits_is_known_after_a_reload(tmp_path: Path, sandbox: Sandbox) -> None:
+    rule = {"source_matchers": ['key="power"'], "target_matchers": ['key="k1"']}
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post({**FIRING, "key": "power", "title": "no power"})
+        await relay.until(lambda: len(relay.messages()) == 1)
+        assert (await relay.reload(inhibit_rules=[rule]))[0] == 200
+        _, (event_id,) = (await relay.post(FIRING))[0], (await relay.post({**FIRING, "key": "k1"}))[1]["ids"]
+        await relay.post({"title": "last"})
+        await relay.until(lambda: any("last" in m.text for m in relay.messages()))
+        assert not any("link down" in m.text for m in relay.messages())
+        assert (await relay.get(f"/api/v1/events/{event_id}"))[1]["suppressed"] in ("inhibited", "repeat")
+
+
+async def test_what_only_a_restart_changes_is_named(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:1"}
+        status, said = await relay.reload(listen=listen, storage=f"sqlite:{tmp_path}/other.db", stop_grace="1s")
+        assert (status, said["restart_needed"]) == (200, ["listen.admin", "storage"])
+        _, state = await relay.get("/api/v1/status")
+        assert state["config"]["restart_needed"] == ["listen.admin", "storage"]
+        assert relay.daemon.settings().stop_grace == 1.0
+
+
+async def test_a_watched_configuration_is_loaded_when_a_file_of_it_changes(tmp_path: Path, sandbox: Sandbox) -> None:
+    template = tmp_path / "t.md.j2"
+    template.write_text("one {{ title }}", encoding="utf-8")
+    route = {"rooms": ["noc"], "template": "t"}
+    changes = {"watch": True, "templates": {"t": {"file": "t.md.j2"}}, "route": route}
+    async with running(tmp_path, sandbox, **changes) as relay:
+        await relay.post({"title": "x"})
+        await relay.until(lambda: any(m.text.startswith("one x") for m in relay.messages()))
+        template.write_text("{{ broken", encoding="utf-8")
+        async with asyncio.timeout(20):
+            while (await relay.get("/api/v1/status"))[1]["config"]["last_reload_good"]:
+                pass
+        template.write_text("another {{ title }}", encoding="utf-8")
+        async with asyncio.timeout(20):
+            while not (await relay.get("/api/v1/status"))[1]["config"]["last_reload_good"]:
+                pass
+        await relay.post({"title": "y"})
+        await relay.until(lambda: any(m.text.startswith("another y") for m in relay.messages()))
+
+
+async def test_push_connections_end_only_where_their_source_changed(tmp_path: Path, sandbox: Sandbox) -> None:
+    source = {"type": "push", "auth": {"bearer": "between-us"}}
+    headers = {"Authorization": "Bearer between-us"}
+    async with running(tmp_path, sandbox, sources={"a": source, "b": source}) as relay:
+        address = relay.events.replace("http", "ws")
+        async with (
+            relay.session.ws_connect(f"{address}/push/a", headers=headers) as a,
+            relay.session.ws_connect(f"{address}/push/b", headers=headers) as b,
+        ):
+            changed = {**source, "labels": {"site": "ams"}}
+            assert (await relay.reload(sources={"a": source, "b": changed}))[0] == 200
+            assert (await b.receive(timeout=20)).type is aiohttp.WSMsgType.CLOSE
+            await a.send_json({"title": "x", "id": 1})
+            assert await a.receive_json(timeout=20) == {"ack": [1]}
+
+
+async def test_fifty_reloads_good_and_bad_lose_nothing_and_double_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with two_feeds() as (feeds, url):
+        a = {"a": {"type": "websocket", "url": f"{url}/a"}}
+        async with running(tmp_path, sandbox, sources={**LAB, **a}) as relay:
+            await feeds.until(a=1)
+            over, taken = asyncio.Event(), 0
+
+            async def post() -> None:
+                nonlocal taken
+                while not over.is_set():
+                    status, _ = await relay.post([{"title": f"event {taken + n}"} for n in range(10)])
+                    assert status == 202
+                    taken += 10
+
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(post())
+                for number in range(25):
+                    sources = {**LAB, **a, f"extra{number}": {"type": "webhook"}}
+                    assert (await relay.reload(sources=sources))[0] == 200
+                    assert (await relay.reload(sources=a, route={"rooms": ["nowhere"]}))[0] == 422
+                over.set()
+            await relay.until_state("done", taken)
+            titles = [m.text.splitlines()[0].split(" · ")[1] for m in relay.messages()]
+            assert titles == [f"event {number}" for number in range(taken)]
+            assert feeds.connections["a"] == 1
+            assert taken >= 50
+
+
+async def test_the_configuration_is_told_without_its_secrets(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = {
+        "lab": {"type": "webhook", "auth": {"bearer": ["hidden-one", {"env": "PATH"}]}},
+        "old": {"type": "webhook", "auth": {"bearer": "hidden-two"}},
+        "feed": {"type": "websocket", "url": "ws://me:hidden-three@127.0.0.1:9/x?token=hidden-four",
+                 "send": [{"subscribe": {"token": "hidden-five"}}]},
+    }  # fmt: skip
+    async with running(tmp_path, sandbox, sources=sources, limits={"queue": 77}) as relay:
+        _, config = await relay.get("/api/v1/config")
+        assert "hidden" not in json.dumps(config)
+        assert TOKEN not in json.dumps(config)
+        assert "queue: 77" in config["yaml"]
+        assert "env: PATH" in config["yaml"]
+        assert config["file"] == str(relay.file)
+        _, rooms = await relay.get("/api/v1/rooms")
+        assert [(one["room"], one["account"], one["address"]) for one in rooms] == [("noc", "webex", "NOC")]
+        _, listed = await relay.get("/api/v1/sources")
+        assert [(one["source"], one["type"], one["path"]) for one in listed] == [
+            ("lab", "webhook", "/hooks/lab"), ("old", "webhook", "/hooks/old"), ("feed", "websocket", None)
+        ]  # fmt: skip
