@@ -193,6 +193,13 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     limit: Limit = 100
 
 
+class IncidentFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which incidents: open ones, and where it is asked for those that have `ended`."""
+
+    ended: bool = False
+    limit: Limit = 10_000
+
+
 class Inbox(Protocol):
     """Where events are committed before they are acknowledged. Raises `StoreError`."""
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import settings
+
+from relay.sandbox.server import Sandbox
+from tests.fakes.running import started_sandbox
 
 settings.register_profile("quick", max_examples=100, deadline=None)
 settings.register_profile("fixed", max_examples=100, deadline=None, derandomize=True, database=None)
@@ -19,3 +23,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Webex and a Spika on loopback."""
+    async with started_sandbox() as started:
+        yield started

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from relay.app.checks import adapter_problems
+from relay.lifecycle import notify
 from relay.ports import Clock, Log, Tell
 from relay.settings.load import Loaded, card_files
 from relay.settings.model import Settings, TemplateFile
@@ -94,16 +95,23 @@ class Reloader:
     async def reload(self) -> Reload:
         """Read the configuration anew and put it in force, or tell why that can't be done."""
         async with self._turn:
-            self._seen = await asyncio.to_thread(_stamps, self._watched)
+            notify("RELOADING=1")
             try:
-                loaded = await asyncio.to_thread(self.loaded.again)
-                self._check(loaded)
-                await self._put(loaded)
-            except ConfigurationError as error:
-                return self._refused(error.problems)
-            except (SecretError, TemplateError, OSError) as error:
-                return self._refused((Problem(Mark(self.loaded.file, 1, 1), "", str(error)),))
-            return self._done(loaded)
+                return await self._reload()
+            finally:
+                notify("READY=1")
+
+    async def _reload(self) -> Reload:
+        self._seen = await asyncio.to_thread(_stamps, self._watched)
+        try:
+            loaded = await asyncio.to_thread(self.loaded.again)
+            self._check(loaded)
+            await self._put(loaded)
+        except ConfigurationError as error:
+            return self._refused(error.problems)
+        except (SecretError, TemplateError, OSError) as error:
+            return self._refused((Problem(Mark(self.loaded.file, 1, 1), "", str(error)),))
+        return self._done(loaded)
 
     def _check(self, loaded: Loaded) -> None:
         """Refuse what `relay run` would. Raises `ConfigurationError`."""

@@ -101,6 +101,7 @@ class StatusBoard:
                     "waiting": self._intake.waiting.get(name, 0),
                     "refused": self._metrics.refusals[name],
                     "silent": name in self._hearing.silent,
+                    "last_event_at": iso(self._intake.last_at[name]) if name in self._intake.last_at else None,
                 }
                 for name in self._settings().sources
             ],

@@ -262,9 +262,10 @@ class Stored:
 
     def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
         """Open incidents, the worst first; with those that have ended where that is asked for."""
+        from relay.ports import IncidentFilter
         from relay.storage.queries import list_incidents
 
-        return list(msgspec.json.decode(list_incidents(self._connect(), ended)))
+        return list(msgspec.json.decode(list_incidents(self._connect(), IncidentFilter(ended=ended))))
 
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
         """Record who has taken up an incident, to be told at the next start; False where none is open so."""

@@ -157,6 +157,7 @@ class Demo:
         clock = SystemClock()
         began = clock.now()
         self._say(f"rooms  {sandbox.address}/", "bold")
+        self._say(f"page   http://{daemon.admin_address}/", "bold")
         self._say(f"status http://{daemon.admin_address}/api/v1/status   metrics http://{daemon.admin_address}/metrics")
         self._say(
             "Ctrl-C ends it." if seconds is None else f"It ends after {seconds:g} s; Ctrl-C ends it sooner.", "dim"

@@ -59,6 +59,8 @@ class Intake:
         self.backlog = backlog
         self.waiting: Counter[str] = Counter()
         """Events of each source that wait to be planned, since the start."""
+        self.last_at: dict[str, float] = {}
+        """When the last event of each source was committed since the start, in Unix seconds."""
         self._inbox = inbox
         self._clock = clock
         self._new_id = new_id
@@ -184,6 +186,7 @@ class Intake:
         for event in submission.events:
             self._telemetry.received(source, event.status, 1)
         if submission.events:
+            self.last_at[source] = submission.received_at
             self._offer([Waiting(seq, event) for seq, event in enumerate(submission.events, outcome.first_seq)])
 
     def note_refused(self, source: str, reason: str, detail: str) -> None:

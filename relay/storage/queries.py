@@ -8,12 +8,11 @@ from typing import Literal
 import msgspec
 
 from relay.core.alert import AlertKey
-from relay.ports import DeliveryFilter, EventFilter
+from relay.ports import DeliveryFilter, EventFilter, IncidentFilter
 from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
 Verb = Literal["retry", "drop"]
-MOST_INCIDENTS = 10_000
 
 
 def list_events(connection: Connection, wanted: EventFilter) -> str:
@@ -53,9 +52,9 @@ def list_deliveries(connection: Connection, wanted: DeliveryFilter) -> str:
     return read_json(connection, _SQL["list_deliveries"], values)
 
 
-def list_incidents(connection: Connection, ended: bool) -> str:
+def list_incidents(connection: Connection, wanted: IncidentFilter) -> str:
     """Open incidents, the worst first; ended ones behind them where they are asked for."""
-    return read_json(connection, _SQL["list_incidents"], {"ended": ended, "limit": MOST_INCIDENTS})
+    return read_json(connection, _SQL["list_incidents"], msgspec.structs.asdict(wanted))
 
 
 def key_of_incident(connection: Connection, number: int) -> AlertKey | None:
@@ -65,10 +64,11 @@ def key_of_incident(connection: Connection, number: int) -> AlertKey | None:
 
 
 def counts(connection: Connection) -> dict[str, dict[str, int]]:
-    """How many deliveries stand in each state, and how many events there are."""
+    """How many deliveries stand in each state, how many events there are, and how many incidents are open."""
     return {
         "deliveries": msgspec.json.decode(read_json(connection, _SQL["count_states"])),
         "events": msgspec.json.decode(read_json(connection, _SQL["count_events"])),
+        "incidents": {"open": connection.execute(_SQL["count_open"]).fetchone()[0]},
     }
 
 

@@ -25,6 +25,7 @@ from relay.ports import (
     Divert,
     Diverted,
     EventFilter,
+    IncidentFilter,
     LaneHead,
     Limits,
     Over,
@@ -292,16 +293,16 @@ class SqliteStore:
         """Deliveries, newest first, as JSON."""
         return await self._ask(queries.list_deliveries, wanted)
 
-    async def list_incidents(self, ended: bool) -> str:
+    async def list_incidents(self, wanted: IncidentFilter) -> str:
         """Open incidents, the worst first, as JSON; ended ones behind them where they are asked for."""
-        return await self._ask(queries.list_incidents, ended)
+        return await self._ask(queries.list_incidents, wanted)
 
     async def key_of_incident(self, number: int) -> AlertKey | None:
         """The key of an open incident's alert."""
         return await self._ask(queries.key_of_incident, number)
 
     async def counts(self) -> dict[str, dict[str, int]]:
-        """How many deliveries stand in each state, and how many events there are."""
+        """How many deliveries stand in each state, how many events there are, and how many incidents are open."""
         return await self._ask(lambda connection, _: queries.counts(connection), None)
 
     async def count_untold_events(self) -> int:

@@ -14,7 +14,7 @@ from relay.web.answers import MAX_BODY, BadRequestError, problem
 from relay.web.sessions import Sessions
 
 _OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
-_WITHOUT_TOKEN = ("/login", "/page.css")
+_WITHOUT_TOKEN = ("/login", "/page.css", "/icon.svg")
 """What shows and does nothing without a token."""
 _SAME_SITE = ("same-origin", "none")
 
@@ -45,7 +45,8 @@ class AdminGuard:
             )
         origin = request.headers.get("Origin")
         foreign = origin is not None and origin.partition("://")[2].lower() != request.host.lower()
-        if foreign or request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
+        elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE and not _is_followed_link(request)
+        if foreign or elsewhere:
             return problem(403, "forbidden", "requests from pages of other sites are refused")
         if request.path in _WITHOUT_TOKEN or self._sessions.admits(request):
             return None
@@ -63,6 +64,14 @@ class AdminGuard:
         except ValueError:
             return False
         return name in {host.lower() for host in self._hosts()}
+
+
+def _is_followed_link(request: web.Request) -> bool:
+    """True where a person has followed a link to the page itself, from wherever: that does nothing, and shows
+    nothing to where they came from."""
+    headers = request.headers
+    to_page = request.method == "GET" and request.path in ("/", "/login")
+    return to_page and (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) == ("navigate", "document")
 
 
 def make_admin(

@@ -43,6 +43,18 @@ async def read_json_body(request: web.Request, kind: type[T]) -> T:
         raise BadRequestError(str(error)) from error
 
 
+def read_query(request: web.Request, kind: type[T]) -> T:
+    """A request's query parameters as a value; lists are separated by commas. Raises `BadRequestError`."""
+    values: dict[str, object] = dict(request.query)
+    for name in ("ids", "state"):
+        if name in values:
+            values[name] = [part for part in str(values[name]).split(",") if part]
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(str(error)) from error
+
+
 def json_answer(value: object, status: int = 200) -> web.Response:
     """A JSON answer."""
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")

@@ -15,7 +15,7 @@ from aiohttp import web
 from relay.core.card import misfit
 from relay.core.delivery import Outcome
 from relay.ports import LARGEST_FILE, DeliveryFilter, EventFilter, File, RowId, SendNow
-from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, text_answer
+from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query, text_answer
 
 T = TypeVar("T")
 UPLOAD_TIMEOUT = 300.0
@@ -88,7 +88,7 @@ class Api:
 
     async def get_events(self, request: web.Request) -> web.Response:
         """Events, newest first; filters as query parameters."""
-        return text_answer(await self._queries.list_events(_query(request, EventFilter)))
+        return text_answer(await self._queries.list_events(read_query(request, EventFilter)))
 
     async def get_event(self, request: web.Request) -> web.Response:
         """One event with its payload and deliveries."""
@@ -101,7 +101,7 @@ class Api:
 
     async def get_deliveries(self, request: web.Request) -> web.Response:
         """Deliveries, newest first; filters as query parameters."""
-        return text_answer(await self._queries.list_deliveries(_query(request, DeliveryFilter)))
+        return text_answer(await self._queries.list_deliveries(read_query(request, DeliveryFilter)))
 
     async def post_change(self, request: web.Request) -> web.Response:
         """Retry or drop deliveries by id."""
@@ -160,14 +160,3 @@ async def _receive(request: web.Request, kept: BinaryIO) -> bool:
 
 def _told(outcome: Outcome) -> web.Response:
     return json_answer({"outcome": type(outcome).__name__.lower(), **msgspec.to_builtins(outcome)})
-
-
-def _query(request: web.Request, kind: type[T]) -> T:
-    values: dict[str, object] = dict(request.query)
-    for name in ("ids", "state"):
-        if name in values:
-            values[name] = [part for part in str(values[name]).split(",") if part]
-    try:
-        return msgspec.convert(values, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise BadRequestError(str(error)) from error

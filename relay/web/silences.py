@@ -12,7 +12,8 @@ from relay.core.alert import AlertKey
 from relay.core.silencing import LONGEST_TEXT, BadSilenceError, Wish, change_silence, expire, make_silence
 from relay.core.suppression import Silence
 from relay.core.words import iso, parse_time
-from relay.web.answers import BadRequestError, json_answer, problem, read_json_body
+from relay.ports import IncidentFilter
+from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query, text_answer
 
 MOST_SILENCES = 1_000
 """Silences that may be in force or pending: each costs every event a look."""
@@ -91,7 +92,7 @@ class SilenceApi:
     def __init__(
         self,
         desk: SilenceDesk,
-        incidents: Callable[[bool], Awaitable[str]],
+        incidents: Callable[[IncidentFilter], Awaitable[str]],
         key_of: Callable[[int], Awaitable[AlertKey | None]],
         acknowledge: Callable[[AlertKey, str, str], Awaitable[None]],
     ) -> None:
@@ -138,9 +139,7 @@ class SilenceApi:
 
     async def get_incidents(self, request: web.Request) -> web.Response:
         """Open incidents, the worst first; with `ended=true` those that have ended as well."""
-        return web.Response(
-            text=await self._incidents(request.query.get("ended") == "true"), content_type="application/json"
-        )
+        return text_answer(await self._incidents(read_query(request, IncidentFilter)))
 
     async def post_ack(self, request: web.Request) -> web.Response:
         """Record who has taken up the alert of an incident, in all rooms."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,10 @@ from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import ROOT, command, environment, free_port, relay_process
 from tests.acceptance.test_process import configure
-from tests.fakes.running import TOKEN, messages, started_sandbox
+from tests.fakes.running import TOKEN, messages
 
 PDF = b"%PDF-1.4 a plan"
 CARD = {"type": "AdaptiveCard", "version": "1.3", "body": [{"type": "TextBlock", "text": "disk full"}]}
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with started_sandbox() as started:
-        yield started
 
 
 async def answer(*arguments: str, code: int = 0, **options: Any) -> tuple[str, str]:

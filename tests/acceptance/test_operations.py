@@ -5,23 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from relay.sandbox.server import Sandbox
 from tests.acceptance.harness import command, relay_process
 from tests.acceptance.test_process import configure
-from tests.fakes.running import messages, started_sandbox, until
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with started_sandbox() as started:
-        yield started
-
+from tests.fakes.running import messages, until
 
 FAULT = {"title": "port-down", "severity": "major", "status": "firing", "key": "p1"}
 

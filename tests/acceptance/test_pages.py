@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from relay.sandbox.server import Sandbox
-from tests.fakes.running import TOKEN, started_sandbox
+from tests.fakes.running import TOKEN
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
@@ -24,12 +24,6 @@ CARD = {
     ],
     "actions": [{"type": "Action.OpenUrl", "title": "Runbook", "url": "https://runbooks.example.net"}],
 }  # fmt: skip
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with started_sandbox() as started:
-        yield started
 
 
 @pytest.fixture

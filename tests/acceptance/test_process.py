@@ -7,7 +7,6 @@ import json
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -18,13 +17,7 @@ from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import ROOT, RelayProcess, command, environment, free_port, relay_process
 from tests.acceptance.killing import kill_under_load
-from tests.fakes.running import PATIENCE, configuration, messages, started_sandbox, until
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with started_sandbox() as started:
-        yield started
+from tests.fakes.running import PATIENCE, configuration, messages, until
 
 
 def configure(folder: Path, sandbox: Sandbox, **changes: object) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 
 from relay.sandbox.server import Sandbox
 from tests.acceptance.harness import ROOT, command, free_port, relay_process
-from tests.fakes.running import TOKEN, messages, started_sandbox, until
+from tests.fakes.running import TOKEN, messages, until
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -28,12 +27,6 @@ def block(name: str) -> str:
 
 
 STEPS = [shlex.split(line, comments=True)[1:] for line in block("commands").splitlines()]
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with started_sandbox() as started:
-        yield started
 
 
 def configure(folder: Path, sandbox: Sandbox) -> Path:

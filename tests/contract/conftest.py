@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from relay.sandbox.server import Sandbox
-from tests.fakes.running import Running, running, started_sandbox
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with started_sandbox() as started:
-        yield started
+from tests.fakes.running import Running, running
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ async def test_a_bad_configuration_changes_nothing_and_the_operator_hears_of_it(
         assert state["config"]["last_reload_good"] is False
         assert state["config"]["problems"] == len(said["problems"])
         assert (await relay.reload(**operator))[0] == 200
-        await relay.until(lambda: any("RESOLVED" in m.text for m in relay.messages()))
+        await relay.until(lambda: any("resolved" in m.text.lower() for m in relay.messages()))
         _, metrics = await relay.get("/metrics")
         assert "relay_config_last_reload_successful 1.0" in metrics
 
@@ -174,7 +174,7 @@ async def test_what_waits_for_a_room_that_is_gone_is_dead_and_replayable(tmp_pat
     async with running(tmp_path, sandbox, rooms=rooms, route={"rooms": ["other"]}) as relay:
         sandbox.state.faults = [Fault(status=503)]
         await relay.post({"title": "for the other"})
-        await relay.until(lambda: sandbox.state.requests > 2)
+        await relay.until_state("waiting")
         assert (await relay.reload())[0] == 200
         (dead,) = await relay.until_state("dead")
         assert dead["reason"] == "unknown_room"

@@ -27,7 +27,7 @@ from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.intake import Intake
 from relay.pipeline.lanes import Account, Lane
 from relay.pipeline.planner import Planner
-from relay.ports import Credentials, Over, Send, Service, StoreUnavailableError
+from relay.ports import Credentials, IncidentFilter, Over, Send, Service, StoreUnavailableError
 from relay.senders.webex import SERVICE as WEBEX
 from relay.settings.load import load
 from relay.settings.rules import compile_rules
@@ -223,7 +223,7 @@ class Simulated:
 
     async def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
         """What is on record."""
-        return list(json.loads(await self.store.list_incidents(ended)))
+        return list(json.loads(await self.store.list_incidents(IncidentFilter(ended=ended))))
 
     def _new_id(self, now: float) -> str:
         return f"{now:.0f}-{self._dice.getrandbits(64):016x}"

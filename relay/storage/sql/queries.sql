@@ -55,10 +55,11 @@ FROM events AS e WHERE e.id = ?;
 SELECT json_group_array(json_object(
     'id', id, 'event_id', event_id, 'room', room, 'state', state, 'reason', reason, 'attempts', attempts,
     'action', action, 'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at, 'unixepoch'), 'due_at', strftime('%Y-%m-%dT%H:%M:%fZ', due_at, 'unixepoch'), 'message_id', remote_id, 'last_error', last_error,
-    'route', route, 'successor', successor, 'settled_at', strftime('%Y-%m-%dT%H:%M:%fZ', settled_at, 'unixepoch'), 'part', part
+    'route', route, 'successor', successor, 'settled_at', strftime('%Y-%m-%dT%H:%M:%fZ', settled_at, 'unixepoch'), 'part', part,
+    'severity', event ->> 'severity', 'title', event ->> 'title'
 ))
 FROM (
-    SELECT d.*, m.remote_id, m.route, e.id AS event_id
+    SELECT d.*, m.remote_id, m.route, e.id AS event_id, e.event
     FROM deliveries AS d JOIN messages AS m ON m.id = d.message JOIN events AS e ON e.seq = d.event_seq
     WHERE (:ids IS NULL OR d.id IN (SELECT value FROM json_each(:ids)))
       AND (:event IS NULL OR e.id = :event)
@@ -114,6 +115,9 @@ FROM (
     WHERE :ended OR i.ended_at IS NULL
     ORDER BY i.ended_at IS NOT NULL, i.rank, i.started_at LIMIT :limit
 );
+
+-- name: count_open
+SELECT count(*) FROM incidents WHERE ended_at IS NULL;
 
 -- name: key_of_incident
 SELECT source, key FROM incidents WHERE id = ? AND ended_at IS NULL;

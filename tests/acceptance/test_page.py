@@ -1,0 +1,319 @@
+"""The page in a real browser, at the width of a desk and of a phone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, async_playwright, expect
+
+from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Fault
+from tests.acceptance.harness import free_port
+from tests.fakes.running import ROOM, Running, running
+
+expect.set_options(timeout=20_000)
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+EXPECTED = ("Failed to load resource", "WebSocket connection to")
+"""What Chromium says where an answer is 422, or the relay is away."""
+WIDTHS = {"desk": (1400, 900), "phone": (390, 844)}
+SLOW = {"first": "1s", "longest": "1s"}
+FIRING = {"title": "port-down on node-101", "severity": "critical", "status": "firing", "key": "k1"}
+
+
+@pytest.fixture
+def width() -> str:
+    return "desk"
+
+
+@asynccontextmanager
+async def browser_page(width: str, scheme: Any = "light") -> AsyncIterator[Page]:
+    """A page of a new browser. It fails where the page complains, or where a request leaves the host."""
+    complaints: list[str] = []
+    wide, high = WIDTHS[width]
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = await browser.new_context(viewport={"width": wide, "height": high}, color_scheme=scheme)
+        opened = await context.new_page()
+        opened.set_default_timeout(20_000)
+        opened.on("pageerror", lambda error: complaints.append(str(error)))
+        opened.on("dialog", lambda shown: complaints.append(f"a dialog: {shown.message}"))
+        opened.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+        opened.on(
+            "request", lambda one: None if urlsplit(one.url).hostname == "127.0.0.1" else complaints.append(one.url)
+        )
+        yield opened
+        await browser.close()
+    assert [
+        one for one in complaints if "Failed to load resource" not in one and "WebSocket connection" not in one
+    ] == []
+
+
+@pytest.fixture
+async def page(width: str) -> AsyncIterator[Page]:
+    async with browser_page(width) as opened:
+        yield opened
+
+
+async def no_wider_than_the_screen(page: Page) -> None:
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_what_happens_is_told_live_with_its_fate(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    feed = {"type": "websocket", "url": "ws://127.0.0.1:9/feed"}
+    async with running(tmp_path, sandbox, sources={"lab": {"type": "webhook"}, "feed": feed}, retry=SLOW) as relay:
+        await page.goto(relay.admin)
+        await expect(page.locator("#ready")).to_have_text("ready")
+        await expect(page.locator("#events-list")).to_contain_text("No event has come yet")
+        await expect(page.locator("#incidents-list")).to_contain_text("Nothing is open")
+        await relay.post(FIRING)
+        row = page.locator("#events-list li", has_text="port-down on node-101")
+        await expect(row.locator(".chip")).to_have_text("noc: done")
+        await expect(row).to_contain_text("critical")
+        incident = page.locator("#incidents-list li", has_text="port-down on node-101")
+        (message,) = relay.messages()
+        await expect(incident.locator(".chip")).to_have_text(f"noc: message …{message.id[-8:]}")
+        await expect(page).to_have_title("(1) relay")
+        room = page.locator("#rooms tbody tr")
+        await expect(room).to_contain_text("noc")
+        await expect(room).to_contain_text("works")
+        sources = page.locator("#sources tbody tr")
+        await expect(sources.filter(has_text="lab")).to_contain_text("listens")
+        await expect(sources.filter(has_text="feed")).to_contain_text("down after")
+        await expect(page.locator("#tiles svg[role=img]")).to_have_count(3)
+        await relay.post({**FIRING, "status": "resolved"})
+        await expect(page.locator("#incidents-list")).to_contain_text("Nothing is open")
+        sandbox.state.faults = [Fault(status=503)]
+        await relay.post({"title": "waits"})
+        await expect(page.locator("#rooms tbody tr")).to_contain_text("fails for")
+        await expect(page.locator("#tiles li", has_text="Waiting")).to_contain_text("1")
+        sandbox.state.faults = []
+        await expect(page.locator("#rooms tbody tr")).to_contain_text("works")
+        await no_wider_than_the_screen(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_dead_deliveries_are_retried_and_dropped(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        sandbox.state.faults = [Fault(status=400)]
+        for number in range(3):
+            await relay.post({"title": f"event {number}"})
+        await relay.until_state("dead", 3)
+        sandbox.state.faults = []
+        await page.goto(relay.admin)
+        await expect(page.locator("#dead-list li")).to_have_count(3)
+        await expect(page.locator("#dead-list")).to_contain_text("refused")
+        await page.get_by_role("button", name="Retry event 1").click()
+        await relay.until(lambda: [m.text.splitlines()[0].split(" · ")[1] for m in relay.messages()] == ["event 1"])
+        await expect(page.locator("#dead-list li")).to_have_count(2)
+        await page.get_by_role("button", name="Drop event 0").click()
+        await page.locator("#sure-dialog").get_by_role("button", name="No").click()
+        await page.get_by_role("button", name="Drop all").click()
+        await page.locator("#sure-dialog").get_by_role("button", name="Yes").click()
+        await expect(page.locator("#dead")).to_be_hidden()
+        assert len(await relay.until_state("dropped", 2)) == 2
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_an_incident_is_taken_up_and_silenced(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post(FIRING)
+        await page.goto(relay.admin)
+        await page.get_by_role("button", name="Acknowledge port-down").click()
+        await page.get_by_label("Who").locator("visible=true").fill("anna")
+        await page.get_by_label("A comment").fill("on my way")
+        await page.locator("#ack-dialog").get_by_role("button", name="Acknowledge").click()
+        await expect(page.locator("#incidents-list")).to_contain_text("anna has it: on my way")
+        await relay.until(lambda: any("anna" in m.text for m in relay.messages()))
+        await page.get_by_role("button", name="Silence port-down").click()
+        matchers = page.get_by_label("What it holds")
+        await expect(matchers).to_have_value('source="lab"\nkey="k1"')
+        await matchers.fill("no matcher")
+        await page.locator("#silence-comment").fill("change 4711")
+        await expect(page.locator("#silence-by")).to_have_value("anna")
+        send = page.locator("#silence-dialog").get_by_role("button", name="Silence")
+        await send.click()
+        await expect(page.locator("#silence-dialog .trouble")).not_to_be_empty()
+        await matchers.fill('key="k1"')
+        await send.click()
+        silence = page.locator("#silences-list li", has_text='key="k1"')
+        await expect(silence).to_contain_text("active")
+        await expect(silence).to_contain_text("anna: change 4711")
+        await silence.get_by_role("button").click()
+        await page.locator("#sure-dialog").get_by_role("button", name="Yes").click()
+        await expect(page.locator("#silences-list")).to_contain_text("Nothing is silenced")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_a_payload_is_tried_on_the_tree(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    rooms = {"noc": ROOM, "core": {**ROOM, "title": "CORE"}}
+    route = {"rooms": ["noc"], "routes": [
+        {"matchers": ['severity="critical"'], "rooms": ["core"]}, {"matchers": ['site="ams"'], "rooms": ["noc"]}
+    ]}  # fmt: skip
+    async with running(tmp_path, sandbox, rooms=rooms, route=route) as relay:
+        await page.goto(relay.admin)
+        await expect(page.locator("#tree .node")).to_have_count(3)
+        await page.get_by_role("button", name="Try", exact=True).click()
+        lit = page.locator("#tree .node.lit")
+        await expect(lit).to_have_count(2)
+        await expect(lit.last).to_contain_text('severity="critical"')
+        await expect(page.locator("#tree .node.out")).to_contain_text("no match: not tried")
+        await expect(page.locator("#try-result")).to_contain_text("post to core")
+        await expect(page.locator("#try-result pre")).to_contain_text("port-down on node-101")
+        await page.get_by_label("Payload", exact=True).fill('{"no": "title"}')
+        await page.get_by_role("button", name="Try", exact=True).click()
+        await expect(page.locator("#try-result .trouble")).to_contain_text("title")
+        await expect(lit).to_have_count(0)
+        await no_wider_than_the_screen(page)
+        assert relay.messages() == relay.messages("CORE") == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_the_configuration_is_shown_and_reloaded(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        await page.goto(relay.admin)
+        await expect(page.locator("#config-about")).to_contain_text(str(relay.file))
+        await page.get_by_text("As YAML, without secrets").click()
+        await expect(page.locator("#config-text")).to_contain_text("token: '********'")
+        relay.write(route={"rooms": ["nowhere"]})
+        await page.get_by_role("button", name="Reload").click()
+        await expect(page.locator("#config-problems pre")).to_contain_text("route.rooms[0]")
+        await expect(page.locator("#troubles")).to_contain_text("could not be reloaded")
+        relay.write(sources={"lab": {"type": "webhook"}, "extra": {"type": "webhook"}})
+        await page.get_by_role("button", name="Reload").click()
+        await expect(page.locator("#config-text")).to_contain_text("extra:")
+        await expect(page.locator("#troubles")).to_be_empty()
+        await expect(page.locator("#sources tbody tr")).to_have_count(2)
+        await no_wider_than_the_screen(page)
+
+
+async def test_it_goes_on_after_a_restart(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": f"127.0.0.1:{free_port()}"}
+    async with running(tmp_path, sandbox, listen=listen) as relay:
+        await page.goto(relay.admin)
+        await relay.post({"title": "before"})
+        await expect(page.locator("#events-list")).to_contain_text("before")
+    await expect(page.locator("#ready")).to_contain_text("does not answer")
+    async with running(tmp_path, sandbox, listen=listen) as relay:
+        await expect(page.locator("#ready")).to_have_text("ready")
+        await relay.post({"title": "behind"})
+        await expect(page.locator("#events-list li").first).to_contain_text("behind")
+        await expect(page.locator("#events-list")).to_contain_text("before")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_hostile_texts_do_no_harm(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        await page.goto(relay.admin)
+        evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+        await relay.post({**FIRING, "title": evil, "labels": {"site": evil}, "body": evil})
+        await relay.post({**FIRING, "title": "w" * 10_000, "key": "k2"})
+        sandbox.state.faults = [Fault(status=400)]
+        await relay.post({"title": evil + "x" * 10_000})
+        await relay.until_state("dead")
+        sandbox.state.faults = []
+        await expect(page.locator("#incidents-list")).to_contain_text("<script>alert(1)</script>")
+        await expect(page.locator("#incidents-list li")).to_have_count(2)
+        await expect(page.locator("#dead-list")).to_contain_text("<img src=x")
+        await no_wider_than_the_screen(page)
+        await page.locator("#events-list .title").last.click()
+        await expect(page.locator("#event-body")).to_contain_text("onerror=alert(2)")
+        await no_wider_than_the_screen(page)
+        assert await page.locator("img").count() == 0
+        assert await page.locator("script").count() == 1
+        box = await page.locator("#incidents-list li").last.bounding_box()
+        assert box is not None
+        assert box["height"] < 400
+
+
+async def test_a_token_is_asked_for_once_and_can_be_given_back(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": "open sesame"}
+    async with running(tmp_path, sandbox, listen=listen) as relay:
+        await page.goto(relay.admin)
+        await expect(page).to_have_title("Log in · relay")
+        await page.get_by_label("Admin token").fill("wrong")
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.get_by_role("alert")).to_have_text("That is not the admin token.")
+        await page.get_by_label("Admin token").fill("open sesame")
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.locator("#ready")).to_have_text("ready")
+        (cookie,) = await page.context.cookies()
+        assert cookie.get("httpOnly") is True
+        assert cookie.get("sameSite") == "Strict"
+        assert "sesame" not in str(cookie.get("value"))
+        await relay.post({"title": "by the feed"})
+        await expect(page.locator("#events-list")).to_contain_text("by the feed")
+        await page.get_by_role("button", name="Log out").click()
+        await expect(page.get_by_label("Admin token")).to_be_visible()
+        assert await page.context.cookies() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_axe_finds_no_serious_fault(tmp_path: Path, sandbox: Sandbox, width: str, scheme: str) -> None:
+    async with running(tmp_path, sandbox) as relay, browser_page(width, scheme) as page:
+        await everything_at_once(relay)
+        await page.goto(relay.admin)
+        await expect(page.locator("#dead-list li")).to_have_count(1)
+        await expect(page.locator("#silences-list li")).to_contain_text("active")
+        await page.get_by_role("button", name="Try", exact=True).click()
+        await expect(page.locator("#tree .lit")).to_have_count(1)
+        assert await serious(page) == []
+        await page.get_by_role("button", name="Add a silence").click()
+        assert await serious(page) == []
+        await page.keyboard.press("Escape")
+        await page.locator("#events-list .title").first.click()
+        await expect(page.locator("#event-body pre")).to_be_visible()
+        assert await serious(page) == []
+
+
+async def everything_at_once(relay: Running) -> None:
+    """An incident of each severity, something dead, a silence, a configuration that was refused."""
+    for severity in ("critical", "major", "minor", "warning", "info"):
+        await relay.post({**FIRING, "severity": severity, "key": severity})
+    await relay.post({**FIRING, "severity": "major", "key": "major", "status": "resolved"})
+    await relay.until_state("done", 7)
+    relay.sandbox.state.faults = [Fault(status=400)]
+    await relay.post({"title": "dead"})
+    await relay.until_state("dead")
+    relay.sandbox.state.faults = []
+    silence = {"matchers": ["key=x"], "ends_at": "2099-01-01T00:00:00Z", "created_by": "a", "comment": "b"}
+    async with relay.session.post(f"{relay.admin}/api/v1/silences", json=silence) as answer:
+        assert answer.status == 200
+    assert (await relay.reload(route={"rooms": ["nowhere"]}))[0] == 422
+
+
+async def serious(page: Page) -> list[str]:
+    """What axe-core finds that is serious or worse: rule and place."""
+    found = (await Axe().run(page)).response["violations"]
+    bad = [one for one in found if one["impact"] in ("serious", "critical")]
+    return [f"{one['id']}: {node['target']} {node.get('failureSummary', '')}" for one in bad for node in one["nodes"]]
+
+
+async def test_all_is_done_by_the_keyboard(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post(FIRING)
+        await page.goto(relay.admin)
+        await expect(page.locator("#incidents-list")).to_contain_text("port-down")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_text("Skip to what is open")).to_be_focused()
+        await page.keyboard.press("Enter")
+        for _ in range(5):
+            await page.keyboard.press("Tab")
+            if await page.evaluate("document.activeElement.textContent") == "Acknowledge":
+                break
+        await expect(page.get_by_role("button", name="Acknowledge port-down")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#ack-by")).to_be_focused()
+        await page.keyboard.type("anna")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#incidents-list")).to_contain_text("anna has it")
+        await expect(page.get_by_role("button", name="Acknowledge port-down")).to_be_focused()
