@@ -15,7 +15,7 @@ from aiohttp import web
 from relay.app.accounts import make_addresses, make_fallbacks, make_lanes
 from relay.app.arrangement import Arrangement, Arranger, FeedSettings, Listener, Vault
 from relay.app.configured import ConfiguredDocuments
-from relay.app.desk import AccountDesk, post_now
+from relay.app.desk import AccountDesk, Asked, Login, post_now
 from relay.app.feeds import Feeds
 from relay.app.reading import defaults_of
 from relay.app.reload import Reload, Reloader
@@ -158,7 +158,7 @@ class RelayDaemon:
             self._live,
             SilenceApi(desk, store.list_incidents, store.key_of_incident, self._intake.acknowledge),
             AlertmanagerApi(desk, store.list_alerts, self.planner.suppressor, lambda: self.planner.rules, clock.now()),
-            AccountApi(accounts.ask),
+            AccountApi(accounts.ask, Asked | Login),
             ConfigurationApi(configured),
             TrendsApi(self._trends.points),
         ]
@@ -256,7 +256,8 @@ class RelayDaemon:
         await self.dispatcher.recover()
         self.planner.waiting = await self.store.count_waiting_events()
         listen = self._first.listen
-        admin = web.AppRunner(self._make_admin(), access_log=None, keepalive_timeout=KEEPALIVE)
+        self.admin = self._make_admin()
+        admin = web.AppRunner(self.admin, access_log=None, keepalive_timeout=KEEPALIVE)
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
         self.admin_address = await self._bind(admin, listen.admin, "listen.admin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -11,6 +12,7 @@ from aiohttp import web
 from relay.core.delivery import Failed, Refused, Throttled, Trouble
 from relay.core.words import say_misfit
 from relay.web.answers import BadRequestError, json_answer, problem, read_body
+from relay.web.operations import Operation
 
 Ask = Callable[[str, bytes], Awaitable[object | Trouble]]
 
@@ -18,13 +20,17 @@ Ask = Callable[[str, bytes], Awaitable[object | Trouble]]
 class AccountApi:
     """Hands requests on to an account's service."""
 
-    def __init__(self, ask: Ask) -> None:
-        """`ask` gives the answer; it raises KeyError for an unknown account, `msgspec.MsgspecError`."""
-        self._ask = ask
+    def __init__(self, ask: Ask, asked: Any) -> None:
+        """`ask` gives the answer; it raises KeyError for an unknown account, `msgspec.MsgspecError`.
 
-    def routes(self) -> list[web.RouteDef]:
+        `asked` is the type of what can be asked.
+        """
+        self._ask = ask
+        self._asked = asked
+
+    def routes(self) -> list[Operation]:
         """The API's routes."""
-        return [web.post("/api/v1/accounts/{account}/ask", self.post_ask)]
+        return [Operation("POST", "/api/v1/accounts/{account}/ask", self.post_ask, Any, body=self._asked)]
 
     async def post_ask(self, request: web.Request) -> web.Response:
         """Ask an account's service; what it refuses is 502, what it wants to be asked later 429."""

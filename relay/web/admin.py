@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from relay.ports import StoreError
-from relay.web.answers import MAX_BODY, BadRequestError, problem
+from relay.web.answers import MAX_BODY, BadRequestError, json_answer, problem
+from relay.web.operations import Operation, openapi
 from relay.web.sessions import Sessions
 
 _OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
@@ -22,7 +23,7 @@ _SAME_SITE = ("same-origin", "none")
 class Part(Protocol):
     """A part of the admin address."""
 
-    def routes(self) -> Sequence[web.RouteDef]:
+    def routes(self) -> Sequence[web.RouteDef | Operation]:
         """What it answers."""
         ...
 
@@ -97,8 +98,14 @@ def make_admin(
     application.add_routes([web.get(path, health) for path in _OPEN[:2]])
     application.add_routes([web.get(path, readiness) for path in _OPEN[2:]])
     application.add_routes([web.get("/metrics", expose)])
-    for part in parts:
-        application.add_routes(part.routes())
+    found = [route for part in parts for route in part.routes()]
+    document = json_answer(openapi([one for one in found if isinstance(one, Operation)])).body
+
+    async def describe(_: web.Request) -> web.Response:
+        return web.Response(body=document, content_type="application/json")
+
+    application.add_routes([one.route() if isinstance(one, Operation) else one for one in found])
+    application.add_routes([web.get("/api/v1/openapi.json", describe)])
     return application
 
 

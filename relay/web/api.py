@@ -15,9 +15,12 @@ from aiohttp import web
 from relay.core.card import misfit
 from relay.core.delivery import Outcome
 from relay.ports import LARGEST_FILE, DeliveryFilter, EventFilter, File, RowId, SendNow
+from relay.web import shapes
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query, text_answer
+from relay.web.operations import Operation
 
 T = TypeVar("T")
+EVENTS = (list[shapes.Event], list[shapes.Refused])
 UPLOAD_TIMEOUT = 300.0
 """Seconds that a file may take to arrive."""
 
@@ -50,6 +53,13 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ids: tuple[RowId, ...]
 
 
+class FileQuery(msgspec.Struct, frozen=True):
+    """What a file is called, and the message in whose thread it goes."""
+
+    name: str = "file"
+    parent: str | None = None
+
+
 class Api:
     """Handlers of the API; adapters hand in what they need."""
 
@@ -70,16 +80,18 @@ class Api:
         self._rooms = rooms
         self._now = now
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Operation]:
         """The API's routes."""
         return [
-            web.get("/api/v1/status", self.get_status),
-            web.get("/api/v1/events", self.get_events),
-            web.get("/api/v1/events/{id}", self.get_event),
-            web.get("/api/v1/deliveries", self.get_deliveries),
-            web.post("/api/v1/deliveries/{verb:retry|drop}", self.post_change),
-            web.post("/api/v1/messages", self.post_message),
-            web.post("/api/v1/rooms/{room}/files", self.post_file),
+            Operation("GET", "/api/v1/status", self.get_status, shapes.RelayStatus),
+            Operation(
+                "GET", "/api/v1/events", self.get_events, (list[shapes.Event], list[shapes.Refused]), query=EventFilter
+            ),
+            Operation("GET", "/api/v1/events/{id}", self.get_event, shapes.WholeEvent),
+            Operation("GET", "/api/v1/deliveries", self.get_deliveries, list[shapes.Delivery], query=DeliveryFilter),
+            Operation("POST", "/api/v1/deliveries/{verb:retry|drop}", self.post_change, shapes.Changed, body=Change),
+            Operation("POST", "/api/v1/messages", self.post_message, shapes.Outcome, body=SendNow),
+            Operation("POST", "/api/v1/rooms/{room}/files", self.post_file, shapes.Outcome, raw=True, query=FileQuery),
         ]
 
     async def get_status(self, _: web.Request) -> web.Response:
@@ -124,7 +136,7 @@ class Api:
 
     async def post_file(self, request: web.Request) -> web.Response:
         """Post the body as a file, under the `name` of the query, in the thread of `parent` where that is given."""
-        room = request.match_info["room"]
+        room, wanted = request.match_info["room"], read_query(request, FileQuery)
         if room not in self._rooms():
             return problem(404, "not_found", f"no room is configured as {room[:100]!r}")
         if (request.content_length or 0) > LARGEST_FILE:
@@ -144,9 +156,9 @@ class Api:
                 kept.seek(0)
                 return os.fdopen(os.dup(kept.fileno()), "rb")
 
-            name = PurePosixPath(request.query.get("name", "file")).name[:200] or "file"
+            name = PurePosixPath(wanted.name).name[:200] or "file"
             file = File(name=name, content_type=request.content_type, open=opened)
-            return _told(await self._send(SendNow(room=room, parent=request.query.get("parent")), file))
+            return _told(await self._send(SendNow(room=room, parent=wanted.parent), file))
 
 
 async def _receive(request: web.Request, kept: BinaryIO) -> bool:

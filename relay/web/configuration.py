@@ -8,14 +8,16 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
+from relay.web import shapes
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body
+from relay.web.operations import Operation
 
 
 class PostExplain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A payload to explain: any JSON, as a source would get it, with its headers; or its `text` where it is none."""
 
     source: str
-    payload: msgspec.Raw = msgspec.Raw()
+    payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     text: str | None = None
     headers: dict[str, str] = {}
 
@@ -54,15 +56,15 @@ class ConfigurationApi:
     def __init__(self, configured: Configured) -> None:
         self._configured = configured
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Operation]:
         """The routes."""
         return [
-            web.get("/api/v1/config", self.get_config),
-            web.get("/api/v1/rooms", self.get_rooms),
-            web.get("/api/v1/sources", self.get_sources),
-            web.get("/api/v1/routes", self.get_routes),
-            web.post("/api/v1/explain", self.post_explain),
-            web.post("/-/reload", self.post_reload),
+            Operation("GET", "/api/v1/config", self.get_config, shapes.Config),
+            Operation("GET", "/api/v1/rooms", self.get_rooms, list[shapes.Room]),
+            Operation("GET", "/api/v1/sources", self.get_sources, list[shapes.Source]),
+            Operation("GET", "/api/v1/routes", self.get_routes, shapes.RouteNode),
+            Operation("POST", "/api/v1/explain", self.post_explain, list[shapes.Explained], body=PostExplain),
+            Operation("POST", "/-/reload", self.post_reload, shapes.Reloaded, others={422: shapes.NotReloaded}),
         ]
 
     async def get_config(self, _: web.Request) -> web.Response:
@@ -84,9 +86,9 @@ class ConfigurationApi:
     async def post_explain(self, request: web.Request) -> web.Response:
         """The full trail of a payload, without sending: events, routes, rooms, rendered markdown."""
         wanted = await read_json_body(request, PostExplain)
-        body = bytes(wanted.payload) if wanted.text is None else wanted.text.encode()
-        if not body.strip():
-            raise BadRequestError("there is nothing to explain: a payload (JSON) or a text would be right")
+        if (wanted.payload is msgspec.UNSET) == (wanted.text is None):
+            raise BadRequestError("one of payload (any JSON) and text would be right")
+        body = bytes(wanted.payload) if isinstance(wanted.payload, msgspec.Raw) else str(wanted.text).encode()
         headers = {name.lower(): value for name, value in wanted.headers.items()}
         try:
             return json_answer(await self._configured.explain(wanted.source, body, headers))

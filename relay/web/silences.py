@@ -13,7 +13,9 @@ from relay.core.silencing import LONGEST_TEXT, BadSilenceError, Wish, change_sil
 from relay.core.suppression import Silence
 from relay.core.words import iso, parse_time
 from relay.ports import IncidentFilter
+from relay.web import shapes
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query, text_answer
+from relay.web.operations import Operation
 
 MOST_SILENCES = 1_000
 """Silences that may be in force or pending: each costs every event a look."""
@@ -81,7 +83,9 @@ class PostSilence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     id: str | None = None
 
 
-class _PostAck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PostAck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who has it."""
+
     by: str
     comment: str = ""
 
@@ -102,14 +106,14 @@ class SilenceApi:
         self._key_of = key_of
         self._acknowledge = acknowledge
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Operation]:
         """The routes."""
         return [
-            web.get("/api/v1/silences", self.get_silences),
-            web.post("/api/v1/silences", self.post_silence),
-            web.post("/api/v1/silences/{id}/expire", self.post_expire),
-            web.get("/api/v1/incidents", self.get_incidents),
-            web.post("/api/v1/incidents/{id}/ack", self.post_ack),
+            Operation("GET", "/api/v1/silences", self.get_silences, list[shapes.Silence]),
+            Operation("POST", "/api/v1/silences", self.post_silence, shapes.SilenceId, body=PostSilence),
+            Operation("POST", "/api/v1/silences/{id}/expire", self.post_expire, shapes.Expired),
+            Operation("GET", "/api/v1/incidents", self.get_incidents, list[shapes.Incident], query=IncidentFilter),
+            Operation("POST", "/api/v1/incidents/{id}/ack", self.post_ack, shapes.AlertName, body=PostAck),
         ]
 
     async def get_silences(self, _: web.Request) -> web.Response:
@@ -143,7 +147,7 @@ class SilenceApi:
 
     async def post_ack(self, request: web.Request) -> web.Response:
         """Record who has taken up the alert of an incident, in all rooms."""
-        wanted = await read_json_body(request, _PostAck)
+        wanted = await read_json_body(request, PostAck)
         if max(len(wanted.by), len(wanted.comment)) > LONGEST_TEXT:
             raise BadRequestError(f"by and comment have at most {LONGEST_TEXT} characters")
         if not wanted.by.strip():

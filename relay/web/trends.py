@@ -13,6 +13,7 @@ from relay.core.words import iso
 from relay.ports import Clock
 from relay.web.answers import json_answer
 from relay.web.metrics import BOUNDS, Metrics
+from relay.web.operations import Operation
 
 EVERY = 5.0
 """Seconds between two points."""
@@ -93,9 +94,9 @@ class TrendsApi:
     def __init__(self, points: Callable[[], Sequence[Point]]) -> None:
         self._points = points
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Operation]:
         """The route."""
-        return [web.get("/api/v1/trends", self.get_trends)]
+        return [Operation("GET", "/api/v1/trends", self.get_trends, list[Point])]
 
     async def get_trends(self, _: web.Request) -> web.Response:
         """The last ten minutes, a point each five seconds."""

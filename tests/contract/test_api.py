@@ -1,0 +1,142 @@
+"""The API as its document describes it: every route is in it, and every answer is of the shape that it gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+
+from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Fault
+from tests.fakes.running import Running, running
+
+NOT_DESCRIBED = (
+    "/healthz", "/-/healthy", "/readyz", "/-/ready", "/metrics", "/feed", "/api/v1/openapi.json",
+    "/", "/login", "/logout", "/page.js", "/parts.js", "/routes.js", "/page.css", "/icon.svg",
+)  # fmt: skip
+FIRING = {
+    "title": "link down", "severity": "major", "status": "firing", "key": "k1", "labels": {"site": "ams"},
+    "links": [{"text": "a", "url": "https://a.example.net"}], "files": ["https://a.example.net/x.png"],
+}  # fmt: skip
+
+
+class Described:
+    """The API, each answer checked against the document."""
+
+    def __init__(self, relay: Running, document: dict[str, Any]) -> None:
+        self._relay = relay
+        self.document = document
+        self.asked: set[str] = set()
+
+    async def ask(self, method: str, path: str, body: Any = None, of: str | None = None, status: int = 200) -> Any:
+        """What is answered at a path, which is one `of` the document's."""
+        async with self._relay.session.request(method, self._relay.admin + path, json=body) as answer:
+            assert answer.status == status, await answer.text()
+            said = await answer.json()
+        described = self.document["paths"][of or path.partition("?")[0]][method.lower()]
+        self.asked.add(described["operationId"])
+        responses = described["responses"]
+        schema = responses.get(str(status), responses["default"])["content"]["application/json"]["schema"]
+        jsonschema.validate(said, {**schema, "components": self.document["components"]})
+        return said
+
+
+async def test_every_route_is_described_and_the_document_is_openapi(relay: Running) -> None:
+    _, document = await relay.get("/api/v1/openapi.json")
+    validate(document)
+    assert document["openapi"].startswith("3.1")
+    described = {(method, path) for path, methods in document["paths"].items() for method in methods}
+    routes = [one for one in relay.daemon.admin.router.routes() if one.method != "HEAD" and one.resource is not None]
+    served = {(one.method.lower(), one.resource.canonical) for one in routes if one.resource is not None}
+    served = {one for one in served if one[1] not in NOT_DESCRIBED and not one[1].startswith("/api/v2")}
+    assert described == served
+    for methods in document["paths"].values():
+        assert all(operation["summary"].strip() for operation in methods.values())
+
+
+async def test_every_answer_is_as_it_is_described(tmp_path: Path, sandbox: Sandbox) -> None:
+    feed = {"type": "websocket", "url": "ws://127.0.0.1:9/feed"}
+    sources = {"lab": {"type": "webhook"}, "feed": feed}
+    route = {"rooms": ["noc"], "routes": [{"matchers": ['site="ams"'], "group_by": ["site"], "group_wait": "0s"}]}
+    async with running(tmp_path, sandbox, sources=sources, route=route) as relay:
+        api = Described(relay, (await relay.get("/api/v1/openapi.json"))[1])
+        await what_is_shown(api, relay)
+        await what_is_done(api)
+        relay.write(route={"rooms": ["nowhere"]})
+        await api.ask("POST", "/-/reload", status=422)
+        assert api.asked == {one["operationId"] for m in api.document["paths"].values() for one in m.values()}
+
+
+async def what_is_shown(api: Described, relay: Running) -> None:
+    (event_id,) = (await relay.post(FIRING))[1]["ids"]
+    await relay.post({"no": "title"})
+    await relay.until_state("done", 2)
+    relay.sandbox.state.faults = [Fault(status=400, count=1)]
+    await relay.post({"title": "dead"})
+    await relay.until_state("dead")
+    for path in ("status", "deliveries", "events", "trends", "config", "rooms", "sources", "routes"):
+        assert await api.ask("GET", f"/api/v1/{path}") is not None
+    assert len(await api.ask("GET", "/api/v1/events?refused=true")) == 1
+    await api.ask("GET", f"/api/v1/events/{event_id}", None, "/api/v1/events/{id}")
+    assert len(await api.ask("POST", "/api/v1/explain", {"source": "lab", "payload": [FIRING, FIRING]})) == 2
+    await api.ask("POST", "/api/v1/explain", {"source": "lab", "payload": {"no": "title"}}, status=422)
+    await api.ask("POST", "/api/v1/explain", {"source": "none", "payload": {}}, status=404)
+    await api.ask("POST", "/api/v1/explain", {"source": "lab"}, status=400)
+
+
+async def what_is_done(api: Described) -> None:
+    (incident,) = await api.ask("GET", "/api/v1/incidents?ended=true&limit=10")
+    await api.ask("POST", f"/api/v1/incidents/{incident['id']}/ack", {"by": "anna"}, "/api/v1/incidents/{id}/ack")
+    wish = {"matchers": ["a=b"], "ends_at": "2099-01-01T00:00:00Z", "created_by": "a", "comment": "b"}
+    made = await api.ask("POST", "/api/v1/silences", wish)
+    assert len(await api.ask("GET", "/api/v1/silences")) == 1
+    of = "/api/v1/silences/{id}/expire"
+    assert (await api.ask("POST", f"/api/v1/silences/{made['id']}/expire", None, of))["expired"] is True
+    await api.ask("POST", "/api/v1/silences/none/expire", None, of, 404)
+    (dead,) = await api.ask("GET", "/api/v1/deliveries?state=dead")
+    await api.ask("POST", "/api/v1/deliveries/retry", {"ids": [dead["id"]]}, "/api/v1/deliveries/{verb}")
+    await api.ask("POST", "/api/v1/messages", {"room": "noc", "markdown": "by hand"})
+    await api.ask("POST", "/api/v1/rooms/noc/files?name=a.txt", "content", "/api/v1/rooms/{room}/files")
+    await api.ask("POST", "/api/v1/accounts/webex/ask", {"do": "me"}, "/api/v1/accounts/{account}/ask")
+    assert (await api.ask("POST", "/-/reload"))["good"] is True
+
+
+@pytest.mark.parametrize("path", ["/", "/login"])
+async def test_a_link_from_elsewhere_leads_to_the_page_and_to_nothing_else(relay: Running, path: str) -> None:
+    followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert (await relay.get(path, headers=followed))[0] == 200
+    assert (await relay.get(path, headers={**followed, "Sec-Fetch-Dest": "iframe"}))[0] == 403
+    assert (await relay.get(path, headers={**followed, "Origin": "https://evil.example"}))[0] == 403
+    assert (await relay.get("/api/v1/status", headers=followed))[0] == 403
+    assert (await relay.get("/metrics", headers=followed))[0] == 403
+
+
+async def test_logins_are_bounded_and_cookies_end_with_the_token(tmp_path: Path, sandbox: Sandbox) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": ["one", "two"]}
+    async with running(tmp_path, sandbox, listen=listen) as relay:
+
+        async def log_in(token: str) -> tuple[int, str]:
+            address = f"{relay.admin}/login"
+            async with relay.session.post(address, data={"token": token}, allow_redirects=False) as answer:
+                cookie = answer.cookies.get("relay_session")
+                return answer.status, "" if cookie is None else cookie.value
+
+        status, cookie = await log_in("two")
+        assert status == 303
+        headers = {"Cookie": f"relay_session={cookie}"}
+        relay.session.cookie_jar.clear()
+        assert (await relay.get("/api/v1/status", headers=headers))[0] == 200
+        for odd in ("", "x", "99999999999.x", f"{cookie}0", cookie.replace(cookie[:10], "9999999999"), "é"):
+            assert (await relay.get("/api/v1/status", headers={"Cookie": f"relay_session={odd}"}))[0] == 401
+        assert (await relay.get("/", allow_redirects=False))[0] == 303
+        assert (await relay.get("/page.js"))[0] == 401
+        assert 429 in [(await log_in("wrong"))[0] for _ in range(12)]
+        auth = {"Authorization": "Bearer one"}
+        relay.write(listen={**listen, "admin_token": "three"})
+        async with relay.session.post(f"{relay.admin}/-/reload", headers=auth) as answer:
+            assert answer.status == 200
+        assert (await relay.get("/api/v1/status", headers=headers))[0] == 401
+        assert (await relay.get("/api/v1/status", headers={"Authorization": "Bearer three"}))[0] == 200
