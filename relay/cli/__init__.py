@@ -21,12 +21,14 @@ from relay.cli import (
     mapping,
     messages,
     migrate,
+    reload,
     rooms,
     run,
     sandbox,
     send,
     silence,
     status,
+    support,
     trial,
 )
 from relay.cli.common import EXIT_NO, SilentError
@@ -58,6 +60,7 @@ def _root(
 
 app.command()(demo.demo)
 app.command()(run.run)
+app.command()(reload.reload)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command("test")(trial.trial)
@@ -75,6 +78,7 @@ app.command()(incidents.ack)
 app.add_typer(silence.app, name="silence")
 app.command()(status.status)
 app.command()(backup.backup)
+app.command()(support.support_bundle)
 app.command()(sandbox.sandbox)
 app.command()(check.schema)
 

@@ -6,12 +6,12 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from relay.cli.common import EXIT_STORE, SilentError, fail
+from relay.cli.common import EXIT_STORE, SilentError, complain, fail
 
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
@@ -71,8 +71,10 @@ class Daemon:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
         )
 
-    def call(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
-        """The decoded answer; None for 404. A body goes as JSON, bytes as they are."""
+    def _exchange(
+        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+    ) -> tuple[int, Any, bytes]:
+        """An answer's status, headers and body."""
         data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         request = urllib.request.Request(self._base + path, data, method=method)  # noqa: S310 - our own address
         request.add_header("Content-Type", content_type)
@@ -80,23 +82,48 @@ class Daemon:
             request.add_header("Authorization", f"Bearer {token}")
         try:
             with self._opener().open(request, timeout=TIMEOUT) as answer:
-                return msgspec.json.decode(answer.read())
-        except msgspec.DecodeError:
-            fail(f"{self._base}{path} answered no JSON; is this the relay's admin address?")
+                return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return None
-            if error.code == 429:
-                raise ThrottledError(_seconds(error.headers.get("Retry-After"))) from error
-            raw = error.read()[:10_000]
-            try:
-                fail(msgspec.json.decode(raw, type=_Refused).error.message, 2 if error.code == 400 else 1)
-            except msgspec.DecodeError:
-                fail(f"{self._base}{path} answered {error.code}: {raw[:500].decode(errors='replace')}")
+            return error.code, error.headers, error.read()
         except OSError as error:
             reason = getattr(error, "reason", error)
             said = f"a relay holds the database, but its admin address {self._base} does not answer: {reason}"
             raise SilentError(said) from error
+
+    def call(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
+        """The decoded answer; None for 404. A body goes as JSON, bytes as they are."""
+        status, headers, raw = self._exchange(method, path, body, content_type)
+        if status == 404:
+            return None
+        if status == 429:
+            raise ThrottledError(_seconds(headers.get("Retry-After")))
+        if status >= 400:
+            self._refused(path, status, raw)
+        try:
+            return msgspec.json.decode(raw)
+        except msgspec.DecodeError:
+            fail(f"{self._base}{path} answered no JSON; is this the relay's admin address?")
+
+    def _refused(self, path: str, status: int, raw: bytes) -> NoReturn:
+        try:
+            message = msgspec.json.decode(raw, type=_Refused).error.message
+        except msgspec.DecodeError:
+            fail(f"{self._base}{path} answered {status}: {raw[:500].decode(errors='replace')}")
+        fail(message, 2 if status == 400 else 1)
+
+    def text(self, path: str) -> str:
+        """An answer that is no JSON."""
+        status, _, raw = self._exchange("GET", path)
+        if status >= 400:
+            self._refused(path, status, raw)
+        return raw.decode(errors="replace")
+
+    def reload(self) -> dict[str, Any]:
+        """Have the configuration loaded anew; how that went, a refusal included."""
+        status, _, raw = self._exchange("POST", "/-/reload", b"")
+        if status not in (200, 422):
+            self._refused("/-/reload", status, raw)
+        return dict(msgspec.json.decode(raw))
 
     def events(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
         """Events, newest first."""
@@ -145,7 +172,7 @@ class Daemon:
         """What an account's service answers. Raises `ThrottledError`."""
         answer = self.call("POST", f"/api/v1/accounts/{quote(account, safe='')}/ask", request)
         if answer is None and request["do"] != "delete":
-            fail(f"the running relay knows no account {account!r}: it reads its configuration at its start")
+            fail(f"the running relay knows no account {account!r}: `relay reload` has it load this configuration")
         return answer
 
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
@@ -310,8 +337,13 @@ class Stored:
 
 
 def access(loaded: Loaded) -> Daemon | Stored:
-    """The daemon where one runs, else the store."""
-    return daemon_of(loaded) or Stored(loaded)
+    """The daemon where one runs, else the store; which of them is said where it is the store."""
+    daemon = daemon_of(loaded)
+    if daemon is not None:
+        return daemon
+    stored = Stored(loaded)
+    complain(f"no relay runs; the database {loaded.storage} is asked")
+    return stored
 
 
 def daemon_of(loaded: Loaded) -> Daemon | None:

@@ -129,7 +129,7 @@ class Desk:
 
 def _known(room: str, answer: Any) -> dict[str, Any]:
     if answer is None:
-        fail(f"the running relay knows no room {room!r}: it reads its configuration at its start")
+        fail(f"the running relay knows no room {room!r}: `relay reload` has it load this configuration")
     return dict(answer)
 
 

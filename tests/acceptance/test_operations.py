@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import tarfile
 from pathlib import Path
 
 import aiohttp
 
 from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Fault
 from tests.acceptance.harness import command, relay_process
 from tests.acceptance.test_process import configure
-from tests.fakes.running import messages, until
+from tests.fakes.running import TOKEN, messages, until
 
 FAULT = {"title": "port-down", "severity": "major", "status": "firing", "key": "p1"}
 
@@ -131,3 +134,75 @@ async def test_a_backup_is_whole_while_the_relay_works(tmp_path: Path, sandbox: 
 def parts(folder: Path) -> list[Path]:
     """What a copy has left behind."""
     return list(folder.glob(".*.part"))
+
+
+async def test_a_configuration_is_reloaded_by_hand_and_by_signal(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    good = config.read_text(encoding="utf-8")
+    named = ("-c", str(config))
+    code, _, error = await command("reload", *named)
+    assert (code, "no relay runs" in error) == (1, True)
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        settings = json.loads(good)
+        settings["sources"]["extra"] = {"type": "webhook"}
+        config.write_text(json.dumps(settings), encoding="utf-8")
+        code, out, error = await command("reload", *named)
+        assert (code, out.startswith("reloaded at 20")) == (0, True), error
+        async with session.post(relay.events + "/hooks/extra", json={"title": "x"}) as answer:
+            assert answer.status == 202
+        config.write_text(json.dumps({**settings, "route": {"rooms": ["nowhere"]}}), encoding="utf-8")
+        code, _, error = await command("reload", *named)
+        assert (code, f"{config}:1:" in error, "no room is called 'nowhere'" in error) == (1, True, True)
+        assert "the one before goes on" in error
+        assert (await relay.get(session, "/api/v1/status"))["config"]["last_reload_good"] is False
+        config.write_text("rooms: [", encoding="utf-8")
+        code, _, error = await command("reload", *named)
+        assert (code, "was not asked" in error) == (1, True)
+        config.write_text(good, encoding="utf-8")
+        relay.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(20):
+            while not (await relay.get(session, "/api/v1/status"))["config"]["last_reload_good"]:
+                pass
+        async with session.post(relay.events + "/hooks/extra", json={"title": "x"}) as answer:
+            assert answer.status == 404
+        assert await relay.stop() == 0
+    assert [line["event"] for line in relay.lines].count("reloaded") == 2
+
+
+def unpacked(bundle: Path) -> dict[str, str]:
+    with tarfile.open(bundle) as opened:
+        parts = {one.name.removeprefix("relay-support/"): opened.extractfile(one) for one in opened.getmembers()}
+        return {part: stream.read().decode() for part, stream in parts.items() if stream is not None}
+
+
+async def test_a_support_bundle_holds_what_helps_and_no_secret(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    for name in ("live", "still"):
+        bundle = tmp_path / f"{name}.tar.gz"
+        if name == "live":
+            async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+                await session.post(relay.events + "/hooks/lab", json={"no": "very private"})
+                sandbox.state.faults = [Fault(status=400)]
+                await session.post(relay.events + "/hooks/lab", json={"title": "private title"})
+                async with asyncio.timeout(20):
+                    while not await relay.get(session, "/api/v1/deliveries?state=dead"):
+                        pass
+                code, out, error = await command("support-bundle", str(bundle), "-c", str(config))
+        else:
+            code, out, error = await command("support-bundle", str(bundle), "-c", str(config))
+        assert (code, "config.yaml" in out) == (0, True), error
+        assert bundle.stat().st_mode & 0o777 == 0o600
+        texts = unpacked(bundle)
+        assert texts.keys() >= {"versions.txt", "config.yaml", "problems.txt", "status.json", "deliveries.json"}
+        assert ("metrics.txt" in texts) == (name == "live")
+        assert "aiohttp 3" in texts["versions.txt"]
+        (dead,) = json.loads(texts["deliveries.json"])
+        assert (dead["state"], dead["reason"]) == ("dead", "refused")
+        assert len(json.loads(texts["refused.json"])) == 1
+        whole = "".join(texts.values())
+        assert TOKEN not in whole
+        assert "private" not in whole
+    assert (await command("support-bundle", str(bundle), "-c", str(config)))[0] == 2
+    config.write_text("rooms: [", encoding="utf-8")
+    code, out, _ = await command("support-bundle", str(tmp_path / "broken.tar.gz"), "-c", str(config))
+    assert (code, "problems.txt" in out) == (0, True)

@@ -1,0 +1,132 @@
+"""`relay support-bundle`: what a report of trouble needs, in one file, without secrets and without what events say."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import sys
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relay.cli.common import ConfigOption, Output, OutputOption, complain, config_path, fail, print_json
+
+if TYPE_CHECKING:
+    from relay.settings.load import Loaded
+    from relay.settings.problems import Problem
+
+MOST = 200
+"""Deliveries in trouble that are told of."""
+TROUBLE = ("id", "room", "state", "reason", "attempts", "action", "created_at", "due_at", "settled_at", "last_error")
+
+
+def support_bundle(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The new file; relay-support-TIME.tar.gz here by default.", show_default=False),
+    ] = None,
+    config: ConfigOption = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Put what a report of trouble needs into one file: configuration, versions, last errors, queue.
+
+    Secrets are masked, and nothing is in it of what events say. Look through it before you hand it on.
+
+    Example: relay support-bundle /tmp/relay-support.tar.gz
+    """
+    from relay.core.words import iso
+    from relay.lifecycle import SystemClock
+
+    now = iso(SystemClock().wall())
+    path = file or Path(f"relay-support-{now[:19].replace(':', '')}Z.tar.gz")
+    if path.exists():
+        fail(f"{path} is there already; name another file", 2)
+    parts = collect(config, now)
+    try:
+        write(path, parts)
+    except OSError as error:
+        fail(f"{path} can't be written: {error.strerror}", 2)
+    if output is Output.json:
+        print_json({"file": str(path), "parts": list(parts)})
+        return
+    print(f"{path}: {', '.join(parts)}")
+    print("Secrets are masked. Look through it before you hand it on; the log is not in it (`journalctl -u relay`).")
+
+
+def collect(config: Path | None, now: str) -> dict[str, str]:
+    """The parts of a bundle, by name."""
+    from relay.app.configured import settings_text
+
+    loaded, problems = _loaded(config)
+    parts = {"versions.txt": _versions(now), "problems.txt": "\n".join(map(str, problems)) + "\n"}
+    if loaded is not None:
+        parts["config.yaml"] = settings_text(loaded)
+        parts |= _state(loaded)
+    return parts
+
+
+def write(path: Path, parts: Mapping[str, str]) -> None:
+    """Write a bundle, for its owner's eyes alone. Raises OSError."""
+    path.touch(mode=0o600, exist_ok=False)
+    with tarfile.open(path, "w:gz") as bundle:
+        for name, text in parts.items():
+            entry = tarfile.TarInfo(f"relay-support/{name}")
+            entry.size = len(text.encode())
+            bundle.addfile(entry, io.BytesIO(text.encode()))
+
+
+def _loaded(config: Path | None) -> tuple[Loaded | None, list[Problem]]:
+    """The configuration, as much of it as can be read, and what is wrong with it."""
+    from relay.app.checks import adapter_problems
+    from relay.formats import FORMATS
+    from relay.settings.load import Loaded, check_machine, load
+    from relay.settings.problems import ConfigurationError
+
+    try:
+        loaded = load(config_path(config), FORMATS)
+    except ConfigurationError as error:
+        return (error.rest if isinstance(error.rest, Loaded) else None), list(error.problems)
+    return loaded, [*loaded.warnings, *adapter_problems(loaded), *check_machine(loaded)]
+
+
+def _versions(now: str) -> str:
+    import sqlite3
+    from importlib.metadata import distributions
+
+    from relay import __version__
+
+    packages = sorted({f"{one.metadata['Name']} {one.version}" for one in distributions()}, key=str.lower)
+    lines = [
+        f"at {now}", f"relay {__version__}", f"python {sys.version}", f"sqlite {sqlite3.sqlite_version}",
+        f"system {platform.platform()}", "", *packages,
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _state(loaded: Loaded) -> dict[str, str]:
+    """What the running relay tells, else the store; why, where neither does."""
+    from relay.cli.access import Daemon, access
+    from relay.cli.common import SilentError
+
+    try:
+        reached = access(loaded)
+        found: dict[str, Any] = {"status.json": reached.status()}
+        troubled = reached.deliveries({"state": ["dead", "waiting", "leased"], "limit": MOST})
+        found["deliveries.json"] = [{name: one[name] for name in TROUBLE} for one in troubled]
+        found["refused.json"] = [
+            {name: one[name] for name in ("source", "received_at", "reason", "detail")}
+            for one in reached.events({"refused": True, "limit": MOST})
+        ]
+        parts = {name: json.dumps(value, indent=1, ensure_ascii=False) + "\n" for name, value in found.items()}
+        if isinstance(reached, Daemon):
+            parts["metrics.txt"] = reached.text("/metrics")
+    except SilentError as error:
+        return {"state.txt": f"{error}\n"}
+    except typer.Exit:
+        complain("its state is not in the bundle")
+        return {"state.txt": "neither the relay nor its database could be asked\n"}
+    return parts
