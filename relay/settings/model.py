@@ -195,15 +195,15 @@ def _count(given: list[str]) -> str:
 class BasicAuth(Strict):
     """A user's name and password."""
 
-    username: str
-    password: Secrets
+    username: str = Field(description="The user's name.")
+    password: Secrets = Field(description="The password, or a list of them during a rotation.")
 
 
 class HeaderAuth(Strict):
     """A header of your choice with a secret value."""
 
-    name: str = Field(pattern=HEADER)
-    value: Secrets
+    name: str = Field(description="The header's name.", pattern=HEADER)
+    value: Secrets = Field(description="Its value, or a list of them during a rotation.")
 
 
 class SnsAuth(Strict):
@@ -218,9 +218,9 @@ class SnsAuth(Strict):
 class AuthSettings(Strict):
     """How a source proves itself: exactly one of these. Each secret may be a list, for rotation."""
 
-    bearer: Secrets | None = None
-    basic: BasicAuth | None = None
-    header: HeaderAuth | None = None
+    bearer: Secrets | None = Field(None, description="`Authorization: Bearer …`.")
+    basic: BasicAuth | None = Field(None, description="`Authorization: Basic …`.")
+    header: HeaderAuth | None = Field(None, description="A header of your choice.")
     signature: Secrets | None = Field(None, description="The secret by which the vendor signs, as its format knows.")
 
     sns: SnsAuth | None = Field(None, description="For the format aws-sns.")
@@ -262,7 +262,7 @@ class MapSettings(Strict):
     status: str | None = Field(None, description="firing, resolved or notice, or a word of `statuses`; absent: notice.")
     severity: str | None = Field(None, description="A severity, or a word of `severities`.")
     key: str | None = Field(None, description="What firing and resolved are matched by.")
-    body: str | None = None
+    body: str | None = Field(None, description="The event's text.")
     occurred_at: str | None = Field(None, description="A time: RFC 3339, or epoch seconds or milliseconds.")
     labels: dict[str, str] = Field({}, description="An expression for each label.")
     links: dict[str, str] = Field({}, description="An expression that gives an address, for each link's name.")
@@ -566,13 +566,13 @@ class InhibitSettings(Strict):
 class CardFile(Strict):
     """An adaptive card as a template: JSON in Jinja2."""
 
-    file: FileName
+    file: FileName = Field(description="The file.")
 
 
 class TemplateFile(Strict):
     """A template in a file of its own."""
 
-    file: FileName
+    file: FileName = Field(description="The file.")
 
 
 class FileSettings(Strict):
@@ -626,26 +626,26 @@ class HeartbeatSettings(Strict):
 class Settings(Strict):
     """The relay's configuration."""
 
-    listen: Listen = Listen()
+    listen: Listen = Field(Listen(), description="Where the relay listens.")
     storage: str | None = Field(
         None,
         description="sqlite:PATH; default $STATE_DIRECTORY/relay.db, else ./relay.db",
         pattern=r"^sqlite:.+$",
     )
-    operator: Operator | None = None
+    operator: Operator | None = Field(None, description="Where the relay tells its own trouble.")
     timezone: Zone = Field("UTC", validate_default=True, description="Time zone of times in messages.")
-    accounts: dict[Name, Account] = Field(min_length=1)
-    rooms: dict[Name, Room] = Field(min_length=1)
-    sources: dict[Name, Source] = {}
-    route: RouteSettings
+    accounts: dict[Name, Account] = Field(min_length=1, description="Credentials of services.")
+    rooms: dict[Name, Room] = Field(min_length=1, description="Where alerts go.")
+    sources: dict[Name, Source] = Field({}, description="Where events come from.")
+    route: RouteSettings = Field(description="The root of the routing tree; its `rooms` take what no route does.")
     time_intervals: tuple[NamedInterval, ...] = Field((), description="Times that routes can name.")
     inhibit_rules: tuple[InhibitSettings, ...] = Field((), description="Which alerts hold others back.")
     templates: dict[Name, str | TemplateFile] = Field({}, description="Markdown in Jinja2, inline or {file: PATH}.")
-    files: FileSettings = FileSettings()
-    retry: Retry = Retry()
-    keep: Keep = Keep()
-    limits: LimitSettings = LimitSettings()
-    heartbeat: HeartbeatSettings | None = None
+    files: FileSettings = Field(FileSettings(), description="Where the files come from that events name.")
+    retry: Retry = Field(Retry(), description="When a delivery that failed is tried again.")
+    keep: Keep = Field(Keep(), description="How long what is over stays on record.")
+    limits: LimitSettings = Field(LimitSettings(), description="Bounds of the whole.")
+    heartbeat: HeartbeatSettings | None = Field(None, description="A dead man's switch that hears from the relay.")
     watch: bool = Field(default=False, description="Reload when a file of the configuration has changed.")
     stop_grace: Duration = Field(10.0, description="Time that sends in flight get when the relay stops.")
     include: tuple[str, ...] | str = Field(
