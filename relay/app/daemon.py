@@ -294,7 +294,7 @@ class RelayDaemon:
         await self._pushes.stop()
         for site in list(self._events.sites):
             await site.stop()
-        await self._server.first_requests()
+        await self._server.answered()
         await self._events.cleanup()
 
     async def finish(self) -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 from relay.listeners.webhook import error_answer
 
 PATIENCE = 2.0
-"""Seconds that a stop waits for the requests of connections that were taken already."""
+"""Seconds that a stop waits for requests that have begun, and for those of connections that were taken already."""
 
 
 class EventsServer(web.Server):
@@ -19,41 +19,41 @@ class EventsServer(web.Server):
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], **options: object) -> None:
         super().__init__(self._serve, **options)  # type: ignore[arg-type]  # aiohttp's own options
         self._answer = handler
-        self._fresh: set[object] = set()
-        self._served = asyncio.Event()
+        self._due: set[object] = set()
+        self._answered = asyncio.Event()
 
     def __call__(self) -> web.RequestHandler:
-        """Make the handler of a connection."""
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Take note of a connection whose first request is still to come."""
-        super().connection_made(handler, transport)
-        self._fresh.add(handler)
+        """Make the handler of a connection that was taken: its first request is to come, and to be answered."""
+        handler = _Connection(self, loop=self._loop, **self._kwargs)
+        self._due.add(handler)
+        return handler
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Take note that a connection is gone."""
         super().connection_lost(handler, exc)
-        self._is_served(handler)
+        self._is_answered(handler)
 
-    async def first_requests(self) -> None:
-        """Wait until each connection that was taken has sent its first request, for a short time: nobody who got
-        through is turned away by a stop."""
+    async def answered(self) -> None:
+        """Wait until each request that has begun is answered, and the first of each connection that was taken, for a
+        short time: nobody who got through is turned away by a stop."""
         try:
             async with asyncio.timeout(PATIENCE):
-                while self._fresh:
-                    self._served.clear()
-                    await self._served.wait()
+                while self._due:
+                    self._answered.clear()
+                    await self._answered.wait()
         except TimeoutError:
             return
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._is_served(request.protocol)
-        return await self._answer(request)
+        self._due.add(request.protocol)
+        try:
+            return await self._answer(request)
+        finally:
+            self._is_answered(request.protocol)
 
-    def _is_served(self, handler: object) -> None:
-        self._fresh.discard(handler)
-        self._served.set()
+    def _is_answered(self, handler: object) -> None:
+        self._due.discard(handler)
+        self._answered.set()
 
 
 class _Connection(web.RequestHandler):
