@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,10 +15,11 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, async_playwright, expect
+from prometheus_client.parser import text_string_to_metric_families
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from tests.acceptance.harness import free_port
+from tests.acceptance.harness import command, free_port
 from tests.fakes.running import ROOM, Running, running
 
 expect.set_options(timeout=20_000)
@@ -317,3 +321,73 @@ async def test_all_is_done_by_the_keyboard(tmp_path: Path, sandbox: Sandbox, pag
         await page.keyboard.press("Enter")
         await expect(page.locator("#incidents-list")).to_contain_text("anna has it")
         await expect(page.get_by_role("button", name="Acknowledge port-down")).to_be_focused()
+
+
+class Truths:
+    """What each way of asking tells of the rooms: waiting and dead deliveries."""
+
+    def __init__(self, relay: Running, page: Page) -> None:
+        self._relay = relay
+        self._page = page
+
+    async def agree_on(self, expected: dict[str, tuple[int, int]]) -> None:
+        """All ways tell this, sooner (the command line, the API, the metrics) or later (the page)."""
+        async with asyncio.timeout(20):
+            while await self._by_status() != expected:
+                pass
+        assert await self._by_metrics() == expected
+        assert await self._by_deliveries() == expected
+        for room, (waiting, dead) in expected.items():
+            row = self._page.locator("#rooms tbody tr", has=self._page.locator(f"th:text-is('{room}')"))
+            await expect(row.locator("td").nth(0)).to_have_text(str(waiting))
+            await expect(row.locator("td").nth(2)).to_have_text(str(dead))
+        tiles = self._page.locator("#tiles")
+        await expect(tiles.locator("li", has_text="Waiting")).to_contain_text(str(sum(w for w, _ in expected.values())))
+        await expect(tiles.locator("li", has_text="Dead")).to_contain_text(str(sum(d for _, d in expected.values())))
+        assert await self._by_status() == await self._by_metrics() == await self._by_deliveries() == expected
+
+    async def _by_status(self) -> dict[str, tuple[int, int]]:
+        code, out, error = await command("status", "-c", str(self._relay.file), "-o", "json")
+        assert code == 0, error
+        return {room["room"]: (room["waiting"], room["dead"]) for room in json.loads(out)["rooms"]}
+
+    async def _by_metrics(self) -> dict[str, tuple[int, int]]:
+        _, text = await self._relay.get("/metrics")
+        found = {
+            (sample.name, sample.labels["room"]): int(sample.value)
+            for family in text_string_to_metric_families(text) for sample in family.samples
+            if sample.name in ("relay_queue_depth", "relay_dead_deliveries")
+        }  # fmt: skip
+        rooms = {room for _, room in found}
+        return {room: (found["relay_queue_depth", room], found["relay_dead_deliveries", room]) for room in rooms}
+
+    async def _by_deliveries(self) -> dict[str, tuple[int, int]]:
+        arguments = ("deliveries", "list", "-c", str(self._relay.file), "-n", "10000", "-o", "json")
+        code, out, error = await command(*arguments)
+        assert code == 0, error
+        counted = Counter((one["room"], one["state"]) for one in json.loads(out))
+        return {room: (counted[room, "waiting"], counted[room, "dead"]) for room in ("noc", "core")}
+
+
+async def test_all_ways_of_asking_agree_through_an_outage(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": f"127.0.0.1:{free_port()}"}
+    rooms = {"noc": ROOM, "core": {**ROOM, "title": "CORE"}}
+    route = {"rooms": ["noc"], "routes": [{"matchers": ['severity="critical"'], "rooms": ["core"]}]}
+    slow = {"first": "1h", "longest": "1h"}
+    async with running(tmp_path, sandbox, listen=listen, rooms=rooms, route=route, retry=slow) as relay:
+        truths = Truths(relay, page)
+        await page.goto(relay.admin)
+        await relay.post([{"title": "a"}, {"title": "b", "severity": "critical"}])
+        await truths.agree_on({"noc": (0, 0), "core": (0, 0)})
+        sandbox.state.faults = [Fault(status=503, room="CORE")]
+        await relay.post([{"title": f"c{number}", "severity": "critical"} for number in range(5)])
+        await relay.post({"title": "d"})
+        await truths.agree_on({"noc": (0, 0), "core": (5, 0)})
+        sandbox.state.faults = [Fault(status=503, room="CORE"), Fault(status=400, room="NOC")]
+        await relay.post([{"title": "e"}, {"title": "f"}])
+        await truths.agree_on({"noc": (0, 2), "core": (5, 0)})
+        sandbox.state.faults = []
+        assert (await command("deliveries", "retry", "--state", "waiting", "-c", str(relay.file)))[0] == 0
+        await truths.agree_on({"noc": (0, 2), "core": (0, 0)})
+        assert (await command("deliveries", "drop", "--room", "noc", "-c", str(relay.file)))[0] == 0
+        await truths.agree_on({"noc": (0, 0), "core": (0, 0)})
