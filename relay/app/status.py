@@ -62,8 +62,7 @@ class StatusBoard:
     async def status(self) -> dict[str, Any]:
         """Everything that fits one screen."""
         now = self._now()
-        oldest = await self._store.oldest_waiting(list(self._settings().rooms))
-        dead = await self._store.dead_counts()
+        queue = await self._store.snapshot(list(self._settings().rooms))
         why = self._ready()
         return {
             "version": __version__,
@@ -72,7 +71,7 @@ class StatusBoard:
             "started_at": iso(self._started_at),
             "uptime_seconds": round(now - self._started_at, 1),
             "heartbeat_trouble": self._heartbeat.trouble,
-            **await self._store.counts(),
+            **queue.counts,
             "accounts": [
                 {
                     "account": account.name,
@@ -85,9 +84,9 @@ class StatusBoard:
             "rooms": [
                 {
                     "room": room,
-                    "waiting": sum(self._dispatcher.depths.rooms.get(room, ())),
-                    "oldest_seconds": round(max(0.0, now - oldest[room]), 1) if room in oldest else 0,
-                    "dead": dead.get(room, 0),
+                    "waiting": queue.waiting.get(room, 0),
+                    "oldest_seconds": round(max(0.0, now - queue.oldest[room]), 1) if room in queue.oldest else 0,
+                    "dead": queue.dead.get(room, 0),
                     "rests_for_seconds": self._rest(room, now),
                     "error": self._chronicle.room_errors.get(room),
                     **self._failing(room, now),
@@ -155,10 +154,9 @@ class StatusBoard:
     async def metrics(self) -> bytes:
         """The exposition, its gauges set from what is true now."""
         now = self._now()
-        oldest = await self._store.oldest_waiting(list(self._settings().rooms))
-        depths = {room: sum(counts) for room, counts in self._dispatcher.depths.rooms.items()}
-        ages = {room: max(0.0, now - at) for room, at in oldest.items()}
-        self._metrics.set_rooms(depths, ages, await self._store.dead_counts(), self._diversions.rooms)
+        queue = await self._store.snapshot(list(self._settings().rooms))
+        ages = {room: max(0.0, now - at) for room, at in queue.oldest.items()}
+        self._metrics.set_rooms(queue.waiting, ages, queue.dead, self._diversions.rooms)
         for account in self._dispatcher.accounts():
             state = self._keeper.states.get(account.name, Credentials())
             self._metrics.set_account(account.name, refused=account.refused is not None,

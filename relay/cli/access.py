@@ -316,20 +316,19 @@ class Stored:
     def status(self) -> dict[str, Any]:
         """What the store alone can tell."""
         from relay import __version__
-        from relay.storage.outbox import dead_counts, depths
-        from relay.storage.queries import counts
+        from relay.lifecycle import SystemClock
+        from relay.storage.queries import snapshot
 
-        connection = self._connect()
-        waiting, dead = depths(connection), dead_counts(connection)
+        queue, now = snapshot(self._connect(), self._rooms), SystemClock().wall()
         return {
             "version": __version__,
             "ready": False,
             "why_not_ready": "no relay runs on this database",
-            **counts(connection),
+            **queue.counts,
             "accounts": [],
             "rooms": [
-                {"room": room, "waiting": sum(waiting.get(room, ())), "dead": dead.get(room, 0), "error": None,
-                 "oldest_seconds": 0, "rests_for_seconds": 0}
+                {"room": room, "waiting": queue.waiting.get(room, 0), "dead": queue.dead.get(room, 0), "error": None,
+                 "oldest_seconds": round(max(0.0, now - queue.oldest.get(room, now)), 1), "rests_for_seconds": 0}
                 for room in self._rooms
             ],
             "feeds": [],

@@ -9,6 +9,7 @@ import msgspec
 
 from relay.core.alert import AlertKey
 from relay.ports import DeliveryFilter, EventFilter, IncidentFilter
+from relay.storage.outbox import dead_counts, depths, oldest_waiting
 from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
@@ -70,6 +71,29 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
         "events": msgspec.json.decode(read_json(connection, _SQL["count_events"])),
         "incidents": {"open": connection.execute(_SQL["count_open"]).fetchone()[0]},
     }
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """How the queue stands at one moment, by room: how many wait, since when (Unix seconds), and how many are dead."""
+
+    waiting: dict[str, int]
+    oldest: dict[str, float]
+    dead: dict[str, int]
+    counts: dict[str, dict[str, int]]
+
+
+def snapshot(connection: Connection, rooms: list[str]) -> Snapshot:
+    """How all of it stands, as of one moment."""
+    connection.execute("BEGIN")
+    try:
+        return Snapshot(
+            waiting={room: sum(found) for room, found in depths(connection).items()},
+            oldest=oldest_waiting(connection, rooms),
+            dead=dead_counts(connection),
+            counts=counts(connection),
+        )
+    finally:
+        connection.execute("COMMIT")
 
 
 def count_untold_events(connection: Connection) -> int:

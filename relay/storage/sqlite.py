@@ -41,6 +41,7 @@ from relay.storage.diversions import Diverter, open_diversions
 from relay.storage.inbox import InboxWriter, entry_of, state_of
 from relay.storage.outbox import ExchangeRequest, OutboxWriter
 from relay.storage.plans import PlanWriter
+from relay.storage.queries import Snapshot
 from relay.storage.retention import Pruner
 from relay.storage.sequence import Sequences
 from relay.storage.writer import Writer
@@ -206,9 +207,9 @@ class SqliteStore:
         """Dead deliveries by room."""
         return await self._ask(lambda connection, _: outbox.dead_counts(connection), None)
 
-    async def oldest_waiting(self, rooms: list[str]) -> dict[str, float]:
-        """When the oldest waiting delivery of each room was made, in Unix seconds."""
-        return await self._ask(outbox.oldest_waiting, rooms)
+    async def snapshot(self, rooms: list[str]) -> Snapshot:
+        """How the queue stands at one moment."""
+        return await self._ask(queries.snapshot, rooms)
 
     # Retention
 
