@@ -10,7 +10,7 @@ from relay.cli.common import Output, OutputOption, fail, print_json
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any.")] = 9090,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any.")] = 9085,
     token: Annotated[
         str | None, typer.Option(help="The token to let in; made up without it.", show_default=False)
     ] = None,
@@ -23,7 +23,7 @@ def sandbox(
     /api/mo/DN.json changes the APIC's objects, PUT /sandbox/apic makes it fail (["drop_sockets"], "lose_subscriptions",
     "lose_sockets", "expire_tokens"), PUT /sandbox/faults the services.
 
-    Example: relay sandbox --port 9090 --token test
+    Example: relay sandbox --port 9085 --token test
     """
     import asyncio
     import signal
