@@ -62,7 +62,7 @@ class StatusBoard:
     async def status(self) -> dict[str, Any]:
         """Everything that fits one screen."""
         now = self._now()
-        queue = await self._store.snapshot(list(self._settings().rooms))
+        queue = await self._store.snapshot(list(self._settings().rooms), everything=True)
         why = self._ready()
         return {
             "version": __version__,
@@ -154,7 +154,7 @@ class StatusBoard:
     async def metrics(self) -> bytes:
         """The exposition, its gauges set from what is true now."""
         now = self._now()
-        queue = await self._store.snapshot(list(self._settings().rooms))
+        queue = await self._store.snapshot(list(self._settings().rooms), everything=False)
         ages = {room: max(0.0, now - at) for room, at in queue.oldest.items()}
         self._metrics.set_rooms(queue.waiting, ages, queue.dead, self._diversions.rooms)
         for account in self._dispatcher.accounts():

@@ -319,7 +319,7 @@ class Stored:
         from relay.lifecycle import SystemClock
         from relay.storage.queries import snapshot
 
-        queue, now = snapshot(self._connect(), self._rooms), SystemClock().wall()
+        queue, now = snapshot(self._connect(), (self._rooms, True)), SystemClock().wall()
         return {
             "version": __version__,
             "ready": False,

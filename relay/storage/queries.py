@@ -74,7 +74,10 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """How the queue stands at one moment, by room: how many wait, since when (Unix seconds), and how many are dead."""
+    """How the queue stands at one moment, by room: how many wait, since when (Unix seconds), and how many are dead.
+
+    `counts` are those of everything on record, where they were asked for.
+    """
 
     waiting: dict[str, int]
     oldest: dict[str, float]
@@ -82,15 +85,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, dict[str, int]]
 
 
-def snapshot(connection: Connection, rooms: list[str]) -> Snapshot:
-    """How all of it stands, as of one moment."""
+def snapshot(connection: Connection, wanted: tuple[list[str], bool]) -> Snapshot:
+    """How the queue of these rooms stands, and whether what is on record is to be counted as well."""
+    rooms, everything = wanted
     connection.execute("BEGIN")
     try:
         return Snapshot(
             waiting={room: sum(found) for room, found in depths(connection).items()},
             oldest=oldest_waiting(connection, rooms),
             dead=dead_counts(connection),
-            counts=counts(connection),
+            counts=counts(connection) if everything else {},
         )
     finally:
         connection.execute("COMMIT")

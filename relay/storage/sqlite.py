@@ -207,9 +207,9 @@ class SqliteStore:
         """Dead deliveries by room."""
         return await self._ask(lambda connection, _: outbox.dead_counts(connection), None)
 
-    async def snapshot(self, rooms: list[str]) -> Snapshot:
-        """How the queue stands at one moment."""
-        return await self._ask(queries.snapshot, rooms)
+    async def snapshot(self, rooms: list[str], *, everything: bool) -> Snapshot:
+        """How the queue stands at one moment; with counts of everything on record, which take their time."""
+        return await self._ask(queries.snapshot, (rooms, everything))
 
     # Retention
 

@@ -126,29 +126,10 @@ class Concerned(Shape, frozen=True, kw_only=True):
     due_at: str | None
 
 
-class WholeEvent(Shape, frozen=True, kw_only=True):
+class WholeEvent(Event, frozen=True, kw_only=True):
     """An event with its payload, its incidents and its deliveries; `set_aside`: why no plan could be made of it."""
 
-    id: str
-    seq: int
-    source: str
-    format: str
-    status: Status
-    severity: Severity
-    title: str
-    body: str
-    key: str
-    labels: dict[str, str]
-    links: list[EventLink]
-    files: list[str]
-    occurred_at: str
-    received_at: str
-    ends_at: float | None
-    acknowledged_by: str | None
-    notes: list[str]
-    suppressed: Suppression | None
     set_aside: str | None
-    state: Literal["waiting", "planned", "set_aside"]
     payload: str
     incidents: list[Concerned]
     deliveries: list[Delivery]
