@@ -86,7 +86,7 @@ app.command()(check.schema)
 def main() -> None:
     """Run the command line; an error nobody foresaw is told in a line and exits with 70."""
     try:
-        app()
+        app(prog_name="relay")
     except SilentError as error:
         print(f"relay: {error}", file=sys.stderr)
         sys.exit(EXIT_NO)

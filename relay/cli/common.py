@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from relay.cli import completion
+
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
     from relay.settings.problems import Problem
@@ -45,6 +47,12 @@ LongConfigOption = Annotated[
     typer.Option("--config", help="Configuration; default as for other commands.", show_default=False),
 ]
 """Where `-c` is a comment, as amtool has it."""
+RoomOption = Annotated[
+    str | None, typer.Option(help="Of this room only.", show_default=False, autocompletion=completion.rooms)
+]
+SourceOption = Annotated[
+    str | None, typer.Option(help="Of this source only.", show_default=False, autocompletion=completion.sources)
+]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people, or JSON for programs.")]
 
 

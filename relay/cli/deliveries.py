@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, complain, fail, load_config, print_json, print_table
+from relay.cli import completion
+from relay.cli.common import (
+    ConfigOption,
+    Output,
+    OutputOption,
+    RoomOption,
+    complain,
+    fail,
+    load_config,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
@@ -15,10 +26,15 @@ app = typer.Typer(help="Deliveries: list, show, retry, drop.", no_args_is_help=T
 
 StateOption = Annotated[
     str | None,
-    typer.Option(help="waiting, leased, done, dead, superseded, merged, moved or dropped.", show_default=False),
+    typer.Option(
+        help="waiting, leased, done, dead, superseded, merged, moved or dropped.",
+        show_default=False,
+        autocompletion=completion.states,
+    ),
 ]
-RoomOption = Annotated[str | None, typer.Option(help="Of this room only.", show_default=False)]
-ReasonOption = Annotated[str | None, typer.Option(help="That failed for this reason.", show_default=False)]
+ReasonOption = Annotated[
+    str | None, typer.Option(help="That failed for this reason.", show_default=False, autocompletion=completion.reasons)
+]
 AgeOption = Annotated[str | None, typer.Option(help="Older than a duration, like 2h.", show_default=False)]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at the most.")]
 IdsArgument = Annotated[

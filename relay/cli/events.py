@@ -11,6 +11,7 @@ from relay.cli.common import (
     Output,
     OutputOption,
     SilentError,
+    SourceOption,
     complain,
     fail,
     load_config,
@@ -31,7 +32,7 @@ MOST = 10_000
 @app.command()
 def tail(
     config: ConfigOption = None,
-    source: Annotated[str | None, typer.Option(help="Of this source only.", show_default=False)] = None,
+    source: SourceOption = None,
     refused: Annotated[bool, typer.Option(help="What could not be read, with the reason.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=10_000, help="How many of the last ones.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come, until Ctrl-C.")] = False,

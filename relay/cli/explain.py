@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relay.cli import completion
 from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input, say
 
 REASONS = {
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 def explain(
     payload: Annotated[str, typer.Argument(help="A payload's file, - for standard input, or the id of an event.")],
     config: ConfigOption = None,
-    source: Annotated[str | None, typer.Option(help="The source it comes from.", show_default=False)] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="The source it comes from.", show_default=False, autocompletion=completion.sources),
+    ] = None,
     at: Annotated[str | None, typer.Option(help="The time to explain it for.", show_default=False)] = None,
     headers: Annotated[
         list[str] | None,

@@ -11,6 +11,7 @@ from relay.cli.common import (
     LongConfigOption,
     Output,
     OutputOption,
+    RoomOption,
     fail,
     load_config,
     print_json,
@@ -22,7 +23,7 @@ from relay.cli.silence import whoever
 def incidents(
     config: ConfigOption = None,
     ended: Annotated[bool, typer.Option("--ended", help="Those that have ended, too.")] = False,
-    room: Annotated[str | None, typer.Option(help="Of this room only.", show_default=False)] = None,
+    room: RoomOption = None,
     output: OutputOption = Output.text,
 ) -> None:
     """List incidents, the worst first.

@@ -76,14 +76,18 @@ def try_(
 
 
 @app.command("list")
-def list_() -> None:
+def list_(output: OutputOption = Output.text) -> None:
     """List the mappings that come with the relay: `map: NAME` uses one.
 
     Example: relay map list
     """
     from relay.app.mapping_trial import ready
 
-    print_table(["name", "of"], list(ready()), "none")
+    rows = list(ready())
+    if output is Output.json:
+        print_json([{"name": name, "of": of} for name, of in rows])
+        return
+    print_table(["name", "of"], rows, "none")
 
 
 def _print(items: list[dict[str, Any]]) -> None:

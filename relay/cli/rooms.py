@@ -144,6 +144,7 @@ def add_member(
     emails: Annotated[list[str], typer.Argument(metavar="EMAIL...", help="Whom to add.")],
     config: ConfigOption = None,
     account: AccountOption = None,
+    output: OutputOption = Output.text,
 ) -> None:
     """Add people to a room.
 
@@ -155,8 +156,11 @@ def add_member(
     loaded = load_config(config)
     with Desk(loaded, account_for(loaded, account, room)) as desk:
         added = _add(desk, _with_id(desk.ask("find", room=room)), emails)
-    for email in added:
-        print(f"added {email}")
+    if output is Output.json:
+        print_json({"added": added})
+    else:
+        for email in added:
+            print(f"added {email}")
     if len(added) < len(emails):
         raise typer.Exit(EXIT_NO)
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from relay.cli import completion
 from relay.cli.common import EXIT_NO, ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def send(
-    room: Annotated[str, typer.Argument(help="Name of a configured room.")],
+    room: Annotated[str, typer.Argument(help="Name of a configured room.", autocompletion=completion.rooms)],
     text: Annotated[str | None, typer.Argument(help="The text; - reads standard input.", show_default=False)] = None,
     config: ConfigOption = None,
     markdown: Annotated[

@@ -76,6 +76,7 @@ def list_(
 def expire(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Silences by id.")],
     config: LongConfigOption = None,
+    output: OutputOption = Output.text,
 ) -> None:
     """End silences now. What still fires is told.
 
@@ -85,8 +86,10 @@ def expire(
 
     reached = access(load_config(config))
     answers = {silence: reached.expire(silence) for silence in ids}
+    if output is Output.json:
+        print_json([{"id": silence, "expired": ended} for silence, ended in answers.items() if ended is not None])
     for silence, ended in answers.items():
-        if ended is not None:
+        if ended is not None and output is Output.text:
             print(f"{silence} {'ended' if ended else 'had ended already'}")
     if unknown := [silence for silence, ended in answers.items() if ended is None]:
         fail(f"no silence has the id {', '.join(unknown)} ({reached.name} was asked)")

@@ -206,3 +206,19 @@ async def test_a_support_bundle_holds_what_helps_and_no_secret(tmp_path: Path, s
     config.write_text("rooms: [", encoding="utf-8")
     code, out, _ = await command("support-bundle", str(tmp_path / "broken.tar.gz"), "-c", str(config))
     assert (code, "problems.txt" in out) == (0, True)
+
+
+async def test_a_shell_completes_names_and_words(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+
+    async def completed(words: str, **env: str) -> list[str]:
+        place = str(len(words.split(" ")) - 1)
+        code, out, _ = await command(COMP_WORDS=words, COMP_CWORD=place, _RELAY_COMPLETE="complete_bash", **env)
+        assert code == 0
+        return out.split()
+
+    assert await completed(f"relay send -c {config} n") == ["noc"]
+    assert await completed("relay events tail --source ", RELAY_CONFIG=str(config)) == ["lab"]
+    assert await completed("relay deliveries list --state d") == ["dead", "done", "dropped"]
+    assert await completed("relay deliveries list --reason t") == ["timeout", "too_large"]
+    assert await completed("relay send ", RELAY_CONFIG=str(tmp_path / "none.yaml")) == []
