@@ -68,7 +68,7 @@ function sourceState(source, feed) {
   if (source.silent) return ["bad", "silent"];
   if (!feed) return ["good", "listens"];
   if (feed.connected) return ["good", "connected"];
-  return ["bad", `down${feed.tries ? ` after ${feed.tries} tries` : ""}${feed.last_error ? `: ${feed.last_error}` : ""}`];
+  return ["bad", `down${feed.tries ? ` after ${feed.tries} ${feed.tries === 1 ? "try" : "tries"}` : ""}${feed.last_error ? `: ${feed.last_error}` : ""}`];
 }
 
 function drawSources(state) {
@@ -139,7 +139,7 @@ function drawDead(found, count) {
   byId("drop-all").onclick = () => sure("Drop all dead deliveries?", `${found.length} are given up; they stay on record.`, () => dead("drop", found.map((one) => one.id)));
   put(byId("dead-list"), found.map((one) => make("li", {}, make("span", { class: `severity ${one.severity}` }, one.severity),
     make("div", {}, make("div", { class: "what" }, one.title),
-      make("div", { class: "dim" }, `${one.action} for ${one.room} · since `, moment(one.settled_at), ` · after ${one.attempts} attempts`),
+      make("div", { class: "dim" }, `${one.action} for ${one.room} · since `, moment(one.settled_at), ` · after ${one.attempts} attempt${one.attempts === 1 ? "" : "s"}`),
       make("div", { class: "bad" }, `${one.reason}: ${one.last_error ?? ""}`)),
     make("div", { class: "buttons" },
       make("button", { "data-focus": `retry ${one.id}`, "aria-label": `Retry ${one.title}`, onclick: () => dead("retry", [one.id]).catch(complain) }, "Retry"),

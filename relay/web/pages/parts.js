@@ -62,11 +62,11 @@ export function duration(seconds) {
 
 const two = (number) => String(number).padStart(2, "0");
 
-/** A moment as the wall's clock shows it; the day as well where it is another one. */
+/** A moment as the wall's clock shows it; with the day where it is another one. */
 export function clock(iso) {
   const at = new Date(iso);
-  const day = at.toDateString() === new Date().toDateString() ? "" : `${two(at.getDate())}.${two(at.getMonth() + 1)}. `;
-  return `${day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `;
+  return `${at.toDateString() === new Date().toDateString() ? "" : day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
 export const moment = (iso) => make("time", { dateTime: iso, title: iso }, clock(iso));
