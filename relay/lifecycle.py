@@ -92,6 +92,10 @@ class Lifecycle:
         """Begin to stop."""
         self._stopping.set()
 
+    def is_stopping(self) -> bool:
+        """True once the stop has begun."""
+        return self._stopping.is_set()
+
     def why_not_ready(self) -> str | None:
         """Why the relay is not ready, or None."""
         if self._stopping.is_set():

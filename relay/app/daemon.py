@@ -21,7 +21,7 @@ from relay.app.reading import defaults_of
 from relay.app.reload import Reload, Reloader
 from relay.app.sources import make_controllers, make_feed, patience_of, queries_of
 from relay.app.status import StatusBoard
-from relay.app.tls import server_context
+from relay.app.tls import load_certificate, server_context
 from relay.core.delivery import Outcome
 from relay.core.event import Severity, Status
 from relay.core.planning import Plan, Waiting
@@ -117,6 +117,7 @@ class RelayDaemon:
         store.on_full = self._janitor.nudge
         self._heartbeat = Heartbeat(lambda: lifecycle.stuck() or self._ready(), clock, log)
         self._why_not_ready = lifecycle.why_not_ready
+        self._stopping = lifecycle.is_stopping
         self._trends = Trends(metrics, clock)
         self.reloader = Reloader(loaded, self._use, clock, log, self._tell, self._reloaded)
         self.loops: dict[str, Loop] = {
@@ -189,11 +190,13 @@ class RelayDaemon:
 
     async def _use(self, loaded: Loaded) -> None:
         """Put another configuration in force, all of it or nothing. Raises as the start does."""
-        tls = None if self._first.listen.tls is None else server_context(self._first.listen.tls)
         made = self._arranger.arrange(loaded, self.arrangement)
         async with self.planner.turn, self.dispatcher.turn:
-            if tls is not None and self._tls is not None and self._first.listen.tls is not None:
-                self._tls.load_cert_chain(self._first.listen.tls.cert, self._first.listen.tls.key)
+            if self._stopping():
+                return
+            tls = loaded.settings.listen.tls
+            if self._tls is not None and tls is not None and tls == self._first.listen.tls:
+                load_certificate(self._tls, tls)  # it may have been renewed
             self.planner.use(made.rules)
             self._put(made)
         self._run(self._pushes.close_gone(), self._errands)

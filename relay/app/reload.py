@@ -15,7 +15,6 @@ from relay.settings.load import Loaded, card_files
 from relay.settings.model import Settings, TemplateFile
 from relay.settings.problems import ConfigurationError, Mark, Problem
 from relay.settings.secrets import SecretError
-from relay.templates.rendering import TemplateError
 
 LOOK = 2.0
 """Seconds between two looks at the files of a configuration that is watched."""
@@ -60,7 +59,7 @@ class Reloader:
         self._wake = asyncio.Event()
         self._asked = False
         self._watched = _files_of(first)
-        self._seen = _stamps(self._watched)
+        self._seen = self._looked = _stamps(self._watched)
 
     def recall(self, keys: Sequence[str]) -> None:
         """Take up that an earlier process told of a reload that failed: this start has a good configuration."""
@@ -83,14 +82,17 @@ class Reloader:
     async def run_once(self) -> int:
         """Reload where that is due; 1 where it was."""
         self._wake.clear()
-        due = self._asked
-        if self.loaded.settings.watch and not due:
-            due = await asyncio.to_thread(_stamps, self._watched) != self._seen
-        if not due:
+        if not (self._asked or (self.loaded.settings.watch and await self._has_changed())):
             return 0
         self._asked = False
         await self.reload()
         return 1
+
+    async def _has_changed(self) -> bool:
+        """Tell whether a file has changed, and is written to no more: it is as it was at the last look."""
+        stamps, before = await asyncio.to_thread(_stamps, self._watched), self._looked
+        self._looked = stamps
+        return stamps != self._seen and stamps == before
 
     async def reload(self) -> Reload:
         """Read the configuration anew and put it in force, or tell why that can't be done."""
@@ -109,7 +111,7 @@ class Reloader:
             await self._put(loaded)
         except ConfigurationError as error:
             return self._refused(error.problems)
-        except (SecretError, TemplateError, OSError) as error:
+        except (SecretError, ValueError, OSError) as error:
             return self._refused((Problem(Mark(self.loaded.file, 1, 1), "", str(error)),))
         return self._done(loaded)
 

@@ -10,6 +10,12 @@ from relay.settings.model import ClientTls, ListenTls
 def server_context(tls: ListenTls) -> ssl.SSLContext:
     """The listeners' context. Raises OSError or ValueError that name the files."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    load_certificate(context, tls)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, tls: ListenTls) -> None:
+    """Have a context show the certificate as its files have it now. Raises OSError or ValueError that name them."""
     for name, file in (("cert", tls.cert), ("key", tls.key)):
         if not file.is_file():
             raise FileNotFoundError(f"{name}: there is no file {file}")
@@ -18,7 +24,6 @@ def server_context(tls: ListenTls) -> ssl.SSLContext:
     except ssl.SSLError as error:
         said = "the key is another certificate's" if error.reason == "KEY_VALUES_MISMATCH" else "one of them is no PEM"
         raise OSError(f"{tls.cert} and {tls.key} are no certificate and its key: {said}") from error
-    return context
 
 
 def _no_password() -> str:

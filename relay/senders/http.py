@@ -112,10 +112,12 @@ class HttpClient:
         self._log = log
         self._refused = ""
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
         self._proxy = settings.proxy or environment_proxy(settings.url)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; nothing is called any more."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 
@@ -179,6 +181,8 @@ class HttpClient:
         return answer
 
     async def _call(self, wanted: _Request, headers: dict[str, str]) -> Answer | Trouble:
+        if self._closed:  # by a reload, in the middle of what takes several calls
+            return Failed("network", f"{self._base}: the account's configuration has changed meanwhile")
         try:
             data = _encode(wanted, headers)
         except OSError as error:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
 from relay.sandbox.server import Sandbox
@@ -305,3 +308,63 @@ async def test_the_configuration_is_told_without_its_secrets(tmp_path: Path, san
         assert [(one["source"], one["type"], one["path"]) for one in listed] == [
             ("lab", "webhook", "/hooks/lab"), ("old", "webhook", "/hooks/old"), ("feed", "websocket", None)
         ]  # fmt: skip
+
+
+async def test_a_renewed_certificate_is_shown_after_a_reload(tmp_path: Path, sandbox: Sandbox) -> None:
+    authority = trustme.CA()
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+
+    def issue() -> str:
+        made = authority.issue_cert("127.0.0.1")
+        cert.write_bytes(made.cert_chain_pems[0].bytes())
+        key.write_bytes(made.private_key_pem.bytes())
+        return made.cert_chain_pems[0].bytes().decode()
+
+    first = issue()
+    listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "tls": {"cert": str(cert), "key": str(key)}}
+    async with running(tmp_path, sandbox, listen=listen) as relay:
+        address = relay.daemon.events_address
+        shown = partial(asyncio.to_thread, ssl.get_server_certificate, (address.host, address.port))
+        assert same_certificate(await shown(), first)
+        second = issue()
+        assert (await relay.daemon.reloader.reload()).good
+        assert same_certificate(await shown(), second)
+        key.write_text("nothing", encoding="utf-8")
+        done = await relay.daemon.reloader.reload()
+        assert not done.good
+        assert "no PEM" in done.problems[0].message
+        assert same_certificate(await shown(), second)
+
+
+def same_certificate(one: str, other: str) -> bool:
+    return ssl.PEM_cert_to_DER_cert(one) == ssl.PEM_cert_to_DER_cert(other)
+
+
+async def test_a_stop_in_the_middle_of_a_reload_ends_all_the_same(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with two_feeds() as (feeds, url):
+        a: dict[str, Any] = {"type": "websocket", "url": f"{url}/a"}
+        async with running(tmp_path, sandbox, sources={"a": a}) as relay:
+            await feeds.until(a=1)
+            relay.write(sources={"a": {**a, "labels": {"n": "1"}}, "b": {**a, "url": f"{url}/b"}})
+            await relay.daemon.planner.turn.acquire()
+            reloading = asyncio.ensure_future(relay.daemon.reloader.reload())  # noqa: TID251 - outlives the block
+            async with asyncio.timeout(20):
+                while not relay.daemon.planner.turn._waiters:  # noqa: ASYNC110 - a lock tells nobody of its waiters
+                    await asyncio.sleep(0)  # noqa: TID251 - until it waits for its turn
+            relay.daemon.planner.nudge()
+            asyncio.get_running_loop().call_soon(relay.daemon.planner.turn.release)
+            relay.lifecycle.stop()
+        await reloading
+        await feeds.until()
+
+
+async def test_a_file_that_is_written_to_still_is_not_taken_for_a_new_configuration(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        reloader = relay.daemon.reloader
+        relay.write(limits={"queue": 1})
+        assert await reloader._has_changed() is False
+        relay.file.write_text("half: [", encoding="utf-8")
+        assert await reloader._has_changed() is False
+        assert await reloader._has_changed() is True

@@ -44,8 +44,11 @@ def configuration(sandbox: Sandbox, folder: Path, **changes: Any) -> dict[str, A
 class Running:
     """A relay that runs, and how to speak to it."""
 
-    def __init__(self, daemon: RelayDaemon, sandbox: Sandbox, session: aiohttp.ClientSession, log: Path) -> None:
+    def __init__(
+        self, daemon: RelayDaemon, lifecycle: Lifecycle, sandbox: Sandbox, session: aiohttp.ClientSession, log: Path
+    ) -> None:
         self.daemon = daemon
+        self.lifecycle = lifecycle
         self.sandbox = sandbox
         self.session = session
         self.events = f"http://{daemon.events_address}"
@@ -131,7 +134,7 @@ async def running(folder: Path, sandbox: Sandbox, **changes: Any) -> AsyncIterat
             tasks.create_task(
                 serve(load(file, FORMATS), log, lifecycle=lifecycle, signals=False, on_ready=ready.set_result)
             )
-            yield Running(await ready, sandbox, session, folder / "relay.log")
+            yield Running(await ready, lifecycle, sandbox, session, folder / "relay.log")
             lifecycle.stop()
     said = (folder / "relay.log").read_text(encoding="utf-8")
     assert not [bug for bug in BUGS if f'"event": "{bug}"' in said], said
