@@ -33,7 +33,7 @@ class AdminGuard:
 
     def __init__(self, sessions: Sessions, hosts: Callable[[], Sequence[str]]) -> None:
         """`hosts`: the names under which this address is reached, loopback's and its own among them."""
-        self._sessions = sessions
+        self.sessions = sessions
         self._hosts = hosts
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -49,7 +49,7 @@ class AdminGuard:
         elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE and not _is_followed_link(request)
         if foreign or elsewhere:
             return problem(403, "forbidden", "requests from pages of other sites are refused")
-        if request.path in _WITHOUT_TOKEN or self._sessions.admits(request):
+        if request.path in _WITHOUT_TOKEN or self.sessions.admits(request):
             return None
         if request.path == "/":
             return web.Response(status=303, headers={"Location": "/login"})
@@ -115,15 +115,20 @@ def _errors(guard: AdminGuard) -> Middleware:
         refused = guard.refusal(request)
         if refused is not None:
             return refused
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            return problem(
-                error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path[:200]}"
-            )
-        except BadRequestError as error:
-            return problem(400, "malformed", str(error))
-        except StoreError as error:
-            return problem(503, "store_unavailable", str(error))
+        answer = await _answered(handler, request)
+        guard.sessions.renew(request, answer)
+        return answer
 
     return middleware
+
+
+async def _answered(handler: Handler, request: web.Request) -> web.StreamResponse:
+    """A handler's answer; its errors as users see them."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return problem(error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path[:200]}")
+    except BadRequestError as error:
+        return problem(400, "malformed", str(error))
+    except StoreError as error:
+        return problem(503, "store_unavailable", str(error))

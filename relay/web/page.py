@@ -8,7 +8,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relay import __version__
-from relay.web.sessions import COOKIE, LASTS, Sessions, TooManyError
+from relay.web.sessions import COOKIE, Sessions, TooManyError
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -46,16 +46,13 @@ class Page:
             *(web.get(f"/{name}", self.get_file) for name in _FILES),
         ]
 
-    async def get_page(self, request: web.Request) -> web.Response:
-        """The page itself; its cookie is good for another while."""
-        answer = self._render("page.html", version=__version__, login=self._sessions.needed)
-        if COOKIE in request.cookies and self._sessions.needed:
-            self._set_cookie(request, answer, self._sessions.cookie())
-        return answer
+    async def get_page(self, _: web.Request) -> web.Response:
+        """The page itself."""
+        return self._render("page.html", version=__version__, login=self._sessions.needed)
 
-    async def get_login(self, _: web.Request) -> web.Response:
+    async def get_login(self, request: web.Request) -> web.Response:
         """The form that takes the admin token."""
-        if not self._sessions.needed:
+        if self._sessions.admits(request):
             return web.Response(status=303, headers={"Location": "/"})
         return self._render("login.html", trouble="")
 
@@ -65,13 +62,13 @@ class Page:
         if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
             token = ""
         try:
-            cookie = self._sessions.log_in(token.strip()) if self._sessions.needed else None
+            good = self._sessions.log_in(token.strip())
         except TooManyError:
             return self._render("login.html", 429, trouble="Too many tries; wait a moment.")
-        if cookie is None:
+        if not good:
             return self._render("login.html", 401, trouble="That is not the admin token.")
         answer = web.Response(status=303, headers={"Location": "/"})
-        self._set_cookie(request, answer, cookie)
+        self._sessions.give(request, answer)
         return answer
 
     async def post_logout(self, _: web.Request) -> web.Response:
@@ -85,12 +82,6 @@ class Page:
         name = request.path.removeprefix("/")
         body = resources.files("relay.web").joinpath("pages", name).read_bytes()
         return web.Response(body=body, content_type=_FILES[name], charset="utf-8", headers=_HEADERS)
-
-    @staticmethod
-    def _set_cookie(request: web.Request, answer: web.Response, cookie: str) -> None:
-        answer.set_cookie(
-            COOKIE, cookie, max_age=LASTS, httponly=True, samesite="Strict", path="/", secure=request.secure
-        )
 
     def _render(self, name: str, status: int = 200, **values: object) -> web.Response:
         text = self._pages.get_template(name).render(**values)

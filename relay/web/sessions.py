@@ -15,7 +15,7 @@ from relay.core.rate import TokenBucket
 
 COOKIE = "relay_session"
 LASTS = 12 * 3_600
-"""Seconds that a cookie is good for; the page renews it as long as it is open."""
+"""Seconds that a cookie is good for; what the page asks renews it, as long as it is open."""
 TRIES = 5.0
 """Logins a second that are looked at."""
 
@@ -44,17 +44,28 @@ class Sessions:
             return self._is_token(given.strip())
         return self._is_cookie(request.cookies.get(COOKIE, ""))
 
-    def log_in(self, token: str) -> str | None:
-        """A cookie for a good token; None for another. Raises `TooManyError`."""
+    def log_in(self, token: str) -> bool:
+        """Tell whether a token is good. Raises `TooManyError`."""
         if self._tries.wait(self._now()) > 0:
             raise TooManyError
         self._tries.take()
-        return self.cookie() if self._is_token(token) else None
+        return self.needed and self._is_token(token)
 
-    def cookie(self) -> str:
-        """A cookie that is good from now on."""
+    def give(self, request: web.Request, answer: web.StreamResponse) -> None:
+        """Have an answer bring a cookie that is good from now on."""
         until = f"{int(self._now()) + LASTS}"
-        return f"{until}.{_sign(self._tokens()[0], until)}"
+        cookie = f"{until}.{_sign(self._tokens()[0], until)}"
+        answer.set_cookie(
+            COOKIE, cookie, max_age=LASTS, httponly=True, samesite="Strict", path="/", secure=request.secure
+        )
+
+    def renew(self, request: web.Request, answer: web.StreamResponse) -> None:
+        """Have an answer to whoever came with a cookie bring another one, where that one is half over."""
+        given = request.cookies.get(COOKIE, "")
+        if answer.prepared or COOKIE in answer.cookies or not (self.needed and self._is_cookie(given)):
+            return
+        if int(given.partition(".")[0]) - self._now() < LASTS / 2:
+            self.give(request, answer)
 
     def _is_token(self, given: str) -> bool:
         raw = given.encode(errors="surrogateescape")

@@ -7,10 +7,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from openapi_spec_validator import validate
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
+from relay.web.sessions import COOKIE, LASTS, Sessions
 from tests.fakes.running import Running, running
 
 NOT_DESCRIBED = (
@@ -140,3 +143,21 @@ async def test_logins_are_bounded_and_cookies_end_with_the_token(tmp_path: Path,
             assert answer.status == 200
         assert (await relay.get("/api/v1/status", headers=headers))[0] == 401
         assert (await relay.get("/api/v1/status", headers={"Authorization": "Bearer three"}))[0] == 200
+
+
+async def test_a_cookie_is_renewed_while_the_page_is_open() -> None:
+    at = 1_000_000.0
+    sessions = Sessions(lambda: ["token"], lambda: at)
+    given = web.Response()
+    sessions.give(make_mocked_request("GET", "/"), given)
+    cookie = given.cookies[COOKIE].value
+    for passed, renewed in ((0.0, False), (LASTS / 2 - 1, False), (LASTS / 2 + 1, True), (LASTS + 1, False)):
+        at = 1_000_000.0 + passed
+        answer, request = web.Response(), make_mocked_request("GET", "/", headers={"Cookie": f"{COOKIE}={cookie}"})
+        assert sessions.admits(request) is (passed < LASTS)
+        sessions.renew(request, answer)
+        assert (COOKIE in answer.cookies) is renewed
+        gone = web.Response()
+        gone.del_cookie(COOKIE)
+        sessions.renew(request, gone)
+        assert gone.cookies[COOKIE].value == ""
