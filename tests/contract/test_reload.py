@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from random import Random  # noqa: TID251 - a seeded history, not the relay's chance
 from typing import Any
 
 import aiohttp
@@ -368,3 +371,50 @@ async def test_a_file_that_is_written_to_still_is_not_taken_for_a_new_configurat
         relay.file.write_text("half: [", encoding="utf-8")
         assert await reloader._has_changed() is False
         assert await reloader._has_changed() is True
+
+
+def another(dice: Random, sandbox: Sandbox) -> dict[str, Any]:
+    """A good configuration that differs in much: where rooms are, whose they are, fallbacks, routes, times."""
+    webex = {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN}
+    spika = {"type": "spika", "url": sandbox.address, "access_token": TOKEN}
+    titles = dice.sample(["A", "B", "C"], 3)
+    rooms: dict[str, Any] = {
+        name: {
+            "account": dice.choice(["webex", "two"]), "title": dice.choice([titles[place], titles[0]]), "create": True,
+            "digest_over": 100_000, **({"fallback": "backup", "fallback_after": "1s"} if dice.random() < 0.3 else {}),
+        }
+        for place, name in enumerate(("x", "y", "z"))
+    }  # fmt: skip
+    rooms["backup"] = {"account": "spika", "id": 5, "digest_over": 100_000}
+    always = {"name": "always", "time_intervals": [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]}
+    routes: list[dict[str, Any]] = [
+        {"matchers": [f'key=~".*{digit}"'], "rooms": [dice.choice(sorted(rooms))]} for digit in dice.sample("012345", 4)
+    ]
+    if dice.random() < 0.5:
+        routes[0]["mute_time_intervals"] = ["always"]
+    return {
+        "accounts": {"webex": {**webex, "pace": f"{dice.choice([100, 200])}/s"}, "two": webex, "spika": spika},
+        "rooms": rooms, "time_intervals": [always], "route": {"rooms": ["x"], "routes": routes},
+    }  # fmt: skip
+
+
+async def test_whatever_a_reload_changes_each_alert_is_told_once(tmp_path: Path, sandbox: Sandbox) -> None:
+    dice = Random(7)  # noqa: S311 - a seeded history
+    async with running(tmp_path, sandbox, **another(dice, sandbox)) as relay:
+        posted = 0
+        for _ in range(25):
+            alerts = [{**FIRING, "title": f"event {posted + n}", "key": f"k{posted + n}"} for n in range(8)]
+            assert (await relay.post(alerts))[0] == 202
+            posted += len(alerts)
+            sandbox.state.faults = [Fault(status=503, room=dice.choice("ABC"), count=dice.choice([1, 5]))]
+            assert (await relay.reload(**another(dice, sandbox)))[0] == 200
+        sandbox.state.faults = []
+        last = another(dice, sandbox)
+        assert (await relay.reload(**{**last, "route": {"rooms": ["x"]}}))[0] == 200
+
+        def told() -> Counter[str]:
+            found = [m.text for room in sandbox.state.rooms.values() for m in room.messages.values()]
+            return Counter(title for text in found for title in re.findall(r"event \d+", text.splitlines()[0]))
+
+        await relay.until(lambda: len(told()) == posted)
+        assert set(told().values()) == {1}
