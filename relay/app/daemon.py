@@ -109,6 +109,7 @@ class RelayDaemon:
             self.dispatcher,
         )  # fmt: skip
         self.planner.taken = intake.planned
+        self.dispatcher.rehomed = self.planner.look_again
         self._keeper = CredentialKeeper(
             self.dispatcher.accounts, self._reread, self.dispatcher.nudge, clock, log, self._tell, self._spawn,
             self._chronicle.account_resumed,

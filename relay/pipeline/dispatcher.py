@@ -106,6 +106,8 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._strays = False
+        self.rehomed: Callable[[], None] = lambda: None
+        """Called once the store knows of other rooms: what was left for want of one may be due."""
 
     def use(
         self, lanes: Mapping[str, Lane], renderer: Renderer, files: Files, policy: RetryPolicy,
@@ -253,6 +255,7 @@ class Dispatcher:
             if self._strays:
                 await self._recover(fresh=False)
                 self._strays = False
+                self.rehomed()
             return await self._step()
 
     async def _step(self) -> int:

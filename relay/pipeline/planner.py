@@ -80,6 +80,7 @@ class Planner:
         self._behind = True
         self._up_to = 0
         self._wake_at = self._groups_at = clock.now()
+        self._again = False
         self._started_at = clock.now()
         self._gentle_until = self._started_at + GENTLE_FOR
         self.suppressor = Suppressor(rules.inhibit, rules.intervals)
@@ -101,7 +102,11 @@ class Planner:
         self._rules = rules
         self.suppressor.use(rules.inhibit, rules.intervals)
         self.vigil.renew()
-        self._wake_at = self._groups_at = self._clock.now()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Look at what is due in the store in the next step, whatever this one finds."""
+        self._again = True
         self.nudge()
 
     def offer(self, committed: Sequence[Waiting]) -> None:
@@ -139,6 +144,9 @@ class Planner:
     async def run_once(self) -> int:
         """Plan what is due and one batch of events; how many they were. Raises `StoreError`."""
         async with self.turn:
+            if self._again:
+                self._again = False
+                self._wake_at = self._groups_at = self._clock.now()
             return await self._step()
 
     async def _step(self) -> int:

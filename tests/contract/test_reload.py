@@ -191,6 +191,20 @@ async def test_what_waits_for_a_room_that_is_gone_is_dead_and_replayable(tmp_pat
         await relay.until(lambda: len(relay.messages("OTHER")) == 1)
 
 
+async def test_what_ended_while_its_room_was_gone_is_told_when_it_is_back(tmp_path: Path, sandbox: Sandbox) -> None:
+    both: dict[str, Any] = {"rooms": {"noc": ROOM, "other": OTHER}, "route": {"rooms": ["other"]}}
+    async with running(tmp_path, sandbox, **both) as relay:
+        await relay.post(FIRING)
+        await relay.until(lambda: len(relay.messages("OTHER")) == 1)
+        assert (await relay.reload())[0] == 200
+        await relay.post({**FIRING, "status": "resolved"})
+        await relay.post({"title": "planned behind it"})
+        await relay.until(lambda: any("planned behind it" in m.text for m in relay.messages()))
+        assert "resolved" not in relay.messages("OTHER")[0].text
+        assert (await relay.reload(**both))[0] == 200
+        await relay.until(lambda: "resolved" in relay.messages("OTHER")[0].text)
+
+
 async def test_rules_that_hold_an_alert_back_are_looked_at_again(tmp_path: Path, sandbox: Sandbox) -> None:
     always = [{"name": "always", "time_intervals": [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]}]
     muted = {"rooms": ["noc"], "routes": [{"matchers": ['key="k1"'], "mute_time_intervals": ["always"]}]}
