@@ -283,6 +283,7 @@ async def everything_at_once(relay: Running) -> None:
     """An incident of each severity, something dead, a silence, a configuration that was refused."""
     for severity in ("critical", "major", "minor", "warning", "info"):
         await relay.post({**FIRING, "severity": severity, "key": severity})
+    await relay.until_state("done", 5)
     await relay.post({**FIRING, "severity": "major", "key": "major", "status": "resolved"})
     await relay.until_state("done", 7)
     relay.sandbox.state.faults = [Fault(status=400)]
