@@ -335,13 +335,14 @@ class Stored:
         }  # fmt: skip
 
 
-def access(loaded: Loaded) -> Daemon | Stored:
-    """The daemon where one runs, else the store; which of them is said where it is the store."""
+def access(loaded: Loaded, *, quiet: bool = False) -> Daemon | Stored:
+    """The daemon where one runs, else the store, which is said unless it is to be `quiet`."""
     daemon = daemon_of(loaded)
     if daemon is not None:
         return daemon
     stored = Stored(loaded)
-    complain(f"no relay runs; the database {loaded.storage} is asked")
+    if not quiet:
+        complain(f"no relay runs; the database {loaded.storage} is asked")
     return stored
 
 

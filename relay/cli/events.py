@@ -70,7 +70,7 @@ def _follow(loaded: Loaded, wanted: dict[str, Any], found: list[dict[str, Any]],
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     while signal.sigtimedwait(ends, POLL) is None:
         try:
-            fresh = list(reversed(access(loaded).events({**wanted, "after": last})))
+            fresh = list(reversed(access(loaded, quiet=True).events({**wanted, "after": last})))
         except SilentError:
             continue  # it starts or stops just now
         if len(fresh) == MOST:
