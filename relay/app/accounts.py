@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -129,22 +129,22 @@ def service_of(account: Account) -> Service:
 
 
 def make_lanes(
-    settings: Settings, senders: Mapping[str, Sender], now: float, before: Mapping[str, lanes.Lane] | None = None
+    settings: Settings, senders: Mapping[str, Sender], now: float, before: Collection[lanes.Lane] = ()
 ) -> dict[str, lanes.Lane]:
     """A lane for each destination, by room: names of one space share theirs.
 
     Accounts and lanes of `before` that are still there go on as they are, with their pauses and what is in flight.
+    What is in flight for a room in another lane comes before anything that its new lane sends.
     """
-    before = before or {}
-    accounts = {lane.account.name: lane.account for lane in before.values()}
+    accounts = {lane.account.name: lane.account for lane in before}
     for name, sender in senders.items():
         pace = settings.accounts[name].pace
         account = accounts.setdefault(name, lanes.Account(name, sender, pace, now))
         account.use(sender, pace, now)
         account.lanes = []
-    by_key = {key: lane for lane in before.values() for key in lane.keys}
+    by_key = {key: lane for lane in before for key in lane.keys}
     for lane in by_key.values():
-        lane.rooms = []
+        lane.rooms, lane.after = [], []
     by_room: dict[str, lanes.Lane] = {}
     for name, room in settings.rooms.items():
         account, key = accounts[room.account], destination(room)
@@ -153,8 +153,9 @@ def make_lanes(
         lane.rooms.append(name)
         if lane not in account.lanes:
             account.lanes.append(lane)
-        if name in before and before[name] is not lane:
-            lane.after.append(before[name])
+    for lane in before:
+        if lane.sending is not None and by_room.get(room := lane.sending.room, lane) is not lane:
+            by_room[room].after.append((lane, lane.sending))
     return by_room
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random  # noqa: TID251 - this is the chance port
+import socket
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -45,8 +46,10 @@ from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
 from relay.ports import File, Limits, Log, Over, SendNow, Spawn
 from relay.senders.heartbeat import Heartbeat
+from relay.settings.crosscheck import open_doors
 from relay.settings.load import Loaded
 from relay.settings.model import Settings, WebsocketSettings
+from relay.settings.problems import ConfigurationError
 from relay.settings.secrets import secrets_of
 from relay.settings.types import Address
 from relay.storage.sqlite import SqliteStore
@@ -84,11 +87,13 @@ class RelayDaemon:
     def __init__(  # noqa: PLR0915 - one straight list of parts reads better whole
         self, loaded: Loaded, lifecycle: Lifecycle, clock: SystemClock, log: Log
     ) -> None:
-        """Raises `StoreError`, `SecretError`, `TemplateError`, and OSError for files of TLS."""
+        """Raises `StoreError`, `ConfigurationError`, `SecretError`, `TemplateError`, and OSError for files of TLS."""
         settings = loaded.settings
+        self._first = settings
+        self._sockets = inherited_sockets()
+        self._refuse_open_doors(loaded)
         for _, ref in secrets_of(settings):
             ref.resolve()  # what is missing is told before the store is touched
-        self._first = settings
         self._log = log
         self._clock = clock
         self._undo = AsyncExitStack()
@@ -136,7 +141,6 @@ class RelayDaemon:
         self._pushes = PushListener({}, intake, clock, metrics, hearing.heard)
         self._feeds = Feeds(self._tell)
         self._live = LiveFeed(store, clock)
-        self._sockets = inherited_sockets()
         self._checking: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self._tasks: Spawn | None = None
@@ -189,8 +193,25 @@ class RelayDaemon:
         controllers, defaults = make_controllers(source, vault), defaults_of(name, source)
         return ApicListener(controllers, queries_of(source), defaults, staying, self._intake, self._clock)
 
+    def _refuse_open_doors(self, loaded: Loaded) -> None:
+        """Refuse what lets strangers in at the addresses that this process has. Raises `ConfigurationError`."""
+        events, admin = (self._address(name) for name in ("events", "admin"))
+        if problems := open_doors(loaded.settings, loaded.document, events, admin):
+            raise ConfigurationError(problems)
+
+    def _address(self, name: Literal["events", "admin"]) -> Address:
+        """Where this process listens: at a socket that it was handed, else as it was configured at its start."""
+        taken = self._sockets.get(name)
+        if taken is None:
+            return self._first.listen.events if name == "events" else self._first.listen.admin
+        if taken.family == socket.AF_UNIX:
+            return Address("localhost", 0)
+        host, port, *_ = taken.getsockname()
+        return Address(host, port)
+
     async def _use(self, loaded: Loaded) -> None:
         """Put another configuration in force, all of it or nothing. Raises as the start does."""
+        self._refuse_open_doors(loaded)
         made = self._arranger.arrange(loaded, self.arrangement)
         async with self.planner.turn, self.dispatcher.turn:
             if self._stopping():
@@ -207,7 +228,7 @@ class RelayDaemon:
         before, self.arrangement = self.arrangement, made
         settings, now = made.settings, self._clock.now()
         senders = {name: account.sender for name, account in made.accounts.items()}
-        lanes = make_lanes(settings, senders, now, self.dispatcher.lanes)
+        lanes = make_lanes(settings, senders, now, self.dispatcher.known())
         self.dispatcher.use(lanes, made.renderer, made.files, _retry(settings), make_fallbacks(settings))
         accounts = {name: room.account for name, room in settings.rooms.items()}
         self.metrics.use([*settings.sources, OPERATOR_SOURCE], accounts, made.loaded.digest)

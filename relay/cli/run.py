@@ -55,12 +55,13 @@ def run(
 def _refusal(error: BaseException) -> int | None:
     """The exit code of an error that the start (or the store) can meet; None for any other."""
     from relay.ports import StoreError
+    from relay.settings.problems import ConfigurationError
     from relay.settings.secrets import SecretError
     from relay.templates.rendering import TemplateError
 
     if isinstance(error, StoreError):
         return EXIT_STORE
-    if isinstance(error, (SecretError, TemplateError)):
+    if isinstance(error, (ConfigurationError, SecretError, TemplateError)):
         return EXIT_CONFIGURATION
     return EXIT_NO if isinstance(error, OSError) else None
 

@@ -101,6 +101,7 @@ class Dispatcher:
         self._spawn = spawn
         self._wake = asyncio.Event()
         self._idle: dict[str, Lane] = {}
+        self._retired: set[Lane] = set()
         self._ended: list[Attempt] = []
         self._unsettled: list[tuple[Attempt, Settlement]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,12 +115,18 @@ class Dispatcher:
         fallbacks: Mapping[str, Fallback],
     ) -> None:  # fmt: skip
         """Put others in force, within `turn`: what is in flight goes on as it began, and is settled as ever."""
+        known = self.known()
         self.lanes, self._fallbacks = dict(lanes), dict(fallbacks)
         self._renderer, self._files, self._policy = renderer, files, policy
         stay = set(self.lanes.values())
+        self._retired = {lane for lane in known - stay if lane.sending is not None}
         self._idle = {lane.key: lane for lane in self._idle.values() if lane in stay}
         self._strays = True
         self._wake.set()
+
+    def known(self) -> Set[Lane]:
+        """The lanes in force, and those that are not any more but still had something in flight."""
+        return {*self.lanes.values(), *self._retired}
 
     def in_flight(self) -> Set[asyncio.Task[None]]:
         """The sends that have begun and not ended."""

@@ -77,8 +77,8 @@ class Account:
 class Lane:
     """The deliveries of one destination: one in flight. `pending`: the store may hold work for it.
 
-    `keys` are the destinations that turned out to be this one; `after` the lanes that its rooms have left, whose
-    sends in flight come first.
+    `keys` are the destinations that turned out to be this one; `after` what was in flight for its rooms in other
+    lanes as it came to be theirs: that comes first.
     """
 
     def __init__(self, key: str, account: Account, rooms: list[str]) -> None:
@@ -86,7 +86,7 @@ class Lane:
         self.keys = {key}
         self.account = account
         self.rooms = rooms
-        self.after: list[Lane] = []
+        self.after: list[tuple[Lane, Lease]] = []
         self.pending = False
         self.sending: Lease | None = None
         self.rest_until = 0.0
@@ -105,9 +105,9 @@ class Lane:
 
     @property
     def busy(self) -> bool:
-        """True while a send of this destination is in flight."""
+        """True while a send of this destination, or an earlier one of its rooms, is in flight."""
         if self.after:
-            self.after = [lane for lane in self.after if lane.sending is not None]
+            self.after = [(lane, lease) for lane, lease in self.after if lane.sending is lease]
         return self.sending is not None or bool(self.after)
 
     def offered(self, now: float) -> None:

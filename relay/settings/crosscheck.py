@@ -11,6 +11,7 @@ from relay.settings.model import Account, ApicSettings, PostedSettings, Room, Se
 from relay.settings.problems import Path, Problem, unknown
 from relay.settings.routecheck import check_routes
 from relay.settings.secrets import secrets_of
+from relay.settings.types import Address
 
 
 def cross_check(settings: Settings, document: Document, formats: Mapping[str, object]) -> list[Problem]:
@@ -28,15 +29,31 @@ def cross_check(settings: Settings, document: Document, formats: Mapping[str, ob
     ]
 
 
+def open_doors(settings: Settings, document: Document, events: Address, admin: Address) -> list[Problem]:
+    """What would let strangers in at the addresses that a process has, which need not be the configured ones."""
+    return list(_Check(settings, document, {}).doors(events, admin))
+
+
 class _Check(Check):
     def __init__(self, settings: Settings, document: Document, formats: Mapping[str, object]) -> None:
         super().__init__(settings, document)
         self._formats = formats
 
+    def doors(self, events: Address, admin: Address) -> Iterator[Problem]:
+        """What would let strangers in, where it listens at these addresses."""
+        listen = self.settings.listen
+        if not admin.is_loopback and listen.admin_token is None:
+            it = "the admin address" if admin == listen.admin else f"the admin address, {admin} until a restart,"
+            yield self.error(("listen", "admin"), f"beyond loopback {it} needs `listen.admin_token`")
+        at = "" if events == listen.events else f" (this process listens at {events})"
+        for name, source in self.settings.sources.items():
+            if isinstance(source, PostedSettings) and source.auth is None and not events.is_loopback:
+                said = f"beyond loopback{at} a source needs `auth` (or `auth: none`, where that is meant)"
+                yield self.error(("sources", name), said)
+
     def listeners(self) -> Iterator[Problem]:
         listen, operator = self.settings.listen, self.settings.operator
-        if not listen.admin.is_loopback and listen.admin_token is None:
-            yield self.error(("listen", "admin"), "beyond loopback the admin address needs `listen.admin_token`")
+        yield from self.doors(listen.events, listen.admin)
         if listen.admin == listen.events and listen.admin.port != 0:
             yield self.error(("listen", "admin"), "is the events address; they are two")
         if operator is None:
@@ -92,10 +109,6 @@ class _Check(Check):
             if path in paths:
                 yield self.error(("sources", name), f"listens at {path}, as {paths[path]} does")
             paths[path] = name
-            if source.auth is None and not self.settings.listen.events.is_loopback:
-                yield self.error(
-                    ("sources", name), "beyond loopback a source needs `auth` (or `auth: none`, where that is meant)"
-                )
 
     def _format_trouble(self, name: str) -> str | None:
         """Why a format can't be had."""

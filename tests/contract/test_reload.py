@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,12 +16,19 @@ from random import Random  # noqa: TID251 - a seeded history, not the relay's ch
 from typing import Any
 
 import aiohttp
+import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
+from relay.app.daemon import RelayDaemon
+from relay.formats import FORMATS
+from relay.lifecycle import Lifecycle, SystemClock
+from relay.logs import make_log
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from tests.fakes.running import ROOM, TOKEN, running
+from relay.settings.load import load
+from relay.settings.problems import ConfigurationError
+from tests.fakes.running import ROOM, TOKEN, Running, running
 
 LAB: dict[str, Any] = {"lab": {"type": "webhook"}}
 OTHER = {"account": "webex", "title": "OTHER", "create": True}
@@ -147,12 +155,20 @@ async def test_feeds_are_connected_again_only_where_they_changed(tmp_path: Path,
             assert 'relay_feed_connected{source="b"}' not in metrics
 
 
+async def in_flight(relay: Running) -> asyncio.Task[None]:
+    """The send that has begun, once it has."""
+    async with asyncio.timeout(20):
+        while not (found := relay.daemon.dispatcher.in_flight()):
+            await relay.get("/healthz")
+    (task,) = found
+    return task
+
+
 async def test_a_send_in_flight_goes_on_and_nothing_is_doubled(tmp_path: Path, sandbox: Sandbox) -> None:
     async with running(tmp_path, sandbox) as relay:
         sandbox.state.faults = [Fault(latency=1.0, count=1)]
         await relay.post({"title": "slow"})
-        requests = sandbox.state.requests
-        await relay.until(lambda: sandbox.state.requests > requests)
+        await in_flight(relay)
         account = {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN, "pace": "100/s", "proxy": None}
         assert (await relay.reload(accounts={"webex": account}))[0] == 200
         await relay.post({"title": "next"})
@@ -162,6 +178,30 @@ async def test_a_send_in_flight_goes_on_and_nothing_is_doubled(tmp_path: Path, s
         assert len(done) == 2
         _, metrics = await relay.get("/metrics")
         assert 'relay_ambiguous_sends_total{account="webex"} 0.0' in metrics
+
+
+@pytest.mark.parametrize(
+    "between",
+    [{"rooms": {"noc": {**ROOM, "title": "OTHER"}}}, {"rooms": {"other": OTHER}, "route": {"rooms": ["other"]}}],
+    ids=["moved", "gone"],
+)
+async def test_two_reloads_during_one_send_double_nothing(
+    tmp_path: Path, sandbox: Sandbox, between: dict[str, Any]
+) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post({"title": "the room is there"})
+        await relay.until(lambda: len(relay.messages()) == 1)
+        sandbox.state.faults = [Fault(latency=1.5, count=1)]
+        await relay.post(FIRING)
+        first = await in_flight(relay)
+        assert (await relay.reload(**between))[0] == 200
+        assert (await relay.reload())[0] == 200
+        await relay.post({**FIRING, "title": "for long"})
+        await relay.post({**FIRING, "status": "resolved"})
+        await first
+        await relay.until(lambda: any("resolved" in m.text.lower() for m in relay.messages()))
+        await relay.until_state("done", 4)
+        assert ["resolved" in m.text for m in relay.messages() if m.parent is None] == [False, True]
 
 
 async def test_a_refused_account_goes_on_with_its_new_token(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -239,6 +279,32 @@ async def test_what_only_a_restart_changes_is_named(tmp_path: Path, sandbox: San
         _, state = await relay.get("/api/v1/status")
         assert state["config"]["restart_needed"] == ["listen.admin", "storage"]
         assert relay.daemon.settings().stop_grace == 1.0
+
+
+async def test_a_door_that_stands_open_is_not_left_unlocked(tmp_path: Path, sandbox: Sandbox) -> None:
+    locked = {"lab": {"type": "webhook", "auth": {"bearer": "let-me-in"}}}
+    open_ = {"events": "0.0.0.0:0", "admin": "0.0.0.0:0"}
+    async with running(tmp_path, sandbox, listen={**open_, "admin_token": "of-the-desk"}, sources=locked) as relay:
+        relay.session.headers["Authorization"] = "Bearer of-the-desk"
+        status, said = await relay.reload(listen={"events": "127.0.0.1:0", "admin": "127.0.0.1:0"})
+        assert status == 422
+        assert {problem["path"] for problem in said["problems"]} == {"listen.admin", "sources.lab"}
+        assert all("0.0.0.0:0" in problem["message"] for problem in said["problems"])
+        assert (await relay.get("/api/v1/status", headers={"Authorization": "Bearer wrong"}))[0] == 401
+        assert (await relay.post({"title": "x"}))[0] == 401
+        closed = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": "another"}
+        assert (await relay.reload(listen=closed, sources=locked))[0] == 200
+
+
+def test_a_socket_that_was_handed_over_is_not_left_unlocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = socket.create_server(("0.0.0.0", 0))
+    monkeypatch.setattr("relay.app.daemon.inherited_sockets", lambda: {"events": taken})
+    file = tmp_path / "relay.yaml"
+    accounts = {"webex": {"type": "webex", "url": "http://127.0.0.1:1/v1", "token": TOKEN}}
+    written = {"sources": LAB, "rooms": {"noc": ROOM}, "accounts": accounts, "route": {"rooms": ["noc"]}}
+    file.write_text(json.dumps(written), encoding="utf-8")
+    with taken, pytest.raises(ConfigurationError, match=r"this process listens at 0\.0\.0\.0"):
+        RelayDaemon(load(file, FORMATS), Lifecycle(make_log(), SystemClock()), SystemClock(), make_log())
 
 
 async def test_a_watched_configuration_is_loaded_when_a_file_of_it_changes(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -420,7 +486,8 @@ async def test_whatever_a_reload_changes_each_alert_is_told_once(tmp_path: Path,
             alerts = [{**FIRING, "title": f"event {posted + n}", "key": f"k{posted + n}"} for n in range(8)]
             assert (await relay.post(alerts))[0] == 202
             posted += len(alerts)
-            sandbox.state.faults = [Fault(status=503, room=dice.choice("ABC"), count=dice.choice([1, 5]))]
+            refuses = Fault(status=503, room=dice.choice("ABC"), count=dice.choice([1, 5]))
+            sandbox.state.faults = [refuses, Fault(latency=dice.choice([0.0, 0.1, 0.4]), count=3)]
             assert (await relay.reload(**another(dice, sandbox)))[0] == 200
         sandbox.state.faults = []
         last = another(dice, sandbox)
