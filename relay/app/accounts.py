@@ -154,8 +154,8 @@ def make_lanes(
         if lane not in account.lanes:
             account.lanes.append(lane)
     for lane in before:
-        if lane.sending is not None and by_room.get(room := lane.sending.room, lane) is not lane:
-            by_room[room].after.append((lane, lane.sending))
+        if lane.sending is not None and by_room.get(at := lane.sending.room, lane) is not lane:
+            by_room[at].after.append((lane, lane.sending))
     return by_room
 
 

@@ -207,7 +207,7 @@ class RelayDaemon:
         if taken.family == socket.AF_UNIX:
             return Address("localhost", 0)
         host, port, *_ = taken.getsockname()
-        return Address(host, port)
+        return Address(str(host), int(port))
 
     async def _use(self, loaded: Loaded) -> None:
         """Put another configuration in force, all of it or nothing. Raises as the start does."""
