@@ -206,7 +206,7 @@ class RelayDaemon:
             return self._first.listen.events if name == "events" else self._first.listen.admin
         if taken.family == socket.AF_UNIX:
             return Address("localhost", 0)
-        host, port, *_ = taken.getsockname()
+        host, port = taken.getsockname()[:2]
         return Address(str(host), int(port))
 
     async def _use(self, loaded: Loaded) -> None:
