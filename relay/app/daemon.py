@@ -67,6 +67,8 @@ from relay.web.trends import Trends, TrendsApi
 
 KEEPALIVE = 75.0
 """Seconds after which an idle connection, or one whose request does not come, is closed."""
+ADMIN_GRACE = 2.0
+"""Seconds that a stop gives to what the admin address is in the middle of."""
 _random = random.Random()  # noqa: S311 - no secrets: the system's source would give up the interpreter at each call
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -203,11 +205,12 @@ class RelayDaemon:
         """Where this process listens: at a socket that it was handed, else as it was configured at its start."""
         taken = self._sockets.get(name)
         if taken is None:
-            return self._first.listen.events if name == "events" else self._first.listen.admin
+            configured: Address = getattr(self._first.listen, name)
+            return configured
         if taken.family == socket.AF_UNIX:
             return Address("localhost", 0)
-        host, port = taken.getsockname()[:2]
-        return Address(str(host), int(port))
+        found = taken.getsockname()
+        return Address(str(found[0]), int(found[1]))
 
     async def _use(self, loaded: Loaded) -> None:
         """Put another configuration in force, all of it or nothing. Raises as the start does."""
@@ -282,7 +285,7 @@ class RelayDaemon:
         self.planner.waiting = await self.store.count_waiting_events()
         listen = self._first.listen
         self.admin = self._make_admin()
-        admin = web.AppRunner(self.admin, access_log=None, keepalive_timeout=KEEPALIVE)
+        admin = web.AppRunner(self.admin, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=ADMIN_GRACE)
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
         self.admin_address = await self._bind(admin, listen.admin, "listen.admin")

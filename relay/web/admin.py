@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from relay.ports import StoreError
 from relay.web.answers import MAX_BODY, BadRequestError, json_answer, problem
 from relay.web.operations import Operation, openapi
-from relay.web.sessions import Sessions
+from relay.web.sessions import Sessions, TooManyError
 
 _OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
 _WITHOUT_TOKEN = ("/login", "/page.css", "/icon.svg")
@@ -49,8 +49,11 @@ class AdminGuard:
         elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE and not _is_followed_link(request)
         if foreign or elsewhere:
             return problem(403, "forbidden", "requests from pages of other sites are refused")
-        if request.path in _WITHOUT_TOKEN or self.sessions.admits(request):
-            return None
+        try:
+            if request.path in _WITHOUT_TOKEN or self.sessions.admits(request):
+                return None
+        except TooManyError:
+            return problem(429, "too_many", "too many wrong tokens from this address; wait a moment")
         if request.path == "/":
             return web.Response(status=303, headers={"Location": "/login"})
         answer = problem(401, "unauthorized", "the admin token is missing or wrong")
@@ -130,5 +133,7 @@ async def _answered(handler: Handler, request: web.Request) -> web.StreamRespons
         return problem(error.status, error.reason.lower().replace(" ", "_"), f"{request.method} {request.path[:200]}")
     except BadRequestError as error:
         return problem(400, "malformed", str(error))
+    except RecursionError:
+        return problem(400, "malformed", "it is nested too deeply")
     except StoreError as error:
         return problem(503, "store_unavailable", str(error))

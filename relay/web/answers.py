@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.client_exceptions import ClientPayloadError
+from aiohttp.http_exceptions import HttpProcessingError
 
 from relay.core.words import say_misfit
 
@@ -27,6 +29,8 @@ async def read_body(request: web.Request) -> bytes:
             raw = await request.read()
     except TimeoutError as error:
         raise BadRequestError(f"the body did not arrive within {BODY_TIMEOUT:g} s") from error
+    except (HttpProcessingError, ClientPayloadError, web.RequestPayloadError) as error:
+        raise BadRequestError(f"the body is corrupt or cut: {error}") from error
     if not raw.strip():
         raise BadRequestError("the body is empty; JSON would be right")
     return raw

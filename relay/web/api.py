@@ -7,20 +7,19 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 from tempfile import TemporaryFile
-from typing import BinaryIO, Literal, Protocol, TypeVar
+from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 from aiohttp import web
 
 from relay.core.card import misfit
 from relay.core.delivery import Outcome
+from relay.core.markdown import one_line
 from relay.ports import LARGEST_FILE, DeliveryFilter, EventFilter, File, RowId, SendNow
 from relay.web import shapes
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query, text_answer
 from relay.web.operations import Operation
 
-T = TypeVar("T")
-EVENTS = (list[shapes.Event], list[shapes.Refused])
 UPLOAD_TIMEOUT = 300.0
 """Seconds that a file may take to arrive."""
 
@@ -156,8 +155,11 @@ class Api:
                 kept.seek(0)
                 return os.fdopen(os.dup(kept.fileno()), "rb")
 
-            name = PurePosixPath(wanted.name).name[:200] or "file"
-            file = File(name=name, content_type=request.content_type, open=opened)
+            file = File(
+                name=one_line(PurePosixPath(wanted.name).name, 200) or "file",
+                content_type=request.content_type,
+                open=opened,
+            )
             return _told(await self._send(SendNow(room=room, parent=wanted.parent), file))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relay import __version__
+from relay.web.answers import read_body
 from relay.web.sessions import COOKIE, Sessions, TooManyError
 
 _POLICY = (
@@ -24,7 +26,7 @@ _FILES = {
     "page.css": "text/css", "page.js": "text/javascript", "parts.js": "text/javascript", "routes.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }  # fmt: skip
-_LONGEST_TOKEN = 4_096
+_MOST_FIELDS = 10
 
 
 class Page:
@@ -58,17 +60,18 @@ class Page:
 
     async def post_login(self, request: web.Request) -> web.Response:
         """A cookie for the admin token."""
-        token = (await request.post()).get("token", "")
-        if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
-            token = ""
+        form = (await read_body(request)).decode(errors="replace")
         try:
-            good = self._sessions.log_in(token.strip())
+            given = dict(parse_qsl(form, max_num_fields=_MOST_FIELDS)).get("token", "").strip()
+            token = self._sessions.log_in(request, given)
         except TooManyError:
-            return self._render("login.html", 429, trouble="Too many tries; wait a moment.")
-        if not good:
+            return self._render("login.html", 429, trouble="Too many wrong tries from here; wait a moment.")
+        except ValueError:
+            token = None
+        if token is None:
             return self._render("login.html", 401, trouble="That is not the admin token.")
         answer = web.Response(status=303, headers={"Location": "/"})
-        self._sessions.give(request, answer)
+        self._sessions.give(request, answer, token)
         return answer
 
     async def post_logout(self, _: web.Request) -> web.Response:

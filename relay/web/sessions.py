@@ -1,6 +1,7 @@
 """Who may ask at the admin address: the token itself, or a cookie that was given for it.
 
-A cookie is signed with the token, and so needs no memory: it survives a restart, and ends with the token.
+A cookie is signed with the token that was shown, and so needs no memory: it survives a restart, and ends with that
+token.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ COOKIE = "relay_session"
 LASTS = 12 * 3_600
 """Seconds that a cookie is good for; what the page asks renews it, as long as it is open."""
 TRIES = 5.0
-"""Logins a second that are looked at."""
+"""Wrong tokens a second that one address may show."""
+MOST_PEERS = 1_000
+"""Addresses that wrong tokens are counted of."""
 
 
 class Sessions:
@@ -27,7 +30,7 @@ class Sessions:
         """`tokens` gives those that are good now, none where none is needed; `now` Unix seconds."""
         self._tokens = tokens
         self._now = now
-        self._tries = TokenBucket(TRIES, now())
+        self._wrong: dict[str | None, TokenBucket] = {}
 
     @property
     def needed(self) -> bool:
@@ -35,26 +38,36 @@ class Sessions:
         return bool(self._tokens())
 
     def admits(self, request: web.Request) -> bool:
-        """Tell whether a request carries a good token or cookie."""
+        """Tell whether a request carries a good token or cookie. Raises `TooManyError`."""
         tokens = self._tokens()
         if not tokens:
             return True
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self._is_token(given.strip())
-        return self._is_cookie(request.cookies.get(COOKIE, ""))
+            return self.log_in(request, given.strip()) is not None
+        return self._signed_with(request.cookies.get(COOKIE, "")) is not None
 
-    def log_in(self, token: str) -> bool:
-        """Tell whether a token is good. Raises `TooManyError`."""
-        if self._tries.wait(self._now()) > 0:
+    def log_in(self, request: web.Request, given: str) -> str | None:
+        """The token that was shown, where it is a good one. Raises `TooManyError`."""
+        bucket = self._wrong.get(request.remote)
+        if bucket is not None and bucket.wait(self._now()) > 0:
             raise TooManyError
-        self._tries.take()
-        return self.needed and self._is_token(token)
+        token = self._good(given)
+        if token is None:
+            self._count_wrong(request.remote)
+        return token
 
-    def give(self, request: web.Request, answer: web.StreamResponse) -> None:
-        """Have an answer bring a cookie that is good from now on."""
+    def _count_wrong(self, peer: str | None) -> None:
+        bucket = self._wrong.pop(peer, None) or TokenBucket(TRIES, self._now())
+        bucket.take()
+        self._wrong[peer] = bucket
+        if len(self._wrong) > MOST_PEERS:
+            del self._wrong[next(iter(self._wrong))]
+
+    def give(self, request: web.Request, answer: web.StreamResponse, token: str) -> None:
+        """Have an answer bring a cookie for a token that is good from now on."""
         until = f"{int(self._now()) + LASTS}"
-        cookie = f"{until}.{_sign(self._tokens()[0], until)}"
+        cookie = f"{until}.{_sign(token, until)}"
         answer.set_cookie(
             COOKIE, cookie, max_age=LASTS, httponly=True, samesite="Strict", path="/", secure=request.secure
         )
@@ -62,27 +75,29 @@ class Sessions:
     def renew(self, request: web.Request, answer: web.StreamResponse) -> None:
         """Have an answer to whoever came with a cookie bring another one, where that one is half over."""
         given = request.cookies.get(COOKIE, "")
-        if answer.prepared or COOKIE in answer.cookies or not (self.needed and self._is_cookie(given)):
+        if answer.prepared or COOKIE in answer.cookies:
             return
-        if int(given.partition(".")[0]) - self._now() < LASTS / 2:
-            self.give(request, answer)
+        token = self._signed_with(given)
+        if token is not None and int(given.partition(".")[0]) - self._now() < LASTS / 2:
+            self.give(request, answer, token)
 
-    def _is_token(self, given: str) -> bool:
+    def _good(self, given: str) -> str | None:
         raw = given.encode(errors="surrogateescape")
-        good = [bool(token) and hmac.compare_digest(raw, token.encode()) for token in self._tokens()]  # all, to the end
-        return any(good)
+        good = [token for token in self._tokens() if token and hmac.compare_digest(raw, token.encode())]  # to the end
+        return good[0] if good else None
 
-    def _is_cookie(self, given: str) -> bool:
-        until, _, signature = given.partition(".")
+    def _signed_with(self, cookie: str) -> str | None:
+        """The token that a cookie was given for, where that and the cookie are good still."""
+        until, _, signature = cookie.partition(".")
         if not (until.isascii() and until.isdigit() and len(until) < 12 and int(until) > self._now()):
-            return False
+            return None
         raw = signature.encode(errors="surrogateescape")
-        good = [hmac.compare_digest(raw, _sign(token, until).encode()) for token in self._tokens()]
-        return any(good)
+        good = [token for token in self._tokens() if token and hmac.compare_digest(raw, _sign(token, until).encode())]
+        return good[0] if good else None
 
 
 class TooManyError(Exception):
-    """More logins are tried than are looked at."""
+    """More wrong tokens come from an address than are looked at."""
 
 
 def _sign(token: str, until: str) -> str:

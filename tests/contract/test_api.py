@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import jsonschema
 import pytest
 from aiohttp import web
@@ -117,7 +120,7 @@ async def test_a_link_from_elsewhere_leads_to_the_page_and_to_nothing_else(relay
     assert (await relay.get("/metrics", headers=followed))[0] == 403
 
 
-async def test_logins_are_bounded_and_cookies_end_with_the_token(tmp_path: Path, sandbox: Sandbox) -> None:
+async def test_cookies_end_with_the_token_that_was_shown(tmp_path: Path, sandbox: Sandbox) -> None:
     listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": ["one", "two"]}
     async with running(tmp_path, sandbox, listen=listen) as relay:
 
@@ -136,12 +139,13 @@ async def test_logins_are_bounded_and_cookies_end_with_the_token(tmp_path: Path,
             assert (await relay.get("/api/v1/status", headers={"Cookie": f"relay_session={odd}"}))[0] == 401
         assert (await relay.get("/", allow_redirects=False))[0] == 303
         assert (await relay.get("/page.js"))[0] == 401
-        assert 429 in [(await log_in("wrong"))[0] for _ in range(12)]
         auth = {"Authorization": "Bearer one"}
-        relay.write(listen={**listen, "admin_token": "three"})
-        async with relay.session.post(f"{relay.admin}/-/reload", headers=auth) as answer:
-            assert answer.status == 200
-        assert (await relay.get("/api/v1/status", headers=headers))[0] == 401
+        for tokens, status in ((["new", "one", "two"], 200), (["two"], 200), (["one", "three"], 401)):
+            relay.write(listen={**listen, "admin_token": tokens})
+            async with relay.session.post(f"{relay.admin}/-/reload", headers=auth) as answer:
+                assert answer.status == 200
+            assert (await relay.get("/api/v1/status", headers=headers))[0] == status
+            auth = {"Authorization": f"Bearer {tokens[-1]}"}
         assert (await relay.get("/api/v1/status", headers={"Authorization": "Bearer three"}))[0] == 200
 
 
@@ -149,7 +153,7 @@ async def test_a_cookie_is_renewed_while_the_page_is_open() -> None:
     at = 1_000_000.0
     sessions = Sessions(lambda: ["token"], lambda: at)
     given = web.Response()
-    sessions.give(make_mocked_request("GET", "/"), given)
+    sessions.give(make_mocked_request("GET", "/"), given, "token")
     cookie = given.cookies[COOKIE].value
     for passed, renewed in ((0.0, False), (LASTS / 2 - 1, False), (LASTS / 2 + 1, True), (LASTS + 1, False)):
         at = 1_000_000.0 + passed
@@ -161,3 +165,78 @@ async def test_a_cookie_is_renewed_while_the_page_is_open() -> None:
         gone.del_cookie(COOKIE)
         sessions.renew(request, gone)
         assert gone.cookies[COOKIE].value == ""
+
+
+@pytest.mark.parametrize("path", ["/login", "/api/v1/status"])
+async def test_wrong_tokens_are_bounded_and_lock_nobody_else_out(tmp_path: Path, sandbox: Sandbox, path: str) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": "right"}
+
+    async def show(session: aiohttp.ClientSession, token: str) -> int:
+        body = {"token": token} if path == "/login" else None
+        headers = {"Authorization": f"Bearer {token}"}
+        method = "GET" if body is None else "POST"
+        async with session.request(
+            method, relay.admin + path, data=body, headers=headers, allow_redirects=False
+        ) as answer:
+            return answer.status
+
+    elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+    async with running(tmp_path, sandbox, listen=listen) as relay, aiohttp.ClientSession(connector=elsewhere) as other:
+        assert {await show(relay.session, "right") for _ in range(20)} == {303 if path == "/login" else 200}
+        tries = [await show(relay.session, f"wrong {n}") for n in range(20)]
+        assert tries[:5] == [401] * 5
+        assert 429 in tries
+        assert await show(relay.session, "right") == 429
+        assert await show(other, "right") == (303 if path == "/login" else 200)
+
+
+async def test_a_login_that_does_not_arrive_holds_nobody_up(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": "right"}
+    half = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\ntoken="
+    monkeypatch.setattr("relay.web.answers.BODY_TIMEOUT", 0.2)
+    async with running(tmp_path, sandbox, listen=listen) as relay:
+        address = relay.daemon.admin_address
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(half)
+        async with asyncio.timeout(5):
+            assert b"did not arrive" in await reader.read(4_096)
+        writer.close()
+        monkeypatch.setattr("relay.web.answers.BODY_TIMEOUT", 60.0)
+        _, still = await asyncio.open_connection(address.host, address.port)
+        still.write(half)
+        assert (await relay.get("/healthz"))[0] == 200
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 10
+    still.close()
+
+
+@pytest.mark.parametrize("body", [b"", b"token", b"&" * 100 + b"=", b"\xff=\xff", b"token=" + b"x" * 100_000])
+@pytest.mark.parametrize("kind", ["multipart/form-data", "application/x-www-form-urlencoded; charset=foo", ""])
+async def test_odd_logins_are_refused_in_words(tmp_path: Path, sandbox: Sandbox, body: bytes, kind: str) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": "right"}
+    async with running(tmp_path, sandbox, listen=listen) as relay:
+        headers = {"Content-Type": kind}
+        async with relay.session.post(f"{relay.admin}/login", data=body, headers=headers) as answer:
+            assert answer.status in (400, 401)
+
+
+async def test_what_is_nested_too_deeply_is_refused_in_words(relay: Running) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    for path, body in (
+        ("/api/v1/explain", f'{{"source": "lab", "payload": {deep}}}'),
+        ("/api/v1/explain", json.dumps({"source": "lab", "text": deep})),
+        ("/api/v1/messages", f'{{"room": "noc", "markdown": "x", "card": {deep}}}'),
+        ("/api/v1/accounts/webex/ask", f'{{"do": "me", "x": {deep}}}'),
+    ):
+        async with relay.session.post(relay.admin + path, data=body) as answer:
+            assert answer.status in (400, 422), (path, await answer.text())
+            assert "error" in await answer.json()
+
+
+@pytest.mark.parametrize("name", ["x%00y", "%2e%2e%2fx", "a%0d%0ab", "%22", "", "é" * 300])
+async def test_a_file_of_any_name_is_posted(relay: Running, name: str) -> None:
+    async with relay.session.post(f"{relay.admin}/api/v1/rooms/noc/files?name={name}", data=b"content") as answer:
+        assert answer.status == 200, await answer.text()
+        assert (await answer.json())["outcome"] == "delivered"
