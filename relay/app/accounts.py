@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -30,11 +32,31 @@ from relay.templates.rendering import TemplateRenderer
 AnySender = WebexSender | SpikaSender
 
 
-class MadeAccount(msgspec.Struct, frozen=True):
+class MadeAccount:
     """An account's sender, and its tokens where people grant them."""
 
-    sender: AnySender
-    oauth: OAuthToken | None = None
+    def __init__(self, sender: AnySender, oauth: OAuthToken | None = None) -> None:
+        self.sender = sender
+        self.oauth = oauth
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Say that a person's request is made with it."""
+        self._users += 1
+        self._unused.clear()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if self._users == 0:
+                self._unused.set()
+
+    async def unused(self) -> None:
+        """Wait until no such request goes on."""
+        await self._unused.wait()
 
     async def close(self) -> None:
         """Close all connections."""

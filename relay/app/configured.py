@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
-from relay.app.explain import as_json, explain_payload
+from relay.app.explain import Explanation, as_json, explain_payload
 from relay.app.reading import format_name
 from relay.app.reload import Reload, Reloader
 from relay.app.status import StatusBoard
@@ -18,16 +19,22 @@ from relay.core.routing import Route
 from relay.core.rules import Rules
 from relay.core.suppression import Silence
 from relay.core.words import iso
+from relay.lifecycle import in_thread_of_its_own
 from relay.pipeline.vigil import Vigil
 from relay.settings.load import Loaded
 from relay.settings.model import PostedSettings
 from relay.settings.problems import Problem
 from relay.settings.secrets import MASK, secrets_of
+from relay.web.answers import BusyError
 
 _NAMES_SECRET = re.compile("token|secret|password|passwd|api_?key|auth", re.IGNORECASE)
 """Names of values in messages that a feed is sent."""
 MOST_EXPLAINED = 100
 """Events of a payload whose trails are told."""
+EXPLAINED_AT_ONCE = 2
+"""Payloads whose trails are followed at a time: an operator's template may take long."""
+EXPLAIN_LIMIT = 10.0
+"""Seconds after which nobody waits for a trail any more."""
 
 
 class ConfiguredDocuments:
@@ -46,6 +53,7 @@ class ConfiguredDocuments:
         self._vigil = vigil
         self._rules = rules
         self._wall = wall
+        self._explaining: set[asyncio.Future[list[Explanation]]] = set()
 
     @property
     def _loaded(self) -> Loaded:
@@ -88,14 +96,26 @@ class ConfiguredDocuments:
         return _route(self._rules().root)
 
     async def explain(self, source: str, payload: bytes, headers: Mapping[str, str]) -> Any:
-        """The trail of a payload. Raises KeyError for an unknown source, ValueError for what it would refuse."""
+        """The trail of a payload.
+
+        Raises KeyError for an unknown source, ValueError for what it would refuse, `BusyError`.
+        """
         if source not in self._loaded.settings.sources:
             raise KeyError(source)
         silences: list[Silence] = list(await self._vigil.known())
-        explain = asyncio.to_thread(
+        if len(self._explaining) >= EXPLAINED_AT_ONCE:
+            raise BusyError("other payloads are being explained; try again in a moment")
+        explain = partial(
             explain_payload, self._loaded, source, payload, self._wall(), silences, headers, most=MOST_EXPLAINED
         )
-        return as_json(await explain)
+        trails = in_thread_of_its_own(explain)
+        self._explaining.add(trails)
+        trails.add_done_callback(self._explaining.discard)
+        try:
+            async with asyncio.timeout(EXPLAIN_LIMIT):
+                return as_json(await asyncio.shield(trails))
+        except TimeoutError as error:
+            raise BusyError(f"a template does not end within {EXPLAIN_LIMIT:g} s with this payload") from error
 
     async def reload(self) -> tuple[bool, dict[str, Any]]:
         """Load it anew; whether that went well, and how."""

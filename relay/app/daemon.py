@@ -127,7 +127,7 @@ class RelayDaemon:
         self._why_not_ready = lifecycle.why_not_ready
         self._stopping = lifecycle.is_stopping
         self._trends = Trends(metrics, clock)
-        self.reloader = Reloader(loaded, self._use, clock, log, self._tell, self._reloaded)
+        self.reloader = Reloader(loaded, self._prepare, self._use, clock, log, self._tell, self._reloaded)
         self.loops: dict[str, Loop] = {
             "planner": self.planner,
             "dispatcher": self.dispatcher,
@@ -212,19 +212,25 @@ class RelayDaemon:
         found = taken.getsockname()
         return Address(str(found[0]), int(found[1]))
 
-    async def _use(self, loaded: Loaded) -> None:
-        """Put another configuration in force, all of it or nothing. Raises as the start does."""
+    def _prepare(self, loaded: Loaded) -> Arrangement:
+        """Make all parts of another configuration. Raises as the start does."""
         self._refuse_open_doors(loaded)
         made = self._arranger.arrange(loaded, self.arrangement)
+        tls = loaded.settings.listen.tls
+        if self._tls is not None and tls is not None and tls == self._first.listen.tls:
+            load_certificate(self._tls, tls)  # it may have been renewed
+        return made
+
+    async def _use(self, made: Arrangement) -> bool:
+        """Put another configuration in force, all of it; nothing of it, and False, where the stop has begun."""
         async with self.planner.turn, self.dispatcher.turn:
             if self._stopping():
-                return
-            tls = loaded.settings.listen.tls
-            if self._tls is not None and tls is not None and tls == self._first.listen.tls:
-                load_certificate(self._tls, tls)  # it may have been renewed
+                return False
+            made.vault.put()
             self.planner.use(made.rules)
             self._put(made)
         self._run(self._pushes.close_gone(), self._errands)
+        return True
 
     def _put(self, made: Arrangement) -> None:
         """Put an arrangement in force; nothing here can fail."""
@@ -259,14 +265,18 @@ class RelayDaemon:
         task.add_done_callback(among.discard)
 
     async def _retire(self, before: Arrangement, now: Arrangement) -> None:
-        """Close what is in force no more, once the sends that began with it have ended."""
-        if in_flight := self.dispatcher.in_flight():
-            await asyncio.wait(in_flight)
-        for name, account in before.accounts.items():
-            if now.accounts.get(name) is not account:
+        """Close what is in force no more, once what began with it has ended."""
+        gone = [account for name, account in before.accounts.items() if now.accounts.get(name) is not account]
+        try:
+            if in_flight := self.dispatcher.in_flight():
+                await asyncio.wait(in_flight)
+            for account in gone:
+                await account.unused()
+        finally:
+            for account in gone:
                 await account.close()
-        if before.files is not now.files:
-            await before.files.close()
+            if before.files is not now.files:
+                await before.files.close()
 
     def _reloaded(self, done: Reload) -> None:
         self.metrics.reloaded(done.at if done.good else None)
@@ -331,6 +341,8 @@ class RelayDaemon:
             checking.cancel()
         await self._live.stop()
         await self.dispatcher.finish(self.settings().stop_grace)
+        for errand in tuple(self._errands):
+            errand.cancel()
 
     async def close(self) -> None:
         """Close everything, the store last."""
@@ -375,7 +387,9 @@ class RelayDaemon:
             self._log.warning("operator_notice", key=key, title=title, severity=severity, status=status, body=body)
 
     async def _send_now(self, wanted: SendNow, file: File | None) -> Outcome:
-        return await post_now(self.arrangement.accounts[self.settings().rooms[wanted.room].account], wanted, file)
+        account = self.arrangement.accounts[self.settings().rooms[wanted.room].account]
+        with account.used():
+            return await post_now(account, wanted, file)
 
 
 def _retry(settings: Settings) -> RetryPolicy:

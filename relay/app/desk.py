@@ -105,14 +105,16 @@ class AccountDesk:
             return await self._login(account, made, wanted.code)
         if not isinstance(made.sender, WebexSender):
             return Refused("refused", "account", f"{account} is a Spika account: its access token can post, no more")
-        answer = await self._answer(made.sender, self._addresses().get(account, {}), wanted)
+        with made.used():
+            answer = await self._answer(made.sender, self._addresses().get(account, {}), wanted)
         return answer if isinstance(answer, (Throttled, Failed, Refused)) else msgspec.to_builtins(answer)
 
     async def _login(self, account: str, made: MadeAccount, code: str) -> object | Trouble:
         if made.oauth is None:
             said = f"account {account} has a token of its own; `relay login` is for accounts with `oauth`"
             return Refused("refused", "account", said)
-        granted = await made.oauth.login(code)
+        with made.used():
+            granted = await made.oauth.login(code)
         if not isinstance(granted, Credentials):
             return granted
         self._logged_in()

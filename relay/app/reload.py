@@ -8,13 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from relay.app.checks import adapter_problems
+from relay.app.arrangement import Arrangement
+from relay.app.checks import adapter_problems_apart
 from relay.lifecycle import notify
 from relay.ports import Clock, Log, Tell
 from relay.settings.load import Loaded, card_files
 from relay.settings.model import Settings, TemplateFile
 from relay.settings.problems import ConfigurationError, Mark, Problem
 from relay.settings.secrets import SecretError
+from relay.templates.rendering import TemplateError
 
 LOOK = 2.0
 """Seconds between two looks at the files of a configuration that is watched."""
@@ -38,10 +40,13 @@ class Reloader:
     """A loop that reloads where it was asked to, or where a file of a configuration that is watched has changed."""
 
     def __init__(
-        self, first: Loaded, put: Callable[[Loaded], Awaitable[None]], clock: Clock, log: Log, tell: Tell,
-        told: Callable[[Reload], None],
+        self, first: Loaded, prepare: Callable[[Loaded], Arrangement], put: Callable[[Arrangement], Awaitable[bool]],
+        clock: Clock, log: Log, tell: Tell, told: Callable[[Reload], None],
     ) -> None:  # fmt: skip
-        """`put` has a configuration put in force; it raises what making its parts raises. `told` hears of the end."""
+        """`prepare` makes all parts of a configuration, and may raise; `put` puts them in force, and does not.
+
+        False of `put` tells that it was too late: the relay stops. `told` hears of the end.
+        """
         self.loaded = first
         """The configuration in force."""
         self.last = Reload(at=clock.wall(), good=True, problems=first.warnings)
@@ -49,6 +54,7 @@ class Reloader:
         self.good_at = self.last.at
         """When the one in force was loaded, in Unix seconds."""
         self._first = first
+        self._prepare = prepare
         self._put = put
         self._clock = clock
         self._log = log
@@ -105,25 +111,34 @@ class Reloader:
 
     async def _reload(self) -> Reload:
         self._seen = await asyncio.to_thread(_stamps, self._watched)
+        candidate: Loaded | None = None
         try:
-            loaded = await asyncio.to_thread(self.loaded.again)
-            self._check(loaded)
-            await self._put(loaded)
+            candidate = await asyncio.to_thread(self.loaded.again)
+            problems = await adapter_problems_apart(candidate, self.loaded)
+            if any(problem.level == "error" for problem in problems):
+                raise ConfigurationError(problems)
+            made = self._prepare(candidate)
         except ConfigurationError as error:
-            return self._refused(error.problems)
-        except (SecretError, ValueError, OSError) as error:
-            return self._refused((Problem(Mark(self.loaded.file, 1, 1), "", str(error)),))
-        return self._done(loaded)
+            rest = error.rest if isinstance(error.rest, Loaded) else candidate
+            return self._refused(error.problems, rest)
+        except (SecretError, TemplateError, ValueError, OSError) as error:
+            return self._refused((self._problem(str(error)),), candidate)
+        except Exception as error:  # noqa: BLE001 - the border around what an operator has written
+            self._log.error("reload_bug", error=repr(error), exc_info=error)
+            said = f"the relay can't deal with it, which is a bug: {error!r}"
+            return self._refused((self._problem(said),), candidate)
+        if not await self._put(made):
+            return Reload(at=self._clock.wall(), good=False, problems=(self._problem("the relay stops: not loaded"),))
+        return self._done(candidate)
 
-    def _check(self, loaded: Loaded) -> None:
-        """Refuse what `relay run` would. Raises `ConfigurationError`."""
-        problems = adapter_problems(loaded, unless=self.loaded)
-        if any(problem.level == "error" for problem in problems):
-            raise ConfigurationError(problems)
+    def _problem(self, message: str) -> Problem:
+        return Problem(Mark(self.loaded.file, 1, 1), "", message)
 
-    def _refused(self, problems: Sequence[Problem]) -> Reload:
+    def _refused(self, problems: Sequence[Problem], candidate: Loaded | None) -> Reload:
         errors = tuple(problem for problem in problems if problem.level == "error")
         self._watched = self._watched | {problem.mark.file for problem in errors}
+        if candidate is not None:
+            self._watched = self._watched | _files_of(candidate)
         self._seen = {**_stamps(self._watched), **self._seen}
         self.last = Reload(at=self._clock.wall(), good=False, problems=errors)
         self._log.error("reload_failed", problems=[str(problem) for problem in errors])

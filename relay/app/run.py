@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import uvloop
 
@@ -18,10 +18,13 @@ _COLLECT_AFTER = 10_000
 """New objects after which the garbage collector looks for cycles: an event makes hundreds, and no cycle."""
 
 
-def run(loaded: Loaded, log: Log) -> None:
-    """Run until a signal. Raises what the start refuses, and what a task raised."""
+def run(loaded: Loaded, log: Log, hung_up: Collection[int] = ()) -> None:
+    """Run until a signal. Raises what the start refuses, and what a task raised.
+
+    `hung_up` fills with the SIGHUPs that came before the loop takes them.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(loaded, log))
+        runner.run(serve(loaded, log, hung_up=hung_up))
 
 
 async def serve(
@@ -30,6 +33,7 @@ async def serve(
     *,
     lifecycle: Lifecycle | None = None,
     signals: bool = True,
+    hung_up: Collection[int] = (),
     on_ready: Callable[[RelayDaemon], object] = lambda _: None,
 ) -> None:
     """Run within a loop, until the lifecycle (one's own, or a new one) is told to stop."""
@@ -38,6 +42,8 @@ async def serve(
     daemon = RelayDaemon(loaded, lifecycle, clock, log)
     if signals:
         lifecycle.handle_signals(daemon.reloader.request)
+    if hung_up:
+        daemon.reloader.request()
     raise_file_limit()
     spare_the_collector()
     try:

@@ -23,7 +23,8 @@ def check(
 
     Example: relay check --no-secrets config/relay.yaml
     """
-    from relay.app.checks import adapter_problems, template_times
+    from relay.app.checks import adapter_problems
+    from relay.app.trying import template_times
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, check_machine, load
     from relay.settings.problems import ConfigurationError
@@ -34,7 +35,7 @@ def check(
         loaded = load(path, FORMATS)
         problems = [*loaded.warnings, *adapter_problems(loaded), *(check_machine(loaded) if secrets else ())]
         errors = [problem for problem in problems if problem.level == "error"]
-        times = {} if errors else template_times(loaded)
+        times = {} if errors else template_times(loaded.templates, loaded.settings.timezone)
     except ConfigurationError as error:
         problems = [*error.problems, *(adapter_problems(error.rest) if isinstance(error.rest, Loaded) else ())]
         errors = [problem for problem in problems if problem.level == "error"]

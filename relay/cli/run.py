@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -25,6 +26,9 @@ def run(
 
     Example: relay run -c /etc/relay/relay.yaml
     """
+    hung_up: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
+
     from relay.logs import LEVELS, make_log
 
     if log_level not in LEVELS:
@@ -42,7 +46,7 @@ def run(
     for warning in loaded.warnings:
         log.warning("configuration_warning", path=warning.path, message=warning.message, at=str(warning.mark.line))
     try:
-        app.run(loaded, log)
+        app.run(loaded, log, hung_up)
     except BaseException as error:
         refusals = [_refusal(leaf) for leaf in _leaves(error)]
         if None in refusals:

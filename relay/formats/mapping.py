@@ -13,6 +13,7 @@ from jmespath.functions import Functions, signature
 from jmespath.parser import ParsedResult
 
 from relay.core.event import Draft, Link, Status
+from relay.core.markdown import middle
 from relay.formats.contract import (
     MOST_EVENTS,
     Format,
@@ -82,6 +83,8 @@ def compile_expression(text: str) -> ParsedResult:
     """Compile a JMESPath expression. Raises ValueError with what is wrong."""
     try:
         compiled = jmespath.compile(text)
+    except RecursionError as error:
+        raise ValueError(f"{middle(text, 60)!r} is nested too deeply") from error
     except jmespath.exceptions.JMESPathError as error:
         raise ValueError(f"{text!r} is not a JMESPath expression: {_first_line(error)}") from error
     unknown = next((name for name in _functions(compiled.parsed) if name not in _OurFunctions.FUNCTION_TABLE), None)

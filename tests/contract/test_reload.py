@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import ssl
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -499,3 +500,131 @@ async def test_whatever_a_reload_changes_each_alert_is_told_once(tmp_path: Path,
 
         await relay.until(lambda: len(told()) == posted)
         assert set(told().values()) == {1}
+
+
+async def test_templates_that_never_end_hold_up_no_webhook(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.app.trying.TRIAL_LIMIT", 3.0)
+    endless = "{% for _ in range(99999) %}{% for _ in range(99999) %}{% endfor %}{% endfor %}"
+    async with running(tmp_path, sandbox) as relay, asyncio.TaskGroup() as tasks:
+        reloading = tasks.create_task(relay.reload(templates={f"t{n}": endless for n in range(6)}))
+        longest, now = 0.0, asyncio.get_running_loop().time
+        while not reloading.done():
+            began = now()
+            assert (await relay.post({"title": "in between"}))[0] == 202
+            longest = max(longest, now() - began)
+        status, said = await reloading
+        assert status == 422
+        assert "do not end within 3 s" in said["problems"][0]["message"]
+        assert longest < 1.5
+        status, said = await relay.reload(templates={"t": endless})
+        assert (status, said["problems"][0]["path"]) == (422, "templates.t")
+        assert "does not end within 2 s" in said["problems"][0]["message"]
+        status, said = await relay.reload(templates={"t": "{{ 'a' * 3000000000 }}"})
+        assert (status, said["problems"][0]["path"]) == (422, "templates.t")
+        assert "memory" in said["problems"][0]["message"]
+
+
+async def test_what_nobody_foresaw_is_refused_and_the_relay_goes_on(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        deep = {"each": "@", "title": "(" * 3_000 + "x" + ")" * 3_000}
+        status, said = await relay.reload(sources={"lab": {"type": "webhook", "map": deep}})
+        assert status == 422
+        assert "nested too deeply" in said["problems"][0]["message"]
+        with monkeypatch.context() as within:
+            within.setattr("relay.app.arrangement.compile_rules", lambda _: 1 / 0)
+            status, said = await relay.reload()
+            assert status == 422
+            assert "ZeroDivisionError" in said["problems"][0]["message"]
+        assert (await relay.post({"title": "still here"}))[0] == 202
+        assert (await relay.reload())[0] == 200
+
+
+async def test_a_template_that_was_the_reason_of_a_refusal_is_watched(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, watch=True) as relay:
+        template = tmp_path / "t.md.j2"
+        changes = {"watch": True, "templates": {"t": {"file": "t.md.j2"}}, "route": {"rooms": ["noc"], "template": "t"}}
+        for broken in (None, "{{ broken"):
+            if broken is not None:
+                template.write_text(broken, encoding="utf-8")
+            assert (await relay.reload(**changes))[0] == 422
+        template.write_text("mended {{ title }}", encoding="utf-8")
+        async with asyncio.timeout(20):
+            while not (await relay.get("/api/v1/status"))[1]["config"]["last_reload_good"]:
+                pass
+        await relay.post({"title": "x"})
+        await relay.until(lambda: any(m.text.startswith("mended x") for m in relay.messages()))
+
+
+async def test_a_refused_reload_puts_no_rotated_secret_in_force(tmp_path: Path, sandbox: Sandbox) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("old", encoding="utf-8")
+    sources = {"lab": {"type": "webhook", "auth": {"bearer": {"file": "token"}}}}
+    async with running(tmp_path, sandbox, sources=sources) as relay:
+        secret.write_text("new", encoding="utf-8")
+        lacks = {"type": "webhook", "auth": {"bearer": {"file": "not-there"}}}
+        assert (await relay.reload(sources={**sources, "other": lacks}))[0] == 422
+        assert (await relay.post({"title": "x"}, headers={"Authorization": "Bearer old"}))[0] == 202
+        assert (await relay.reload(sources=sources))[0] == 200
+        assert (await relay.post({"title": "x"}, headers={"Authorization": "Bearer old"}))[0] == 401
+        assert (await relay.post({"title": "x"}, headers={"Authorization": "Bearer new"}))[0] == 202
+
+
+async def test_a_reload_during_a_stop_says_that_it_did_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        relay.write(sources={})
+        relay.lifecycle.stop()
+        done = await relay.daemon.reloader.reload()
+        assert not done.good
+        assert "stops" in done.problems[0].message
+        assert "lab" in relay.daemon.settings().sources
+
+
+async def test_what_a_person_sends_is_not_cut_by_a_reload(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox) as relay, asyncio.TaskGroup() as tasks:
+        await relay.post({"title": "the room is there"})
+        await relay.until(lambda: len(relay.messages()) == 1)
+        sandbox.state.faults = [Fault(latency=1.0, count=1)]
+        requests = sandbox.state.requests
+        body = {"room": "noc", "markdown": "by hand"}
+
+        async def send() -> str:
+            async with relay.session.post(f"{relay.admin}/api/v1/messages", json=body) as answer:
+                return str((await answer.json())["outcome"])
+
+        sent = tasks.create_task(send())
+        async with asyncio.timeout(20):
+            while sandbox.state.requests == requests:
+                await relay.get("/healthz")
+        account = {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN, "proxy": "http://127.0.0.1:9"}
+        assert (await relay.reload(accounts={"webex": account}))[0] == 200
+        assert not sent.done()
+        assert await sent == "delivered"
+
+
+async def test_slow_explanations_hold_up_neither_reload_nor_stop(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+    monkeypatch.setattr("relay.app.configured.explain_payload", lambda *_, **__: held.wait() and [])
+    monkeypatch.setattr("relay.app.configured.EXPLAIN_LIMIT", 0.5)
+    try:
+        async with running(tmp_path, sandbox) as relay:
+            body = {"source": "lab", "payload": {"title": "x"}}
+
+            async def explain() -> tuple[int, str]:
+                async with relay.session.post(f"{relay.admin}/api/v1/explain", json=body) as answer:
+                    return answer.status, (await answer.json())["error"]["message"]
+
+            async with asyncio.TaskGroup() as tasks:
+                asked = [tasks.create_task(explain()) for _ in range(4)]
+            answers = [one.result() for one in asked]
+            assert {status for status, _ in answers} == {429}
+            assert sum("does not end" in said for _, said in answers) == 2
+            assert (await explain())[0] == 429
+            assert (await relay.reload())[0] == 200
+    finally:
+        held.set()
