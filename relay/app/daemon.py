@@ -11,13 +11,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal
 
+import msgspec
 from aiohttp import web
 
 from relay.app.accounts import make_addresses, make_fallbacks, make_lanes
 from relay.app.arrangement import Arrangement, Arranger, FeedSettings, Listener, Vault
-from relay.app.configured import ConfiguredDocuments
+from relay.app.configured import ConfiguredDocuments, reload_json
 from relay.app.desk import AccountDesk, Asked, Login, post_now
 from relay.app.feeds import Feeds
+from relay.app.notice import Notice
 from relay.app.reading import defaults_of
 from relay.app.reload import Reload, Reloader
 from relay.app.sources import make_controllers, make_feed, patience_of, queries_of
@@ -146,6 +148,7 @@ class RelayDaemon:
         self._checking: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self._tasks: Spawn | None = None
+        self._loads = 1
 
     def _make_admin(self) -> web.Application:
         """The admin address's application."""
@@ -280,6 +283,21 @@ class RelayDaemon:
 
     def _reloaded(self, done: Reload) -> None:
         self.metrics.reloaded(done.at if done.good else None)
+        self._loads += 1
+        self._leave_word()
+
+    def _leave_word(self) -> None:
+        """Tell this machine's commands where this relay is, and how the last load went."""
+        tls = self._first.listen.tls
+        notice = Notice(
+            pid=os.getpid(),
+            config=os.path.abspath(self.arrangement.loaded.file),  # noqa: PTH100 - links are to stay
+            admin=str(self.admin_address),
+            certificate=None if tls is None else str(tls.cert),
+            loads=self._loads,
+            last_load=reload_json(self.reloader.last),
+        )
+        self.store.leave_word(msgspec.json.encode(notice))
 
     async def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Recover what an earlier process left, then bind the listeners. Raises `StoreError`, OSError."""
@@ -306,6 +324,7 @@ class RelayDaemon:
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)
         self.events_address = await self._bind(self._events, listen.events, "listen.events")
+        self._leave_word()
         self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:

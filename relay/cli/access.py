@@ -14,6 +14,7 @@ import msgspec
 from relay.cli.common import EXIT_STORE, SilentError, complain, fail
 
 if TYPE_CHECKING:
+    from relay.app.notice import Notice
     from relay.settings.load import Loaded
 
 
@@ -38,20 +39,28 @@ class ThrottledError(Exception):
         self.seconds = seconds
 
 
+class StrangerError(Exception):
+    """The relay takes none of the admin tokens."""
+
+
 class Daemon:
     """The API of a running relay. Its calls raise `SilentError`."""
 
     name = "the running relay"
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, notice: Notice | None = None) -> None:
+        """A relay at its configured address, or where it has said that it is. Raises `SecretError`, OSError."""
         listen = loaded.settings.listen
-        host = "127.0.0.1" if listen.admin.host == "0.0.0.0" else listen.admin.host  # noqa: S104 - compared, not bound
-        shown = f"[{host}]" if ":" in host else host
-        self._base = f"{'http' if listen.tls is None else 'https'}://{shown}:{listen.admin.port}"
-        self._tokens = [ref.resolve() for ref in (listen.admin_token or ())[:1]]
+        address = str(listen.admin) if notice is None else notice.admin
+        certificate = None if listen.tls is None else str(listen.tls.cert)
+        if notice is not None:
+            certificate = notice.certificate
+        local = address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
+        self._base = f"{'http' if certificate is None else 'https'}://{local}"
+        self._tokens = [ref.resolve() for ref in listen.admin_token or ()]
         self._context: ssl.SSLContext | None = None
-        if listen.tls is not None:
-            self._context = ssl.create_default_context(cafile=str(listen.tls.cert))
+        if certificate is not None:
+            self._context = ssl.create_default_context(cafile=certificate)
             self._context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # our own certificate is trust enough
             self._context.check_hostname = False
 
@@ -74,11 +83,20 @@ class Daemon:
     def _exchange(
         self, method: str, path: str, body: object = None, content_type: str = "application/json"
     ) -> tuple[int, Any, bytes]:
-        """An answer's status, headers and body."""
+        """An answer's status, headers and body; each token is tried, as the relay may know but one of them yet."""
         data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        answer = self._ask(method, path, data, content_type, self._tokens[0] if self._tokens else None)
+        for token in self._tokens[1:]:
+            if answer[0] == 401:
+                answer = self._ask(method, path, data, content_type, token)
+        return answer
+
+    def _ask(
+        self, method: str, path: str, data: bytes | None, content_type: str, token: str | None
+    ) -> tuple[int, Any, bytes]:
         request = urllib.request.Request(self._base + path, data, method=method)  # noqa: S310 - our own address
         request.add_header("Content-Type", content_type)
-        for token in self._tokens:
+        if token is not None:
             request.add_header("Authorization", f"Bearer {token}")
         try:
             with self._opener().open(request, timeout=TIMEOUT) as answer:
@@ -105,6 +123,8 @@ class Daemon:
             fail(f"{self._base}{path} answered no JSON; is this the relay's admin address?")
 
     def _refused(self, path: str, status: int, raw: bytes) -> NoReturn:
+        if status == 401:
+            fail("the running relay does not take this configuration's admin token: `relay reload` makes it known")
         try:
             message = msgspec.json.decode(raw, type=_Refused).error.message
         except msgspec.DecodeError:
@@ -119,8 +139,10 @@ class Daemon:
         return raw.decode(errors="replace")
 
     def reload(self) -> dict[str, Any]:
-        """Have the configuration loaded anew; how that went, a refusal included."""
+        """Have the configuration loaded anew; how that went, a refusal included. Raises `StrangerError`."""
         status, _, raw = self._exchange("POST", "/-/reload", b"")
+        if status == 401:
+            raise StrangerError
         if status not in (200, 422):
             self._refused("/-/reload", status, raw)
         return dict(msgspec.json.decode(raw))
@@ -346,11 +368,13 @@ def access(loaded: Loaded, *, quiet: bool = False) -> Daemon | Stored:
     return stored
 
 
-def daemon_of(loaded: Loaded) -> Daemon | None:
+def daemon_of(loaded: Loaded, *, strictly: bool = False) -> Daemon | None:
     """The daemon that holds this configuration's database.
 
-    Where this user can't see the database, or it lies elsewhere for a service, the admin address is asked.
+    Where this user can't see the database, or it lies elsewhere for a service, the admin address is asked. What keeps
+    one that is there from being asked is told with an exit, or (`strictly`) raised: `SecretError`, OSError.
     """
+    from relay.app.notice import notice_of
     from relay.settings.secrets import SecretError
     from relay.storage.database import is_locked
 
@@ -358,8 +382,10 @@ def daemon_of(loaded: Loaded) -> Daemon | None:
     if held is False:
         return None
     try:
-        daemon = Daemon(loaded)
+        daemon = Daemon(loaded, notice_of(loaded.storage))
     except (SecretError, OSError) as error:
+        if strictly:
+            raise
         if held:
             fail(f"{'listen.admin_token' if isinstance(error, SecretError) else 'listen.tls.cert'}: {error}", 2)
         return None

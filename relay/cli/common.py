@@ -90,6 +90,25 @@ def load_config(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
         raise typer.Exit(code) from None
 
 
+def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
+    """The configuration for a command that asks the relay: a running one is asked though the file is broken by now."""
+    from relay.formats import FORMATS
+    from relay.settings.load import Loaded, load
+    from relay.settings.problems import ConfigurationError
+    from relay.storage.database import is_locked
+
+    path = config_path(given)
+    try:
+        return load(path, FORMATS)
+    except ConfigurationError as error:
+        rest = error.rest
+        if isinstance(rest, Loaded) and is_locked(rest.storage):
+            complain(f"{path} is not good (`relay check` tells why); the running relay is asked all the same")
+            return rest
+        print_problems(error.problems)
+        raise typer.Exit(code) from None
+
+
 def print_problems(problems: Sequence[Problem]) -> None:
     """Print problems to standard error, one a line."""
     for problem in problems:

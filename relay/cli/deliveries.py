@@ -14,7 +14,7 @@ from relay.cli.common import (
     RoomOption,
     complain,
     fail,
-    load_config,
+    load_to_ask,
     print_json,
     print_table,
 )
@@ -59,7 +59,7 @@ def list_(
     """
     from relay.cli.access import access
 
-    loaded = load_config(config)
+    loaded = load_to_ask(config)
     found = access(loaded).deliveries(_wanted(loaded, None, state, room, reason, older_than, limit))
     if output is Output.json:
         print_json(found)
@@ -79,7 +79,7 @@ def show(
     """
     from relay.cli.access import access
 
-    reached = access(load_config(config))
+    reached = access(load_to_ask(config))
     found = reached.deliveries({"ids": [delivery]})
     if not found:
         fail(f"no delivery has the id {delivery} ({reached.name} was asked)")
@@ -144,7 +144,7 @@ def _change(
 
     if not ids and not any(filters[:4]):
         fail(f"which ones? Name ids, or filters like --state dead; `relay deliveries {verb} --help` tells more", 2)
-    loaded = load_config(config)
+    loaded = load_to_ask(config)
     reached = access(loaded)
     wanted = _wanted(loaded, ids, *filters)
     wanted["state"] = tuple(state for state in able if state in (wanted["state"] or able))

@@ -14,7 +14,7 @@ from relay.cli.common import (
     SourceOption,
     complain,
     fail,
-    load_config,
+    load_to_ask,
     print_json,
     say,
 )
@@ -44,7 +44,7 @@ def tail(
     """
     from relay.cli.access import access
 
-    loaded = load_config(config)
+    loaded = load_to_ask(config)
     wanted: dict[str, Any] = {"source": source, "refused": refused, "limit": max(lines, 1)}
     found = list(reversed(access(loaded).events(wanted)))
     events = found[len(found) - min(lines, len(found)) :]
@@ -106,7 +106,7 @@ def show(
     from relay.cli.access import access
     from relay.cli.explain import print_event
 
-    reached = access(load_config(config))
+    reached = access(load_to_ask(config))
     event = reached.event(event_id)
     if event is None:
         fail(f"no event has the id {event_id!r} ({reached.name} was asked)")

@@ -13,7 +13,7 @@ from relay.cli.common import (
     OutputOption,
     RoomOption,
     fail,
-    load_config,
+    load_to_ask,
     print_json,
     print_table,
 )
@@ -32,7 +32,7 @@ def incidents(
     """
     from relay.cli.access import access
 
-    found = [one for one in access(load_config(config)).incidents(ended=ended) if room in (None, one["room"])]
+    found = [one for one in access(load_to_ask(config)).incidents(ended=ended) if room in (None, one["room"])]
     if output is Output.json:
         print_json(found)
         return
@@ -59,7 +59,7 @@ def ack(
     """
     from relay.cli.access import access
 
-    reached = access(load_config(config))
+    reached = access(load_to_ask(config))
     by = author or whoever()
     if not reached.acknowledge(incident, by, comment):
         fail(f"no incident is open under the number {incident} ({reached.name} was asked; see `relay incidents`)")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.common import LongConfigOption, Output, OutputOption, fail, load_config, print_json, print_table
+from relay.cli.common import LongConfigOption, Output, OutputOption, fail, load_to_ask, print_json, print_table
 
 app = typer.Typer(help="Silences: add, list, expire.", no_args_is_help=True)
 
@@ -41,7 +41,7 @@ def add(
         "matchers": [text if "=" in text or "!~" in text else f'alertname="{text}"' for text in matchers],
         "starts_at": iso(starts_at), "ends_at": iso(ends_at), "created_by": author or whoever(), "comment": comment,
     }  # fmt: skip
-    made = access(load_config(config)).silence(wanted)
+    made = access(load_to_ask(config)).silence(wanted)
     if output is Output.json:
         print_json({"id": made})
     else:
@@ -60,7 +60,7 @@ def list_(
     """
     from relay.cli.access import access
 
-    found = [one for one in access(load_config(config)).silences() if expired or one["state"] != "expired"]
+    found = [one for one in access(load_to_ask(config)).silences() if expired or one["state"] != "expired"]
     if output is Output.json:
         print_json(found)
         return
@@ -84,7 +84,7 @@ def expire(
     """
     from relay.cli.access import access
 
-    reached = access(load_config(config))
+    reached = access(load_to_ask(config))
     answers = {silence: reached.expire(silence) for silence in ids}
     if output is Output.json:
         print_json([{"id": silence, "expired": ended} for silence, ended in answers.items() if ended is not None])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, SilentError, load_config, print_json, print_table
+from relay.cli.common import ConfigOption, Output, OutputOption, SilentError, load_to_ask, print_json, print_table
 
 OLD = 300.0
 """Seconds that a delivery may wait before the plugin line warns."""
@@ -29,7 +29,7 @@ def status(
     if nagios:
         _nagios(config)
         return
-    reached = access(load_config(config))
+    reached = access(load_to_ask(config))
     state = reached.status()
     if output is Output.json:
         print_json(state)
@@ -100,7 +100,7 @@ def _nagios(config: Any) -> None:
     from relay.cli.access import access
 
     try:
-        state = access(load_config(config, 3)).status()
+        state = access(load_to_ask(config, 3)).status()
     except SilentError as error:
         print(f"RELAY UNKNOWN - {error}")
         raise typer.Exit(3) from None

@@ -42,7 +42,12 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         """The database file."""
         if self.settings.storage is not None:
             return Path(self.settings.storage.removeprefix("sqlite:"))
-        return Path(os.environ.get("STATE_DIRECTORY", ".").split(":")[0]) / "relay.db"
+        return default_storage()
+
+
+def default_storage() -> Path:
+    """The database file where `storage` names none."""
+    return Path(os.environ.get("STATE_DIRECTORY", ".").split(":")[0]) / "relay.db"
 
 
 NAMED = ("accounts", "rooms", "sources", "templates")

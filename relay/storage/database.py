@@ -72,6 +72,17 @@ def lock_patiently(path: Path) -> int:
     return retrying(lock, path)
 
 
+def write_notice(descriptor: int, notice: bytes) -> None:
+    """Leave word in a lock that is held."""
+    os.pwrite(descriptor, notice, 0)
+    os.ftruncate(descriptor, len(notice))
+
+
+def read_notice(path: Path) -> bytes:
+    """What whoever holds the lock beside a database has left there. Raises OSError."""
+    return path.with_name(path.name + ".lock").read_bytes()
+
+
 def check_place(path: Path) -> None:
     """Raise `StoreUnavailableError` where a database can't be."""
     if path.is_dir():

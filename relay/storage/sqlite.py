@@ -36,7 +36,16 @@ from relay.ports import (
     Submission,
 )
 from relay.storage import outbox, plans, queries, retention
-from relay.storage.database import Reserve, connect, fold_log, limit_size, lock_patiently, open_database, translate
+from relay.storage.database import (
+    Reserve,
+    connect,
+    fold_log,
+    limit_size,
+    lock_patiently,
+    open_database,
+    translate,
+    write_notice,
+)
 from relay.storage.diversions import Diverter, open_diversions
 from relay.storage.inbox import InboxWriter, entry_of, state_of
 from relay.storage.outbox import ExchangeRequest, OutboxWriter
@@ -58,6 +67,7 @@ class SqliteStore:
         self._path = path
         self._size = size
         self._lock = lock_patiently(path)
+        write_notice(self._lock, b"")
         try:
             self._connection = open_database(path, size)
         except BaseException:
@@ -87,6 +97,10 @@ class SqliteStore:
         self._connection.close()
         self._reserve.give_up()
         os.close(self._lock)
+
+    def leave_word(self, notice: bytes) -> None:
+        """Leave word for this machine's commands, in the lock."""
+        write_notice(self._lock, notice)
 
     @property
     def trouble(self) -> str | None:

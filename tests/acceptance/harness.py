@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -96,14 +96,17 @@ class RelayProcess:
 
 
 @asynccontextmanager
-async def relay_process(config: Path) -> AsyncIterator[RelayProcess]:
-    """A running `relay run`, killed at the end where it still runs."""
+async def relay_process(
+    config: Path, early: Callable[[asyncio.subprocess.Process], None] = lambda _: None
+) -> AsyncIterator[RelayProcess]:
+    """A running `relay run`, killed at the end where it still runs; `early` is called before it is ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "relay", "run", "-c", str(config), env=environment(), cwd=config.parent,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     started = RelayProcess(config, process)
     try:
+        early(process)
         await started.until_ready()
         yield started
     finally:

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
+from relay.app.notice import notice_of
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import command, relay_process
@@ -167,6 +170,58 @@ async def test_a_configuration_is_reloaded_by_hand_and_by_signal(tmp_path: Path,
             assert answer.status == 404
         assert await relay.stop() == 0
     assert [line["event"] for line in relay.lines].count("reloaded") == 2
+
+
+async def test_a_relay_is_found_whatever_has_changed_in_its_configuration(tmp_path: Path, sandbox: Sandbox) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": "first"}
+    config = configure(tmp_path, sandbox, listen=listen)
+    named = ("-c", str(config))
+    settings = json.loads(config.read_text(encoding="utf-8"))
+
+    def write(**changes: Any) -> None:
+        config.write_text(json.dumps({**settings, **changes}), encoding="utf-8")
+
+    async with relay_process(config) as relay:
+        code, out, error = await command("status", *named)
+        assert (code, "the running relay was asked" in out) == (0, True), error
+        write(listen={**listen, "admin": "127.0.0.1:9", "admin_token": ["second", "first"]})
+        code, out, error = await command("reload", *named)
+        assert (code, "only after a restart: listen.admin" in out) == (0, True), error
+        write(listen={**listen, "admin_token": "third"})
+        code, out, error = await command("status", *named)
+        assert (code, "`relay reload` makes it known" in error) == (1, True)
+        code, out, error = await command("reload", *named)
+        assert (code, out.startswith("reloaded at 20")) == (0, True), error
+        write(listen={**listen, "admin_token": "fourth"}, route={"rooms": ["nowhere"]})
+        code, out, error = await command("reload", *named)
+        assert (code, "no room is called 'nowhere'" in error) == (1, True), error
+        config.write_text("rooms: [", encoding="utf-8")
+        code, out, error = await command("reload", *named, "-o", "json", STATE_DIRECTORY=str(tmp_path))
+        assert (code, json.loads(out)["good"], json.loads(out)["problems"][0]["line"]) == (1, False, 1), error
+        write(listen={**listen, "admin_token": "third"}, route={"rooms": ["nowhere"]})
+        code, out, error = await command("deliveries", "list", *named)
+        assert (code, "is asked all the same" in error) == (0, True), error
+        assert await relay.stop() == 0
+    code, out, error = await command("status", *named)
+    assert (code, "no room is called 'nowhere'" in error) == (78, True), error
+
+
+async def test_a_hang_up_before_it_listens_is_a_reload_and_no_end(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+
+    def hang_up(process: asyncio.subprocess.Process) -> None:
+        caught = 0
+        while not caught >> (signal.SIGHUP - 1) & 1:
+            state = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+            caught = int(re.findall(r"SigCgt:\s*(\w+)", state)[0], 16)
+        process.send_signal(signal.SIGHUP)
+
+    async with relay_process(config, hang_up) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        async with asyncio.timeout(20):
+            while (notice := notice_of(tmp_path / "relay.db")) is None or notice.loads < 2:
+                assert (await relay.get(session, "/api/v1/status"))["ready"]
+        assert await relay.stop() == 0
+    assert "reloaded" in [line["event"] for line in relay.lines]
 
 
 def unpacked(bundle: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sqlite3
 import sys
@@ -15,6 +16,7 @@ import trustme
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
+from relay.storage.database import lock
 from tests.acceptance.harness import ROOT, RelayProcess, command, environment, free_port, relay_process
 from tests.acceptance.killing import kill_under_load
 from tests.fakes.running import PATIENCE, configuration, messages, until
@@ -317,9 +319,10 @@ async def test_the_command_line_trusts_the_certificate_of_its_own_relay(tmp_path
 
 async def test_a_relay_that_can_not_be_asked_is_told_in_a_line(tmp_path: Path, sandbox: Sandbox) -> None:
     config = configure(tmp_path, sandbox)
-    async with relay_process(config):
-        elsewhere = configure(tmp_path, sandbox)
-        code, out, error = await command("status", "-c", str(elsewhere))
+    (tmp_path / "relay.db").touch()
+    held = lock(tmp_path / "relay.db")
+    code, out, error = await command("status", "-c", str(config))
+    os.close(held)
     assert (code, out, "does not answer" in error, error.count("\n")) == (1, "", True, 1)
 
 
