@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -21,14 +20,13 @@ from relay.core.suppression import Silence
 from relay.core.words import iso
 from relay.lifecycle import in_thread_of_its_own
 from relay.pipeline.vigil import Vigil
+from relay.settings.document import Expanded
 from relay.settings.load import Loaded
 from relay.settings.model import PostedSettings
 from relay.settings.problems import Problem
 from relay.settings.secrets import MASK, secrets_of
 from relay.web.answers import BusyError
 
-_NAMES_SECRET = re.compile("token|secret|password|passwd|api_?key|auth", re.IGNORECASE)
-"""Names of values in messages that a feed is sent."""
 MOST_EXPLAINED = 100
 """Events of a payload whose trails are told."""
 EXPLAINED_AT_ONCE = 2
@@ -142,7 +140,10 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 def settings_text(loaded: Loaded) -> str:
     """The configuration as it was written, its files in one, as YAML without secrets."""
-    values = _plain(loaded.document.values)
+    values = _as_written(loaded.document.values)
+    for source in values.get("sources", {}).values():
+        if "send" in source:
+            source["send"] = _masked(source["send"])
     for path, ref in secrets_of(loaded.settings):
         if ref.origin == "literal":
             _mask(values, path)
@@ -159,16 +160,21 @@ def _mask(values: Any, path: tuple[str | int, ...]) -> None:
         at = at[step]
 
 
-def _plain(value: object) -> Any:
-    """A copy of what YAML gave, without what may be secret in addresses and in messages that are sent."""
+def _as_written(value: object) -> Any:
+    """A copy of what YAML gave, `${NAME}` as it stands there, and without what may be secret in addresses."""
     if isinstance(value, Mapping):
-        return {
-            str(name): MASK if isinstance(inner, str) and _NAMES_SECRET.search(str(name)) else _plain(inner)
-            for name, inner in value.items()
-        }
+        return {str(name): _as_written(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return _without_secrets(value) if isinstance(value, str) else value
+        return [_as_written(inner) for inner in value]
+    text = value.written if isinstance(value, Expanded) else value
+    return _without_secrets(text) if isinstance(text, str) else text
+
+
+def _masked(value: Any) -> Any:
+    """The form of a message that a feed is sent: anything in it may be secret."""
+    if isinstance(value, dict):
+        return {name: _masked(inner) for name, inner in value.items()}
+    return [_masked(inner) for inner in value] if isinstance(value, list) else MASK
 
 
 def _without_secrets(text: str) -> str:

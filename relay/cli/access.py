@@ -14,7 +14,6 @@ import msgspec
 from relay.cli.common import EXIT_STORE, SilentError, complain, fail
 
 if TYPE_CHECKING:
-    from relay.app.notice import Notice
     from relay.settings.load import Loaded
 
 
@@ -48,16 +47,11 @@ class Daemon:
 
     name = "the running relay"
 
-    def __init__(self, loaded: Loaded, notice: Notice | None = None) -> None:
-        """A relay at its configured address, or where it has said that it is. Raises `SecretError`, OSError."""
-        listen = loaded.settings.listen
-        address = str(listen.admin) if notice is None else notice.admin
-        certificate = None if listen.tls is None else str(listen.tls.cert)
-        if notice is not None:
-            certificate = notice.certificate
+    def __init__(self, address: str, certificate: str | None = None, tokens: Sequence[str] = ()) -> None:
+        """`certificate` is a file, where the relay speaks TLS. Raises OSError where that can't be read."""
         local = address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
         self._base = f"{'http' if certificate is None else 'https'}://{local}"
-        self._tokens = [ref.resolve() for ref in listen.admin_token or ()]
+        self._tokens = list(tokens)
         self._context: ssl.SSLContext | None = None
         if certificate is not None:
             self._context = ssl.create_default_context(cafile=certificate)
@@ -374,7 +368,6 @@ def daemon_of(loaded: Loaded, *, strictly: bool = False) -> Daemon | None:
     Where this user can't see the database, or it lies elsewhere for a service, the admin address is asked. What keeps
     one that is there from being asked is told with an exit, or (`strictly`) raised: `SecretError`, OSError.
     """
-    from relay.app.notice import notice_of
     from relay.settings.secrets import SecretError
     from relay.storage.database import is_locked
 
@@ -382,7 +375,7 @@ def daemon_of(loaded: Loaded, *, strictly: bool = False) -> Daemon | None:
     if held is False:
         return None
     try:
-        daemon = Daemon(loaded, notice_of(loaded.storage))
+        daemon = _daemon(loaded)
     except (SecretError, OSError) as error:
         if strictly:
             raise
@@ -390,6 +383,17 @@ def daemon_of(loaded: Loaded, *, strictly: bool = False) -> Daemon | None:
             fail(f"{'listen.admin_token' if isinstance(error, SecretError) else 'listen.tls.cert'}: {error}", 2)
         return None
     return daemon if held or daemon.answers() else None
+
+
+def _daemon(loaded: Loaded) -> Daemon:
+    """The relay where it has said that it is, else at its configured address. Raises `SecretError`, OSError."""
+    from relay.app.notice import notice_of
+
+    listen, notice = loaded.settings.listen, notice_of(loaded.storage)
+    tokens = [ref.resolve() for ref in listen.admin_token or ()]
+    if notice is not None:
+        return Daemon(notice.admin, notice.certificate, tokens)
+    return Daemon(str(listen.admin), None if listen.tls is None else str(listen.tls.cert), tokens)
 
 
 def _query(wanted: Mapping[str, object]) -> str:

@@ -16,6 +16,7 @@ import typer
 from relay.cli.common import ConfigOption, Output, OutputOption, complain, config_path, fail, print_json
 
 if TYPE_CHECKING:
+    from relay.cli.access import Daemon, Stored
     from relay.settings.load import Loaded
     from relay.settings.problems import Problem
 
@@ -63,10 +64,11 @@ def collect(config: Path | None, now: str) -> dict[str, str]:
 
     loaded, problems = _loaded(config)
     parts = {"versions.txt": _versions(now), "problems.txt": "\n".join(map(str, problems)) + "\n"}
-    if loaded is not None:
+    if loaded is None:
+        parts["config.yaml"] = "# The file can't be read as a configuration: problems.txt says why.\n"
+    else:
         parts["config.yaml"] = settings_text(loaded)
-        parts |= _state(loaded)
-    return parts
+    return parts | _state(loaded)
 
 
 def write(path: Path, parts: Mapping[str, str]) -> None:
@@ -107,13 +109,27 @@ def _versions(now: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _state(loaded: Loaded) -> dict[str, str]:
-    """What the running relay tells, else the store; why, where neither does."""
+def _reached(loaded: Loaded | None) -> Daemon | Stored:
+    """The running relay, else the store; where the configuration tells neither, the relay on the usual database."""
+    from relay.app.notice import notice_of
     from relay.cli.access import Daemon, access
+    from relay.settings.load import default_storage
+
+    if loaded is not None:
+        return access(loaded)
+    notice = notice_of(default_storage())
+    if notice is None:
+        fail("the configuration can't be read, and so does not tell where the relay is")
+    return Daemon(notice.admin, notice.certificate)
+
+
+def _state(loaded: Loaded | None) -> dict[str, str]:
+    """What the running relay tells, else the store; why, where neither does."""
+    from relay.cli.access import Daemon
     from relay.cli.common import SilentError
 
     try:
-        reached = access(loaded)
+        reached = _reached(loaded)
         found: dict[str, Any] = {"status.json": reached.status()}
         troubled = reached.deliveries({"state": ["dead", "waiting", "leased"], "limit": MOST})
         found["deliveries.json"] = [{name: one[name] for name in TROUBLE} for one in troubled]
@@ -124,6 +140,7 @@ def _state(loaded: Loaded) -> dict[str, str]:
         parts = {name: json.dumps(value, indent=1, ensure_ascii=False) + "\n" for name, value in found.items()}
         if isinstance(reached, Daemon):
             parts["metrics.txt"] = reached.text("/metrics")
+            parts["config-in-force.yaml"] = str(reached.call("GET", "/api/v1/config")["yaml"])
     except SilentError as error:
         return {"state.txt": f"{error}\n"}
     except typer.Exit:

@@ -26,6 +26,19 @@ _STRING = "tag:yaml.org,2002:str"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
+class Expanded(str):
+    """A text with the values of variables in it; `written` is how it stands in the file."""
+
+    __slots__ = ("written",)
+    written: str
+
+    def __new__(cls, text: str, written: str) -> Expanded:
+        """Make it."""
+        made = super().__new__(cls, text)
+        made.written = written
+        return made
+
+
 class Document:
     """A configuration's values and marks; `problems` are what reading alone has found."""
 
@@ -150,7 +163,10 @@ class Document:
         except (yaml.YAMLError, ValueError):  # their texts quote the value, which may be a secret
             self.add(path, "can't be read as what its tag or form says; quotes make it text", _mark(node, file))
             return None
-        return whole(self._expand(value, path, _mark(node, file))) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        found = whole(self._expand(value, path, _mark(node, file)))
+        return Expanded(found, value) if found != value else found
 
     def _expand(self, text: str, path: Path, mark: Mark) -> str:
         if "$" not in text:

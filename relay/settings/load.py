@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import msgspec
 from pydantic import ValidationError
 
 from relay.settings.crosscheck import cross_check
-from relay.settings.document import Document, read_text
+from relay.settings.document import Document, Expanded, read_text
 from relay.settings.model import RouteSettings, Settings, TemplateFile
 from relay.settings.problems import ConfigurationError, Problem, dotted
 from relay.settings.problems import Path as Path_
@@ -84,7 +83,7 @@ def load(file: Path, formats: Mapping[str, object], environment: Mapping[str, st
 
 def _validate(document: Document, base: Path) -> tuple[Settings | None, list[Problem]]:
     """The settings and what is wrong with them; what is wrong is left out, so that the rest can be checked as well."""
-    values = copy.deepcopy(document.values)
+    values = plain(document.values)
     problems: list[Problem] = []
     for _ in range(MOST_ROUNDS):
         try:
@@ -97,6 +96,15 @@ def _validate(document: Document, base: Path) -> tuple[Settings | None, list[Pro
         if not any(left_out):
             break
     return None, problems
+
+
+def plain(value: Any) -> Any:
+    """A copy of a document's values, of plain types alone."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return str(value) if isinstance(value, Expanded) else value
 
 
 def _follows(path: Path_, problem: Problem, others: Sequence[tuple[Path_, Problem]]) -> bool:

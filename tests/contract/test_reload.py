@@ -372,12 +372,17 @@ async def test_fifty_reloads_good_and_bad_lose_nothing_and_double_nothing(tmp_pa
             assert taken >= 50
 
 
-async def test_the_configuration_is_told_without_its_secrets(tmp_path: Path, sandbox: Sandbox) -> None:
+async def test_the_configuration_is_told_without_its_secrets(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SITE", "hidden-six")
+    monkeypatch.setenv("KIND", "webhook")
     sources = {
         "lab": {"type": "webhook", "auth": {"bearer": ["hidden-one", {"env": "PATH"}]}},
         "old": {"type": "webhook", "auth": {"bearer": "hidden-two"}},
         "feed": {"type": "websocket", "url": "ws://me:hidden-three@127.0.0.1:9/x?token=hidden-four",
-                 "send": [{"subscribe": {"token": "hidden-five"}}]},
+                 "send": [{"subscribe": {"key": "hidden-five", "all": ["hidden-eight", 1]}}, "PASS hidden-nine"]},
+        "open": {"type": "${KIND}", "auth": "none", "labels": {"site": "at ${SITE}", "costs": "$${SITE}"}},
     }  # fmt: skip
     async with running(tmp_path, sandbox, sources=sources, limits={"queue": 77}) as relay:
         _, config = await relay.get("/api/v1/config")
@@ -385,12 +390,19 @@ async def test_the_configuration_is_told_without_its_secrets(tmp_path: Path, san
         assert TOKEN not in json.dumps(config)
         assert "queue: 77" in config["yaml"]
         assert "env: PATH" in config["yaml"]
+        assert "auth: none" in config["yaml"]
+        assert "type: ${KIND}" in config["yaml"]
+        assert "site: at ${SITE}" in config["yaml"]
+        assert "costs: $${SITE}" in config["yaml"]
+        assert "subscribe:" in config["yaml"]
+        assert relay.daemon.settings().sources["open"].labels == {"site": "at hidden-six", "costs": "${SITE}"}
         assert config["file"] == str(relay.file)
         _, rooms = await relay.get("/api/v1/rooms")
         assert [(one["room"], one["account"], one["address"]) for one in rooms] == [("noc", "webex", "NOC")]
         _, listed = await relay.get("/api/v1/sources")
         assert [(one["source"], one["type"], one["path"]) for one in listed] == [
-            ("lab", "webhook", "/hooks/lab"), ("old", "webhook", "/hooks/old"), ("feed", "websocket", None)
+            ("lab", "webhook", "/hooks/lab"), ("old", "webhook", "/hooks/old"), ("feed", "websocket", None),
+            ("open", "webhook", "/hooks/open"),
         ]  # fmt: skip
 
 

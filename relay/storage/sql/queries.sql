@@ -113,7 +113,7 @@ SELECT json_group_array(json_object(
 FROM (
     SELECT i.*, m.remote_id FROM incidents AS i LEFT JOIN messages AS m ON m.id = i.message
     WHERE :ended OR i.ended_at IS NULL
-    ORDER BY i.ended_at IS NOT NULL, i.rank, i.started_at LIMIT :limit
+    ORDER BY i.ended_at IS NOT NULL, i.rank, i.incident ->> '$.ack' IS NOT NULL, i.started_at DESC, i.id LIMIT :limit
 );
 
 -- name: count_open
