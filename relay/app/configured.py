@@ -61,6 +61,7 @@ class ConfiguredDocuments:
         """The configuration, secrets masked, and when it was loaded."""
         return {
             "file": self._loaded.file,
+            "timezone": str(self._loaded.settings.timezone),
             "loaded_at": iso(self._reloader.good_at),
             "hash": self._loaded.digest,
             "yaml": settings_text(self._loaded),

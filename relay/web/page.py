@@ -23,8 +23,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _FILES = {
-    "page.css": "text/css", "page.js": "text/javascript", "parts.js": "text/javascript", "routes.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
+    "page.css": "text/css", "icon.svg": "image/svg+xml",
+    **{f"{name}.js": "text/javascript" for name in ("page", "desk", "events", "now", "parts", "routes", "times")},
 }  # fmt: skip
 _MOST_FIELDS = 10
 

@@ -303,9 +303,10 @@ class NotReloaded(Reloaded, frozen=True, kw_only=True):
 
 
 class Config(Shape, frozen=True, kw_only=True):
-    """The configuration in force: `yaml` as it was written, without secrets."""
+    """The configuration in force: `yaml` as it was written, without secrets; `timezone` is that of its messages."""
 
     file: str
+    timezone: str
     loaded_at: str
     hash: int
     yaml: str

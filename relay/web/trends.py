@@ -24,13 +24,13 @@ MOST = 120
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """The seconds up to `at`: events accepted and deliveries done a second, and the time from accept to posted.
 
-    `slowest_seconds` is the 90th percentile, as the bound of its bucket; None where nothing was posted.
+    `latency_p90_seconds` is that time's 90th percentile, as the bound of its bucket; None where nothing was posted.
     """
 
     at: str
     events_per_second: float
     deliveries_per_second: float
-    slowest_seconds: float | None
+    latency_p90_seconds: float | None
 
 
 class Trends:
@@ -67,7 +67,7 @@ class Trends:
             at=iso(now),
             events_per_second=round((metrics.received_in_all - received) / took, 2),
             deliveries_per_second=round((metrics.done_in_all - done) / took, 2),
-            slowest_seconds=_percentile([new - old for new, old in zip(self._before[3], counts, strict=True)], 0.9),
+            latency_p90_seconds=_percentile([new - old for new, old in zip(self._before[3], counts, strict=True)], 0.9),
         ))  # fmt: skip
         return 1
 

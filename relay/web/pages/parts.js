@@ -1,14 +1,15 @@
-// What the page is made of: elements (text is only ever set as text), times in words, questions to the API, dialogs.
+// What the page is made of: elements (text is only ever set as text), questions to the API, dialogs.
+import { clock, heard } from "./times.js";
 
 export const byId = (id) => document.getElementById(id);
 
-/** An element with properties and children; a child that is no element is text. */
+/** An element with properties and children; a child that is no element is text. `key` tells it from its siblings. */
 export function make(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
     if (name === "class") made.className = value;
-    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name === "key") made.dataset.key = value;
     else if (name in made && !name.startsWith("aria")) made[name] = value;
     else made.setAttribute(name, value);
   }
@@ -16,14 +17,48 @@ export function make(tag, properties = {}, ...children) {
   return made;
 }
 
-/** Put children in the place of others, only where they differ: what is focused or selected stays so. */
+export const moment = (iso) => make("time", { dateTime: iso, title: iso }, clock(iso));
+
+/** Make what is there into what is to be there: an element of the same key stays the same one, its focus with it. */
 export function put(parent, children) {
-  const signature = JSON.stringify(children.map((child) => child.dataset.signature ?? child.outerHTML));
-  if (parent.dataset.signature === signature) return;
-  const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
-  parent.dataset.signature = signature;
-  parent.replaceChildren(...children);
-  if (focused) parent.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
+  fill(parent, children);
+  if (!focused || document.activeElement === focused) return;
+  const next = focused.isConnected ? focused : parent.closest("[tabindex]");
+  next?.focus({ preventScroll: true });
+}
+
+function fill(parent, children) {
+  const known = new Map([...parent.children].filter((one) => one.dataset.key !== undefined).map((one) => [one.dataset.key, one]));
+  let at = parent.firstChild;
+  for (const fresh of children) {
+    const key = fresh.dataset?.key;
+    const old = key === undefined ? (at && at.dataset?.key === undefined && at.nodeName === fresh.nodeName ? at : undefined) : known.get(key);
+    if (old === undefined) {
+      parent.insertBefore(fresh, at);
+      continue;
+    }
+    known.delete(key);
+    if (old === at) at = at.nextSibling;
+    else parent.insertBefore(old, at);
+    become(old, fresh);
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
+}
+
+function become(old, fresh) {
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  old.onclick = fresh.onclick;
+  fill(old, [...fresh.childNodes]);
 }
 
 export class Refused extends Error {
@@ -34,14 +69,15 @@ export class Refused extends Error {
   }
 }
 
-/** What the API answers. Throws `Refused`. */
+/** What the API answers. Throws `Refused`, of status 0 where nothing answers. */
 export async function ask(method, path, body) {
   const options = { method, headers: {} };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, options).catch(() => { throw new Refused("the relay does not answer", 0); });
+  heard(answer.headers.get("Date"));
   if (answer.status === 401) {
     location.assign("/login");
     throw new Refused("logged out", 401);
@@ -51,25 +87,11 @@ export async function ask(method, path, body) {
   return said;
 }
 
-/** Seconds in words, as the command line says them. */
-export function duration(seconds) {
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+/** Tell what an action came to, until whoever asked for it has read that. */
+export function complain(what, error) {
+  const line = make("p", {}, `${what}: ${error.message} `, make("button", { type: "button", onclick: () => line.remove() }, "Dismiss"));
+  byId("failures").append(line);
 }
-
-const two = (number) => String(number).padStart(2, "0");
-
-/** A moment as the wall's clock shows it; with the day where it is another one. */
-export function clock(iso) {
-  const at = new Date(iso);
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `;
-  return `${at.toDateString() === new Date().toDateString() ? "" : day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-}
-
-export const moment = (iso) => make("time", { dateTime: iso, title: iso }, clock(iso));
 
 /** A line through values; gaps where there is none. */
 export function spark(values, label) {
@@ -94,7 +116,23 @@ export function spark(values, label) {
   return svg;
 }
 
-/** Show a dialog; once its form is sent, `act` is done, and what it refuses is shown in the dialog. */
+/** Have the focus go back to where a dialog was opened, or to its section where that is gone. */
+function comeBack(dialog) {
+  const opener = document.activeElement;
+  const section = opener?.closest("section");
+  dialog.addEventListener("close", () => {
+    if (opener?.isConnected) opener.focus({ preventScroll: true });
+    else section?.querySelector("[tabindex], button")?.focus({ preventScroll: true });
+  }, { once: true });
+}
+
+/** Show a dialog. */
+export function show(dialog) {
+  comeBack(dialog);
+  dialog.showModal();
+}
+
+/** Show a dialog with a form; once that is sent, `act` is done, and what it refuses is shown in the dialog. */
 export function open(dialog, act) {
   const trouble = dialog.querySelector(".trouble");
   const form = dialog.querySelector("form");
@@ -114,7 +152,7 @@ export function open(dialog, act) {
     }
   };
   dialog.querySelector("[data-close]").onclick = () => dialog.close();
-  dialog.showModal();
+  show(dialog);
 }
 
 /** Ask before something is done that can't be taken back. */

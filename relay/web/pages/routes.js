@@ -1,11 +1,16 @@
 // The routing tree, and a payload tried on it.
 import { ask, byId, make, put } from "./parts.js";
 
-const rooms = (names) => make("span", { class: "chips" }, ...names.map((name) => make("span", { class: "chip" }, name)));
+const EXAMPLE = '{"title": "port-down on node-101", "severity": "critical", "status": "firing", "key": "p1"}'; // of the format relay
 
-function node(route, steps) {
+/** The rooms of a route; those that it got a message are marked. */
+const rooms = (names, got) => make("span", { class: "chips" }, ...names.map((name) =>
+  make("span", { class: got.has(name) ? "chip good" : "chip" }, got.has(name) ? `✓ ${name}` : name)));
+
+function node(route, steps, deliveries) {
   const step = steps?.get(route.path);
   const lit = step === undefined ? "" : step.matched ? " lit" : " out";
+  const got = new Set(deliveries.filter((one) => one.route === route.path).map((one) => one.room));
   const said = [
     route.continue ? "continue" : "",
     route.group_by ? `group_by ${route.group_by.join(", ") || "[]"}` : "",
@@ -14,21 +19,22 @@ function node(route, steps) {
     route.active_in.length ? `active in ${route.active_in.join(", ")}` : "",
   ].filter(Boolean).join(" · ");
   const drawn = make("div", { class: `node${lit}`, title: route.path },
-    make("code", {}, route.matchers.join(", ") || "everything"), make("span", { "aria-hidden": "true" }, "→"), rooms(route.rooms),
+    make("code", {}, route.matchers.join(", ") || "everything"), make("span", { "aria-hidden": "true" }, "→"), rooms(route.rooms, got),
     said && make("span", { class: "dim" }, said),
     step && make("span", { class: "why" }, `${step.matched ? "✓ matches" : "✗ no match"}: ${step.why}`));
   const item = make("li", {}, drawn);
-  if (route.routes.length) item.append(make("ul", {}, ...route.routes.map((child) => node(child, steps))));
+  if (route.routes.length) item.append(make("ul", {}, ...route.routes.map((child) => node(child, steps, deliveries))));
   return item;
 }
 
 let tree = null;
 let explained = [];
+let tried = null; // what was tried, to be tried again where the routes change
 
 function draw(shown = 0) {
   if (!tree) return;
-  const steps = explained[shown] && new Map(explained[shown].routes.map((step) => [step.path, step]));
-  put(byId("tree"), [node(tree, steps)]);
+  const one = explained[shown];
+  put(byId("tree"), [node(tree, one && new Map(one.routes.map((step) => [step.path, step])), one?.deliveries ?? [])]);
 }
 
 function trail(one, place) {
@@ -44,15 +50,12 @@ function trail(one, place) {
     explained.length > 1 ? make("button", { type: "button", onclick: () => draw(place) }, "Show its way in the tree") : null);
 }
 
-async function tryIt(event) {
-  event.preventDefault();
+async function explain() {
   const result = byId("try-result");
-  const text = byId("try-payload").value;
-  const body = { source: byId("try-source").value };
-  try { body.payload = JSON.parse(text); } catch { body.text = text; }
   try {
-    explained = await ask("POST", "/api/v1/explain", body);
-    result.replaceChildren(...(explained.length ? explained.map(trail) : [make("p", {}, "No event comes of this payload.")]));
+    explained = tried ? await ask("POST", "/api/v1/explain", tried) : [];
+    const nothing = tried ? [make("p", {}, "No event comes of this payload.")] : [];
+    result.replaceChildren(...(explained.length ? explained.map(trail) : nothing));
   } catch (error) {
     explained = [];
     result.replaceChildren(make("p", { class: "trouble" }, error.message));
@@ -60,13 +63,27 @@ async function tryIt(event) {
   draw();
 }
 
-export async function showRoutes(sources) {
-  put(byId("try-source"), sources.map((name) => make("option", { value: name }, name)));
-  tree = await ask("GET", "/api/v1/routes");
-  explained = [];
-  byId("try-result").replaceChildren();
+/** Try what is in the form. */
+function tryIt(event) {
+  event.preventDefault();
+  const text = byId("try-payload").value;
+  tried = { source: byId("try-source").value };
+  try { tried.payload = JSON.parse(text); } catch { tried.text = text; }
+  explain();
+}
+
+export async function showRoutes() {
+  const [sources, routes] = await Promise.all([ask("GET", "/api/v1/sources"), ask("GET", "/api/v1/routes")]);
+  const select = byId("try-source");
+  const chosen = select.value;
+  put(select, sources.map((one) => make("option", { key: one.source, value: one.source }, `${one.source} (${one.format})`)));
+  const native = sources.find((one) => one.format === "relay")?.source;
+  select.value = sources.some((one) => one.source === chosen) ? chosen : native ?? sources[0]?.source ?? "";
+  if (!chosen && native) byId("try-payload").value = EXAMPLE;
+  tree = routes;
   draw();
+  if (tried) await explain();
 }
 
 byId("try").addEventListener("submit", tryIt);
-byId("try").addEventListener("reset", () => { explained = []; byId("try-result").replaceChildren(); draw(); });
+byId("try-clear").addEventListener("click", () => { tried = null; byId("try-payload").value = ""; explain(); });

@@ -1,0 +1,74 @@
+// How things are: figures, what is wrong, rooms, sources.
+import { byId, make, moment, put, spark } from "./parts.js";
+import { duration } from "./times.js";
+
+const RECENT = 12; // points, a minute of them, in which a latency is still the latency now
+
+function tile(name, value, values, bad = false) {
+  return make("li", { key: name, class: bad ? "bad" : null }, make("div", { class: "dim" }, name), make("div", { class: "value" }, value),
+    values && spark(values, `${name}: the last ten minutes, now ${value}`));
+}
+
+export function drawTiles(state, points) {
+  const last = points.at(-1);
+  const rate = (value) => (value === undefined ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)}/s`);
+  const slow = points.slice(-RECENT).findLast((point) => point.latency_p90_seconds !== null)?.latency_p90_seconds;
+  const waiting = state.rooms.reduce((sum, room) => sum + room.waiting, 0);
+  const dead = state.rooms.reduce((sum, room) => sum + room.dead, 0);
+  put(byId("tiles"), [
+    tile("Events", rate(last?.events_per_second), points.map((point) => point.events_per_second)),
+    tile("Delivered", rate(last?.deliveries_per_second), points.map((point) => point.deliveries_per_second)),
+    tile("Latency, 90 %", slow === undefined ? "–" : slow < 1 ? `${Math.round(slow * 1000)} ms` : `${slow} s`,
+      points.map((point) => point.latency_p90_seconds)),
+    tile("Waiting", String(waiting), null), tile("Dead", String(dead), null, dead > 0),
+    tile("Open incidents", String(state.incidents.open), null),
+  ]);
+}
+
+export function drawTroubles(state) {
+  const found = [];
+  const say = (text, warn) => found.push(make("p", { key: text, class: warn ? "warn" : null }, text));
+  for (const one of state.accounts) if (one.refused) say(`Account ${one.account} is refused: ${one.refused}. Everything for its rooms is kept and waits.`);
+  for (const one of state.accounts) if (one.token_trouble) say(`Account ${one.account}: ${one.token_trouble}`);
+  if (!state.config.last_reload_good) say("The configuration could not be reloaded; the one before goes on. What is wrong is told below.");
+  if (state.config.restart_needed.length) say(`Changed, and in force only after a restart: ${state.config.restart_needed.join(", ")}.`, true);
+  if (state.heartbeat_trouble) say(`The heartbeat does not get out: ${state.heartbeat_trouble}`, true);
+  put(byId("troubles"), found);
+}
+
+const cell = (text, name) => make("td", { class: name }, text);
+const row = (name, ...cells) => make("tr", { key: name }, make("th", { scope: "row" }, name), ...cells);
+
+function roomState(room) {
+  if (room.error) return ["bad", `refused: ${room.error}`];
+  if (room.goes_to) return ["warn", `goes to ${room.goes_to}${room.last_error ? `: ${room.last_error}` : ""}`];
+  if (room.last_error) return ["warn", `fails for ${duration(room.failing_seconds)}: ${room.last_error}`];
+  if (room.rests_for_seconds > 0) return ["warn", `paused for ${duration(room.rests_for_seconds)}`];
+  return ["good", "works"];
+}
+
+export function drawRooms(state) {
+  put(byId("rooms").querySelector("tbody"), state.rooms.map((room) => {
+    const [name, said] = roomState(room);
+    return row(room.room, cell(said, name), cell(String(room.waiting), "number"),
+      cell(room.oldest_seconds ? duration(room.oldest_seconds) : "", "number"), cell(String(room.dead), room.dead ? "number bad" : "number"));
+  }));
+}
+
+function sourceState(source, feed) {
+  if (source.silent) return ["bad", "silent"];
+  if (!feed) return ["good", "listens"];
+  if (feed.connected) return ["good", "connected"];
+  return ["bad", `down${feed.tries ? ` after ${feed.tries} ${feed.tries === 1 ? "try" : "tries"}` : ""}${feed.last_error ? `: ${feed.last_error}` : ""}`];
+}
+
+export function drawSources(state) {
+  const feeds = new Map(state.feeds.map((feed) => [feed.source, feed]));
+  put(byId("sources").querySelector("tbody"), state.sources.map((source) => {
+    const feed = feeds.get(source.source);
+    const [name, said] = sourceState(source, feed);
+    const at = feed?.last_message_at ?? source.last_event_at;
+    return row(source.source, cell(said, name), make("td", { class: "mono" }, at ? moment(at) : "none yet"),
+      cell(String(source.waiting), "number"), cell(String(source.refused), source.refused ? "number warn" : "number"));
+  }));
+}

@@ -1,0 +1,47 @@
+// Times as the operators' own clock has them: in the zone of the configuration, by the relay's time.
+
+let zone = "UTC";
+let format = formatter();
+let skew = 0; // ms that this machine's clock is behind the relay's
+
+function formatter() {
+  return new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" }); // 2026-11-26 22:08:15
+}
+
+/** Show times in a zone from now on; in UTC where this browser does not know it. */
+export function useZone(name) {
+  zone = name;
+  try {
+    format = formatter();
+  } catch {
+    zone = "UTC";
+    format = formatter();
+  }
+}
+
+/** Take note of the relay's time, as an answer's head tells it. */
+export function heard(date) {
+  const behind = Date.parse(date) - Date.now();
+  if (!Number.isNaN(behind)) skew = Math.abs(behind) > 2000 ? behind : 0;
+}
+
+/** The relay's time, in ms. */
+export const now = () => Date.now() + skew;
+
+/** A moment as the wall's clock shows it; with the day where it is another one. */
+export function clock(at) {
+  const [day, time] = format.format(new Date(at)).split(" ");
+  return day === format.format(now()).split(" ")[0] ? time : `${day} ${time}`;
+}
+
+/** The time of day and where that is. */
+export const timeOfDay = () => `${format.format(now()).split(" ")[1]} ${zone}`;
+
+/** Seconds in words, as the command line says them. */
+export function duration(seconds) {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
