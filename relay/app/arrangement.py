@@ -32,29 +32,17 @@ class Vault:
         """`before`: secrets that are in use already, and stay the same ones."""
         self.held: dict[SecretRef, LiveSecret] = {}
         self._before = {} if before is None else before.held
-        self._renewed: dict[SecretRef, str] = {}
 
     def __call__(self, ref: SecretRef) -> LiveSecret:
-        """A secret; one that is in use already gives what is new of it from `put` on. Raises `SecretError`."""
+        """A secret as it is now: one from a file follows the file, whatever is in force. Raises `SecretError`."""
         if ref not in self.held:
             known = self._before.get(ref)
             if known is None:
                 known = LiveSecret(ref)
             else:
-                self._renewed[ref] = ref.resolve()
+                known.renew()
             self.held[ref] = known
         return self.held[ref]
-
-    def value(self, ref: SecretRef) -> str:
-        """What a secret is from `put` on. Raises `SecretError`."""
-        secret = self(ref)
-        return self._renewed.get(ref, secret.current())
-
-    def put(self) -> None:
-        """Have all secrets be what they are now."""
-        for ref, value in self._renewed.items():
-            self.held[ref].use(value)
-        self._renewed = {}
 
     def reread(self) -> None:
         """Read those from files again."""
@@ -169,7 +157,7 @@ class Arranger:
 
 def _values(vault: Vault, settings: object) -> tuple[str, ...]:
     """Have the secrets of a part in the vault; their values. Raises `SecretError`."""
-    return tuple(vault.value(ref) for _, ref in secrets_of(settings))
+    return tuple(vault(ref).current() for _, ref in secrets_of(settings))
 
 
 def _made_of(name: str, loaded: Loaded) -> tuple[object, ...]:

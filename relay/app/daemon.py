@@ -55,6 +55,7 @@ from relay.settings.problems import ConfigurationError
 from relay.settings.secrets import secrets_of
 from relay.settings.types import Address
 from relay.storage.sqlite import SqliteStore
+from relay.templates.rendering import BUILT_IN
 from relay.web.accounts import AccountApi
 from relay.web.admin import AdminGuard, Part, make_admin
 from relay.web.alertmanager import AlertmanagerApi
@@ -229,7 +230,6 @@ class RelayDaemon:
         async with self.planner.turn, self.dispatcher.turn:
             if self._stopping():
                 return False
-            made.vault.put()
             self.planner.use(made.rules)
             self._put(made)
         self._run(self._pushes.close_gone(), self._errands)
@@ -243,7 +243,8 @@ class RelayDaemon:
         lanes = make_lanes(settings, senders, now, self.dispatcher.known())
         self.dispatcher.use(lanes, made.renderer, made.files, _retry(settings), make_fallbacks(settings))
         accounts = {name: room.account for name, room in settings.rooms.items()}
-        self.metrics.use([*settings.sources, OPERATOR_SOURCE], accounts, made.loaded.digest)
+        templates = [BUILT_IN, *settings.templates, *made.loaded.cards]
+        self.metrics.use([*settings.sources, OPERATOR_SOURCE], accounts, made.loaded.digest, templates)
         self.metrics.use_feeds(made.feeds)
         self._webhooks.sources, self._pushes.sources = made.webhooks, made.pushes
         self._feeds.use(made.feeds, self._spawn)

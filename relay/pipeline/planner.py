@@ -88,9 +88,9 @@ class Planner:
         self.turn = asyncio.Lock()
         """Held through each step: who has it may put other rules in force."""
         self.waiting = 0
+        """How many events wait in the inbox, near enough."""
         self.taken: Callable[[Iterable[str]], None] = lambda _: None
         """Told the sources of events that were planned."""
-        """How many events wait in the inbox, near enough."""
 
     @property
     def rules(self) -> Rules:

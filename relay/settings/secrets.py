@@ -81,15 +81,15 @@ class LiveSecret:
         """The secret to use now."""
         return self._value
 
-    def use(self, value: str) -> None:
-        """Take another value."""
-        self._value = value
+    def renew(self) -> None:
+        """Take the secret as it is now. Raises `SecretError`."""
+        self._value = self._ref.resolve()
 
     def reread(self) -> None:
         """Read the file again, where it is from one."""
         if self._ref.origin == "file":
             with suppress(SecretError):
-                self._value = self._ref.resolve()
+                self.renew()
 
 
 def secrets_of(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[tuple[str | int, ...], SecretRef]]:

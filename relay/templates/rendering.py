@@ -26,6 +26,8 @@ from relay.templates.environment import MarkdownEnvironment
 from relay.templates.views import THREAD, DigestView, GroupView, View, list_line
 
 BUILTIN = ("event", "group", "digest")
+BUILT_IN = "(built-in)"
+"""The name under which failures of the built-in templates are told."""
 BRIEF = 2
 """Lines of a message that is brief."""
 MAX_OUTPUT = 65_536
@@ -136,7 +138,7 @@ class TemplateRenderer:
         try:
             return self.render_strictly(self._builtin[kind], view.parts(), longest, living=living)
         except Exception as error:  # noqa: BLE001 - likewise: the plainest message that can be made
-            self._failed("(built-in)", event.id, f"{type(error).__name__}: {error}")
+            self._failed(BUILT_IN, event.id, f"{type(error).__name__}: {error}")
             return [f"{view.sign} **{view.word}** · {Markdown.escape(one_line(event.title))}"]
 
     @staticmethod

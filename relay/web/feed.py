@@ -109,18 +109,20 @@ class LiveFeed:
     async def _tell(self, socket: web.WebSocketResponse, reader: _Reader, over: asyncio.Event) -> None:
         going = await _send(socket, {"type": "hello", "id": str(reader.place)})
         while going and not (over.is_set() or self._stopping.is_set()):
+            _, until = await self._news.newest()  # before the events are read: an outcome follows its event
             events = await self._news.events_after(reader.place.event, MOST_AT_ONCE)
             for event in events:
                 going = going and await _send(socket, reader.event(event))
+            if len(events) == MOST_AT_ONCE:
+                continue
             at, number = reader.place.settled / 1e6 - MARGIN, 0
-            while going and (outcomes := await self._news.outcomes_after(at, number, MOST_AT_ONCE)):
+            while going and at <= until and (outcomes := await self._news.outcomes_after(at, number, MOST_AT_ONCE)):
                 for at, outcome in outcomes:
                     number = outcome["id"]
-                    message = reader.outcome(outcome, at)
+                    message = None if at > until else reader.outcome(outcome, at)
                     going = going and (message is None or await _send(socket, message))
             reader.forget()
-            if len(events) < MOST_AT_ONCE:
-                await self._clock.wait(over, POLL)
+            await self._clock.wait(over, POLL)
 
 
 class _Reader:

@@ -140,8 +140,10 @@ class Metrics:
         build = Gauge("relay_build_info", "The program's version.", ("version",), registry=registry)
         build.labels(__version__).set(1)
 
-    def use(self, sources: Iterable[str], rooms: Mapping[str, str], config_hash: int) -> None:
-        """Have the metrics of these sources, rooms and accounts from now on; counters that stay go on."""
+    def use(
+        self, sources: Iterable[str], rooms: Mapping[str, str], config_hash: int, templates: Iterable[str] = ()
+    ) -> None:
+        """Have the metrics of these sources, rooms (with their accounts), templates and cards; what stays goes on."""
         self._sources, self._rooms, accounts = tuple(sources), tuple(rooms), set(rooms.values())
         self._count_received()
         self._received.keep(self._sources, STATUSES)
@@ -149,6 +151,7 @@ class Metrics:
         self._results.keep(rooms, RESULTS)
         self._failures.keep(rooms, get_args(Reason))
         self._suppressed.keep(SUPPRESSED)
+        self._template_failures.keep(templates)
         self._token_ends.keep(accounts, ("access", "refresh"))
         for by_source in (self._duplicate, self._silent):
             by_source.keep(self._sources)

@@ -273,6 +273,34 @@ async def test_a_store_that_can_not_be_read_closes_a_client_that_may_come_again(
         )
 
 
+class _Quick:
+    """News of an event that is accepted and sent between two reads."""
+
+    def __init__(self) -> None:
+        self.sent = False
+
+    async def newest(self) -> tuple[int, float]:
+        return (1, 5.0) if self.sent else (0, 3.0)
+
+    async def events_after(self, seq: int, limit: int) -> list[dict[str, Any]]:
+        found = [{"id": "one", "seq": 1}][: limit if self.sent and seq < 1 else 0]
+        self.sent = True
+        return found
+
+    async def outcomes_after(self, at: float, delivery: int, limit: int) -> list[tuple[float, dict[str, Any]]]:
+        return [(5.0, {"id": 1, "state": "done"})][: limit if self.sent and (at, delivery) < (5.0, 1) else 0]
+
+
+async def test_an_outcome_is_told_behind_its_event() -> None:
+    feed = LiveFeed(_Quick(), SystemClock())
+    application = aiohttp.web.Application()
+    application.add_routes(feed.routes())
+    async with TestServer(application) as server, TestClient(server) as client:
+        socket = await client.ws_connect("/feed")
+        told = [(await socket.receive_json(timeout=20))["type"] for _ in range(3)]
+        assert told == ["hello", "event", "delivery"]
+
+
 async def test_the_feed_is_guarded_as_all_of_the_admin_address(tmp_path: Path, sandbox: Sandbox) -> None:
     listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "admin_token": "of-the-admin"}
     async with running(tmp_path, sandbox, listen=listen) as relay:

@@ -25,7 +25,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SCHEMA = Settings.model_json_schema(by_alias=True)
 _TABLE = re.compile(r"(<!-- table: (\w+)(?: at (\S+))? -->\n)(.*?)(<!-- end -->\n)(.*?)(?=\n#|\Z)", re.DOTALL)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
-_SIZES = ((2**30, "GiB"), (2**20, "MiB"), (1024, "KiB"), (1, ""))
 COMMON = set(SourceBase.model_fields)
 
 
