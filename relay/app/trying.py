@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -131,7 +131,8 @@ async def try_apart(trial: Trial) -> list[Finding]:
 
 
 def _main() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (TRIAL_MEMORY, TRIAL_MEMORY))
+    with suppress(OSError, ValueError):  # there may be a lower limit, or a unit that forbids this
+        resource.setrlimit(resource.RLIMIT_AS, (TRIAL_MEMORY, TRIAL_MEMORY))
     found = try_all(msgspec.json.decode(sys.stdin.buffer.read(), type=Trial))
     sys.stdout.buffer.write(msgspec.json.encode(found))
 
