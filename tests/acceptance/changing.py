@@ -25,10 +25,13 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from relay.lifecycle import SystemClock
 from relay.sandbox.server import Sandbox
+from relay.sandbox.state import Fault
 from tests.acceptance.harness import environment, free_port
 from tests.fakes.running import ROOM, configuration, messages, started_sandbox
 
 WORKERS = 300
+SLOW = 0.3
+"""Seconds that the send takes that each reload and each restart meets."""
 PATIENCE = 120.0
 
 
@@ -140,7 +143,7 @@ async def change_under_load(folder: Path, *, reloads: int, restarts: int, rate: 
                 await relay.start()
                 for _ in range(WORKERS):
                     tasks.create_task(posting.run(session))
-                await work(relay, writer, session, figures, connections, reloads, restarts)
+                await work(relay, writer, session, figures, connections, sandbox, reloads, restarts)
                 posting.stop.set()
             figures.seconds = clock.now() - began
             await settle(relay, session, sandbox, len(posting.accepted))
@@ -180,21 +183,23 @@ class Writer:
 
 async def work(
     relay: Behind, writer: Writer, session: aiohttp.ClientSession, figures: Figures, connections: Counter[str],
-    reloads: int, restarts: int,
+    sandbox: Sandbox, reloads: int, restarts: int,
 ) -> None:  # fmt: skip
-    """All reloads and restarts, one after another; each waits until the feeds stand."""
+    """All reloads and restarts, one after another, each during a slow send; each waits until the feeds stand."""
     figures.starts = 1
     await until_connected(relay, session, connections, figures)
     for number in range(max(reloads, restarts)):
         if number < reloads:
             good = number % 2 == 0
             writer.write(good=good)
+            sandbox.state.faults = [Fault(latency=SLOW, count=1)]
             status, _ = await relay.ask(session, "POST", "/-/reload")
             assert status == (200 if good else 422)
             figures.good_reloads += good
             figures.bad_reloads += not good
             await until_connected(relay, session, connections, figures)
         if number * restarts // max(reloads, 1) != (number + 1) * restarts // max(reloads, 1) or number >= reloads:
+            sandbox.state.faults = [Fault(latency=SLOW, count=1)]
             await relay.stop()
             writer.write()
             await relay.start()
