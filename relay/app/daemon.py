@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import random  # noqa: TID251 - this is the chance port
-import socket
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -18,20 +17,20 @@ from relay.app.accounts import make_addresses, make_fallbacks, make_lanes
 from relay.app.arrangement import Arrangement, Arranger, FeedSettings, Listener, Vault
 from relay.app.configured import ConfiguredDocuments, reload_json
 from relay.app.desk import AccountDesk, Asked, Login, post_now
+from relay.app.doors import Doors
 from relay.app.feeds import Feeds
 from relay.app.notice import Notice
 from relay.app.reading import defaults_of
 from relay.app.reload import Reload, Reloader
 from relay.app.sources import make_controllers, make_feed, patience_of, queries_of
 from relay.app.status import StatusBoard
-from relay.app.tls import load_certificate, server_context
 from relay.core.delivery import Outcome
 from relay.core.event import Severity, Status
 from relay.core.planning import Plan, Waiting
 from relay.core.rate import TokenBucket
 from relay.core.retry import RetryPolicy
 from relay.core.rules import OPERATOR_SOURCE
-from relay.lifecycle import Lifecycle, Loop, SystemClock, inherited_sockets
+from relay.lifecycle import Lifecycle, Loop, SystemClock
 from relay.listeners.apic import ApicListener
 from relay.listeners.push import PushListener
 from relay.listeners.server import EventsServer
@@ -48,12 +47,9 @@ from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
 from relay.ports import File, Limits, Log, Over, SendNow, Spawn
 from relay.senders.heartbeat import Heartbeat
-from relay.settings.crosscheck import open_doors
 from relay.settings.load import Loaded
 from relay.settings.model import Settings, WebsocketSettings
-from relay.settings.problems import ConfigurationError
 from relay.settings.secrets import secrets_of
-from relay.settings.types import Address
 from relay.storage.sqlite import SqliteStore
 from relay.templates.rendering import BUILT_IN
 from relay.web.accounts import AccountApi
@@ -94,15 +90,12 @@ class RelayDaemon:
     ) -> None:
         """Raises `StoreError`, `ConfigurationError`, `SecretError`, `TemplateError`, and OSError for files of TLS."""
         settings = loaded.settings
-        self._first = settings
-        self._sockets = inherited_sockets()
-        self._refuse_open_doors(loaded)
+        self._doors = Doors(loaded)
         for _, ref in secrets_of(settings):
             ref.resolve()  # what is missing is told before the store is touched
         self._log = log
         self._clock = clock
         self._undo = AsyncExitStack()
-        self._tls = None if settings.listen.tls is None else server_context(settings.listen.tls)
         self.metrics = metrics = Metrics((), {}, 0)
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
         self._intake = intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room)
@@ -175,7 +168,7 @@ class RelayDaemon:
             TrendsApi(self._trends.points),
         ]
         sessions = Sessions(self._admin_tokens, clock.now)
-        guard = AdminGuard(sessions, lambda: (*_LOOPBACK, self._first.listen.admin.host, *self._admin_hosts()))
+        guard = AdminGuard(sessions, lambda: (*_LOOPBACK, self._doors.listen.admin.host, *self._admin_hosts()))
         return make_admin(guard, [*parts, Page(sessions)], self._ready, board.metrics)
 
     def settings(self) -> Settings:
@@ -199,30 +192,11 @@ class RelayDaemon:
         controllers, defaults = make_controllers(source, vault), defaults_of(name, source)
         return ApicListener(controllers, queries_of(source), defaults, staying, self._intake, self._clock)
 
-    def _refuse_open_doors(self, loaded: Loaded) -> None:
-        """Refuse what lets strangers in at the addresses that this process has. Raises `ConfigurationError`."""
-        events, admin = (self._address(name) for name in ("events", "admin"))
-        if problems := open_doors(loaded.settings, loaded.document, events, admin):
-            raise ConfigurationError(problems)
-
-    def _address(self, name: Literal["events", "admin"]) -> Address:
-        """Where this process listens: at a socket that it was handed, else as it was configured at its start."""
-        taken = self._sockets.get(name)
-        if taken is None:
-            configured: Address = getattr(self._first.listen, name)
-            return configured
-        if taken.family == socket.AF_UNIX:
-            return Address("localhost", 0)
-        found = taken.getsockname()
-        return Address(str(found[0]), int(found[1]))
-
     def _prepare(self, loaded: Loaded) -> Arrangement:
         """Make all parts of another configuration. Raises as the start does."""
-        self._refuse_open_doors(loaded)
+        self._doors.refuse_open(loaded)
         made = self._arranger.arrange(loaded, self.arrangement)
-        tls = loaded.settings.listen.tls
-        if self._tls is not None and tls is not None and tls == self._first.listen.tls:
-            load_certificate(self._tls, tls)  # it may have been renewed
+        self._doors.renew_certificate(loaded)
         return made
 
     async def _use(self, made: Arrangement) -> bool:
@@ -289,7 +263,7 @@ class RelayDaemon:
 
     def _leave_word(self) -> None:
         """Tell this machine's commands where this relay is, and how the last load went."""
-        tls = self._first.listen.tls
+        tls = self._doors.listen.tls
         notice = Notice(
             pid=os.getpid(),
             config=os.path.abspath(self.arrangement.loaded.file),  # noqa: PTH100 - links are to stay
@@ -312,19 +286,18 @@ class RelayDaemon:
         self._chronicle.keep(self.settings().rooms, self.settings().accounts)
         await self.dispatcher.recover()
         self.planner.waiting = await self.store.count_waiting_events()
-        listen = self._first.listen
         self.admin = self._make_admin()
         admin = web.AppRunner(self.admin, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=ADMIN_GRACE)
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
-        self.admin_address = await self._bind(admin, listen.admin, "listen.admin")
+        self.admin_address = await self._doors.open("admin", admin)
         server = self._server = EventsServer(
             self._serve, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False
         )
         self._events = web.ServerRunner(server)
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)
-        self.events_address = await self._bind(self._events, listen.events, "listen.events")
+        self.events_address = await self._doors.open("events", self._events)
         self._leave_word()
         self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
 
@@ -332,19 +305,6 @@ class RelayDaemon:
         """Answer at the events address."""
         push = self._pushes.sources.get(request.path)
         return await (self._webhooks.handle(request) if push is None else self._pushes.handle(push, request))
-
-    async def _bind(self, runner: web.BaseRunner, address: Address, key: str) -> Address:
-        taken = self._sockets.get(key.removeprefix("listen."))
-        site: web.BaseSite = web.TCPSite(runner, address.host, address.port, ssl_context=self._tls, backlog=1024)
-        if taken is not None:
-            site = web.SockSite(runner, taken, ssl_context=self._tls, backlog=4096)
-        try:
-            await site.start()
-        except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
-            raise OSError(f"{key}: {address} can't be had: {why}") from error
-        bound = runner.addresses[0]
-        return Address(address.host, int(bound[1]))
 
     async def stop_listening(self) -> None:
         """Take nothing more: close the events address, have the feeds end."""

@@ -302,7 +302,7 @@ async def test_a_door_that_stands_open_is_not_left_unlocked(tmp_path: Path, sand
 
 def test_a_socket_that_was_handed_over_is_not_left_unlocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = socket.create_server(("0.0.0.0", 0))
-    monkeypatch.setattr("relay.app.daemon.inherited_sockets", lambda: {"events": taken})
+    monkeypatch.setattr("relay.app.doors.inherited_sockets", lambda: {"events": taken})
     file = tmp_path / "relay.yaml"
     accounts = {"webex": {"type": "webex", "url": "http://127.0.0.1:1/v1", "token": TOKEN}}
     written = {"sources": LAB, "rooms": {"noc": ROOM}, "accounts": accounts, "route": {"rooms": ["noc"]}}

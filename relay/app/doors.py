@@ -1,0 +1,68 @@
+"""The addresses that this process has for as long as it lives: sockets, certificate, and who may come in by them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Literal
+
+from aiohttp import web
+
+from relay.app.tls import load_certificate, server_context
+from relay.lifecycle import inherited_sockets
+from relay.settings.crosscheck import open_doors
+from relay.settings.load import Loaded
+from relay.settings.problems import ConfigurationError
+from relay.settings.types import Address
+
+Name = Literal["events", "admin"]
+BACKLOG = 1_024
+"""Connections that wait to be taken at an address of our own."""
+INHERITED_BACKLOG = 4_096
+"""The same at a socket that systemd holds, where they wait through a restart."""
+
+
+class Doors:
+    """Where this process listens: at sockets that it was handed, else as it was configured at its start."""
+
+    def __init__(self, first: Loaded) -> None:
+        """Raises `ConfigurationError` for doors that stand open, OSError and ValueError for files of TLS."""
+        self.listen = first.settings.listen
+        self._sockets = inherited_sockets()
+        self.refuse_open(first)
+        self._context = None if self.listen.tls is None else server_context(self.listen.tls)
+
+    def refuse_open(self, loaded: Loaded) -> None:
+        """Refuse what lets strangers in at the addresses that this process has. Raises `ConfigurationError`."""
+        if problems := open_doors(loaded.settings, loaded.document, self._address("events"), self._address("admin")):
+            raise ConfigurationError(problems)
+
+    def renew_certificate(self, loaded: Loaded) -> None:
+        """Show the certificate as its files have it now, where they are the same ones. Raises OSError, ValueError."""
+        tls = loaded.settings.listen.tls
+        if self._context is not None and tls is not None and tls == self.listen.tls:
+            load_certificate(self._context, tls)
+
+    def _address(self, name: Name) -> Address:
+        taken = self._sockets.get(name)
+        if taken is None:
+            configured: Address = getattr(self.listen, name)
+            return configured
+        if taken.family == socket.AF_UNIX:
+            return Address("localhost", 0)
+        found = taken.getsockname()
+        return Address(str(found[0]), int(found[1]))
+
+    async def open(self, name: Name, runner: web.BaseRunner) -> Address:
+        """Listen; the address, with its port. Raises OSError."""
+        taken, address = self._sockets.get(name), getattr(self.listen, name)
+        site: web.BaseSite = web.TCPSite(runner, address.host, address.port, ssl_context=self._context, backlog=BACKLOG)
+        if taken is not None:
+            site = web.SockSite(runner, taken, ssl_context=self._context, backlog=INHERITED_BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise OSError(f"listen.{name}: {address} can't be had: {why}") from error
+        bound = runner.addresses[0]
+        return Address(address.host, int(bound[1]) if isinstance(bound, tuple) else 0)  # a path has no port
