@@ -73,9 +73,10 @@ def lock_patiently(path: Path) -> int:
 
 
 def write_notice(descriptor: int, notice: bytes) -> None:
-    """Leave word in a lock that is held."""
-    os.pwrite(descriptor, notice, 0)
-    os.ftruncate(descriptor, len(notice))
+    """Leave word in a lock that is held, where the disk has room for it."""
+    with suppress(OSError):
+        os.pwrite(descriptor, notice, 0)
+        os.ftruncate(descriptor, len(notice))
 
 
 def read_notice(path: Path) -> bytes:

@@ -96,6 +96,7 @@ class SqliteStore:
         self._asking.close()
         self._connection.close()
         self._reserve.give_up()
+        write_notice(self._lock, b"")
         os.close(self._lock)
 
     def leave_word(self, notice: bytes) -> None:
