@@ -200,6 +200,7 @@ def compile_template(environment: MarkdownEnvironment, name: str, text: str) -> 
     except Exception as error:
         line = getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
-        raise TemplateError(f"template {name}{where}: {error}") from error
+        said = "takes too much memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
+        raise TemplateError(f"template {name}{where}: {said}") from error
     template.globals = dict(template.globals)  # a plain mapping: Jinja2 walks it for every message
     return template

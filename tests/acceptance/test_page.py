@@ -389,6 +389,20 @@ async def test_a_stream_that_stands_still_counts_and_is_bounded(tmp_path: Path, 
         await expect(page.locator("#events-fresh")).to_have_text("")
 
 
+async def test_a_stream_that_nobody_reads_any_more_goes_on(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        await relay.post({"title": "before"})
+        await page.clock.install()
+        await page.goto(relay.admin)
+        await page.locator("#events-list .title").hover()
+        await relay.post({"title": "behind"})
+        await expect(page.locator("#events-fresh")).to_have_text("1 new")
+        await expect(page.locator("#events-list li")).to_have_count(1)
+        await page.clock.fast_forward(25_000)
+        await expect(page.locator("#events-list li")).to_have_count(2)
+        await expect(page.locator("#events-fresh")).to_have_text("")
+
+
 async def test_what_an_action_came_to_stays_until_it_is_read(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
     async with running(tmp_path, sandbox) as relay:
         sandbox.state.faults = [Fault(status=400)]

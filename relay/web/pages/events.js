@@ -2,6 +2,7 @@
 import { ask, byId, make, moment, put, show } from "./parts.js";
 
 export const MOST_EVENTS = 100;
+const READING = 20_000; // ms for which the list stands still after that: a wall's pointer may rest in it for ever
 const FATES = { done: "good", dead: "bad", dropped: "bad", waiting: "warn", leased: "warn" };
 const events = new Map(); // id → {event, fates: Map(delivery → [room, state, why])}
 const list = byId("events-list");
@@ -9,6 +10,7 @@ let shown = []; // ids, the latest first
 let fresh = 0; // events that have come since, while it stood still
 let paused = false;
 let pointed = false;
+let touchedAt = -Infinity; // when someone last moved in the list
 
 function fate(event, fates) {
   if (event.set_aside || event.state === "set_aside") return [make("span", { class: "chip bad" }, "set aside")];
@@ -30,7 +32,7 @@ function row({ event, fates }) {
     make("span", { class: "chips" }, ...fate(event, fates)));
 }
 
-const isRead = () => pointed || list.querySelector(":focus-visible") !== null;
+const isRead = () => performance.now() - touchedAt < READING && (pointed || list.querySelector(":focus-visible") !== null);
 
 export function drawEvents() {
   const still = paused || (isRead() && shown.length > 0);
@@ -84,4 +86,7 @@ byId("pause").addEventListener("click", ({ currentTarget }) => {
 });
 list.addEventListener("pointerenter", ({ pointerType }) => { pointed = pointerType === "mouse"; });
 list.addEventListener("pointerleave", () => { pointed = false; drawSoon(); });
+for (const kind of ["pointerenter", "pointermove", "pointerdown", "keydown", "focusin", "wheel"]) {
+  list.addEventListener(kind, () => { touchedAt = performance.now(); }, { passive: true });
+}
 list.addEventListener("focusout", drawSoon);
