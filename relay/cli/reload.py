@@ -78,7 +78,8 @@ def _asked(loaded: Loaded | None) -> tuple[dict[str, Any] | None, str]:
             return None, "no relay runs on this configuration; `relay run` starts one"
         return daemon.reload(), ""
     except StrangerError:
-        return None, "the running relay does not take this configuration's admin token; as root it is sent a signal"
+        said = "the running relay does not take this configuration's admin token"
+        return None, f"{said}, and its database is not seen from here: `systemctl reload relay` reaches it"
     except (SecretError, OSError, SilentError) as error:
         return None, str(error)
 
