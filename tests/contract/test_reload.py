@@ -629,3 +629,41 @@ async def test_slow_explanations_hold_up_neither_reload_nor_stop(
             assert (await relay.reload())[0] == 200
     finally:
         held.set()
+
+
+def moved(dice: Random, sandbox: Sandbox) -> dict[str, Any]:
+    """The same room, somewhere else, by this account or that."""
+    webex = {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN}
+    names = dice.choice([["x"], ["x", "y"]])
+    rooms = {
+        name: {"account": dice.choice(["webex", "two"]), "title": dice.choice("ABC"), "create": True} for name in names
+    }
+    accounts = {"webex": {**webex, "pace": f"{dice.choice([100, 200])}/s"}, "two": webex}
+    return {"accounts": accounts, "rooms": {name: {**room, "digest_over": 10_000} for name, room in rooms.items()},
+            "route": {"rooms": ["x"]}}  # fmt: skip
+
+
+async def test_each_alert_has_one_message_that_lives_on_wherever_its_room_moves(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    dice = Random(3)  # noqa: S311 - a seeded history
+    alert = lambda n, **changes: {**FIRING, "title": f"event {n}", "key": f"k{n}", **changes}  # noqa: E731
+    async with running(tmp_path, sandbox, **moved(dice, sandbox)) as relay:
+        for last in range(4, 64, 4):
+            assert (await relay.post([alert(n) for n in range(last - 4, last)]))[0] == 202
+            sandbox.state.faults = [
+                Fault(status=503, count=dice.choice([1, 3])), Fault(latency=dice.choice([0.0, 0.1, 0.4]), count=4)
+            ]  # fmt: skip
+            for _ in range(dice.choice([1, 2, 3])):
+                assert (await relay.reload(**moved(dice, sandbox)))[0] == 200
+                changed = [alert(n, severity=dice.choice(["critical", "minor"])) for n in dice.sample(range(last), 3)]
+                assert (await relay.post(changed))[0] == 202
+        sandbox.state.faults = []
+        assert (await relay.post([alert(n, status="resolved") for n in range(60)]))[0] == 202
+
+        def told() -> list[str]:
+            everything = [m for room in sandbox.state.rooms.values() for m in room.messages.values()]
+            return [m.text.splitlines()[0] for m in everything if m.parent is None]
+
+        await relay.until(lambda: sum("resolved" in line for line in told()) >= 60)
+        assert Counter(re.findall(r"event \d+", "\n".join(told()))) == {f"event {n}": 1 for n in range(60)}
