@@ -249,7 +249,7 @@ async def test_a_support_bundle_holds_what_helps_and_no_secret(tmp_path: Path, s
         assert bundle.stat().st_mode & 0o777 == 0o600
         texts = unpacked(bundle)
         assert texts.keys() >= {"versions.txt", "config.yaml", "problems.txt", "status.json", "deliveries.json"}
-        assert ("metrics.txt" in texts) == (name == "live")
+        assert ("metrics.txt" in texts) == ("config-in-force.yaml" in texts) == (name == "live")
         assert "aiohttp 3" in texts["versions.txt"]
         (dead,) = json.loads(texts["deliveries.json"])
         assert (dead["state"], dead["reason"]) == ("dead", "refused")
@@ -258,9 +258,25 @@ async def test_a_support_bundle_holds_what_helps_and_no_secret(tmp_path: Path, s
         assert TOKEN not in whole
         assert "private" not in whole
     assert (await command("support-bundle", str(bundle), "-c", str(config)))[0] == 2
-    config.write_text("rooms: [", encoding="utf-8")
-    code, out, _ = await command("support-bundle", str(tmp_path / "broken.tar.gz"), "-c", str(config))
-    assert (code, "problems.txt" in out) == (0, True)
+
+
+async def test_a_support_bundle_with_a_broken_file_says_what_it_lacks(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    place = {"STATE_DIRECTORY": str(tmp_path)}
+    async with relay_process(config):
+        config.write_text("rooms: [", encoding="utf-8")
+        arguments = ("support-bundle", str(tmp_path / "live.tar.gz"), "-c", str(config))
+        code, _, error = await command(*arguments, **place)
+        assert code == 0, error
+    live = unpacked(tmp_path / "live.tar.gz")
+    assert "problems.txt says why" in live["config.yaml"]
+    assert f"{config}:1:" in live["problems.txt"]
+    assert "title: NOC" in live["config-in-force.yaml"]
+    assert json.loads(live["status.json"])["ready"] is True
+    arguments = ("support-bundle", str(tmp_path / "still.tar.gz"), "-c", str(config))
+    code, _, error = await command(*arguments, **place)
+    assert (code, "does not tell where the relay is" in error) == (0, True)
+    assert "could be asked" in unpacked(tmp_path / "still.tar.gz")["state.txt"]
 
 
 async def test_a_shell_completes_names_and_words(tmp_path: Path, sandbox: Sandbox) -> None:
