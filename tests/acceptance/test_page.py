@@ -223,7 +223,7 @@ async def test_it_goes_on_after_a_restart(tmp_path: Path, sandbox: Sandbox, page
     await expect(page.locator("#lost")).to_contain_text("No answer from the relay. What is shown is of")
     await expect(page.locator("#ready")).to_have_text("no answer")
     await expect(page).to_have_title("! relay")
-    assert await page.evaluate("getComputedStyle(document.querySelector('main')).opacity") != "1"
+    assert await page.evaluate("getComputedStyle(document.querySelector('main')).filter") == "grayscale(1)"
     async with running(tmp_path, sandbox, listen=listen) as relay:
         await expect(page.locator("#ready")).to_have_text("ready")
         await relay.post({"title": "behind"})
@@ -283,19 +283,26 @@ async def test_a_token_is_asked_for_once_and_can_be_given_back(tmp_path: Path, s
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_axe_finds_no_serious_fault(tmp_path: Path, sandbox: Sandbox, width: str, scheme: str) -> None:
-    async with running(tmp_path, sandbox) as relay, browser_page(width, scheme) as page:
-        await everything_at_once(relay)
-        await page.goto(relay.admin)
-        await expect(page.locator("#dead-list li")).to_have_count(1)
-        await expect(page.locator("#silences-list li")).to_contain_text("active")
-        await page.get_by_role("button", name="Try", exact=True).click()
-        await expect(page.locator("#tree .lit")).to_have_count(1)
-        assert await serious(page) == []
-        await page.get_by_role("button", name="Add a silence").click()
-        assert await serious(page) == []
-        await page.keyboard.press("Escape")
-        await page.locator("#events-list .title").first.click()
-        await expect(page.locator("#event-body pre")).to_be_visible()
+    async with browser_page(width, scheme) as page:
+        async with running(tmp_path, sandbox) as relay:
+            await everything_at_once(relay)
+            await page.goto(relay.admin)
+            await expect(page.locator("#dead-list li")).to_have_count(1)
+            await expect(page.locator("#silences-list li")).to_contain_text("active")
+            await page.get_by_role("button", name="Try", exact=True).click()
+            await expect(page.locator("#tree .lit")).to_have_count(1)
+            assert await serious(page) == []
+            await page.get_by_role("button", name="Add a silence").click()
+            assert await serious(page) == []
+            await page.keyboard.press("Escape")
+            await page.locator("#events-list .title").first.click()
+            await expect(page.locator("#event-body pre")).to_be_visible()
+            assert await serious(page) == []
+            await page.keyboard.press("Escape")
+            await page.route("**/deliveries/retry", lambda route: route.fulfill(status=503))
+            await page.get_by_role("button", name="Retry dead").click()
+            await expect(page.locator("#failures")).to_contain_text("Retry dead: answered 503")
+        await expect(page.locator("#lost")).to_be_visible()
         assert await serious(page) == []
 
 
