@@ -39,7 +39,7 @@ class ThrottledError(Exception):
 
 
 class StrangerError(Exception):
-    """The relay takes none of the admin tokens."""
+    """The relay takes none of the admin tokens, or looks at none from here just now."""
 
 
 class Daemon:
@@ -107,8 +107,8 @@ class Daemon:
         status, headers, raw = self._exchange(method, path, body, content_type)
         if status == 404:
             return None
-        if status == 429:
-            raise ThrottledError(_seconds(headers.get("Retry-After")))
+        if status == 429 and "Retry-After" in headers:
+            raise ThrottledError(_seconds(headers["Retry-After"]))
         if status >= 400:
             self._refused(path, status, raw)
         try:
@@ -135,7 +135,7 @@ class Daemon:
     def reload(self) -> dict[str, Any]:
         """Have the configuration loaded anew; how that went, a refusal included. Raises `StrangerError`."""
         status, _, raw = self._exchange("POST", "/-/reload", b"")
-        if status == 401:
+        if status in (401, 429):
             raise StrangerError
         if status not in (200, 422):
             self._refused("/-/reload", status, raw)

@@ -16,7 +16,7 @@ import aiohttp
 from relay.app.notice import notice_of
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from tests.acceptance.harness import command, relay_process
+from tests.acceptance.harness import command, free_port, relay_process
 from tests.acceptance.test_process import configure
 from tests.fakes.running import TOKEN, messages, until
 
@@ -293,3 +293,23 @@ async def test_a_shell_completes_names_and_words(tmp_path: Path, sandbox: Sandbo
     assert await completed("relay deliveries list --state d") == ["dead", "done", "dropped"]
     assert await completed("relay deliveries list --reason t") == ["timeout", "too_large"]
     assert await completed("relay send ", RELAY_CONFIG=str(tmp_path / "none.yaml")) == []
+
+
+async def test_too_many_wrong_tokens_are_told_in_a_line(tmp_path: Path, sandbox: Sandbox) -> None:
+    listen = {"events": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}", "admin_token": "right"}
+    config = configure(tmp_path, sandbox, listen=listen)
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        wrong = {"Authorization": "Bearer wrong"}
+        guessing = asyncio.Event()
+
+        async def guess() -> None:
+            while not guessing.is_set():
+                async with session.get(f"{relay.admin}/api/v1/status", headers=wrong) as answer:
+                    assert answer.status in (401, 429)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(guess())
+            code, _, error = await command("status", "-c", str(config))
+            guessing.set()
+        assert (code, error.count("\n"), "too many wrong tokens" in error) == (1, 1, True), error
+        assert await relay.stop() == 0
