@@ -52,14 +52,18 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: float | None = None
     ends_at: float | None = None
     acknowledged_by: str | None = None
+    unacknowledged_by: str | None = None
+    downtime: bool | None = None
     notes: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One normalised event. Times are Unix seconds; `notes` say what was derived, cut or absent in its payload.
 
-    `ends_at` is when a firing one expires unless it is told of again; a notice that is `acknowledged_by` someone says
-    that they have taken up what its key stands for.
+    `ends_at` is when a firing one expires unless it is told of again. A notice that is `acknowledged_by` someone says
+    that they have taken up what its key stands for; one that is `unacknowledged_by` someone withdraws that. `downtime`:
+    a firing event happened while its source holds its alerts back for maintenance, or (a notice) such a downtime of
+    its key began (True) or ended (False).
     """
 
     id: str
@@ -78,6 +82,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     received_at: float
     ends_at: float | None = None
     acknowledged_by: str | None = None
+    unacknowledged_by: str | None = None
+    downtime: bool | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -117,6 +123,8 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
         received_at=now,
         ends_at=draft.ends_at,
         acknowledged_by=None if draft.acknowledged_by is None else draft.acknowledged_by[:MAX_NAME],
+        unacknowledged_by=None if draft.unacknowledged_by is None else draft.unacknowledged_by[:MAX_NAME],
+        downtime=draft.downtime,
         notes=notes,
     )
 

@@ -191,3 +191,8 @@ def trial(title: str, vendor: str, body: str = "", **more: Any) -> Draft:
 def taken_up(title: str, key: str | None, by: str, vendor: str, body: str = "", **more: Any) -> Draft:
     """The notice that someone has acknowledged what a key stands for."""
     return Draft(title=title, key=key, body=body, acknowledged_by=by or vendor, **more)
+
+
+def given_back(title: str, key: str | None, by: str, vendor: str, body: str = "", **more: Any) -> Draft:
+    """The notice that someone has withdrawn the acknowledgement of what a key stands for."""
+    return Draft(title=title, key=key, body=body, unacknowledged_by=by or vendor, **more)
