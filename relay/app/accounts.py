@@ -12,7 +12,6 @@ import msgspec
 
 from relay.app.sources import Vault
 from relay.app.tls import client_context
-from relay.core.routing import Route
 from relay.core.rules import Rules, card_for
 from relay.pipeline import lanes
 from relay.pipeline.dispatcher import Fallback
@@ -112,20 +111,13 @@ def make_oauth(
 
 def make_renderer(loaded: Loaded, rules: Rules, failed: Callable[[str, str, str], None]) -> TemplateRenderer:
     """The renderer of messages and cards; `failed` is told template, event id and error. Raises `TemplateError`."""
-    routes = {route.path: route for route in _all_routes(rules.root)}
 
-    def chosen(route: str, room: str) -> str | None:
-        return card_for(room, routes.get(route, rules.root), rules)
+    def chosen(lineage: str, room: str) -> str | None:
+        return card_for(room, rules.route_of(lineage), rules)
 
     zone = loaded.settings.timezone
     cards = CardRenderer(loaded.cards, chosen, zone, failed) if loaded.cards else None
     return TemplateRenderer(loaded.templates, zone, failed, cards)
-
-
-def _all_routes(route: Route) -> Iterator[Route]:
-    yield route
-    for child in route.routes:
-        yield from _all_routes(child)
 
 
 def make_files(settings: Settings, log: Log) -> Attachments:

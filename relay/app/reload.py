@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import msgspec
 
 from relay.app.arrangement import Arrangement
 from relay.app.checks import adapter_problems_apart
+from relay.core.routing import confusable
 from relay.lifecycle import notify
 from relay.ports import Clock, Log, Tell
 from relay.settings.load import Loaded, card_files
 from relay.settings.model import Settings, TemplateFile
 from relay.settings.problems import ConfigurationError, Mark, Problem
+from relay.settings.rules import compile_rules
 from relay.settings.secrets import SecretError
 from relay.templates.rendering import TemplateError
 
@@ -127,9 +130,10 @@ class Reloader:
             self._log.error("reload_bug", error=repr(error), exc_info=error)
             said = f"the relay can't deal with it, which is a bug: {error!r}"
             return self._refused((self._problem(said),), candidate)
+        confused = _confusable(self.loaded, candidate)
         if not await self._put(made):
             return Reload(at=self._clock.wall(), good=False, problems=(self._problem("the relay stops: not loaded"),))
-        return self._done(candidate)
+        return self._done(candidate, confused)
 
     def _problem(self, message: str) -> Problem:
         return Problem(Mark(self.loaded.file, 1, 1), "", message)
@@ -146,15 +150,16 @@ class Reloader:
         self._told(self.last)
         return self.last
 
-    def _done(self, loaded: Loaded) -> Reload:
+    def _done(self, loaded: Loaded, confused: Sequence[Problem]) -> Reload:
         restart = _only_by_restart(self._first, loaded)
         self.loaded = loaded
         self._watched = _files_of(loaded)
         stamps = _stamps(self._watched)
         self._seen = {name: self._seen.get(name, stamp) for name, stamp in stamps.items()}
-        self.last = Reload(at=self._clock.wall(), good=True, problems=loaded.warnings, restart=restart)
+        warnings = (*loaded.warnings, *confused)
+        self.last = Reload(at=self._clock.wall(), good=True, problems=warnings, restart=restart)
         self.good_at = self.last.at
-        self._log.info("reloaded", restart_needed=list(restart), warnings=[str(one) for one in loaded.warnings])
+        self._log.info("reloaded", restart_needed=list(restart), warnings=[str(one) for one in warnings])
         self._tell_operator(())
         self._told(self.last)
         return self.last
@@ -169,6 +174,17 @@ class Reloader:
         elif self._told_operator:
             self._tell("reload", "relay: the configuration is good again", "info", "resolved", "")
         self._told_operator = bool(errors)
+
+
+def _confusable(before: Loaded, after: Loaded) -> list[Problem]:
+    """Return a warning for each family of routes with equal matchers that changed: only order tells them apart."""
+    found: list[Problem] = []
+    for first, *others in confusable(compile_rules(before.settings).root, compile_rules(after.settings).root):
+        told = ", ".join(others) or "a route that is gone"
+        said = f"has the same matchers as {told}, and these routes changed: what is open goes on by their order"
+        steps = [int(step) if step.isdigit() else step for step in re.findall(r"\w+", first)]
+        found.append(Problem(after.document.mark(tuple(steps)), first, said, "warning"))
+    return found
 
 
 def _only_by_restart(first: Loaded, loaded: Loaded) -> tuple[str, ...]:

@@ -183,7 +183,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     rank: int
     message: int
-    route: str
+    group: str
     template: str | None
     attempts: int
     spent: float

@@ -43,8 +43,8 @@ CHANGES = 9
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Incidents that a room is told of in one message. `id` is the room, the matchers from the root to the route and
-    the values of the group's labels.
+    """Incidents that a room is told of in one message. `id` is the room, the route's identity and the values of the
+    group's labels.
 
     Times are Unix seconds: `flush_at` is when the room is told what is new, `flushed_at` when it was told last in this
     life of the group, `ended_at` when all was over, `remind_at` the next reminder's. A storm's digest is a group, too:
@@ -77,12 +77,17 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lineage(self) -> str:
-        """The matchers from the root to the route."""
-        return self.id.partition("|")[2].partition("\n")[0]
+        """The identity of the route by whose policy it lives."""
+        return lineage_of(self.id)
+
+
+def lineage_of(group: str) -> str:
+    """Return the identity of the route that is part of a group's name."""
+    return group.partition("|")[2].partition("\n")[0]
 
 
 def group_name(event: Event, target: Destination) -> str:
-    """What tells a group from others: the room, the matchers from the root to the route, the group labels' values.
+    """Return what tells a group from others: the room, the route's identity, and the group labels' values.
 
     Without `group_by` there are none: the alert is a group of its own.
     """
@@ -123,7 +128,7 @@ def schedule(group: Group, members: Sequence[Incident], policy: Policy, now: flo
     if group.flush_at is not None:
         return group
     if group.flushed_at is None:
-        first = min(incident.started_at for incident in news)
+        first = min(incident.opened_at for incident in news)
         return msgspec.structs.replace(group, flush_at=max(now, min(now, first) + policy.group_wait))
     behind = max(1, math.ceil((now - group.flushed_at) / policy.group_interval)) if policy.group_interval else 0
     return msgspec.structs.replace(group, flush_at=max(now, group.flushed_at + behind * policy.group_interval))
@@ -187,7 +192,7 @@ def reminder_of(incidents: Sequence[Incident], now: float) -> str:
     if len(incidents) == 1:
         return reminder(incidents[0], now)
     worst = worst_first(incidents)[0].event
-    since = say_duration(now - min(incident.started_at for incident in incidents))
+    since = say_duration(now - min(incident.opened_at for incident in incidents))
     return f"{SIGNS[worst.severity]} **{len(incidents)} still firing** · the first for {since} · {_names(incidents)}"
 
 

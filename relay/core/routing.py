@@ -2,21 +2,30 @@
 
 Depth first; among siblings the first match wins unless it says `continue`; a node without a matching child is the
 answer itself; children inherit rooms and template (Alertmanager's documentation, "Configuration", section "route").
+
+A route's `lineage` is its identity: groups and incidents on disk find their route, and so their policy, by it.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from relay.core.incident import Policy
 from relay.core.matching import Matcher
 
+_ORDINAL = re.compile(r"#\d+$")
+
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of the tree with everything inherited filled in; `path` is its place in the configuration."""
+    """A node of the tree with everything inherited filled in.
+
+    `path` is its place in the configuration, `lineage` its identity in the tree (see `lineages`). A node without rooms
+    tells nobody.
+    """
 
     path: str
     rooms: tuple[str, ...]
@@ -63,6 +72,59 @@ class Destination(msgspec.Struct, frozen=True):
     room: str
     route: Route
     others: tuple[Route, ...] = ()
+
+
+def lineages(parent: str, siblings: Iterable[Sequence[Matcher]]) -> list[str]:
+    """Return the identities of all children of a route, in order, from the matchers of each.
+
+    A child is known by its parent's identity, its own matchers, and its ordinal among siblings with equal matchers
+    (`#2` for the second; the first has none). So it keeps its identity when other routes are added, moved or edited.
+    """
+    found: list[str] = []
+    seen: Counter[str] = Counter()
+    for matchers in siblings:
+        name = f"{parent}/{{{','.join(map(str, matchers))}}}"
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return found
+
+
+def confusable(before: Route, after: Route) -> list[tuple[str, ...]]:
+    """Return the paths in `after` of equal siblings that can't be told apart over a change of the tree.
+
+    Siblings with equal matchers are known by their order. Where one of them was added, taken out or changed, nobody can
+    tell which is which: what is open goes on under the route that has its ordinal now.
+    """
+    olds, news = _twins(before), _twins(after)
+    found: list[tuple[str, ...]] = []
+    for family in sorted({*olds, *news}):
+        old, new = olds.get(family, []), news.get(family, [])
+        if new and max(len(old), len(new)) > 1 and list(map(_content, old)) != list(map(_content, new)):
+            found.append(tuple(route.path for route in new))
+    return found
+
+
+def _twins(root: Route) -> dict[str, list[Route]]:
+    """All routes below the root by what siblings with equal matchers have in common."""
+    found: dict[str, list[Route]] = {}
+    for route in walk(root):
+        for child in route.routes:
+            found.setdefault(_ORDINAL.sub("", child.lineage), []).append(child)
+    return found
+
+
+def _content(route: Route) -> tuple[object, ...]:
+    """All that a route says and that its children say, without where it stands."""
+    matchers = tuple(map(str, route.matchers))
+    said = (matchers, route.rooms, route.continues, route.template, route.card, route.policy)
+    return (*said, *map(_content, route.routes))
+
+
+def walk(route: Route) -> Iterator[Route]:
+    """A route and all below it, depth first."""
+    yield route
+    for child in route.routes:
+        yield from walk(child)
 
 
 def index_children(routes: Sequence[Route]) -> ChildIndex | None:
@@ -135,4 +197,5 @@ def _trace(node: Route, view: Mapping[str, str], steps: list[RouteTrace]) -> Non
 
 
 def _why(node: Route) -> str:
-    return "all of " + ", ".join(map(str, node.matchers)) if node.matchers else "no matchers: everything matches"
+    why = "all of " + ", ".join(map(str, node.matchers)) if node.matchers else "no matchers: everything matches"
+    return why if node.rooms else f"{why}; it has no rooms: where it is the answer, nobody is told"

@@ -12,6 +12,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled, files_of
+from relay.core.group import lineage_of
 from relay.core.lanes import Circumstances, Verdict, judge, put_back
 from relay.core.markdown import escape_markdown, file_name, hard_breaks, numbered, plain_text
 from relay.core.planning import Plan
@@ -392,7 +393,7 @@ class Dispatcher:
         if lease.action != "post" or lease.note is not None or not sender.service.files:
             return None
         told, now = lease.told, self._clock.wall()
-        return self._renderer.card(lease.route, lease.event, room=lease.room, told=told, now=now)
+        return self._renderer.card(lineage_of(lease.group), lease.event, room=lease.room, told=told, now=now)
 
     def _judge(self, attempt: Attempt, now: float) -> Settlement:
         """What an attempt means for its delivery; its lane and account take their part of it at once."""

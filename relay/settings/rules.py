@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import msgspec
 
 from relay.core.incident import Policy
 from relay.core.matching import Matcher, parse_matchers
-from relay.core.routing import Route, index_children
+from relay.core.routing import Route, index_children, lineages, walk
 from relay.core.rules import Rules
 from relay.core.suppression import InhibitRule
 from relay.settings.model import InhibitSettings, RouteSettings, Settings, SpikaAccount
@@ -22,8 +22,8 @@ def compile_rules(settings: Settings) -> Rules:
     if settings.operator is not None:
         operator = Route(path="operator", rooms=(settings.operator.room,), lineage="operator")
     parent = Route(path="route", rooms=tuple(settings.route.rooms or ()))
-    root = _compile(settings.route, "route", parent)
-    routes = dict(_by_lineage(root))
+    root = _compile(settings.route, "route", parent, _matchers(settings.route), parent.lineage)
+    routes = {route.lineage: route for route in walk(root)}
     if operator is not None:
         routes[operator.lineage] = operator
     return Rules(
@@ -50,15 +50,11 @@ def _inhibition(rule: InhibitSettings) -> InhibitRule:
     return InhibitRule(sources, targets, rule.equal)
 
 
-def _by_lineage(route: Route) -> Iterator[tuple[str, Route]]:
-    """A route and all below it, by lineage; of two routes with one lineage, the first."""
-    for child in reversed(route.routes):
-        yield from _by_lineage(child)
-    yield route.lineage, route
+def _matchers(settings: RouteSettings) -> tuple[Matcher, ...]:
+    return tuple(matcher for text in settings.matchers for matcher in parse_matchers(text))
 
 
-def _compile(settings: RouteSettings, path: str, parent: Route) -> Route:
-    matchers: tuple[Matcher, ...] = tuple(m for text in settings.matchers for m in parse_matchers(text))
+def _compile(settings: RouteSettings, path: str, parent: Route, matchers: tuple[Matcher, ...], lineage: str) -> Route:
     node = Route(
         path=path,
         rooms=parent.rooms if settings.rooms is None else settings.rooms,
@@ -67,10 +63,19 @@ def _compile(settings: RouteSettings, path: str, parent: Route) -> Route:
         template=settings.template or parent.template,
         card=str(settings.card.file) if settings.card is not None else parent.card,
         policy=_policy(settings, parent.policy),
-        lineage=parent.lineage if not matchers else f"{parent.lineage}/{{{','.join(map(str, matchers))}}}",
+        lineage=lineage,
     )
-    children = tuple(_compile(child, f"{path}.routes[{number}]", node) for number, child in enumerate(settings.routes))
+    children = _children(settings.routes, node)
     return msgspec.structs.replace(node, routes=children, index=index_children(children))
+
+
+def _children(settings: Sequence[RouteSettings], node: Route) -> tuple[Route, ...]:
+    matchers = [_matchers(child) for child in settings]
+    named = zip(settings, matchers, lineages(node.lineage, matchers), strict=True)
+    return tuple(
+        _compile(child, f"{node.path}.routes[{number}]", node, own, lineage)
+        for number, (child, own, lineage) in enumerate(named)
+    )
 
 
 _INHERITED = (

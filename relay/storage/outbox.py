@@ -27,7 +27,6 @@ class _Head(msgspec.Struct, frozen=True):
     part: int
     lease: Lease
     edits: int
-    group: str
     told_by: str | None = None
 
 
@@ -126,9 +125,9 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
             heads.append(LaneHead(lane, now, None, ((head.lease.room, head.lease.rank, "dropped"),)))
             continue
         lease = _as_it_can_be(head)
-        if is_storm(head.group) and lease.content is None:
-            lease = msgspec.structs.replace(lease, told=_with_digest(connection, lease, head.group))
-        lease = _with_rarities(connection, lease, head.group)
+        if is_storm(head.lease.group) and lease.content is None:
+            lease = msgspec.structs.replace(lease, told=_with_digest(connection, lease, head.lease.group))
+        lease = _with_rarities(connection, lease, head.lease.group)
         heads.append(LaneHead(lane, head.due_at, lease, _taken_over(connection, lease, now)))
         shown = "digest" if head.lease.action == "digest" and lease.action == "post" else lease.action
         leased.append((lease.id, shown))
@@ -169,9 +168,9 @@ def _as_it_can_be(head: _Head) -> Lease:
     lease = head.lease
     if lease.action == "file" or head.part > 0 or (lease.told is None and lease.action not in ("edit", "digest")):
         return lease
-    if lease.told is not None and "\n" in head.group:
+    if lease.told is not None and "\n" in head.lease.group:
         lease = msgspec.structs.replace(
-            lease, told=msgspec.structs.replace(lease.told, labels=grouped_labels(head.group))
+            lease, told=msgspec.structs.replace(lease.told, labels=grouped_labels(head.lease.group))
         )
     if lease.remote is None:
         return msgspec.structs.replace(lease, action="post", content=None)

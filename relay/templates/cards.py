@@ -35,7 +35,7 @@ class CardRenderer:
         self, sources: Mapping[str, str], chosen: Callable[[str, str], str | None], zone: tzinfo,
         failed: Callable[[str, str, str], None],
     ) -> None:  # fmt: skip
-        """`sources` by name; `chosen` names the card of a route (its path) and room; `failed` is told template, event
+        """`sources` by name; `chosen` names the card of a lineage and room; `failed` is told template, event
         id and error. Raises `TemplateError`."""
         self._chosen = chosen
         self._zone = zone
@@ -43,9 +43,9 @@ class CardRenderer:
         environment = _environment()
         self._templates = {name: _compile(environment, name, text) for name, text in sources.items()}
 
-    def card(self, route: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
+    def card(self, lineage: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
         """The content of a card, or None where there is none, or its template fails. Never fails."""
-        name = self._chosen(route, room)
+        name = self._chosen(lineage, room)
         template = None if name is None else self._templates.get(name)
         if name is None or template is None:
             return None

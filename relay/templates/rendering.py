@@ -44,7 +44,7 @@ class TemplateError(ValueError):
 class Cards(Protocol):
     """Makes cards."""
 
-    def card(self, route: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
+    def card(self, lineage: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
         """A card's content, where there is one."""
         ...
 
@@ -95,13 +95,13 @@ class TemplateRenderer:
         return [with_mentions(texts[0], mention, longest), *texts[1:]] if mention else texts
 
     def card(
-        self, route: str, event: Event, *, room: str, told: Standing | None, now: float
+        self, lineage: str, event: Event, *, room: str, told: Standing | None, now: float
     ) -> Mapping[str, Any] | None:
         """The content of the card that goes with a new message of one alert, where there is one. Never fails."""
         single = None if told is None else told.single
         if self._cards is None or (told is not None and single is None):
             return None
-        return self._cards.card(route, event if single is None else single.event, room=room, told=single, now=now)
+        return self._cards.card(lineage, event if single is None else single.event, room=room, told=single, now=now)
 
     def note(self, diversion: Diversion, room: str, now: float) -> str:
         """The message by which a room, or its fallback, hears that a diversion is over."""

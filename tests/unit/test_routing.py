@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.core.incident import Policy
 from relay.core.matching import Matcher, make_matcher, parse_matchers
-from relay.core.routing import Route, destinations, index_children, resolve, trace
+from relay.core.routing import (
+    Route,
+    confusable,
+    destinations,
+    index_children,
+    lineages,
+    resolve,
+    trace,
+    walk,
+)
 
 LABELS = ("site", "team")
 VALUES = ("", "a", "b", "c")
@@ -127,3 +139,80 @@ def test_the_trace_says_why_in_words() -> None:
         ("two", True, 'all of team!=""'),
         ("three", False, "not tried: two matched and does not continue"),
     ]
+
+
+# Identity
+
+
+few_matchers = st.lists(st.sampled_from(['site="a"', 'site="b"', 'team=~"x|y"']), max_size=2)
+
+
+def _plain_tree(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.tuples(few_matchers, st.booleans(), st.integers(0, 10**6), st.lists(children, max_size=4))
+
+
+plain_trees = st.lists(
+    st.recursive(st.tuples(few_matchers, st.booleans(), st.integers(0, 10**6), st.just([])), _plain_tree), max_size=5
+)
+
+
+def grown(node: Route, children: list[Any]) -> Route:
+    """A tree with identities; each node's policy is told from all others by its `group_wait`."""
+    found = [tuple(one for text in texts for one in parse_matchers(text)) for texts, *_ in children]
+    names = lineages(node.lineage, found)
+    routes = tuple(
+        grown(
+            Route(
+                path=f"{node.path}.routes[{number}]", rooms=("noc",), matchers=own, continues=go_on, lineage=name,
+                policy=Policy(group_wait=float(wait)),
+            ),
+            inner,
+        )
+        for number, ((_, go_on, wait, inner), own, name) in enumerate(zip(children, found, names, strict=True))
+    )  # fmt: skip
+    return msgspec.structs.replace(node, routes=routes)
+
+
+ROOT = Route(path="route", rooms=("noc",))
+
+
+@given(plain_trees, views)
+def test_each_route_has_an_identity_by_which_its_own_policy_is_found(tree: list[Any], view: dict[str, str]) -> None:
+    root = grown(ROOT, tree)
+    by_lineage = {one.lineage: one for one in walk(root)}
+    assert len(by_lineage) == len(list(walk(root)))
+    for found in resolve(root, view):
+        assert by_lineage[found.lineage] is found
+
+
+@given(plain_trees, st.data())
+def test_a_route_keeps_its_identity_when_others_are_added_moved_or_edited(tree: list[Any], data: st.DataObject) -> None:
+    before = {one.lineage for one in grown(ROOT, tree).routes}
+    other = (['team="new"'], data.draw(st.booleans()), 0, [])
+    place = data.draw(st.integers(0, len(tree)))
+    after = {one.lineage for one in grown(ROOT, [*tree[:place], other, *tree[place:]]).routes}
+    assert before < after
+    assert {one.lineage for one in grown(ROOT, data.draw(st.permutations(tree))).routes} == before
+    edited = [(texts, not go_on, wait + 1, inner) for texts, go_on, wait, inner in tree]
+    assert {one.lineage for one in grown(ROOT, edited).routes} == before
+
+
+def test_equal_siblings_that_change_are_told_of_and_others_are_not() -> None:
+    twins = [(['site="a"'], True, 1, []), (['site="a"'], False, 2, [])]
+    root = grown(ROOT, twins)
+    assert confusable(root, root) == []
+    swapped = grown(ROOT, twins[::-1])
+    assert confusable(root, swapped) == [("route.routes[0]", "route.routes[1]")]
+    assert confusable(root, grown(ROOT, twins[:1])) == [("route.routes[0]",)]
+    assert confusable(grown(ROOT, twins[:1]), root) == [("route.routes[0]", "route.routes[1]")]
+    another = (['site="b"'], False, 3, [])
+    assert confusable(root, grown(ROOT, [another, *twins])) == []
+    assert confusable(grown(ROOT, [another]), grown(ROOT, [(['site="b"'], False, 4, [])])) == []
+
+
+def test_a_route_without_rooms_tells_nobody_and_says_so() -> None:
+    root = route(routes=(route("null", 'site="a"', rooms=()),))
+    assert destinations(resolve(root, {"site": "a"})) == []
+    assert trace(root, {"site": "a"})[-1].why == (
+        'all of site="a"; it has no rooms: where it is the answer, nobody is told'
+    )

@@ -2,7 +2,7 @@
 SELECT json_group_array(json_object(
     'lane', lanes.value ->> 1, 'due_at', d.due_at, 'position', d.position, 'part', d.part,
     'lease', json_object(
-        'id', d.id, 'room', d.room, 'action', d.action, 'rank', d.rank, 'message', d.message, 'route', m.route,
+        'id', d.id, 'room', d.room, 'action', d.action, 'rank', d.rank, 'message', d.message, 'group', m.grp,
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
         'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since,
         'content', d.content, 'file', d.file, 'origin', m.origin,
@@ -21,7 +21,7 @@ SELECT json_group_array(json_object(
             )
         )), NULL)
     ),
-    'edits', m.edits, 'group', m.grp,
+    'edits', m.edits,
     'told_by', iif(m.tells IS NULL, NULL, (SELECT grp FROM messages WHERE id = m.tells))
 ))
 FROM json_each(:lanes) AS lanes
