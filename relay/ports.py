@@ -219,8 +219,8 @@ class Inbox(Protocol):
 class PlanStore(Protocol):
     """What the planner reads and writes. Raises `StoreError`."""
 
-    async def waiting_events(self, limit: int) -> list[Waiting]:
-        """Events that wait for the planner, in order of arrival."""
+    async def waiting_events(self, limit: int, now: float) -> list[Waiting]:
+        """Events that wait for the planner, in order of arrival; `now` is when they are read."""
         ...
 
     async def known(self, keys: Sequence[AlertKey]) -> Known:
@@ -447,7 +447,7 @@ class Renderer(Protocol):
         ...
 
     def card(
-        self, route: str, event: Event, *, room: str, told: Standing | None, now: float
+        self, lineage: str, event: Event, *, room: str, told: Standing | None, now: float
     ) -> Mapping[str, Any] | None:
         """The content of the card that goes with a new message of one alert, where there is one. Never fails."""
         ...

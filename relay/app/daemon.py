@@ -151,7 +151,7 @@ class RelayDaemon:
             self.settings, store, dispatcher, self._chronicle, self._feeds, self._intake, self._hearing,
             self._heartbeat, self._keeper, self.planner.diversions, self.metrics, self.reloader, self._ready, clock.now,
         )  # fmt: skip
-        desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock.wall)
+        desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock)
         configured = ConfiguredDocuments(
             self.reloader, board, self.planner.vigil, lambda: self.planner.rules, clock.wall
         )
@@ -161,7 +161,9 @@ class RelayDaemon:
         parts: list[Part] = [
             Api(store, board.status, dispatcher.changed, self._send_now, lambda: self.settings().rooms, clock.now),
             self._live,
-            SilenceApi(desk, store.list_incidents, store.key_of_incident, self._intake.acknowledge),
+            SilenceApi(
+                desk, store.list_incidents, store.key_of_incident, self._intake.acknowledge, self._intake.unacknowledge
+            ),
             AlertmanagerApi(desk, store.list_alerts, self.planner.suppressor, lambda: self.planner.rules, clock.now()),
             AccountApi(accounts.ask, Asked | Login),
             ConfigurationApi(configured),

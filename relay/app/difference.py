@@ -55,7 +55,7 @@ class _Router:
     def rooms(self, event: Event) -> tuple[str, ...]:
         decision = decide(event, self._rules, self._known)
         key: AlertKey = (event.source, event.key)
-        alert = fold(decision.event, self._known.alerts.get(key))
+        alert = fold(decision.event, self._known.alerts.get(key), event.received_at)
         if alert is not None:
             self._known.alerts[key] = alert
         found = []

@@ -68,7 +68,7 @@ def explain_payload(
     defaults = defaults_of(source, configured)
     explainer = _Explainer(loaded, now, silences)
     events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(drafts[:most])]
-    return [explainer.explain(Waiting(number, event)) for number, event in enumerate(events, 1)]
+    return [explainer.explain(Waiting(number, event, now)) for number, event in enumerate(events, 1)]
 
 
 class _Explainer:

@@ -146,7 +146,8 @@ class Simulation:
         )
         outcome = await self._store.accept(submission)
         if isinstance(outcome, Accepted):
-            self._planner.offer([Waiting(seq, event) for seq, event in enumerate(events, outcome.first_seq)])
+            now = self.clock.time
+            self._planner.offer([Waiting(seq, event, now) for seq, event in enumerate(events, outcome.first_seq)])
         await self._settle()
 
     async def silence(self, silences: Sequence[Silence]) -> None:

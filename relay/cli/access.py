@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import quote, urlencode
 
@@ -14,6 +14,8 @@ import msgspec
 from relay.cli.common import EXIT_STORE, SilentError, complain, fail
 
 if TYPE_CHECKING:
+    from relay.core.alert import AlertKey
+    from relay.core.event import Draft
     from relay.settings.load import Loaded
 
 
@@ -196,6 +198,11 @@ class Daemon:
         answer = self.call("POST", f"/api/v1/incidents/{incident}/ack", {"by": by, "comment": comment})
         return answer is not None
 
+    def unacknowledge(self, incident: int, by: str, comment: str) -> bool:
+        """Record who withdraws an incident's acknowledgement; False where none is open under the number."""
+        answer = self.call("POST", f"/api/v1/incidents/{incident}/unack", {"by": by, "comment": comment})
+        return answer is not None
+
 
 class Stored:
     """The store, while no relay runs."""
@@ -312,9 +319,20 @@ class Stored:
 
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
         """Record who has taken up an incident, to be told at the next start; False where none is open so."""
+        from relay.pipeline.intake import acknowledgement
+
+        return self._record(incident, lambda key: acknowledgement(key, by, comment))
+
+    def unacknowledge(self, incident: int, by: str, comment: str) -> bool:
+        """Record who withdraws an acknowledgement, to be told at the next start; False where none is open so."""
+        from relay.pipeline.intake import unacknowledgement
+
+        return self._record(incident, lambda key: unacknowledgement(key, by, comment))
+
+    def _record(self, incident: int, said: Callable[[AlertKey], Draft]) -> bool:
         from relay.app.daemon import new_event_id
         from relay.lifecycle import SystemClock
-        from relay.pipeline.intake import acknowledgement
+        from relay.pipeline.intake import notice_of_alert
         from relay.storage.inbox import InboxWriter, entry_of
         from relay.storage.queries import key_of_incident
         from relay.storage.sequence import Sequences
@@ -325,7 +343,7 @@ class Stored:
             return False
         now = SystemClock().wall()
         InboxWriter(Sequences(connection)).accept(
-            connection, [entry_of(acknowledgement(key, by, comment, new_event_id(now), now))]
+            connection, [entry_of(notice_of_alert(key, said(key), new_event_id(now), now))]
         )
         return True
 

@@ -17,12 +17,17 @@ REASONS = {
     "silenced": "a silence holds it; what still fires when that ends is told then",
     "inhibited": "another alert that fires holds it; what still fires when that ends is told then",
     "muted": "its route says nothing at this time; what still fires afterwards is told then",
+    "downtime": "its source is in a downtime; what still fires when that ends is told then",
+    "unrouted": "its route has no rooms: nobody is told",
+    "acknowledged": "someone had acknowledged it before its group was due",
+    "echo": "it repeats what the relay itself has sent",
 }
 """Why an event changed no message."""
 HELD = {
     "silenced": "silence {by} (`relay silence list`)",
     "inhibited": "the alert {by} fires",
     "muted": "its route is muted: {by}",
+    "downtime": "source {by} is in a downtime",
 }
 TAKEN_OVER = {
     "superseded": "superseded by delivery {by}, which tells what was true then",

@@ -1,4 +1,4 @@
-"""`relay incidents` and `relay ack`: what is open, and who has it."""
+"""`relay incidents`, `relay ack` and `relay unack`: what is open, and who has it."""
 
 from __future__ import annotations
 
@@ -46,14 +46,21 @@ def incidents(
     )
 
 
+IncidentArgument = Annotated[int, typer.Argument(metavar="INCIDENT", help="Its number, as `relay incidents` tells.")]
+CommentOption = Annotated[str, typer.Option("--comment", "-c", help="What you have to say of it.")]
+AuthorOption = Annotated[str | None, typer.Option("--author", "-a", help="Who; you.", show_default=False)]
+
+
 def ack(
-    incident: Annotated[int, typer.Argument(metavar="INCIDENT", help="Its number, as `relay incidents` tells.")],
+    incident: IncidentArgument,
     config: LongConfigOption = None,
-    comment: Annotated[str, typer.Option("--comment", "-c", help="What you have to say of it.")] = "",
-    author: Annotated[str | None, typer.Option("--author", "-a", help="Who; you.", show_default=False)] = None,
+    comment: CommentOption = "",
+    author: AuthorOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Say that someone has it: its messages show who, and there are no reminders of it any more.
+    """Say that someone has it.
+
+    Its messages show who, there are no reminders of it any more, and rooms that were not told of it yet are not told.
 
     Example: relay ack 17 -c "on my way"
     """
@@ -61,9 +68,31 @@ def ack(
 
     reached = access(load_to_ask(config))
     by = author or whoever()
-    if not reached.acknowledge(incident, by, comment):
-        fail(f"no incident is open under the number {incident} ({reached.name} was asked; see `relay incidents`)")
+    _report(reached.acknowledge(incident, by, comment), incident, by, reached.name, output, "is acknowledged by")
+
+
+def unack(
+    incident: IncidentArgument,
+    config: LongConfigOption = None,
+    comment: CommentOption = "",
+    author: AuthorOption = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Withdraw an acknowledgement: nobody has it any more, and reminders begin again.
+
+    Example: relay unack 17 -c "I am off duty"
+    """
+    from relay.cli.access import access
+
+    reached = access(load_to_ask(config))
+    by, said = author or whoever(), "is not acknowledged any more, says"
+    _report(reached.unacknowledge(incident, by, comment), incident, by, reached.name, output, said)
+
+
+def _report(found: bool, incident: int, by: str, asked: str, output: Output, said: str) -> None:
+    if not found:
+        fail(f"no incident is open under the number {incident} ({asked} was asked; see `relay incidents`)")
     if output is Output.json:
         print_json({"incident": incident, "by": by})
     else:
-        print(f"incident {incident} is acknowledged by {by}")
+        print(f"incident {incident} {said} {by}")

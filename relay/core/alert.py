@@ -14,7 +14,8 @@ AlertKey = tuple[str, str]
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """The present state of one (source, key). Times are Unix seconds; `seen_at` is its last event's arrival."""
+    """The present state of one (source, key). Times are Unix seconds; `seen_at` is its last event's arrival, as the
+    relay's own clock had it, the others are as they are shown."""
 
     source: str
     format: str
@@ -49,8 +50,8 @@ def inherit(event: Event, alert: Alert | None) -> Event:
     )
 
 
-def fold(event: Event, alert: Alert | None) -> Alert | None:
-    """The alert after an event; a notice changes none."""
+def fold(event: Event, alert: Alert | None, at: float) -> Alert | None:
+    """Return the alert after an event that arrived `at` a time of the relay's own clock; a notice changes none."""
     if event.status == "notice":
         return None
     was_open = alert is not None and alert.state == "firing"
@@ -64,6 +65,6 @@ def fold(event: Event, alert: Alert | None) -> Alert | None:
         labels=event.labels,
         started_at=alert.started_at if alert is not None and was_open else event.occurred_at,
         updated_at=event.occurred_at,
-        seen_at=event.received_at,
+        seen_at=at,
         ends_at=event.ends_at,
     )

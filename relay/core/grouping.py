@@ -10,8 +10,7 @@ from relay.core.delivery import POSTS, Intent
 from relay.core.event import RANK
 from relay.core.group import Group, Members, flush, flush_plainly, flushed, reminder_of, revive, schedule, worst_first
 from relay.core.incident import Incident, Policy, Step, come_home, is_news, of_what, told
-from relay.core.matching import view_of
-from relay.core.planning import Plan, move
+from relay.core.planning import Plan, move, untold
 from relay.core.rules import Rules, template_for
 from relay.core.storm import Storms, is_storm, look
 from relay.core.suppression import Suppression, Suppressor
@@ -91,13 +90,13 @@ class _GroupPlanner:
 
     def _settle(self, incident: Incident, policy: Policy) -> Incident:
         """An incident with what holds it now; what is held or over before anything was said of it is no news."""
-        held = self._suppressor.held(view_of(incident.event), policy.mute, policy.active, self._now)
+        held = self._suppressor.holds(incident.event, policy.mute, policy.active, self._now)
         incident = msgspec.structs.replace(incident, held=held)
         if is_news(incident) or (incident.said is not None and not incident.news):
             return incident
         why: Suppression = "repeat"
         if incident.said is None:
-            why = "brief" if held is None else held.reason
+            why = untold(incident)
         self.result.suppressed.extend((seq, why) for seq in incident.news)
         return msgspec.structs.replace(incident, news=(), fresh=False)
 

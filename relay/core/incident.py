@@ -66,8 +66,10 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` and `message` are numbers of rows, negative where a plan has yet to be written; `message` is 0 while none
     tells of it. `event` is its present text with what it inherited, `seq` that of its last event, `news` those events
-    that no delivery has told of yet, as its group waits. Times are Unix seconds: `remind_at` is the next reminder's,
-    `wake_at` when it wants to be looked at though no event comes, `changes` its last openings and ends. While it is
+    that no delivery has told of yet, as its group waits. `started_at`, `ended_at` and `ended_before` are as they are
+    shown; what is due is reckoned by the other times, which are the relay's own clock's and never jump: `opened_at` and
+    `over_at` its beginning and end, `remind_at` the next reminder's, `wake_at` when it wants to be looked at though no
+    event comes, `changes` its last openings and ends. All times are Unix seconds. While it is
     `quiet`, as it flaps, they change no message. `said` is what its message says, None where none ever did; `fresh`
     that its text has changed since; `ended_before` is the end after which it was reopened. `at` is the room that its
     message stands in, where that is a fallback of its own.
@@ -83,6 +85,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     started_at: float
     remind_at: float
+    opened_at: float = 0.0
+    over_at: float = 0.0
     state: IncidentState = "firing"
     ended_at: float | None = None
     ended_before: float | None = None
@@ -156,7 +160,9 @@ def told_of(incident: Incident) -> Told:
 
 def same(event: Event, known: Event) -> bool:
     """True where an event says nothing that its incident's message does not say already."""
-    return (event.severity, event.title, event.body) == (known.severity, known.title, known.body)
+    return (event.severity, event.title, event.body, bool(event.downtime)) == (
+        known.severity, known.title, known.body, bool(known.downtime),
+    )  # fmt: skip
 
 
 # What happens to it
@@ -172,14 +178,20 @@ def update(incident: Incident, seq: int, event: Event) -> Incident:
 
 
 def end(
-    incident: Incident, state: Literal["resolved", "expired"], at: float, now: float, body: str = "", seq: int = 0
-) -> Incident:
-    """The end of an incident at a time, heard of `now`: its message keeps what it said, but for the end's own body."""
+    incident: Incident, state: Literal["resolved", "expired"], at: float, now: float, over_at: float,
+    body: str = "", seq: int = 0,
+) -> Incident:  # fmt: skip
+    """The end of an incident `at` a time as it is shown; `over_at`, and heard of `now`, by the relay's own clock.
+
+    Its message keeps what it said, but for the end's own body.
+    """
     known = incident.event
     event = msgspec.structs.replace(
         known, status="resolved", body="" if body == known.body else body, occurred_at=at, received_at=now
     )
-    ended = msgspec.structs.replace(incident, event=event, state=state, ended_at=at, seq=seq or incident.seq)
+    ended = msgspec.structs.replace(
+        incident, event=event, state=state, ended_at=at, over_at=over_at, seq=seq or incident.seq
+    )
     if state == "expired":
         return msgspec.structs.replace(ended, quiet=False, changes=())
     return _changed(ended, now)
@@ -189,7 +201,7 @@ def may_reopen(incident: Incident, group: str, now: float, policy: Policy) -> bo
     """Tell whether an incident that ended lives again, rather than a new one; while it flaps it does in any case."""
     if incident.state != "resolved":
         return False
-    return incident.quiet or (incident.group == group and now - (incident.ended_at or 0.0) <= policy.reopen_within)
+    return incident.quiet or (incident.group == group and now - incident.over_at <= policy.reopen_within)
 
 
 def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: float) -> Incident:
@@ -202,8 +214,18 @@ def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: floa
 
 
 def acknowledge(incident: Incident, ack: Ack) -> Incident:
-    """Someone has it."""
+    """Someone has it: reminders stop, and a room that was not told of it yet is not told."""
     return msgspec.structs.replace(incident, ack=ack, fresh=True)
+
+
+def unacknowledge(incident: Incident, policy: Policy, now: float) -> Incident:
+    """Nobody has it any more: the owner goes from its message, and reminders begin again."""
+    return msgspec.structs.replace(incident, ack=None, fresh=True, remind_at=now + policy.repeat_interval)
+
+
+def in_downtime(incident: Incident, downtime: bool) -> Incident:
+    """Its source holds its alerts back for maintenance from now on, or does so no more."""
+    return msgspec.structs.replace(incident, event=msgspec.structs.replace(incident.event, downtime=downtime))
 
 
 def _changed(incident: Incident, now: float) -> Incident:
@@ -229,7 +251,7 @@ def is_news(incident: Incident) -> bool:
     """Tell whether its message says anything else than what is true."""
     said = incident.said
     if said is None:
-        return incident.firing and incident.held is None
+        return incident.firing and incident.held is None and incident.ack is None
     if incident.quiet and said.quiet:
         return False
     return incident.fresh or said != _present(incident)
@@ -356,8 +378,8 @@ def flaps(changes: tuple[float, ...]) -> str:
 
 
 def reminder(incident: Incident, now: float) -> str:
-    """That it still fires, and since when."""
-    return f"{_sign(incident)} · still firing after {say_duration(now - incident.started_at)}"
+    """Say that it still fires, and for how long; `now` by the relay's own clock."""
+    return f"{_sign(incident)} · still firing after {say_duration(now - incident.opened_at)}"
 
 
 def _sign(incident: Incident) -> str:

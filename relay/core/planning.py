@@ -12,7 +12,7 @@ import msgspec
 from relay.core.alert import Alert, AlertKey, fold, inherit
 from relay.core.delivery import Ack, Intent
 from relay.core.event import RANK, Event
-from relay.core.group import Group, group_name, grouped_labels
+from relay.core.group import Group, group_name, grouped_labels, lineage_of
 from relay.core.incident import (
     MOVED,
     Incident,
@@ -23,6 +23,7 @@ from relay.core.incident import (
     come_home,
     end,
     holds_at,
+    in_downtime,
     is_news,
     may_reopen,
     plainly,
@@ -30,11 +31,11 @@ from relay.core.incident import (
     reopen,
     tell_one,
     told,
+    unacknowledge,
     uneditable,
     update,
 )
 from relay.core.markdown import escape_markdown, one_line
-from relay.core.matching import view_of
 from relay.core.routing import Destination, Route
 from relay.core.rules import Rules, card_for, route_event, template_for
 from relay.core.storm import Storms
@@ -45,10 +46,14 @@ GRACE = 300.0
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """An event in the inbox with its place in the order of arrival."""
+    """An event in the inbox with its place in the order of arrival.
+
+    `at` is when it arrived, by the relay's own clock; of one that is read back from the store, when that was read.
+    """
 
     seq: int
     event: Event
+    at: float
 
 
 class Known(msgspec.Struct):
@@ -80,13 +85,26 @@ class Decision(msgspec.Struct, frozen=True):
 
     event: Event
     rooms: tuple[Destination, ...]
-    unrouted: tuple[str, ...]
-    """Rooms that no route leads to: the incident is open there, so its end is told there."""
+    open_in: tuple[str, ...]
+    """Further rooms, which no route names: the incident is open there, so its changes and its end are told there."""
 
 
 def concerns_alert(event: Event) -> bool:
     """Tell whether what is known of an event's key matters for it."""
-    return event.status != "notice" or event.acknowledged_by is not None
+    return event.status != "notice" or is_about_alert(event)
+
+
+def is_about_alert(event: Event) -> bool:
+    """Tell whether a notice speaks of the alert of its key: of who has it, or of a downtime."""
+    about = event.acknowledged_by is not None or event.unacknowledged_by is not None or event.downtime is not None
+    return about and event.status == "notice"
+
+
+def untold(incident: Incident) -> Suppression:
+    """Return why a room was not told of an incident, and is not to be told now."""
+    if incident.held is not None:
+        return incident.held.reason
+    return "brief" if incident.ack is None else "acknowledged"
 
 
 def decide(event: Event, rules: Rules, known: Known) -> Decision:
@@ -182,74 +200,87 @@ class _Planner:
     def take(self, waiting: Waiting) -> None:
         event, seq = waiting.event, waiting.seq
         self._taken, self._why = False, "repeat"
-        if event.acknowledged_by is not None:
-            self._acknowledge(seq, event, event.acknowledged_by)
+        if is_about_alert(event):
+            self._speak_of(waiting)
         else:
             decision = decide(event, self._rules, self._known)
             if decision.event != event:
-                self.result.adopted.append(Waiting(seq, decision.event))
+                self.result.adopted.append(msgspec.structs.replace(waiting, event=decision.event))
+            if not (decision.rooms or decision.open_in):
+                self._why = "unrouted"
             if event.status == "notice":
-                self._notice(seq, decision)
+                self._notice(seq, decision, waiting.at)
             else:
-                self._fold(seq, decision)
+                self._fold(seq, decision, waiting.at)
         if not self._taken:
             self.result.suppressed.append((seq, self._why))
 
-    def _notice(self, seq: int, decision: Decision) -> None:
+    def _notice(self, seq: int, decision: Decision, now: float) -> None:
         event = decision.event
-        for target in (self._awake(target, event.received_at) for target in decision.rooms):
-            held = self._held(event, target.route.policy, event.received_at)
+        for target in (self._awake(target, now) for target in decision.rooms):
+            held = self._held(event, target.route.policy, now)
             if held is None:
                 group = f"{target.room}|{target.route.lineage}"
-                self._post(seq, event, target.room, group, target.route, Step("post"), event.received_at)
+                step = Step("post", ring=event.severity == "critical")
+                self._post(seq, event, target.room, group, target.route, step, now)
             else:
                 self._why = held.reason
 
-    def _acknowledge(self, seq: int, event: Event, by: str) -> None:
-        ack = Ack(by, event.occurred_at, event.body)
-        for incident in [
-            one for one in self._known.incidents.get((event.source, event.key), {}).values() if one.firing
-        ]:
-            self._tell(msgspec.structs.replace(acknowledge(incident, ack), seq=seq), event.received_at, news=seq)
+    def _speak_of(self, waiting: Waiting) -> None:
+        """Have the open incidents of a key follow a notice about it; where nothing changes, it is a repeat."""
+        event, now = waiting.event, waiting.at
+        incidents = self._known.incidents.get((event.source, event.key), {}).values()
+        for incident in [one for one in incidents if one.firing]:
+            followed = self._follow(incident, event, now)
+            if followed is not incident:
+                self._tell(msgspec.structs.replace(followed, seq=waiting.seq), now, news=waiting.seq)
 
-    def _fold(self, seq: int, decision: Decision) -> None:
+    def _follow(self, incident: Incident, event: Event, now: float) -> Incident:
+        if event.acknowledged_by is not None:
+            return acknowledge(incident, Ack(event.acknowledged_by, event.occurred_at, event.body))
+        if event.unacknowledged_by is not None:
+            policy = self._route_of(incident).policy
+            return incident if incident.ack is None else unacknowledge(incident, policy, now)
+        downtime = event.downtime is True
+        return incident if bool(incident.event.downtime) == downtime else in_downtime(incident, downtime)
+
+    def _fold(self, seq: int, decision: Decision, now: float) -> None:
         event = decision.event
         key = (event.source, event.key)
-        alert = fold(event, self._known.alerts.get(key))
+        alert = fold(event, self._known.alerts.get(key), now)
         if alert is not None:
             self._known.alerts[key] = self.result.alerts[key] = alert
             self._suppressor.note(alert)
         incidents = self._known.incidents.setdefault(key, {})
         if event.status == "resolved":
             for incident in [one for one in incidents.values() if one.firing]:
-                ended = end(incident, "resolved", event.occurred_at, event.received_at, event.body, seq)
-                self._tell(ended, event.received_at, news=seq)
+                ended = end(incident, "resolved", event.occurred_at, now, _own_time(event, now), event.body, seq)
+                self._tell(ended, now, news=seq)
             return
         for target in decision.rooms:
             known = incidents.get(target.room)
             if known is not None and known.firing:
-                self._update(known, seq, event)
+                self._update(known, seq, event, now)
             else:
-                self._begin(known, seq, event, target)
-        for room in decision.unrouted:
-            self._update(incidents[room], seq, event)
+                self._begin(known, seq, event, target, now)
+        for room in decision.open_in:
+            self._update(incidents[room], seq, event, now)
 
-    def _update(self, incident: Incident, seq: int, event: Event) -> None:
+    def _update(self, incident: Incident, seq: int, event: Event, now: float) -> None:
         updated = update(incident, seq, event)
         if updated is not incident:
-            self._tell(updated, event.received_at, news=seq)
+            self._tell(updated, now, news=seq)
             return
         alert = self._known.alerts.get((event.source, event.key))
         if alert is not None and self._expires_at(alert) < (incident.wake_at or 0.0):
             self._record(incident)
-        if incident.held is not None and incident.said is None:
-            self._why = incident.held.reason
+        if incident.said is None and not is_news(incident):
+            self._why = untold(incident)
 
-    def _begin(self, last: Incident | None, seq: int, event: Event, target: Destination) -> None:
-        now = event.received_at
+    def _begin(self, last: Incident | None, seq: int, event: Event, target: Destination, now: float) -> None:
         target = self._awake(target, now)
         policy, group = target.route.policy, group_name(event, target)
-        if last is not None and may_reopen(last, group, event.occurred_at, policy):
+        if last is not None and may_reopen(last, group, _own_time(event, now), policy):
             self._tell(reopen(last, seq, event, policy, now), now, news=seq)
             return
         if last is not None and last.live and not last.grouped:
@@ -257,7 +288,8 @@ class _Planner:
         self._handle -= 1
         opened = Incident(
             id=self._handle, source=event.source, key=event.key, room=target.room, group=group, message=0, seq=seq,
-            event=event, started_at=event.occurred_at, remind_at=now + policy.repeat_interval, changes=(now,),
+            event=event, started_at=event.occurred_at, opened_at=min(now, _own_time(event, now)),
+            remind_at=now + policy.repeat_interval, changes=(now,),
         )  # fmt: skip
         self._tell(opened, now, news=seq, target=target)
 
@@ -274,7 +306,7 @@ class _Planner:
             self.result.alerts[key] = self._known.alerts[key] = alert
             self._suppressor.note(alert)
         for known in [one for one in self._known.incidents.get(key, {}).values() if one.wake_at is not None]:
-            incident = end(known, "expired", now, now) if over and known.firing else known
+            incident = end(known, "expired", now, now, now) if over and known.firing else known
             if (holds := holds_at(incident)) is not None and holds <= now:
                 incident = calm(incident)
             if incident.grouped and incident is known and incident.held == self._held_now(incident, now):
@@ -301,8 +333,8 @@ class _Planner:
             incident = self._carry_out(incident, tell_one(incident, route.policy), route, now)
         elif incident.remind_at <= now:
             incident = self._remind(incident, route.policy, now)
-        elif incident.held is not None and incident.said is None:
-            self._why = incident.held.reason
+        elif incident.said is None:
+            self._why = untold(incident)
         self._record(incident)
 
     def _remind(self, incident: Incident, policy: Policy, now: float) -> Incident:
@@ -394,9 +426,12 @@ class _Planner:
         return self._held(incident.event, self._route_of(incident).policy, now)
 
     def _held(self, event: Event, policy: Policy, now: float) -> Held | None:
-        if self._suppressor.idle and not policy.mute and not policy.active:
-            return None
-        return self._suppressor.held(view_of(event), policy.mute, policy.active, max(now, self._held_at))
+        return self._suppressor.holds(event, policy.mute, policy.active, max(now, self._held_at))
 
     def _route_of(self, incident: Incident) -> Route:
-        return self._rules.route_of(incident.group.partition("|")[2].partition("\n")[0])
+        return self._rules.route_of(lineage_of(incident.group))
+
+
+def _own_time(event: Event, now: float) -> float:
+    """Return when an event happened by the relay's own clock: as its source says, or else when it arrived."""
+    return now if event.occurred_at == event.received_at else event.occurred_at

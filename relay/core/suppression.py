@@ -8,17 +8,25 @@ from typing import Literal
 import msgspec
 
 from relay.core.alert import Alert, AlertKey
+from relay.core.event import Event
 from relay.core.matching import Matcher, parse_matchers, view_of
 from relay.core.times import TimeInterval
 
-HeldFor = Literal["silenced", "inhibited", "muted"]
-Suppression = Literal["silenced", "inhibited", "muted", "repeat", "brief"]
-"""Why an event changes no message. `repeat`: it says nothing new; `brief`: it was over before its group was due."""
+HeldFor = Literal["silenced", "inhibited", "muted", "downtime"]
+Suppression = Literal[
+    "silenced", "inhibited", "muted", "downtime", "repeat", "brief", "unrouted", "acknowledged", "echo"
+]
+"""Why an event changes no message.
+
+`downtime`: its source holds its alerts back for maintenance; `repeat`: it says nothing new; `brief`: it was over before
+its group was due; `unrouted`: its route has no rooms; `acknowledged`: someone took it up before its group was due;
+`echo`: it is what the relay itself has sent.
+"""
 View = Mapping[str, str]
 
 
 class Held(msgspec.Struct, frozen=True):
-    """Why an incident is held back; `by` names the silence, the alert that inhibits, or the interval."""
+    """Why an incident is held back; `by` names the silence, the alert that inhibits, the interval or the source."""
 
     reason: HeldFor
     by: str
@@ -115,10 +123,13 @@ class Suppressor:
             firing = alert.state == "firing" and all(matcher.matches(view) for matcher in rule.sources)
             self.stirred |= known.put(key, view, _values(rule, view)) if firing else known.remove(key)
 
-    @property
-    def idle(self) -> bool:
-        """True where neither a silence nor an inhibition can hold anything."""
-        return not self._silences and not self._rules
+    def holds(self, event: Event, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
+        """Return why an alert is held on a route with these intervals, or None. Times in Unix seconds."""
+        if event.downtime:
+            return Held("downtime", event.source)
+        if not (self._silences or self._rules or mute or active):
+            return None
+        return self.held(view_of(event), mute, active, now)
 
     def held(self, view: View, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
         """Why an alert of this view is held on a route with these intervals, or None."""

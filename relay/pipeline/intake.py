@@ -124,11 +124,18 @@ class Intake:
 
     async def acknowledge(self, key: AlertKey, by: str, comment: str) -> None:
         """Commit that someone has taken up an alert. Raises `StoreError`."""
+        await self._commit_notice(key, acknowledgement(key, by, comment))
+
+    async def unacknowledge(self, key: AlertKey, by: str, comment: str) -> None:
+        """Commit that someone has withdrawn the acknowledgement of an alert. Raises `StoreError`."""
+        await self._commit_notice(key, unacknowledgement(key, by, comment))
+
+    async def _commit_notice(self, key: AlertKey, said: Draft) -> None:
         now = self._clock.wall()
-        submission = acknowledgement(key, by, comment, self._new_id(now), now)
+        submission = notice_of_alert(key, said, self._new_id(now), now)
         outcome = await self._inbox.accept(submission)
         if isinstance(outcome, Accepted):
-            self._offer([Waiting(outcome.first_seq, submission.events[0])])
+            self._offer([Waiting(outcome.first_seq, submission.events[0], self._clock.now())])
 
     def _commit(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
         """Begin to commit; its events wait for a plan from now on, unless that fails."""
@@ -187,7 +194,8 @@ class Intake:
             self._telemetry.received(source, event.status, 1)
         if submission.events:
             self.last_at[source] = submission.received_at
-            self._offer([Waiting(seq, event) for seq, event in enumerate(submission.events, outcome.first_seq)])
+            now = self._clock.now()
+            self._offer([Waiting(seq, event, now) for seq, event in enumerate(submission.events, outcome.first_seq)])
 
     def note_refused(self, source: str, reason: str, detail: str) -> None:
         """Log that something was not taken, once a minute for each source and reason."""
@@ -208,9 +216,18 @@ async def _failing(error: Exception) -> Accepted | Conflict:
     raise error
 
 
-def acknowledgement(key: AlertKey, by: str, comment: str, event_id: str, now: float) -> Submission:
-    """The event that says that someone has taken up an alert; `now` in Unix seconds."""
-    source, alert = key
-    said = Draft(title=f"acknowledged by {by}", key=alert, body=comment, acknowledged_by=by)
+def acknowledgement(key: AlertKey, by: str, comment: str) -> Draft:
+    """Return the notice that someone has taken up an alert."""
+    return Draft(title=f"acknowledged by {by}", key=key[1], body=comment, acknowledged_by=by)
+
+
+def unacknowledgement(key: AlertKey, by: str, comment: str) -> Draft:
+    """Return the notice that someone has withdrawn the acknowledgement of an alert."""
+    return Draft(title=f"acknowledgement withdrawn by {by}", key=key[1], body=comment, unacknowledged_by=by)
+
+
+def notice_of_alert(key: AlertKey, said: Draft, event_id: str, now: float) -> Submission:
+    """Return a notice about an alert, made here by hand, as it is committed; `now` in Unix seconds."""
+    source, _ = key
     defaults = SourceDefaults(source=source, format="acknowledgement", severity="info")
     return Submission(source=source, received_at=now, payload=b"{}", events=(stamp(said, defaults, event_id, now),))

@@ -187,7 +187,7 @@ class Planner:
             return [waiting for waiting in batch if waiting.seq > self._up_to]
         self._behind = False  # what is committed from here on is offered; what the read sees as well is left out above
         try:
-            batch = await self._store.waiting_events(BATCH)
+            batch = await self._store.waiting_events(BATCH, self._clock.now())
         except StoreError:
             self._fall_behind()
             raise

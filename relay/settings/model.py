@@ -476,7 +476,7 @@ class RouteSettings(Strict):
     """A node of the routing tree, with Alertmanager's meaning."""
 
     rooms: tuple[str, ...] | None = Field(
-        None, description="Where matching events go; inherited where it is not given."
+        None, description="Where matching events go; inherited where it is not given. `[]` tells nobody."
     )
     matchers: tuple[str, ...] = Field((), description='All must match, like severity=~"critical|major".')
     continue_: bool = Field(default=False, alias="continue", description="Go on with the next sibling after a match.")

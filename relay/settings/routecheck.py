@@ -22,10 +22,10 @@ def check_routes(settings: Settings, document: Document) -> list[Problem]:
 class _RouteCheck(Check):
     def check(self) -> Iterator[Problem]:
         root = self.settings.route
-        if not root.rooms:
-            yield self.error(("route",), "the root needs `rooms`: nothing is unrouted")
+        if root.rooms is None:
+            yield self.error(("route",), "the root needs `rooms`; an empty list tells nobody what no route takes")
         if root.matchers:
-            yield self.error(("route", "matchers"), "the root has no matchers: nothing is unrouted")
+            yield self.error(("route", "matchers"), "the root has no matchers: it takes what no route does")
         if root.continue_:
             yield self.error(("route", "continue"), "the root has no siblings to continue with")
         if root.mute_time_intervals or root.active_time_intervals:
@@ -38,8 +38,6 @@ class _RouteCheck(Check):
         for number, room in enumerate(route.rooms or ()):
             if room not in self.names("rooms"):
                 yield self.error((*path, "rooms", number), unknown("room", room, self.names("rooms")))
-        if route.rooms == ():
-            yield self.error((*path, "rooms"), "an empty list; leave the key out to inherit")
         if route.template is not None and route.template not in self.names("templates"):
             yield self.error((*path, "template"), unknown("template", route.template, self.names("templates")))
         yield from self._matchers(route.matchers, (*path, "matchers"))

@@ -31,9 +31,10 @@ _members = msgspec.json.Decoder(list[Members])
 _silences = msgspec.json.Decoder(list[Silence])
 
 
-def waiting_events(connection: Connection, limit: int) -> list[Waiting]:
-    """Events that wait for the planner, in order of arrival."""
-    return _waiting.decode(read_json(connection, _SQL["waiting_events"], (limit,)))
+def waiting_events(connection: Connection, wanted: tuple[int, float]) -> list[Waiting]:
+    """Return the first events that wait for the planner, so many at most, as read at a time (Unix seconds)."""
+    limit, now = wanted
+    return _waiting.decode(read_json(connection, _SQL["waiting_events"], {"limit": limit, "now": now}))
 
 
 def count_waiting_events(connection: Connection) -> int:

@@ -126,9 +126,9 @@ class SqliteStore:
 
     # PlanStore
 
-    async def waiting_events(self, limit: int) -> list[Waiting]:
+    async def waiting_events(self, limit: int, now: float) -> list[Waiting]:
         """Events that wait for the planner, in order of arrival."""
-        return await self._read(plans.waiting_events, limit)
+        return await self._read(plans.waiting_events, (limit, now))
 
     async def count_waiting_events(self) -> int:
         """How many events wait for the planner."""

@@ -54,6 +54,10 @@ class _Silence(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
 
 
+NOBODY = "(nobody)"
+"""The receiver's name of a route without rooms."""
+
+
 class AlertmanagerApi:
     """Handlers below `/api/v2`."""
 
@@ -130,11 +134,11 @@ class AlertmanagerApi:
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)  # noqa: TID251 - no wait, but a turn for all others
             view = view_of(alert)
-            silenced, inhibited = self._suppressor.held_by(view, self._desk.now())
+            silenced, inhibited = self._suppressor.held_by(view, self._desk.own_now())
             rooms = [one.room for one in destinations(resolve(self._rules().root, view))]
             wanted = (
                 all(matcher.matches(view) for matcher in matchers)
-                and any(receiver.matches({"receiver": room}) for room in rooms)
+                and any(receiver.matches({"receiver": room}) for room in rooms or (NOBODY,))
                 and (_asked(request, "silenced") or not silenced)
                 and (_asked(request, "inhibited") or not inhibited)
                 and (_asked(request, "active") or bool(silenced or inhibited))
@@ -238,7 +242,7 @@ def _silence_json(one: Silence, now: float) -> dict[str, object]:
 
 def _route(route: Route, names: dict[str, None]) -> dict[str, object]:
     """A route as Alertmanager writes it, its rooms as one receiver; `names` collects those."""
-    receiver = ",".join(route.rooms)
+    receiver = ",".join(route.rooms) or NOBODY
     names[receiver] = None
     tree: dict[str, object] = {"receiver": receiver}
     if route.policy.group_by is not None:

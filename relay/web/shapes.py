@@ -54,6 +54,8 @@ class Event(Shape, frozen=True, kw_only=True):
     received_at: str
     ends_at: float | None
     acknowledged_by: str | None
+    unacknowledged_by: str | None = None
+    downtime: bool | None = None
     notes: list[str]
     suppressed: Suppression | None
     state: Literal["waiting", "planned", "set_aside"]
@@ -379,7 +381,7 @@ class Expired(Shape, frozen=True, kw_only=True):
 
 
 class AlertName(Shape, frozen=True, kw_only=True):
-    """The alert that was acknowledged."""
+    """The alert that was acknowledged, or is not any more."""
 
     source: str
     key: str

@@ -9,10 +9,10 @@ import msgspec
 from aiohttp import web
 
 from relay.core.alert import AlertKey
-from relay.core.silencing import LONGEST_TEXT, BadSilenceError, Wish, change_silence, expire, make_silence
+from relay.core.silencing import LONGEST_TEXT, WITHIN, BadSilenceError, Wish, change_silence, expire, make_silence
 from relay.core.suppression import Silence
 from relay.core.words import iso, parse_time
-from relay.ports import IncidentFilter
+from relay.ports import Clock, IncidentFilter
 from relay.web import shapes
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query, text_answer
 from relay.web.operations import Operation
@@ -36,14 +36,36 @@ class Silences(Protocol):
 class SilenceDesk:
     """Makes, changes and ends silences; what the two APIs have in common."""
 
-    def __init__(self, silences: Silences, new_id: Callable[[], str], now: Callable[[], float]) -> None:
+    def __init__(self, silences: Silences, new_id: Callable[[], str], clock: Clock) -> None:
         self._silences = silences
         self._new_id = new_id
-        self.now = now
+        self._clock = clock
+        self.now = clock.wall
+        self.own_now = clock.now
+        """The relay's own time, by which silences hold alerts."""
 
     async def known(self) -> dict[str, Silence]:
-        """All silences by id."""
-        return {one.id: one for one in await self._silences.known()}
+        """All silences by id, their times as the machine's clock shows them."""
+        return {one.id: one for one in self._shifted(await self._silences.known(), -self._ahead())}
+
+    async def _put(self, silences: Sequence[Silence]) -> None:
+        await self._silences.put(self._shifted(silences, self._ahead()))
+
+    def _ahead(self) -> float:
+        """Seconds by which the relay's own clock, by which silences hold, is ahead of the machine's."""
+        ahead = self._clock.now() - self._clock.wall()
+        return ahead if abs(ahead) > WITHIN else 0.0
+
+    @staticmethod
+    def _shifted(silences: Sequence[Silence], by: float) -> list[Silence]:
+        return [
+            msgspec.structs.replace(
+                one, starts_at=one.starts_at + by, ends_at=one.ends_at + by, updated_at=one.updated_at + by
+            )
+            if by
+            else one
+            for one in silences
+        ]
 
     async def put(self, wish: Wish, silence_id: str | None = None) -> str | None:
         """Make a silence, or change one; its id, None where there is none of the id. Raises `BadSilenceError`."""
@@ -58,7 +80,7 @@ class SilenceDesk:
             if known is None:
                 return None
             made = change_silence(known, wish, self._new_id(), now)
-        await self._silences.put(made)
+        await self._put(made)
         return made[0].id
 
     async def expire(self, silence_id: str) -> bool | None:
@@ -68,7 +90,7 @@ class SilenceDesk:
             return None
         ended = expire(known, self.now())
         if ended:
-            await self._silences.put(ended)
+            await self._put(ended)
         return bool(ended)
 
 
@@ -84,10 +106,14 @@ class PostSilence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class PostAck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who has it."""
+    """Who takes an alert up, or withdraws that."""
 
     by: str
     comment: str = ""
+
+
+Acknowledge = Callable[[AlertKey, str, str], Awaitable[None]]
+"""Records an acknowledgement, or that it is withdrawn: the alert's key, who, and a comment. Raises `StoreError`."""
 
 
 class SilenceApi:
@@ -98,13 +124,15 @@ class SilenceApi:
         desk: SilenceDesk,
         incidents: Callable[[IncidentFilter], Awaitable[str]],
         key_of: Callable[[int], Awaitable[AlertKey | None]],
-        acknowledge: Callable[[AlertKey, str, str], Awaitable[None]],
+        acknowledge: Acknowledge,
+        unacknowledge: Acknowledge,
     ) -> None:
-        """`incidents` lists them as JSON, ended ones too where it is told so; `acknowledge` takes key, who, comment."""
+        """`incidents` lists them as JSON, ended ones too where it is told so."""
         self._desk = desk
         self._incidents = incidents
         self._key_of = key_of
         self._acknowledge = acknowledge
+        self._unacknowledge = unacknowledge
 
     def routes(self) -> list[Operation]:
         """The routes."""
@@ -114,6 +142,7 @@ class SilenceApi:
             Operation("POST", "/api/v1/silences/{id}/expire", self.post_expire, shapes.Expired),
             Operation("GET", "/api/v1/incidents", self.get_incidents, list[shapes.Incident], query=IncidentFilter),
             Operation("POST", "/api/v1/incidents/{id}/ack", self.post_ack, shapes.AlertName, body=PostAck),
+            Operation("POST", "/api/v1/incidents/{id}/unack", self.post_unack, shapes.AlertName, body=PostAck),
         ]
 
     async def get_silences(self, _: web.Request) -> web.Response:
@@ -147,16 +176,23 @@ class SilenceApi:
 
     async def post_ack(self, request: web.Request) -> web.Response:
         """Record who has taken up the alert of an incident, in all rooms."""
+        return await self._record(request, self._acknowledge)
+
+    async def post_unack(self, request: web.Request) -> web.Response:
+        """Record who withdraws the acknowledgement of an incident's alert, in all rooms."""
+        return await self._record(request, self._unacknowledge)
+
+    async def _record(self, request: web.Request, record: Acknowledge) -> web.Response:
         wanted = await read_json_body(request, PostAck)
         if max(len(wanted.by), len(wanted.comment)) > LONGEST_TEXT:
             raise BadRequestError(f"by and comment have at most {LONGEST_TEXT} characters")
         if not wanted.by.strip():
-            raise BadRequestError("by: who has it would be right")
+            raise BadRequestError("by: the name is empty; say who does this")
         number = request.match_info["id"]
         key = await self._key_of(int(number)) if number.isascii() and number.isdigit() and len(number) < 19 else None
         if key is None:
             return problem(404, "not_found", f"no incident is open under the number {number[:100]!r}")
-        await self._acknowledge(key, wanted.by.strip(), wanted.comment.strip())
+        await record(key, wanted.by.strip(), wanted.comment.strip())
         return json_answer({"source": key[0], "key": key[1]})
 
 

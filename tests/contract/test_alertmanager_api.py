@@ -20,6 +20,7 @@ from relay.web.silences import SilenceDesk
 from tests.contract.test_living import top
 from tests.contract.test_suppression import within
 from tests.fakes.running import Running, running
+from tests.fakes.simulated import ManualClock
 from tests.unit.made import event
 
 SOURCES = {"prometheus": {"type": "alertmanager-api"}, "lab": {"type": "webhook"}}
@@ -105,13 +106,13 @@ async def ask(relay: Running, method: str, path: str, body: Any = None, status: 
 
 
 async def test_whoever_asks_for_many_alerts_holds_nobody_up(relay: Running) -> None:
-    many = [alert for number in range(20 * SLICE) if (alert := fold(event(key=f"k{number}"), None)) is not None]
+    many = [alert for number in range(20 * SLICE) if (alert := fold(event(key=f"k{number}"), None, 0.0)) is not None]
 
     async def all_of_them() -> list[Alert]:
         return many
 
     daemon, turns = relay.daemon, 0
-    desk = SilenceDesk(daemon.planner.vigil, lambda: "s1", lambda: 1_000.0)
+    desk = SilenceDesk(daemon.planner.vigil, lambda: "s1", ManualClock())
     rules = Rules(Route(path="route", rooms=("noc",)), {"noc": None})
     api = AlertmanagerApi(desk, all_of_them, Suppressor(), lambda: rules, 0.0)
     async with asyncio.TaskGroup() as tasks:

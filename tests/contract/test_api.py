@@ -100,6 +100,7 @@ async def what_is_shown(api: Described, relay: Running) -> None:
 async def what_is_done(api: Described) -> None:
     (incident,) = await api.ask("GET", "/api/v1/incidents?ended=true&limit=10")
     await api.ask("POST", f"/api/v1/incidents/{incident['id']}/ack", {"by": "anna"}, "/api/v1/incidents/{id}/ack")
+    await api.ask("POST", f"/api/v1/incidents/{incident['id']}/unack", {"by": "anna"}, "/api/v1/incidents/{id}/unack")
     wish = {"matchers": ["a=b"], "ends_at": "2099-01-01T00:00:00Z", "created_by": "a", "comment": "b"}
     made = await api.ask("POST", "/api/v1/silences", wish)
     assert len(await api.ask("GET", "/api/v1/silences")) == 1

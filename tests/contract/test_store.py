@@ -67,7 +67,7 @@ def submission(*numbers: int, key: str | None = None, payload: bytes = b"{}") ->
 
 
 async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
-    waiting = await store.waiting_events(10_000)
+    waiting = await store.waiting_events(10_000, NOW)
     posts = [
         Intent(action="post", room=room, message=0, event_seq=w.seq, rank=1, group=room, route="route") for w in waiting
     ]
@@ -96,11 +96,11 @@ async def test_events_wait_in_order_and_whole_across_a_restart(tmp_path: Path) -
         assert await store.accept(submission(1, 2)) == Accepted((event(1).id, event(2).id), first_seq=1)
         await store.accept(submission(3))
     async with opened(tmp_path) as store:
-        assert [w.event for w in await store.waiting_events(10)] == [event(1), event(2), event(3)]
+        assert [w.event for w in await store.waiting_events(10, NOW)] == [event(1), event(2), event(3)]
         await plan_all(store)
-        assert await store.waiting_events(10) == []
+        assert await store.waiting_events(10, NOW) == []
     async with opened(tmp_path) as store:
-        assert await store.waiting_events(10) == []
+        assert await store.waiting_events(10, NOW) == []
         assert await store.accept(submission(4)) == Accepted((event(4).id,), first_seq=4)
 
 
@@ -111,7 +111,7 @@ async def test_a_key_is_one_request_for_ever_and_another_body_is_a_conflict(tmp_
     async with opened(tmp_path) as store:
         assert await store.accept(submission(2, key="k")) == Accepted((event(1).id,), duplicate=True)
         assert await store.accept(submission(2, key="k", payload=b"other")) == Conflict("k")
-        assert len(await store.waiting_events(10)) == 1
+        assert len(await store.waiting_events(10, NOW)) == 1
 
 
 async def test_one_bad_item_in_a_group_commit_fails_alone(store: SqliteStore) -> None:
@@ -124,7 +124,7 @@ async def test_one_bad_item_in_a_group_commit_fails_alone(store: SqliteStore) ->
             results.append(type(error))
     assert [type(result) for result in results].count(Accepted) == 2
     assert results.count(sqlite3.IntegrityError) == 1
-    assert [w.event.title for w in await store.waiting_events(10)] == ["event 1", "event 2"]
+    assert [w.event.title for w in await store.waiting_events(10, NOW)] == ["event 1", "event 2"]
 
 
 async def test_a_lane_gives_its_deliveries_in_order_one_at_a_time(store: SqliteStore) -> None:
@@ -325,7 +325,7 @@ async def test_a_lock_that_is_held_for_a_moment_is_waited_out(tmp_path: Path) ->
     held = lock(tmp_path / "relay.db")
     threading.Timer(0.1, os.close, [held]).start()
     async with opened(tmp_path) as store:
-        assert await store.waiting_events(1) == []
+        assert await store.waiting_events(1, NOW) == []
 
 
 async def test_a_second_relay_on_one_file_is_refused(tmp_path: Path) -> None:

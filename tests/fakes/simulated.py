@@ -41,16 +41,19 @@ MOST_EDITS = 10
 
 
 class ManualClock:
-    """Implements the pipeline's `Clock`: it moves when it is told to."""
+    """Implements the pipeline's `Clock`: it moves when it is told to; `jump` is how far the wall clock was set."""
 
     def __init__(self) -> None:
         self.time = START
+        self.jump = 0.0
 
     def now(self) -> float:
         """Unix seconds."""
         return self.time
 
-    wall = now
+    def wall(self) -> float:
+        """Unix seconds."""
+        return self.time + self.jump
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
         """Nobody waits here."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from relay.core.delivery import Lease
 from relay.core.event import Event
+from relay.core.planning import Waiting
 
 EVENT = Event(
     id="e1",
@@ -32,7 +33,7 @@ LEASE = Lease(
     action="post",
     rank=1,
     message=11,
-    route="route",
+    group="noc|{}",
     template=None,
     attempts=1,
     spent=0.0,
@@ -45,6 +46,11 @@ LEASE = Lease(
 
 def event(**changes: Any) -> Event:
     return msgspec.structs.replace(EVENT, **changes)
+
+
+def waiting(seq: int, one: Event) -> Waiting:
+    """An event of the inbox that arrived when it says so."""
+    return Waiting(seq, one, one.received_at)
 
 
 def lease(**changes: Any) -> Lease:

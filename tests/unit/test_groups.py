@@ -15,11 +15,11 @@ from relay.core.group import Group, Members, group_name, grouped_labels, schedul
 from relay.core.grouping import plan_groups
 from relay.core.incident import Incident, Policy, is_news
 from relay.core.matching import parse_matchers
-from relay.core.planning import Waiting, plan, plan_due
+from relay.core.planning import plan, plan_due
 from relay.core.routing import Destination, Route
 from relay.core.rules import Rules
 from relay.core.suppression import Silence
-from tests.unit.made import event
+from tests.unit.made import event, waiting
 from tests.unit.test_planning import Ledger
 
 T0 = 1_000.0
@@ -77,7 +77,7 @@ class GroupLedger(Ledger):
         return self.intents[before:]
 
     def come(self, seq: int, *events: Event) -> None:
-        self.take([Waiting(seq + n, one) for n, one in enumerate(events)])
+        self.take([waiting(seq + n, one) for n, one in enumerate(events)])
 
 
 def at(now: float, **changes: Any) -> Event:
@@ -278,5 +278,5 @@ def test_matchers_of_a_route_do_not_end_up_in_its_labels() -> None:
     name = group_name(at(T0), Destination("noc", route))
     assert Group(id=name, room="noc", labels={}, route="r").lineage == route.lineage
     assert plan(
-        [Waiting(1, at(T0))], rules(), GroupLedger(rules()).known(set()), GroupLedger(rules()).suppressor
+        [waiting(1, at(T0))], rules(), GroupLedger(rules()).known(set()), GroupLedger(rules()).suppressor
     ).touched

@@ -30,7 +30,7 @@ class Store:
     def __init__(self) -> None:
         self.looked_at: list[AlertKey] = []
 
-    async def waiting_events(self, limit: int) -> list[Waiting]:  # noqa: ARG002 - the port's
+    async def waiting_events(self, limit: int, now: float) -> list[Waiting]:  # noqa: ARG002 - the port's
         return []
 
     async def known(self, keys: Sequence[AlertKey]) -> Known:

@@ -2,22 +2,26 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.alert import Alert, AlertKey, fold, inherit
 from relay.core.delivery import Intent
 from relay.core.event import Event
+from relay.core.group import lineage_of
 from relay.core.incident import Incident, Policy
 from relay.core.matching import parse_matchers
 from relay.core.planning import Known, Plan, Waiting, decide, plan, plan_due
-from relay.core.routing import Route
-from relay.core.rules import OPERATOR_SOURCE, Rules
+from relay.core.routing import Route, walk
+from relay.core.rules import OPERATOR_SOURCE, Rules, route_event
 from relay.core.suppression import Suppressor
-from tests.unit.made import event
+from tests.unit.made import event, waiting
+from tests.unit.test_routing import ROOT, grown, plain_trees, views
 
 ROOMS = ("noc", "core", "oncall", "vip")
 
@@ -61,7 +65,7 @@ events = st.builds(
     occurred_at=st.floats(0, 2_000),
 )
 histories = st.lists(events, min_size=1, max_size=14).map(
-    lambda found: [Waiting(seq, one) for seq, one in enumerate(found, 1)]
+    lambda found: [waiting(seq, one) for seq, one in enumerate(found, 1)]
 )
 
 
@@ -124,7 +128,7 @@ class Ledger:
 def one_by_one(*history: Event, rules: Rules = RULES) -> Ledger:
     ledger = Ledger(rules)
     for seq, one in enumerate(history, 1):
-        ledger.take([Waiting(seq, one)])
+        ledger.take([waiting(seq, one)])
     return ledger
 
 
@@ -248,7 +252,7 @@ def test_a_change_of_labels_opens_it_where_they_lead_now_and_keeps_it_where_it_w
 def test_a_room_that_is_gone_is_told_no_end_and_keeps_nothing_open() -> None:
     ledger = one_by_one(event(labels={"site": "b"}))
     ledger.rules = msgspec.structs.replace(RULES, rooms={"noc": None, "core": None, "oncall": None})
-    ledger.take([Waiting(7, event(labels={"site": "b"}, status="resolved"))])
+    ledger.take([waiting(7, event(labels={"site": "b"}, status="resolved"))])
     assert {room for _, room in ledger.done(7)} == {"core"}
     assert ledger.firing() == {}
 
@@ -280,7 +284,7 @@ def test_a_flapping_incident_says_so_once_and_is_quiet_until_it_holds() -> None:
     assert ledger.wait_until(2_399.0) == []
     edit, reply = ledger.wait_until(2_400.0)
     assert (edit.action, reply.content) == ("edit", "🟠 **MAJOR** · fires for 10 min now, and flaps no more")
-    ledger.take([Waiting(10, event(status="resolved", occurred_at=2_500.0, received_at=2_500.0))])
+    ledger.take([waiting(10, event(status="resolved", occurred_at=2_500.0, received_at=2_500.0))])
     assert ledger.done(10) == [("edit", "noc"), ("reply", "noc")]
     assert len({intent.message for intent in ledger.intents}) == 1
 
@@ -328,7 +332,7 @@ def test_what_still_fires_is_reminded_of_and_what_its_source_forgot_expires() ->
     )
     assert ledger.alerts["fabric", "k1"].state == "expired"
     assert ledger.wait_until(10**9) == []
-    ledger.take([Waiting(2, event(occurred_at=90_000.0, received_at=90_000.0))])
+    ledger.take([waiting(2, event(occurred_at=90_000.0, received_at=90_000.0))])
     assert ledger.done(2) == [("post", "noc")]
 
 
@@ -349,12 +353,12 @@ def test_a_source_has_its_own_time_after_which_alerts_expire() -> None:
 def test_an_incident_of_a_vanished_route_lives_by_the_roots_policy() -> None:
     ledger = one_by_one(event(), rules=with_policy(on_resolve=("none",)))
     ledger.rules = msgspec.structs.replace(RULES, root=Route(path="route", rooms=("core",)))
-    ledger.take([Waiting(2, event(status="resolved"))])
+    ledger.take([waiting(2, event(status="resolved"))])
     assert ledger.done(2) == [("edit", "noc"), ("reply", "noc")]
 
 
 def test_the_routes_template_wins_over_the_rooms() -> None:
-    made = plan([Waiting(1, event(severity="critical", labels={"site": "a"}))], RULES, nothing(), Suppressor())
+    made = plan([waiting(1, event(severity="critical", labels={"site": "a"}))], RULES, nothing(), Suppressor())
     assert {intent.room: intent.template for intent in made.intents} == {
         "noc": "loud",
         "oncall": "loud",
@@ -364,14 +368,14 @@ def test_the_routes_template_wins_over_the_rooms() -> None:
 
 def test_the_relays_own_trouble_goes_to_the_operators_room_alone() -> None:
     own = event(source=OPERATOR_SOURCE, severity="critical", labels={"site": "b"})
-    assert rooms_of(plan([Waiting(1, own)], RULES, nothing(), Suppressor()), 1) == ["noc"]
+    assert rooms_of(plan([waiting(1, own)], RULES, nothing(), Suppressor()), 1) == ["noc"]
     without = msgspec.structs.replace(RULES, operator=None)
-    assert rooms_of(plan([Waiting(1, own)], without, nothing(), Suppressor()), 1) == ["noc", "oncall", "vip", "core"]
+    assert rooms_of(plan([waiting(1, own)], without, nothing(), Suppressor()), 1) == ["noc", "oncall", "vip", "core"]
 
 
 def test_a_notice_opens_nothing_and_inherits_nothing() -> None:
     known = Known({("fabric", "k1"): alert()}, {})
-    made = plan([Waiting(1, event(status="notice"))], RULES, known, Suppressor())
+    made = plan([waiting(1, event(status="notice"))], RULES, known, Suppressor())
     assert (made.incidents, made.alerts, made.adopted) == ({}, {}, [])
     notice = event(status="notice", labels={})
     assert decide(notice, RULES, known).event is notice
@@ -400,9 +404,162 @@ def test_an_alert_began_with_the_first_firing_event_since_its_last_end(history: 
     state: Alert | None = None
     began: float | None = None
     for one in history:
-        state = fold(one, state)
+        state = fold(one, state, one.received_at)
         assert state is not None
         assert (state.state, state.updated_at) == (one.status, one.occurred_at)
         began = one.occurred_at if began is None else began
         assert state.started_at == began
         began = None if one.status == "resolved" else began
+
+
+# Each route's own policy
+
+
+def _numbered(tree: list[Any], numbers: Iterator[int]) -> list[Any]:
+    """A tree each of whose routes is told from all others by its policy."""
+    return [
+        (texts, go_on, wait, _numbered(inner, numbers))
+        for texts, go_on, inner, wait in ((t[0], t[1], t[3], next(numbers)) for t in tree)
+    ]
+
+
+def _rules(tree: list[Any]) -> Rules:
+    root = with_rooms(grown(ROOT, tree))
+    return Rules(root, dict.fromkeys(ROOMS), routes={one.lineage: one for one in walk(root)})
+
+
+def with_rooms(route: Route) -> Route:
+    rooms = (ROOMS[int(route.policy.group_wait) % len(ROOMS)],)
+    return msgspec.structs.replace(route, rooms=rooms, routes=tuple(map(with_rooms, route.routes)))
+
+
+def waits(ledger: Ledger) -> dict[str, float]:
+    """Each incident's room, and the policy that it lives by."""
+    return {one.room: ledger.rules.policy_of(lineage_of(one.group)).group_wait for one in ledger.incidents.values()}
+
+
+@given(plain_trees, views, st.data())
+def test_an_incident_lives_by_the_policy_of_the_route_that_was_resolved_through_reloads_too(
+    tree: list[Any], view: dict[str, str], data: st.DataObject
+) -> None:
+    tree = _numbered(tree, itertools.count(1))
+    ledger = Ledger(_rules(tree))
+    ledger.take([waiting(1, event(labels=view))])
+    expected = {target.room: target.route.policy.group_wait for target in route_event(event(labels=view), ledger.rules)}
+    assert waits(ledger) == expected
+    place = data.draw(st.integers(0, len(tree)))
+    other = (['team="new"'], data.draw(st.booleans()), 9_999, [])
+    ledger.rules = _rules([*tree[:place], other, *tree[place:]])
+    assert waits(ledger) == expected
+    ledger.rules = _rules(tree)
+    ledger.take([waiting(2, event(labels=view, title="changed"))])
+    assert waits(ledger) == expected
+
+
+# Nobody, who has it, and downtimes
+
+
+def lone_rules(*rooms: str, **policy: Any) -> Rules:
+    root = Route(path="route", rooms=rooms, policy=msgspec.structs.replace(Policy(), **policy))
+    return Rules(root, dict.fromkeys(ROOMS))
+
+
+def reasons(made: Plan) -> list[str]:
+    return [why for _, why in made.suppressed]
+
+
+@pytest.mark.parametrize("status", ["firing", "resolved", "notice"])
+def test_what_a_route_without_rooms_takes_is_told_to_nobody_and_counted(status: Any) -> None:
+    ledger = Ledger(lone_rules())
+    made = ledger.take([waiting(1, event(status=status))])
+    assert (made.intents, reasons(made)) == ([], ["unrouted"])
+    assert (status == "firing") == any(alert.state == "firing" for alert in ledger.alerts.values())
+
+
+def test_an_open_incident_is_told_of_where_it_is_open_though_its_route_has_no_rooms_any_more() -> None:
+    ledger = Ledger(lone_rules("noc"))
+    ledger.take([waiting(1, event())])
+    ledger.rules = lone_rules()
+    made = ledger.take([waiting(2, event(status="resolved"))])
+    assert {intent.room for intent in made.intents} == {"noc"}
+
+
+def test_a_critical_notice_mentions_as_a_critical_alert_does() -> None:
+    ledger = Ledger(lone_rules("noc", mention=("anna@example.net",)))
+    critical = ledger.take([waiting(1, event(status="notice", severity="critical"))])
+    major = ledger.take([waiting(2, event(status="notice", key="k2", severity="major"))])
+    assert [intent.mention for intent in (*critical.intents, *major.intents)] == [("anna@example.net",), ()]
+
+
+def test_an_acknowledgement_that_is_withdrawn_leaves_the_message_and_lets_reminders_begin_again() -> None:
+    ledger = Ledger(lone_rules("noc", repeat_interval=3_600.0))
+    ledger.take([waiting(1, event())])
+    ledger.take([waiting(2, event(status="notice", acknowledged_by="anna", received_at=1_100.0))])
+    assert ledger.wait_until(30_000.0) == []
+    given = ledger.take([waiting(3, event(status="notice", unacknowledged_by="anna", received_at=31_000.0))])
+    assert [intent.action for intent in given.intents] == ["edit"]
+    assert all(one.ack is None for one in ledger.incidents.values())
+    assert [intent.action for intent in ledger.wait_until(34_599.0)] == []
+    assert [intent.action for intent in ledger.wait_until(34_600.0)] == ["reply"]
+    again = ledger.take([waiting(4, event(status="notice", unacknowledged_by="anna", received_at=34_700.0))])
+    assert (again.intents, reasons(again)) == ([], ["repeat"])
+
+
+def test_what_fires_in_a_downtime_is_told_when_that_ends_and_it_still_fires() -> None:
+    ledger = Ledger(lone_rules("noc"))
+    held = ledger.take([waiting(1, event(downtime=True))])
+    assert (held.intents, reasons(held)) == ([], ["downtime"])
+    repeated = ledger.take([waiting(2, event(downtime=True))])
+    assert (repeated.intents, reasons(repeated)) == ([], ["downtime"])
+    over = ledger.take([waiting(3, event(status="notice", title="downtime over", downtime=False))])
+    assert [(intent.action, intent.room) for intent in over.intents] == [("post", "noc")]
+    later = ledger.take([waiting(4, event(status="notice", title="downtime over", downtime=False))])
+    assert (later.intents, reasons(later)) == ([], ["repeat"])
+
+
+def test_what_ends_within_its_downtime_is_told_to_nobody() -> None:
+    ledger = Ledger(lone_rules("noc"))
+    ledger.take([waiting(1, event(downtime=True))])
+    assert ledger.take([waiting(2, event(status="resolved"))]).intents == []
+    assert ledger.take([waiting(3, event(status="notice", downtime=False))]).intents == []
+
+
+def test_a_problem_that_outlives_its_downtime_is_told_by_its_next_state_too() -> None:
+    ledger = Ledger(lone_rules("noc"))
+    ledger.take([waiting(1, event(downtime=True))])
+    assert [one.action for one in ledger.take([waiting(2, event())]).intents] == ["post"]
+
+
+def test_a_downtime_quiets_what_was_told_before_and_says_nothing_of_what_is_not_known() -> None:
+    ledger = Ledger(lone_rules("noc", repeat_interval=3_600.0))
+    begun = event(status="notice", title="downtime begins", downtime=True)
+    unknown = ledger.take([waiting(1, begun)])
+    assert (unknown.intents, reasons(unknown)) == ([], ["repeat"])
+    ledger.take([waiting(2, event())])
+    ledger.take([waiting(3, begun)])
+    assert ledger.wait_until(80_000.0) == []
+
+
+# The relay's own clock
+
+
+@given(
+    histories,
+    st.lists(st.floats(-3 * 86_400.0, 3 * 86_400.0), min_size=14, max_size=14),
+)
+def test_jumps_of_the_wall_clock_change_nothing_of_what_is_told_and_when(
+    history: list[Waiting], jumps: list[float]
+) -> None:
+    steady, jumping = Ledger(), Ledger()
+    for number, (one, jump) in enumerate(zip(history, jumps, strict=False)):
+        at = 1_000.0 + number * 700.0
+        plain = msgspec.structs.replace(one.event, occurred_at=at, received_at=at)
+        shifted = msgspec.structs.replace(plain, occurred_at=at + jump, received_at=at + jump)
+        before = [(i.action, i.room, i.event_seq) for i in steady.take([Waiting(one.seq, plain, at)]).intents]
+        assert [
+            (i.action, i.room, i.event_seq) for i in jumping.take([Waiting(one.seq, shifted, at)]).intents
+        ] == before
+        due = at + 600.0
+        before = [(i.action, i.room) for i in steady.wait_until(due)]
+        assert [(i.action, i.room) for i in jumping.wait_until(due)] == before
+    assert steady.suppressed == jumping.suppressed

@@ -1,9 +1,9 @@
 -- name: waiting_events
-SELECT json_group_array(json_object('seq', seq, 'event', json(event)))
+SELECT json_group_array(json_object('seq', seq, 'event', json(event), 'at', :now))
 FROM (
     SELECT seq, event FROM events
     WHERE seq > (SELECT value FROM meta WHERE name = 'planned_up_to') AND set_aside IS NULL
-    ORDER BY seq LIMIT ?
+    ORDER BY seq LIMIT :limit
 );
 
 -- name: known_alerts

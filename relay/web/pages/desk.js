@@ -30,7 +30,9 @@ function incident([name, rooms]) {
       first.acknowledged_by && make("div", { class: "good" }, `${first.acknowledged_by} has it${first.comment ? `: ${first.comment}` : ""}`),
       make("div", { class: "chips" }, ...rooms.map(told))),
     make("div", { class: "buttons" },
-      make("button", { "aria-label": `Acknowledge ${first.title}`, onclick: () => acknowledge(first) }, "Acknowledge"),
+      first.acknowledged_by
+        ? make("button", { "aria-label": `Unacknowledge ${first.title}`, onclick: () => acknowledge(first, "unack") }, "Unacknowledge")
+        : make("button", { "aria-label": `Acknowledge ${first.title}`, onclick: () => acknowledge(first, "ack") }, "Acknowledge"),
       make("button", { "aria-label": `Silence ${first.title}`,
         onclick: () => addSilence([`source=${JSON.stringify(first.source)}`, `key=${JSON.stringify(first.key)}`]) }, "Silence")));
 }
@@ -47,13 +49,16 @@ export function drawIncidents(found, count) {
   put(byId("incidents-list"), shown.length ? shown.map(incident) : empty("Nothing is open."));
 }
 
-function acknowledge(one) {
+/** Ask who takes an alert up (`ack`), or gives it back (`unack`), and record that. */
+function acknowledge(one, verb) {
+  byId("ack-title").textContent = verb === "ack" ? "I have it" : `${one.acknowledged_by} does not have it any more`;
+  byId("ack-done").textContent = verb === "ack" ? "Acknowledge" : "Unacknowledge";
   byId("ack-what").textContent = one.title;
   byId("ack-by").value = who.get();
   byId("ack-comment").value = "";
   open(byId("ack-dialog"), async () => {
     const by = byId("ack-by").value;
-    await ask("POST", `/api/v1/incidents/${one.id}/ack`, { by, comment: byId("ack-comment").value });
+    await ask("POST", `/api/v1/incidents/${one.id}/${verb}`, { by, comment: byId("ack-comment").value });
     who.set(by);
     changed();
   });

@@ -4,7 +4,7 @@ import { ask, byId, make, put } from "./parts.js";
 const EXAMPLE = '{"title": "port-down on node-101", "severity": "critical", "status": "firing", "key": "p1"}'; // of the format relay
 
 /** The rooms of a route; those that it got a message are marked. */
-const rooms = (names, got) => make("span", { class: "chips" }, ...names.map((name) =>
+const rooms = (names, got) => make("span", { class: "chips" }, ...(names.length ? names : ["nobody"]).map((name) =>
   make("span", { class: got.has(name) ? "chip good" : "chip" }, got.has(name) ? `✓ ${name}` : name)));
 
 function node(route, steps, deliveries) {
