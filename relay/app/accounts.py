@@ -12,6 +12,7 @@ import msgspec
 
 from relay.app.sources import Vault
 from relay.app.tls import client_context
+from relay.core.retry import RetryPolicy
 from relay.core.rules import Rules, card_for
 from relay.pipeline import lanes
 from relay.pipeline.dispatcher import Fallback
@@ -171,6 +172,11 @@ def make_lanes(
         if lane.sending is not None and by_room.get(at := lane.sending.room, lane) is not lane:
             by_room[at].after.append((lane, lane.sending))
     return by_room
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """How deliveries are tried again."""
+    return RetryPolicy(settings.retry.first, settings.retry.longest, settings.retry.give_up_after)
 
 
 def make_fallbacks(settings: Settings) -> dict[str, Fallback]:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from relay.app.accounts import make_addresses, make_fallbacks, make_lanes
+from relay.app.accounts import make_addresses, make_fallbacks, make_lanes, retry_policy
 from relay.app.arrangement import Arrangement, Arranger, FeedSettings, Listener, Vault
 from relay.app.configured import ConfiguredDocuments, reload_json
 from relay.app.desk import AccountDesk, Asked, Login, post_now
@@ -28,7 +28,6 @@ from relay.core.delivery import Outcome
 from relay.core.event import Severity, Status
 from relay.core.planning import Plan, Waiting
 from relay.core.rate import TokenBucket
-from relay.core.retry import RetryPolicy
 from relay.core.rules import OPERATOR_SOURCE
 from relay.lifecycle import Lifecycle, Loop, SystemClock
 from relay.listeners.apic import ApicListener
@@ -105,7 +104,7 @@ class RelayDaemon:
         self._arranger = Arranger(clock, log, self._make_feed, self._template_failed)
         self.arrangement = first = self._arranger.arrange(loaded)
         self.dispatcher = Dispatcher(
-            store, {}, first.renderer, first.files, _retry(settings), clock, chance, self._chronicle, self._spawn
+            store, {}, first.renderer, first.files, retry_policy(settings), clock, chance, self._chronicle, self._spawn
         )
         self.planner = Planner(
             store, first.rules, clock, log, self._tell, self.dispatcher.expect, self._planned, self.dispatcher.rate,
@@ -217,7 +216,7 @@ class RelayDaemon:
         settings, now = made.settings, self._clock.now()
         senders = {name: account.sender for name, account in made.accounts.items()}
         lanes = make_lanes(settings, senders, now, self.dispatcher.known())
-        self.dispatcher.use(lanes, made.renderer, made.files, _retry(settings), make_fallbacks(settings))
+        self.dispatcher.use(lanes, made.renderer, made.files, retry_policy(settings), make_fallbacks(settings))
         accounts = {name: room.account for name, room in settings.rooms.items()}
         templates = [BUILT_IN, *settings.templates, *made.loaded.cards]
         self.metrics.use([*settings.sources, OPERATOR_SOURCE], accounts, made.loaded.digest, templates)
@@ -372,10 +371,6 @@ class RelayDaemon:
         account = self.arrangement.accounts[self.settings().rooms[wanted.room].account]
         with account.used():
             return await post_now(account, wanted, file)
-
-
-def _retry(settings: Settings) -> RetryPolicy:
-    return RetryPolicy(settings.retry.first, settings.retry.longest, settings.retry.give_up_after)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 
-from relay.app.reading import defaults_of, make_format
 from relay.app.simulation import Sent, Simulation, simulate
+from relay.app.steps import Act, BadTestError, Steps
 from relay.core.delivery import Action
-from relay.core.event import Event, stamp
-from relay.core.silencing import BadSilenceError, Wish, make_silence
 from relay.core.words import parse_duration, parse_time, say_duration, say_misfit
-from relay.formats import Request
-from relay.formats.contract import NotJsonError, UnreadableError, decode_body
-from relay.formats.native import read_native
 from relay.ports import Log
 from relay.settings.document import Document
 from relay.settings.load import Loaded
@@ -29,11 +22,6 @@ WATCHED = 600
 """Seconds behind the last event that a recorded test goes on, for groups that wait."""
 WITHIN = 0.5
 """Seconds by which a delivery may miss the time that is expected of it."""
-_FIELDS = ("title", "severity", "status", "key", "body", "labels", "links", "files", "occurred_at")
-
-
-class BadTestError(ValueError):
-    """A test that can't be run; its text says where and why."""
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +42,8 @@ class SilenceSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One test. `until` is how long time goes on; by default until the last expectation."""
+    """One test; its `events` are steps (see `Steps`). `until` is how long time goes on: by default to the last step or
+    expectation."""
 
     name: str
     events: list[dict[str, Any]]
@@ -117,21 +106,24 @@ def _check_expectations(case: Case, where: str) -> None:
 async def run_case(case: Case, loaded: Loaded, base: Path, log: Log) -> Verdict:
     """Run a test. Raises `BadTestError`."""
     start = _time(case, case.start)
-    moments = _moments(case, loaded, base, start)
-    last = max([start, *(start + _seconds(case, one.at) for one in case.expect), *(at for at, _ in moments)])
-    end = last if case.until is None else start + _seconds(case, case.until)
+    steps = Steps(case.name, loaded, base, start)
+    silences = [_silence(steps, number, one) for number, one in enumerate(case.silences)]
+    moments = sorted([*silences, *steps.read(case.events)], key=lambda moment: moment[0])
+    last = max([start, *(steps.moment(one.at) for one in case.expect), *(at for at, _ in moments)])
+    end = last if case.until is None else steps.moment(case.until)
 
     async def play(simulation: Simulation) -> None:
-        for at, what in moments:
+        for at, act in moments:
             await simulation.run_until(at)
-            if isinstance(what, SilenceSpec):
-                await simulation.silence([_silence(case, what, at)])
-            elif what:
-                await simulation.take(what)
+            await act(simulation)
         await simulation.run_until(end)
 
-    sent = await simulate(loaded, start, log, play)
-    return judge(case, sent, start)
+    return judge(case, await simulate(loaded, start, log, play), start)
+
+
+def _silence(steps: Steps, number: int, spec: SilenceSpec) -> tuple[float, Act]:
+    at = steps.moment(spec.at)
+    return at, steps.silence(spec.matchers, at, spec.duration, f"silences[{number}]")
 
 
 def judge(case: Case, sent: list[Sent], start: float) -> Verdict:
@@ -181,53 +173,6 @@ def report(verdict: Verdict) -> list[str]:
 
 def _containing(wanted: Expected) -> str:
     return f" that contains {wanted.contains!r}" if wanted.contains else ""
-
-
-def _moments(case: Case, loaded: Loaded, base: Path, start: float) -> list[tuple[float, list[Event] | SilenceSpec]]:
-    """What happens when, in order."""
-    found: list[tuple[float, list[Event] | SilenceSpec]] = [
-        (start + _seconds(case, one.at), one) for one in case.silences
-    ]
-    for number, item in enumerate(case.events):
-        at = start + _seconds(case, item.get("at", "0s"))
-        found.append((at, _events(case, item, loaded, base, at, number)))
-    return sorted(found, key=lambda pair: pair[0])
-
-
-def _events(case: Case, item: dict[str, Any], loaded: Loaded, base: Path, at: float, number: int) -> list[Event]:
-    where = f"test {case.name!r}, events[{number}]"
-    sources = loaded.settings.sources
-    name = item.get("source")
-    if name not in sources:
-        raise BadTestError(f"{where}: no source is called {name!r}{near(str(name), sources)}")
-    rest = {key: value for key, value in item.items() if key not in ("at", "source")}
-    if unknown := [key for key in rest if key not in (*_FIELDS, "payload")]:
-        raise BadTestError(f"{where}: unknown key {unknown[0]!r}{near(unknown[0], (*_FIELDS, 'payload', 'at'))}")
-    try:
-        if "payload" in rest:
-            body = (base / str(rest["payload"])).read_bytes()
-            read = make_format(sources[name])
-            drafts = read.read(Request(decode_body(body, forms=read.forms), name, received_at=at))
-        else:
-            if "key" in rest:
-                rest.setdefault("status", "firing")  # what has a key is an alert here, unless it says otherwise
-            drafts = read_native(Request(json.loads(json.dumps(rest, default=str)), name))
-    except OSError as error:
-        raise BadTestError(f"{where}: {rest['payload']} can't be read: {error.strerror}") from error
-    except (NotJsonError, UnreadableError) as error:
-        raise BadTestError(f"{where}: {error}") from error
-    defaults = defaults_of(name, sources[name])
-    return [stamp(draft, defaults, f"test{number:04}-{n:04}", at) for n, draft in enumerate(drafts)]
-
-
-def _silence(case: Case, spec: SilenceSpec, at: float) -> Any:
-    try:
-        wish = Wish(
-            matchers=tuple(spec.matchers), ends_at=at + _seconds(case, spec.duration), created_by="test", comment="test"
-        )
-        return make_silence(wish, f"silence-{os.urandom(4).hex()}", at)
-    except BadSilenceError as error:
-        raise BadTestError(f"test {case.name!r}, silences: {error}") from error
 
 
 def _seconds(case: Case, duration: str | int) -> float:

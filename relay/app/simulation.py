@@ -1,6 +1,6 @@
 """A relay in simulated time: the real store, planner, lanes and templates; only the clock and the services are made up.
 
-The services take everything at once, so nothing is late and no storm comes of it.
+The services take everything at once, unless a room is told to fail; so nothing is late and no storm comes of it.
 """
 
 from __future__ import annotations
@@ -8,30 +8,32 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from relay.app.accounts import make_lanes, make_renderer, service_of
+from relay.app.accounts import make_fallbacks, make_lanes, make_renderer, retry_policy, service_of
 from relay.core.delivery import Action, Delivered, Outcome
 from relay.core.event import Event
 from relay.core.planning import Plan, Waiting
-from relay.core.retry import RetryPolicy
 from relay.core.suppression import Silence
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.planner import Planner
 from relay.ports import Accepted, Credentials, File, Log, Missing, Over, Send, Service, Submission
 from relay.settings.load import Loaded
+from relay.settings.model import Settings
 from relay.settings.rules import compile_rules
 from relay.storage.sqlite import SqliteStore
 
 _PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a folder of its own is made in it
 MOST_STEPS = 1_000_000
 """Moments that one simulation looks at."""
+LOOK_AT_FAILING = 5.0
+"""Seconds between two looks while a room fails."""
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -64,17 +66,22 @@ class SimulatedClock:
 
 
 class _Service:
-    """Takes every message at once, and writes it down."""
+    """Takes every message at once and writes it down, but for rooms that fail."""
 
-    def __init__(self, clock: SimulatedClock, sent: list[Sent], service: Service) -> None:
+    def __init__(
+        self, clock: SimulatedClock, sent: list[Sent], failing: Mapping[str, Outcome], service: Service
+    ) -> None:
         self._clock = clock
         self._sent = sent
+        self._failing = failing
         self.service = service
 
     async def check(self) -> None:
         """All is well."""
 
     async def send(self, message: Send) -> Outcome:
+        if message.room in self._failing:
+            return self._failing[message.room]
         self._sent.append(Sent(self._clock.time, message.room, message.action, message.text, message.markdown))
         return Delivered(f"message-{len(self._sent)}")
 
@@ -109,25 +116,32 @@ class Simulation:
         self.clock = SimulatedClock(start)
         settings = loaded.settings
         self._store = store
-        senders = {name: _Service(self.clock, self.sent, service_of(one)) for name, one in settings.accounts.items()}
+        self._failing: dict[str, Outcome] = {}
+        self._senders: dict[str, _Service] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
         chronicle = Chronicle(_Uncounted(), log, lambda *_: None)
         self._dispatcher = Dispatcher(
             store,
-            make_lanes(settings, senders, start),
+            make_lanes(settings, self._senders_of(settings), start),
             make_renderer(loaded, compile_rules(settings), lambda *_: None),
             NoFiles(),
-            RetryPolicy(),
+            retry_policy(settings),
             self.clock,
             lambda: 0.0,
             chronicle,
             self._spawn,
+            make_fallbacks(settings),
         )
         self._planner = Planner(
             store, compile_rules(settings), self.clock, log, lambda *_: None, self._dispatcher.expect,
             self._planned, lambda _: (0, 0.0), self._dispatcher,
         )  # fmt: skip
+
+    def _senders_of(self, settings: Settings) -> Mapping[str, _Service]:
+        for name, account in settings.accounts.items():
+            self._senders[name] = _Service(self.clock, self.sent, self._failing, service_of(account))
+        return {name: self._senders[name] for name in settings.accounts}
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         assert self._group is not None  # noqa: S101 - nothing is sent before the start
@@ -155,11 +169,36 @@ class Simulation:
         await self._planner.vigil.put(silences)
         await self._settle()
 
+    async def reload(self, loaded: Loaded) -> None:
+        """Put another configuration in force now."""
+        settings, rules = loaded.settings, compile_rules(loaded.settings)
+        self._planner.use(rules)
+        lanes = make_lanes(settings, self._senders_of(settings), self.clock.time, self._dispatcher.known())
+        self._dispatcher.use(
+            lanes, make_renderer(loaded, rules, lambda *_: None), NoFiles(), retry_policy(settings),
+            make_fallbacks(settings),
+        )  # fmt: skip
+        await self._settle()
+
+    async def fail(self, room: str, outcome: Outcome | None) -> None:
+        """Have a room answer with an outcome from now on; None has it work again."""
+        if outcome is None:
+            self._failing.pop(room, None)
+        else:
+            self._failing[room] = outcome
+        await self._settle()
+
+    @property
+    def _due_at(self) -> float:
+        """When there is something to do; while a room fails, its fallback may be due."""
+        look = self.clock.time + LOOK_AT_FAILING if self._failing else float("inf")
+        return min(self._planner.due_at, self._dispatcher.due_at, look)
+
     async def run_until(self, end: float) -> None:
         """Let the time go on to a moment, and everything happen that is due on the way."""
         await self._settle()
         for _ in range(MOST_STEPS):
-            due = self._planner.due_at
+            due = self._due_at
             if due > end:
                 break
             self.clock.time = max(self.clock.time, due)

@@ -59,7 +59,8 @@ def trial(
 def _run(file: Path, config: Path | None) -> list[Verdict]:
     import asyncio
 
-    from relay.app.routing_tests import BadTestError, read_tests, run_case
+    from relay.app.routing_tests import read_tests, run_case
+    from relay.app.steps import BadTestError
     from relay.logs import make_log
 
     log = make_log("error")

@@ -257,6 +257,12 @@ class Dispatcher:
         rest = next_turn(self._idle.values(), self._clock.now(), 5.0)
         await self._clock.wait(self._wake, min(rest, 5.0))
 
+    @property
+    def due_at(self) -> float:
+        """When a lane's rest is over and it may send."""
+        now = self._clock.now()
+        return now + next_turn(self._idle.values(), now, float("inf"))
+
     async def run_once(self) -> int:
         """Settle what has ended and lease what is due, in one commit; how many sends began. Raises `StoreError`."""
         async with self.turn:

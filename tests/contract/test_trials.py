@@ -11,9 +11,11 @@ import yaml
 
 from relay.app.difference import UnreadableEventError, difference, event_of
 from relay.app.migration import NotAlertmanagerError, migrate
-from relay.app.routing_tests import BadTestError, Verdict, read_tests, report, run_case
+from relay.app.routing_tests import Verdict, read_tests, report, run_case
+from relay.app.steps import BadTestError
 from relay.core.matching import view_of
 from relay.core.routing import resolve
+from relay.core.words import say_duration
 from relay.formats import FORMATS
 from relay.logs import make_log
 from relay.settings.load import Loaded, load
@@ -264,4 +266,97 @@ def test_a_file_of_tests_that_is_none_is_refused_with_the_place(tmp_path: Path, 
     file.write_text(text, encoding="utf-8")
     with pytest.raises(BadTestError) as caught:
         read_tests(file)
+    assert said in str(caught.value)
+
+
+# Steps beside events
+
+
+ESCALATION = (
+    CONFIG
+    + """\
+    - {matchers: [title="link down"], rooms: [noc], continue: true}
+    - {matchers: [title="link down"], rooms: [oncall], group_by: [key], group_wait: 15m}
+"""
+)
+
+
+async def steps(folder: Path, text: str, *events: dict[str, Any], **case: Any) -> list[tuple[str, str, str]]:
+    """What a test sends: when, where and what."""
+    settings = loaded(folder, text)
+    file = folder / "tests.yaml"
+    case = {"name": "steps", "until": "3h", "expect": [], **case, "events": list(events)}
+    file.write_text(json.dumps({"config": "relay.yaml", "tests": [case]}), encoding="utf-8")
+    tried = await run_case(read_tests(file).tests[0], settings, folder, make_log("error"))
+    return [(say_duration(one.at - tried.start), one.room, one.action) for one in tried.other]
+
+
+DOWN = {"source": "fabric", "title": "link down", "severity": "major", "key": "k"}
+
+
+async def test_an_acknowledgement_stops_what_another_rooms_group_has_not_told(tmp_path: Path) -> None:
+    acked = {"at": "5m", "source": "fabric", "key": "k", "acknowledged_by": "anna"}
+    assert ("15 min", "oncall", "post") in await steps(tmp_path, ESCALATION, DOWN)
+    sent = await steps(tmp_path, ESCALATION, DOWN, acked)
+    assert ("5 min", "noc", "edit") in sent
+    assert not [one for one in sent if one[1] == "oncall"]
+
+
+async def test_an_acknowledgement_that_is_withdrawn_lets_the_other_room_be_told(tmp_path: Path) -> None:
+    acked = {"at": "5m", "source": "fabric", "key": "k", "acknowledged_by": "anna"}
+    for at, told in (("10m", "15 min"), ("20m", "20 min")):
+        given = {"at": at, "source": "fabric", "key": "k", "unacknowledged_by": "anna"}
+        sent = await steps(tmp_path, ESCALATION, DOWN, acked, given)
+        assert [one for one in sent if one[1] == "oncall"] == [(told, "oncall", "post")]
+
+
+async def test_a_silence_that_is_lifted_lets_what_fires_be_told_then(tmp_path: Path) -> None:
+    silence = {"at": "0s", "silence": ["key=k"], "duration": "2h", "name": "change"}
+    fires = {**DOWN, "at": "1m", "title": "port-down"}
+    lifted = {"at": "30m", "unsilence": "change"}
+    assert await steps(tmp_path, CONFIG, silence, fires, lifted) == [("30 min", "noc", "post")]
+    assert await steps(tmp_path, CONFIG, silence, fires) == [("2 h 00", "noc", "post")]
+
+
+async def test_a_reload_changes_where_later_alerts_go(tmp_path: Path) -> None:
+    (tmp_path / "later.yaml").write_text(CONFIG.replace("rooms: [noc]\n", "rooms: [oncall]\n"), encoding="utf-8")
+    first, second = {**DOWN, "title": "one"}, {**DOWN, "at": "2m", "key": "k2", "title": "two"}
+    sent = await steps(tmp_path, CONFIG, first, {"at": "1m", "config": "later.yaml"}, second, until="5m")
+    assert sent == [("0 s", "noc", "post"), ("2 min", "oncall", "post")]
+
+
+async def test_a_room_that_fails_is_told_when_it_works_again_or_its_fallback_is(tmp_path: Path) -> None:
+    failing = [{"fails": "noc", "with": "remote"}, {**DOWN, "title": "one"}, {"at": "10m", "works": "noc"}]
+    ((at, *sent),) = await steps(tmp_path, CONFIG, *failing, until="20m")
+    assert sent == ["noc", "post"]
+    assert at.split()[0] in {"10", "11", "12", "13", "14", "15"}
+    fallback = CONFIG.replace("{account: w, id: a}", "{account: w, id: a, fallback: oncall, fallback_after: 1m}")
+    found = await steps(tmp_path, fallback, *failing, until="20m")
+    assert found[0][1:] == ("oncall", "post")
+    assert found[0][0] == "1 min"
+
+
+async def test_a_downtime_is_a_step_too(tmp_path: Path) -> None:
+    fires = {**DOWN, "title": "one", "downtime": True}
+    over = {"at": "40m", "source": "fabric", "key": "k", "downtime": False}
+    assert await steps(tmp_path, CONFIG, fires, over) == [("40 min", "noc", "post")]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"at": "1m"}, "events[0]: this is no step; a step has one of the keys source, silence, unsilence, config,"),
+        ({"unsilence": "change"}, "events[0]: no silence before it is called 'change'"),
+        ({"config": "gone.yaml"}, "gone.yaml can't be loaded"),
+        ({"fails": "nco"}, "events[0]: no room is called 'nco' (did you mean 'noc'?)"),
+        ({"fails": "noc", "with": "netwrok"}, "'netwrok' is not one of network, timeout, remote, refused, throttled"),
+        ({"works": "noc", "for": "5m"}, "events[0]: unknown key 'for'"),
+        ({"silence": "key=k"}, "events[0].silence: expected a list of matchers"),
+        ({"source": "fabric", "acknowledged_by": "anna"}, "key: the key of the alert that it speaks of is missing"),
+        ({"source": "fabric", "key": "k", "downtime": "yes"}, "downtime: expected true or false, found 'yes'"),
+    ],
+)
+async def test_a_step_that_is_none_is_told_with_its_place(tmp_path: Path, step: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadTestError) as caught:
+        await steps(tmp_path, CONFIG, step)
     assert said in str(caught.value)
