@@ -316,6 +316,10 @@ class Retention(Protocol):
         """After a full disk: tell whether there is room again."""
         ...
 
+    async def note_time(self, now: float) -> None:
+        """Record how far the relay's own clock has come (Unix seconds)."""
+        ...
+
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """A file that goes with a message; `open` gives its content from the beginning, and may raise OSError."""

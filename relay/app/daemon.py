@@ -322,6 +322,7 @@ class RelayDaemon:
             checking.cancel()
         await self._live.stop()
         await self.dispatcher.finish(self.settings().stop_grace)
+        await self.store.note_time(self._clock.now())
         for errand in tuple(self._errands):
             errand.cancel()
 

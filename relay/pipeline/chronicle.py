@@ -138,7 +138,7 @@ class Chronicle:
         self._telemetry.settled(room, state)
 
     def settled(self, lease: Lease, settlement: Settlement, now: float) -> None:
-        """A delivery's end is on record."""
+        """A delivery's end is on record; `now` is the machine's time, as that of its event's arrival is."""
         self._telemetry.settled(lease.room, settlement.state)
         if lease.note is not None:  # it tells of no event, and so of no time that one took
             return

@@ -297,7 +297,7 @@ class Dispatcher:
             raise
         self._unsettled = []
         for attempt, settlement in settling:
-            self._settled(attempt, settlement, now)
+            self._settled(attempt, settlement)
         return self._begin(free, heads, now)
 
     def _begin(self, free: list[Lane], heads: Sequence[LaneHead], now: float) -> int:
@@ -488,7 +488,7 @@ class Dispatcher:
             twin.pending = False
             self._offer(room)
 
-    def _settled(self, attempt: Attempt, settlement: Settlement, now: float) -> None:
+    def _settled(self, attempt: Attempt, settlement: Settlement) -> None:
         """Count what is on record now, and offer the lane again."""
         lease = attempt.lease
         waiting = len(settlement.parts) + len(settlement.files) + (settlement.state == "waiting")
@@ -497,7 +497,7 @@ class Dispatcher:
             self._offer(lease.room)
             self._strays |= lease.room not in self.lanes
         if settlement.state != "waiting":
-            self._chronicle.settled(lease, settlement, now)
+            self._chronicle.settled(lease, settlement, self._clock.wall())
 
     async def finish(self, grace: float) -> None:
         """Lease nothing more; give sends in flight `grace` seconds, cut the rest, record all. Raises `StoreError`."""

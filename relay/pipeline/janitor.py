@@ -1,4 +1,4 @@
-"""The janitor: prunes what need not be kept, in slices, and finds out when a full disk has room again."""
+"""The janitor: prunes what need not be kept, in slices, notes the time, and finds out when a full disk has room."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Janitor:
         self._wake = asyncio.Event()
         self._rest = 0.0
         self._was_full = False
+        self._noted_at = 0.0
 
     def nudge(self) -> None:
         """Have `wait` return."""
@@ -34,8 +35,15 @@ class Janitor:
         self._wake.clear()
         await self._clock.wait(self._wake, self._rest)
 
+    async def _note_time(self) -> None:
+        now = self._clock.now()
+        if now - self._noted_at >= BETWEEN_ROUNDS:
+            await self._store.note_time(now)
+            self._noted_at = now
+
     async def run_once(self) -> int:
         """Prune one slice; 1 where there is more to do. Raises `StoreError`."""
+        await self._note_time()
         roomy = await self._store.make_room()
         if roomy is self._was_full:
             self._was_full = not roomy

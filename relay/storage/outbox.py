@@ -14,6 +14,7 @@ from relay.core.incident import MOVED
 from relay.core.markdown import escape_markdown
 from relay.core.storm import is_storm, open_storm
 from relay.ports import LaneHead, Over, Recovered, Start
+from relay.storage.clocks import turn_back
 from relay.storage.sequence import Sequences
 from relay.storage.statements import Row, read_json, statements, write_rows
 
@@ -98,6 +99,8 @@ class OutboxWriter:
         """
         found: list[Recovered] = []
         for start in starts:
+            if start.fresh:
+                turn_back(connection, start.now)
             left = connection.execute(_SQL["recover"]).fetchall() if start.fresh else ()
             in_flight = [room for (room,) in left]
             connection.execute(_SQL["not_later_than"], {"latest": start.latest})

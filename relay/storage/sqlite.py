@@ -36,6 +36,7 @@ from relay.ports import (
     Submission,
 )
 from relay.storage import outbox, plans, queries, retention
+from relay.storage.clocks import note_time
 from relay.storage.database import (
     Reserve,
     connect,
@@ -243,6 +244,10 @@ class SqliteStore:
             await self._writer.submit(retention.shrink, None)
             self._writer.fold_log_next()
         return more
+
+    async def note_time(self, now: float) -> None:
+        """Record how far the relay's own clock has come, so that a start can tell that the machine's was set back."""
+        await self._writer.submit(note_time, now)
 
     async def make_room(self) -> bool:
         """Tell whether events can be committed; after a full disk, take the reserve anew when there is room."""
