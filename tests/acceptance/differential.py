@@ -1,8 +1,9 @@
 """The relay's decisions beside those of Debian's Alertmanager: `python -m tests.acceptance.differential`.
 
-Random cases of routing, silences, inhibition and time intervals, and of the texts that matchers and intervals are
-written as, are decided by both; `amtool` and `prometheus-alertmanager` (0.25) must be installed. Prints how many were
-decided alike and the first that were not, and ends with 1 where a difference is not an intended one.
+Random cases of routing (trees with many equal siblings among them), group waits and intervals, silences, inhibition and
+time intervals, and of the texts that matchers and intervals are written as, are decided by both; `amtool` and
+`prometheus-alertmanager` (0.25) must be installed. Prints how many were decided alike and the first that were not, and
+ends with 1 where a difference is not an intended one.
 
 Alertmanager decides about time intervals at the present moment alone, and its clock can't be set (a Go program does not
 read it through libc). So half of the intervals are asked about the present in true time zones, and half about any
@@ -47,6 +48,7 @@ from relay.lifecycle import SystemClock
 from relay.settings.load import load
 from relay.settings.problems import ConfigurationError
 from relay.settings.rules import compile_rules
+from tests.acceptance import timers
 from tests.unit.made import event
 
 Labels = dict[str, str]
@@ -72,6 +74,8 @@ PATTERNS = (
     *("a|b", ".*", ".+", "a.*", "", "|a", "b|", "[ab]+", "a?", "(?i)a|B", "(a|b)|c", "^a$", "a$", "\\w+", "a\\.b"),
     *(".*b", "\\d", "x y", "(?s).*", "[^a]*", "a.b", "é|è", '.*".*', "a|ab", "(?:a|b)b?", "\\pL", "a{1,2}", "b\\\\d"),
 )
+EQUAL = ([], ['a="a"'], ['a="a"'])
+"""Matchers that many siblings have."""
 OPERATORS = ("=", "=", "=", "!=", "=~", "=~", "!~")
 ROOMS = tuple(f"r{number}" for number in range(9))
 ZONES = (
@@ -265,7 +269,7 @@ def some_matchers(
 
 def some_route(dice: Random, depth: int) -> Tree:
     """A node of a tree and all below it."""
-    node: Tree = {"matchers": some_matchers(dice)}
+    node: Tree = {"matchers": some_matchers(dice) if dice.random() < 0.7 else dice.choice(EQUAL)}
     if dice.random() < 0.8:
         node["receiver"] = dice.choice(ROOMS)
     if dice.random() < 0.4:
@@ -424,6 +428,30 @@ def compare_routing(folder: Path, dice: Random, trees: int) -> Part:
     for (tree, _, labels, ours), theirs in zip(cases, answers, strict=True):
         part.compare({"labels": labels, "tree": tree}, ours, theirs)
     part.remark = f"{deep} end below the root, {sum(',' in answer for answer in answers)} at several receivers"
+    return part
+
+
+def compare_timers(folder: Path, dice: Random) -> Part:
+    """When each route first tells of each alert: group waits, intervals and mutes, with many equal siblings."""
+    part, found = Part("timers"), timers.drawn(dice)
+    with timers.sunk() as sink:
+        sections = {"receivers": timers.receivers(found, sink), "time_intervals": timers.INTERVALS}
+        with alertmanager(alertmanager_file(folder, "timers", found.root, **sections)) as theirs:
+            begun = CLOCK.now()
+            for second in (0, 1):
+                timers.pause(begun + second * timers.SECOND_AT - CLOCK.now())
+                now = CLOCK.wall()
+                alerts = [{"labels": labels, "startsAt": rfc3339(now)} for labels in timers.alerts_of(found, second)]
+                theirs.post("/api/v2/alerts", alerts)
+            timers.pause(begun + timers.WATCHED - 0.5 - CLOCK.now())
+        answers = {name: at - begun for name, at in sink.told.items()}
+    own = timers.ours(folder, found, 1_800_000_000.0)
+    for name in {**own, **answers}:
+        part.compare(
+            {"told": name, "tree": found.root["routes"][int(name.split("-")[1])]},
+            timers.turn(own.get(name)), timers.turn(answers.get(name)),
+        )  # fmt: skip
+    part.remark = f"{len(found.receivers)} routes in {timers.TREES} trees"
     return part
 
 
@@ -924,6 +952,7 @@ def main() -> int:
     print(f"--seed {seed} --trees {options.trees}", flush=True)
     runs: dict[str, Callable[[Path, Random], Part]] = {
         "routing": lambda folder, dice: compare_routing(folder, dice, options.trees),
+        "timers": compare_timers,
         "silences": compare_silences,
         "inhibition": compare_inhibition,
         "intervals": compare_intervals,
