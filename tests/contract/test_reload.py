@@ -667,3 +667,37 @@ async def test_each_alert_has_one_message_that_lives_on_wherever_its_room_moves(
 
         await relay.until(lambda: sum("resolved" in line for line in told()) >= 60)
         assert Counter(re.findall(r"event \d+", "\n".join(told()))) == {f"event {n}": 1 for n in range(60)}
+
+
+async def test_a_reload_says_where_routes_with_equal_matchers_changed(tmp_path: Path, sandbox: Sandbox) -> None:
+    first = {"matchers": ['site="ams"'], "rooms": ["noc"], "continue": True}
+    second = {**first, "template": "short"}
+    templates = {"short": "{{ title }}"}
+    async with running(
+        tmp_path, sandbox, templates=templates, route={"rooms": ["noc"], "routes": [first, second]}
+    ) as relay:
+        status, said = await relay.reload(
+            templates=templates, route={"rooms": ["noc"], "routes": [{"matchers": ["x=y"]}, first, second]}
+        )
+        assert (status, [one for one in said["problems"] if one["path"].startswith("route")]) == (200, [])
+        status, said = await relay.reload(templates=templates, route={"rooms": ["noc"], "routes": [second, first]})
+        (problem,) = [one for one in said["problems"] if one["path"].startswith("route")]
+        assert (status, said["good"], problem["level"], problem["path"]) == (200, True, "warning", "route.routes[0]")
+        assert "the same matchers as route.routes[1]" in problem["message"]
+        assert problem["line"] == 1
+
+
+async def test_a_route_without_rooms_is_counted_explained_and_shown(tmp_path: Path, sandbox: Sandbox) -> None:
+    route = {"rooms": ["noc"], "routes": [{"matchers": ['title="watchdog"'], "rooms": []}]}
+    async with running(tmp_path, sandbox, route=route) as relay:
+        _, said = await relay.post({"title": "watchdog", "key": "w", "status": "firing"})
+        await relay.post({"title": "other"})
+        await relay.until_state("done")
+        event = (await relay.get(f"/api/v1/events/{said['ids'][0]}"))[1]
+        assert event["suppressed"] == "unrouted"
+        assert 'relay_suppressed_total{reason="unrouted"} 1.0' in (await relay.get("/metrics"))[1]
+        tree = (await relay.get("/api/v1/routes"))[1]
+        assert tree["routes"][0]["rooms"] == []
+        alerts = (await relay.get("/api/v2/alerts"))[1]
+        assert [alert["labels"]["title"] for alert in alerts] == ["watchdog"]
+        assert [message.text.splitlines()[0] for message in relay.messages()] == ["🔵 WARNING · other"]
