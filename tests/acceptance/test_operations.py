@@ -51,6 +51,11 @@ async def test_silences_and_acknowledgements_by_hand(tmp_path: Path, sandbox: Sa
         code, out, _ = await command("explain", event_id, "-c", str(config))
         assert (code, f"incident {incident['id']} in room noc: firing, told by message" in out) == (0, True)
         assert "acknowledged by anna: mine" in out
+        code, out, _ = await command("unack", str(incident["id"]), "-c", "off duty", "--author", "anna", *named)
+        assert (code, out) == (0, f"incident {incident['id']} is not acknowledged any more, says anna\n")
+        await until(sandbox, lambda: "👤" not in messages(sandbox)[0].text)
+        code, _, error = await command("unack", "4711", *named)
+        assert (code, "no incident is open under the number 4711" in error) == (1, True)
 
 
 async def test_without_a_relay_they_are_kept_for_its_next_start(tmp_path: Path, sandbox: Sandbox) -> None:
