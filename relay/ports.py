@@ -57,6 +57,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """One request or frame as it enters the inbox; `digest` is its payload's, and both keys are set or neither.
 
     `state` is what the source's listener goes on from, by name, None where it is over: committed with the events.
+    `refused` are the items of a batch that could not be read. Of a repeated request nothing is kept again.
     """
 
     source: str
@@ -66,6 +67,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     dedupe_key: str | None = None
     digest: bytes | None = None
     state: tuple[tuple[str, bytes | None], ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -83,13 +85,14 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """What could not be read, kept so that it can be looked at."""
+    """What could not be read, kept so that it can be looked at; `count` items where it stands for several."""
 
     source: str
     received_at: float
     reason: str
     detail: str
     payload: bytes
+    count: int = 1
 
 
 class Divert(msgspec.Struct, frozen=True, kw_only=True):
@@ -508,8 +511,8 @@ class Telemetry(Protocol):
         """Count events of a repeated request."""
         ...
 
-    def refused(self, source: str, reason: str) -> None:
-        """Count a request or frame that was not taken."""
+    def refused(self, source: str, reason: str, count: int = 1) -> None:
+        """Count requests, frames or items of a batch that were not taken."""
         ...
 
     def accepted_in(self, seconds: float) -> None:

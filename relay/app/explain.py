@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,8 @@ from relay.core.routing import RouteTrace, trace
 from relay.core.suppression import Held, Silence, Suppressor
 from relay.core.words import iso
 from relay.formats import Request
-from relay.formats.contract import decode_body
+from relay.formats.batch import read_payload
+from relay.formats.contract import UnreadableError, decode_body
 from relay.settings.load import Loaded
 from relay.settings.rules import compile_rules
 from relay.templates.rendering import TemplateRenderer
@@ -60,14 +61,22 @@ def explain_payload(
     silences: Sequence[Silence] = (),
     headers: Mapping[str, str] | None = None,
     most: int | None = None,
+    refuses: Callable[[str], object] = lambda _: None,
 ) -> list[Explanation]:
-    """The trails of all events of a payload, or of its first `most`. Raises `NotJsonError` and `UnreadableError`."""
+    """The trails of all events of a payload, or of its first `most`; `refuses` is told of items that can't be read.
+
+    Raises `NotJsonError`, and `UnreadableError` where nothing can be read.
+    """
     configured = loaded.settings.sources[source]
     read = make_format(configured)
-    drafts = read.read(Request(decode_body(body, forms=read.forms), source, headers or {}, received_at=now))
+    found = read_payload(read, Request(decode_body(body, forms=read.forms), source, headers or {}, received_at=now))
+    for item in found.unread:
+        refuses(item.error)
+    if found.unread and not found.drafts:
+        raise UnreadableError("", "none of its items can be read")
     defaults = defaults_of(source, configured)
     explainer = _Explainer(loaded, now, silences)
-    events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(drafts[:most])]
+    events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(found.drafts[:most])]
     return [explainer.explain(Waiting(number, event, now)) for number, event in enumerate(events, 1)]
 
 

@@ -114,7 +114,10 @@ def _written(settings: MappingSettings) -> dict[str, Any]:
 
 
 class MappingTrial:
-    """What a mapping makes of a payload, an item an event. Raises `BadMappingError`, `UnreadableError`."""
+    """What a mapping makes of a payload, an item an event, `refused` where an item has none for a reason.
+
+    Raises `BadMappingError`, `UnreadableError`.
+    """
 
     def __init__(self, settings: MappingSettings, payload: Any) -> None:
         self.written = _written(settings)
@@ -123,9 +126,12 @@ class MappingTrial:
         except ValueError as error:
             raise BadMappingError(str(error)) from error
         self.items: list[dict[str, Any]] = [
-            {"values": values, "event": None if draft is None else _shown(draft)}
-            for values, draft in mapping.trials(payload)
+            {"values": values, "event": _shown(found) if isinstance(found, Draft) else None}
+            | ({"refused": found} if isinstance(found, str) else {})
+            for values, found in mapping.trials(payload)
         ]
+        self.refused = bool(self.items) and all("refused" in item for item in self.items)
+        """True where no item can be read."""
 
 
 def _shown(draft: Draft) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def format_name(source: SourceBase) -> str:
 def make_format(source: SourceBase) -> Format:
     """How a source's payloads are read. Raises ValueError where its mapping can't be compiled."""
     if isinstance(source, AlertmanagerApiSettings):
-        return Format(read=read_alertmanager_api, forms=False)
+        return Format(read=read_alertmanager_api, forms=False, lists=True)
     if isinstance(source, ApicSettings):
         return FORMATS["apic"]
     return FORMATS[source.format or "relay"] if source.map is None else make_mapping(mapping_of(source.map))

@@ -49,7 +49,7 @@ def make_webhook(name: str, source: PostedSettings, vault: Vault, clock: Clock, 
         max_body=source.max_body,
         bucket=None if source.rate is None else TokenBucket(source.rate, clock.now()),
         patient=format_name(source) in ("alertmanager", "alertmanager-api"),
-        taken=200 if isinstance(source, AlertmanagerApiSettings) else 202,
+        alertmanager=isinstance(source, AlertmanagerApiSettings),
     )
 
 
@@ -107,7 +107,7 @@ def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFe
     return WebsocketFeed(
         url=source.url,
         defaults=defaults_of(name, source),
-        read=make_format(source).read,
+        format=make_format(source),
         max_body=source.max_body,
         headers={header: _header(header, vault(ref).current()) for header, ref in source.headers.items()},
         send=tuple(_message(item, vault) for item in source.send),

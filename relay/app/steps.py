@@ -17,6 +17,7 @@ from relay.core.silencing import BadSilenceError, Wish, expire, make_silence
 from relay.core.suppression import Silence
 from relay.core.words import parse_duration
 from relay.formats import Request
+from relay.formats.batch import read_payload
 from relay.formats.contract import NotJsonError, UnreadableError, decode_body
 from relay.formats.native import read_native
 from relay.settings.load import Loaded, load
@@ -152,7 +153,10 @@ class Steps:
         if "payload" in item:
             body = (self._base / str(item["payload"])).read_bytes()
             read = make_format(self._loaded.settings.sources[source])
-            return read.read(Request(decode_body(body, forms=read.forms), source, received_at=at))
+            found = read_payload(read, Request(decode_body(body, forms=read.forms), source, received_at=at))
+            if found.unread and not found.drafts:
+                raise UnreadableError("", found.unread[0].error)
+            return found.drafts
         about = {key: item[key] for key in ABOUT if item.get(key) is not None}
         fields = {key: value for key, value in item.items() if key in FIELDS}
         if set(about) - {"downtime"} or (about and "title" not in fields):  # a notice about the alert of its key

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relay.cli import completion
-from relay.cli.common import ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input, say
+from relay.cli.common import (
+    ConfigOption,
+    Output,
+    OutputOption,
+    complain,
+    fail,
+    load_config,
+    print_json,
+    read_input,
+    say,
+)
 
 REASONS = {
     "repeat": "it says nothing that its room does not know, ends nothing that is open, or its alert is flapping",
@@ -69,8 +79,9 @@ def explain(
     name = _source(loaded, source)
     try:
         explained = explain_payload(
-            loaded, name, read_input(payload), _time(at), _silences(loaded), _headers(headers or ())
-        )
+            loaded, name, read_input(payload), _time(at), _silences(loaded), _headers(headers or ()),
+            refuses=lambda error: complain(f"source {name} would refuse one item: {error}"),
+        )  # fmt: skip
     except (NotJsonError, UnreadableError) as error:
         fail(f"source {name} would refuse this payload: {error}")
     if output is Output.json:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relay.cli.common import (
+    EXIT_NO,
     ConfigOption,
     Output,
     OutputOption,
@@ -18,6 +19,9 @@ from relay.cli.common import (
     read_input,
     say,
 )
+
+if TYPE_CHECKING:
+    from relay.app.mapping_trial import MappingTrial
 
 app = typer.Typer(help="Mappings: try, list.", no_args_is_help=True)
 
@@ -69,10 +73,7 @@ def try_(
         trial = MappingTrial(settings, decoded)
     except (NotJsonError, UnreadableError, BadMappingError) as error:
         fail(str(error))
-    if output is Output.json:
-        print_json({"map": trial.written, "items": trial.items})
-        return
-    _print(trial.items)
+    _print_trial(trial, output)
 
 
 @app.command("list")
@@ -90,6 +91,15 @@ def list_(output: OutputOption = Output.text) -> None:
     print_table(["name", "of"], rows, "none")
 
 
+def _print_trial(trial: MappingTrial, output: Output) -> None:
+    if output is Output.json:
+        print_json({"map": trial.written, "items": trial.items})
+    else:
+        _print(trial.items)
+    if trial.refused:
+        raise typer.Exit(EXIT_NO)
+
+
 def _print(items: list[dict[str, Any]]) -> None:
     if not items:
         complain("no event comes of this payload")
@@ -98,7 +108,9 @@ def _print(items: list[dict[str, Any]]) -> None:
             say(f"\n— item {number} of {len(items)} —")
         for name, value in item["values"].items():
             say(f"{name:<22} {'(nothing)' if value is None else value}")
-        if item["event"] is None:
+        if "refused" in item:
+            say(f"→ refused: {item['refused']}")
+        elif item["event"] is None:
             say("→ no event: `when` gives nothing")
         else:
             _print_event(item["event"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -55,6 +55,14 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     unacknowledged_by: str | None = None
     downtime: bool | None = None
     notes: tuple[str, ...] = ()
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """An item of a batch that no event could be made of: its place, why, and the item as it was decoded."""
+
+    index: int
+    error: str
+    item: Any
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,8 @@ import msgspec
 from relay.core.event import Draft, Link
 from relay.core.fingerprint import fingerprint
 from relay.core.words import parse_time
-from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, as_text, say_type, unrecognised
+from relay.formats.batch import Item, read_each, read_known
+from relay.formats.contract import Format, Request, UnreadableError, as_text, say_type, unrecognised
 
 _SEVERITIES = {
     "page": "critical", "crit": "critical", "fatal": "critical", "emergency": "critical", "disaster": "critical",
@@ -24,15 +25,13 @@ _SEVERITIES = {
 }  # fmt: skip
 
 
-def read_alertmanager(request: Request) -> list[Draft]:
+def read_alertmanager(request: Request) -> list[Item]:
     """Read a group of alerts; anything else gives a notice."""
     payload = request.payload
-    if not isinstance(payload, dict):
+    alerts = payload.get("alerts") if isinstance(payload, dict) else None
+    if not isinstance(alerts, list):
         return [unrecognised(request)]
-    alerts = payload.get("alerts")
-    if not isinstance(alerts, list) or not all(_is_alert(alert) for alert in alerts):
-        return [unrecognised(request)]
-    drafts = [_read_alert(alert, payload) for alert in alerts]
+    drafts = read_known(request, alerts, lambda alert: [_read_alert(alert, payload)], "alerts")
     missing = payload.get("truncatedAlerts")
     if isinstance(missing, (int, str)) and missing not in (0, "", "0"):
         many = f"{missing} more" if type(missing) is int else "more"
@@ -44,38 +43,39 @@ def read_alertmanager(request: Request) -> list[Draft]:
     return drafts
 
 
-def read_alertmanager_api(request: Request) -> list[Draft]:
+def read_alertmanager_api(request: Request) -> list[Item]:
     """Read alerts as Prometheus posts them: one with an `endsAt` that is over is resolved, with a later one it fires
     until then. Raises `UnreadableError`."""
-    alerts = request.payload
-    if not isinstance(alerts, list):
-        raise UnreadableError("", f"a list of alerts would be right, not {say_type(alerts)}")
-    if len(alerts) > MOST_EVENTS:
-        raise UnreadableError("", f"{MOST_EVENTS} alerts at a time would be right, not {len(alerts)}")
-    drafts = []
-    for number, alert in enumerate(alerts):
-        labels = alert.get("labels") if isinstance(alert, dict) else None
-        if not isinstance(labels, dict) or not labels:
-            raise UnreadableError(f"[{number}].labels", "an alert is told by its labels: an object of names and texts")
-        ends_at = _time(alert.get("endsAt"))
-        over = ends_at is not None and ends_at <= request.received_at
-        named = {name: as_text(value) for name, value in labels.items()}
-        draft = _read_alert(
-            {**alert, "status": "resolved" if over else "firing", "fingerprint": fingerprint(named)}, {}
+    if not isinstance(request.payload, list):
+        raise UnreadableError("", f"a list of alerts would be right, not {say_type(request.payload)}")
+    return read_each(request.payload, lambda alert: [_read_posted(alert, request.received_at)])
+
+
+def _read_posted(alert: Any, now: float) -> Draft:
+    """Read a posted alert; labels without a value are none, as Alertmanager has it. Raises `UnreadableError`."""
+    if not isinstance(alert, dict):
+        raise UnreadableError("", f"an alert is an object with labels, not {say_type(alert)}")
+    labels = {name: text for name, value in _mapping(alert.get("labels")).items() if (text := as_text(value))}
+    if not labels:
+        raise UnreadableError("labels", "an alert needs at least one label with a value, as an object of texts")
+    ends_at = _time(alert.get("endsAt"))
+    over = ends_at is not None and ends_at <= now
+    status = "resolved" if over else "firing"
+    draft = _read_alert({**alert, "labels": labels, "status": status, "fingerprint": fingerprint(labels)}, {})
+    return msgspec.structs.replace(draft, ends_at=None if over else ends_at)
+
+
+def _read_alert(alert: Any, group: dict[str, Any]) -> Draft:
+    """Read an alert of a group. Raises `UnreadableError`."""
+    status = alert.get("status") if isinstance(alert, dict) else None
+    if status not in ("firing", "resolved"):
+        raise UnreadableError(
+            "status", f"an alert is firing or resolved, not {as_text(status)[:40] or 'without one'!r}"
         )
-        drafts.append(msgspec.structs.replace(draft, ends_at=None if over else ends_at))
-    return drafts
-
-
-def _is_alert(alert: Any) -> bool:
-    return isinstance(alert, dict) and alert.get("status") in ("firing", "resolved")
-
-
-def _read_alert(alert: dict[str, Any], group: dict[str, Any]) -> Draft:
     labels = {name: as_text(value) for name, value in _mapping(alert.get("labels")).items()}
     notes = {name: as_text(value) for name, value in _mapping(alert.get("annotations")).items()}
     fingerprint = alert.get("fingerprint")
-    resolved = alert["status"] == "resolved"
+    resolved = status == "resolved"
     word = labels.get("severity") or notes.get("severity") or ""
     name = labels.get("alertname", "")
     summary = notes.get("summary") or notes.get("title") or ""

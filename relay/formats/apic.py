@@ -15,7 +15,8 @@ import msgspec
 
 from relay.core.event import Draft
 from relay.core.words import parse_time
-from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, as_text, unrecognised
+from relay.formats.batch import Item, read_known
+from relay.formats.contract import Format, Request, UnreadableError, as_text, unrecognised
 
 FAULTS = ("faultInst", "faultDelegate")
 RECORDS = ("aaaModLR", "aaaSessionLR", "eventRecord", "faultRecord", "healthRecord")
@@ -47,29 +48,49 @@ class Managed(msgspec.Struct, frozen=True):
 
 
 def objects_of(payload: Any) -> Iterator[tuple[str, dict[str, str]]]:
-    """Class and attributes of each object of an answer or a frame. Raises `UnreadableError`."""
+    """Class and attributes of each object of an answer. Raises `UnreadableError`."""
+    for number, item in enumerate(items_of(payload)):
+        try:
+            yield from objects_in(item)
+        except UnreadableError as error:
+            raise UnreadableError(f"imdata[{number}]", str(error)) from error
+
+
+def items_of(payload: Any) -> list[Any]:
+    """The items of an answer or a frame. Raises `UnreadableError`."""
     items = payload.get("imdata") if isinstance(payload, dict) else None
     if not isinstance(items, list):
         raise UnreadableError("imdata", "a list of objects would be right")
-    for number, item in enumerate(items):
-        if not isinstance(item, dict):
-            raise UnreadableError(f"imdata[{number}]", "an object by its class would be right")
-        for kind, content in item.items():
-            attributes = content.get("attributes") if isinstance(content, dict) else None
-            if not isinstance(attributes, dict):
-                raise UnreadableError(f"imdata[{number}].{kind}.attributes", "an object of names and texts")
-            yield kind, {name: as_text(value) for name, value in attributes.items()}
+    return items
 
 
-def read_apic(request: Request) -> list[Draft]:
+def objects_in(item: Any) -> list[tuple[str, dict[str, str]]]:
+    """Class and attributes of the objects of one item, in practice one. Raises `UnreadableError`."""
+    if not isinstance(item, dict):
+        raise UnreadableError("", "an object by its class would be right")
+    found = []
+    for kind, content in item.items():
+        attributes = content.get("attributes") if isinstance(content, dict) else None
+        if not isinstance(attributes, dict):
+            raise UnreadableError(f"{kind}.attributes", "an object of names and texts")
+        found.append((kind, {name: as_text(value) for name, value in attributes.items()}))
+    return found
+
+
+def read_apic(request: Request) -> list[Item]:
     """Read a frame of which nothing else is known: an object that is modified shows what has changed alone."""
+    known: dict[str, Managed] = {}
     try:
-        found = list(objects_of(request.payload))
+        items = items_of(request.payload)
     except UnreadableError:
         return [unrecognised(request)]
+    return read_known(request, items, lambda item: _read_item(item, known), "imdata")
+
+
+def _read_item(item: Any, known: dict[str, Managed]) -> list[Draft]:
+    """Read one item beside what is `known` of its frame, which is kept up to date. Raises `UnreadableError`."""
     drafts: list[Draft] = []
-    known: dict[str, Managed] = {}
-    for kind, attributes in found[:MOST_EVENTS]:
+    for kind, attributes in objects_in(item):
         if kind == "error":
             said = f"{attributes.get('code', '')}: {attributes.get('text', '')}".strip(": ")
             drafts.append(Draft(title=f"APIC answers {said}"))

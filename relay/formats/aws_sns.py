@@ -38,7 +38,7 @@ def read_aws_sns(request: Request) -> list[Draft]:
     if message.text("AlarmName"):
         return [_alarm(message, topic)]
     try:
-        return [read_one(inner, "")]
+        return [read_one(inner)]
     except UnreadableError:
         return [_words(payload, said, topic)]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from relay.core.event import Draft
+from relay.core.event import Draft, Unread
 from relay.core.markdown import whole
 
 MOST_EVENTS = 10_000
@@ -48,8 +48,9 @@ class Signed(msgspec.Struct, frozen=True):
         return self.headers.get(name) or self.headers.get(name.lower()) or ""
 
 
-Reader = Callable[[Request], list[Draft]]
-"""Makes drafts of a payload; pure. Raises `UnreadableError` where the payload is not the format's."""
+Reader = Callable[[Request], Sequence[Draft | Unread]]
+"""Makes drafts of a payload; pure. Raises `UnreadableError` where the payload is not the format's. Of a batch within
+the payload the items that can't be read are `Unread` (`relay.formats.batch.read_each`)."""
 Scheme = Callable[[Signed, str, float], bool]
 """Tells whether a request is signed with a secret, at a time in Unix seconds; in constant time, and it never raises."""
 
@@ -59,7 +60,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
 
     `scheme` is how the vendor signs, where it does; `delivery_id` the header that names a delivery, the same when it is
     sent again; `forms`: bodies may be forms, or JSON with the faults that templates make; `hides`: fields of the
-    payload that hold secrets, and are not kept.
+    payload that hold secrets, and are not kept; `lists`: `read` takes a list whole, else each of its items by itself.
     """
 
     read: Reader
@@ -67,6 +68,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     delivery_id: str | None = None
     forms: bool = True
     hides: tuple[str, ...] = ()
+    lists: bool = False
 
 
 class NotJsonError(ValueError):
@@ -127,24 +129,56 @@ MOST_FIELDS = 1_000
 
 def decode_body(body: bytes, kind: str = "", *, forms: bool = True) -> Any:
     """Read JSON or, where `forms` are taken, a form (its JSON field `payload` or `data` alone, where it has one), and
-    JSON that a template has spoilt: raw line ends, stray backslashes, several documents. Raises `NotJsonError`."""
+    JSON that a template has spoilt: raw line ends, stray backslashes, several documents. Raises `NotJsonError`.
+
+    Of a document a line those that are no JSON are `Unread` in the list.
+    """
     if not forms:
         return decode_json(body)
     if kind.startswith("multipart/form-data"):
         return _sole(_parts(body, kind))
     try:
         return decode_json(body)
-    except NotJsonError:
-        if _FORM.match(body) is not None:
-            return _sole(_fields(body))
-        if body.lstrip()[:1] == b"<":
-            return _decode_xml(body)
-        if body.lstrip()[:1] not in (b"{", b"["):
-            raise
-        spoilt = _decode_spoilt(body)
-        if spoilt is None:
-            raise
-        return spoilt
+    except NotJsonError as error:
+        return _decode_otherwise(body, error, lines=kind.startswith(LINE_TYPES))
+
+
+def _decode_otherwise(body: bytes, error: NotJsonError, *, lines: bool) -> Any:
+    """Read a form, XML, spoilt JSON or a document a line. Raises the error of plain JSON where it is none of these."""
+    if not lines and _FORM.match(body) is not None:
+        return _sole(_fields(body))
+    if not lines and body.lstrip()[:1] == b"<":
+        return _decode_xml(body)
+    if not lines and body.lstrip()[:1] not in (b"{", b"["):
+        raise error
+    found = _decode_spoilt(body)
+    found = _decode_lines(body, told=lines) if found is None else found
+    if found is None:
+        raise error
+    return found
+
+
+LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+
+
+def _decode_lines(body: bytes, *, told: bool) -> list[Any] | None:
+    """Read a document a line; None where it is none, or where no line can be read.
+
+    Without being `told` so, each line must begin as an object does: no line of one document written large does that.
+    """
+    lines = [line for line in body.splitlines() if line.strip()]
+    if len(lines) < 2 or not (told or all(line.lstrip()[:1] == b"{" for line in lines)):
+        return None
+    found = [_decode_line(number, line) for number, line in enumerate(lines[: MOST_EVENTS + 1])]
+    return None if all(isinstance(one, Unread) for one in found) else found
+
+
+def _decode_line(number: int, line: bytes) -> Any:
+    try:
+        return decode_json(line)
+    except NotJsonError as error:
+        spoilt = _decode_spoilt(line)
+        return Unread(number, f"[{number}]: {error}", line.decode(errors="replace")) if spoilt is None else spoilt
 
 
 def _decode_xml(body: bytes) -> Any:
@@ -218,7 +252,7 @@ def _decode_spoilt(body: bytes) -> Any:
     found: list[Any] = []
     at = 0
     try:
-        while at < len(text) and len(found) < MOST_EVENTS:
+        while at < len(text) and len(found) <= MOST_EVENTS:  # one more shows that there are too many
             value, at = decoder.raw_decode(text, at)
             found.append(_whole(value, MAX_DEPTH))
             while at < len(text) and text[at] in " \t\r\n,":
@@ -247,13 +281,17 @@ def say_type(value: object) -> str:
     return names.get(type(value), "null")
 
 
+class Unrecognised(Draft, frozen=True, kw_only=True):
+    """The notice of a payload that a vendor's format does not know."""
+
+
 def unrecognised(request: Request) -> Draft:
-    """A notice about authenticated JSON that a vendor's format does not know: shown, never lost."""
+    """Make a notice about authenticated JSON that a vendor's format does not know: shown, never lost."""
     encoded = msgspec.json.encode(request.payload)
     shown = (
         msgspec.json.format(encoded, indent=2) if len(encoded) <= MOST_INDENTED else encoded[:MOST_INDENTED]
     ).decode(errors="replace")
-    return Draft(
+    return Unrecognised(
         title=f"unrecognised payload from {request.source}",
         body=shown[:2_000],
         notes=("the source's format does not know this payload",),

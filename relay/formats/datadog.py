@@ -7,7 +7,7 @@ import re
 from typing import Literal
 
 from relay.core.event import Draft
-from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
+from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, links, severity, trial
 
 _ENDS = ("recovered",)
@@ -17,10 +17,8 @@ _TYPES = {"error": "critical", "warning": "warning", "info": "info", "success": 
 
 
 def read_datadog(request: Request) -> list[Draft]:
-    """Read one alert or a list; anything else gives a notice."""
-    items = request.payload if isinstance(request.payload, list) else [request.payload]
-    drafts = [_one(Reading(item)) for item in items[:MOST_EVENTS]]
-    return [unrecognised(request) if draft is None else draft for draft in drafts]
+    """Read an alert; anything else gives a notice."""
+    return [_one(Reading(request.payload)) or unrecognised(request)]
 
 
 def _one(payload: Reading) -> Draft | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from relay.core.event import Draft
-from relay.formats.contract import MOST_EVENTS, Format, Request, as_text, unrecognised
+from relay.formats.batch import Item, read_known
+from relay.formats.contract import Format, Request, UnreadableError, as_text, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity, trial
 from relay.formats.signatures import grafana
 
@@ -18,18 +19,21 @@ _STATE = re.compile(r"^\[(?:Alerting|OK|No Data|Paused|Pending)\]\s*", re.IGNORE
 _LEGACY = {"alerting": "firing", "no_data": "firing", "ok": "resolved"}
 
 
-def read_grafana(request: Request) -> list[Draft]:
+def read_grafana(request: Request) -> list[Item]:
     """Read alerts; anything else gives a notice."""
     payload = Reading(request.payload)
-    alerts = [alert for alert in payload.each("alerts") if alert.text("status") in ("firing", "resolved")]
-    if alerts:
-        return [_alert(alert, payload) for alert in alerts[:MOST_EVENTS]]
+    alerts = payload.at("alerts")
+    if isinstance(alerts, list) and alerts:
+        return read_known(request, alerts, lambda alert: [_alert(Reading(alert), payload)], "alerts")
     if payload.text("state") and payload.text("ruleName", "title"):
         return [_legacy(payload)]
     return [unrecognised(request)]
 
 
 def _alert(alert: Reading, payload: Reading) -> Draft:
+    """Read an alert of a delivery. Raises `UnreadableError`."""
+    if alert.text("status") not in ("firing", "resolved"):
+        raise UnreadableError("status", f"an alert is firing or resolved, not {alert.text('status')[:40]!r}")
     named = alert.at("labels")
     given = {name: as_text(value) for name, value in named.items()} if isinstance(named, dict) else {}
     notes = alert.sub("annotations")

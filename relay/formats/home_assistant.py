@@ -18,12 +18,8 @@ _CONTROL = ("auth_required", "auth_ok", "pong", "result")
 
 
 def read_home_assistant(request: Request) -> list[Draft]:
-    """Read a frame, or several in one; frames of the protocol give no event."""
-    items = request.payload if isinstance(request.payload, list) else [request.payload]
-    drafts: list[Draft] = []
-    for item in items[:MOST_EVENTS]:
-        drafts += _frame(Reading(item), request)
-    return drafts
+    """Read a frame; frames of the protocol give no event."""
+    return _frame(Reading(request.payload), request)
 
 
 def _frame(frame: Reading, request: Request) -> list[Draft]:

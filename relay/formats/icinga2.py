@@ -7,7 +7,7 @@ ends are told. The key is `host!service`.
 from __future__ import annotations
 
 from relay.core.event import Draft
-from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
+from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, taken_up
 
 _SERVICE = {"0": None, "1": "warning", "2": "critical", "3": "minor"}
@@ -17,12 +17,8 @@ _CONTROL = ("CheckResult", "ObjectModified", "ObjectCreated", "ObjectDeleted")
 
 
 def read_icinga2(request: Request) -> list[Draft]:
-    """Read one object, or a list of them; an error's frame is a notice."""
-    items = request.payload if isinstance(request.payload, list) else [request.payload]
-    drafts: list[Draft] = []
-    for item in items[:MOST_EVENTS]:
-        drafts += _one(Reading(item), request)
-    return drafts
+    """Read one object; an error's frame is a notice."""
+    return _one(Reading(request.payload), request)
 
 
 def _one(payload: Reading, request: Request) -> list[Draft]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from relay.core.event import Draft
-from relay.formats.contract import MOST_EVENTS, Format, NotJsonError, Request, decode_json, unrecognised
+from relay.formats.contract import Format, NotJsonError, Request, decode_json, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity
 
 MAX_TEXTS = 3
@@ -19,9 +19,6 @@ MAX_TEXTS = 3
 def read_kibana(request: Request) -> list[Draft]:
     """Read an action's body; anything else gives a notice."""
     payload = _opened(request.payload, MAX_TEXTS)
-    if isinstance(payload, list):
-        found = [draft for item in payload[:MOST_EVENTS] if (draft := _detection(Reading(item))) is not None]
-        return found or [unrecognised(request)]
     body = Reading(payload).sub("webhook_body") if Reading(payload).has("webhook_body") else Reading(payload)
     draft = _rule(body) or _detection(body) or _watch(body)
     return [unrecognised(request) if draft is None else draft]

@@ -14,8 +14,8 @@ from jmespath.parser import ParsedResult
 
 from relay.core.event import Draft, Link, Status
 from relay.core.markdown import middle
+from relay.formats.batch import Item, read_each
 from relay.formats.contract import (
-    MOST_EVENTS,
     Format,
     NotJsonError,
     Request,
@@ -109,7 +109,7 @@ def _first_line(error: Exception) -> str:
 
 def make_mapping(settings: MappingSettings) -> Format:
     """A format that follows a mapping. Raises ValueError where an expression can't be compiled."""
-    return Format(read=CompiledMapping(settings).read)
+    return Format(read=CompiledMapping(settings).read, lists=settings.each is not None)
 
 
 class CompiledMapping:
@@ -126,27 +126,27 @@ class CompiledMapping:
         self._labels = {name: compile_expression(text) for name, text in settings.labels.items()}
         self._links = {name: compile_expression(text) for name, text in settings.links.items()}
 
-    def read(self, request: Request) -> list[Draft]:
-        """The drafts of a payload. Raises `UnreadableError`."""
+    def read(self, request: Request) -> list[Item]:
+        """Read a payload: one item, or those that `each` gives. Raises `UnreadableError`."""
         if self._each is None:
-            items = request.payload if isinstance(request.payload, list) else [request.payload]
-            each = None if items is not request.payload else ""
-        else:
-            items = self._items(request.payload)
-            each = self._settings.each
-        if len(items) > MOST_EVENTS:
-            raise UnreadableError("each", f"{len(items)} events in one payload; at most {MOST_EVENTS} are read")
-        drafts = [self.draft_of(item, "" if each is None else f"{each}[{number}]") for number, item in enumerate(items)]
-        return [draft for draft in drafts if draft is not None]
+            return [] if request.payload == [] else self._drafts(request.payload)
+        payload, each = request.payload, self._settings.each or ""
+        return read_each(self._items(payload), lambda item: self._drafts(_within(payload, item)), each)
+
+    def _drafts(self, item: Any) -> list[Item]:
+        draft = self.draft_of(item)
+        return [] if draft is None else [draft]
 
     def items(self, payload: Any) -> list[Any]:
         """The items of a payload. Raises `UnreadableError`."""
-        return self._items(payload) if self._each is not None else payload if isinstance(payload, list) else [payload]
+        if self._each is not None:
+            return [_within(payload, item) for item in self._items(payload)]
+        return payload if isinstance(payload, list) else [payload]
 
-    def trials(self, payload: Any) -> Iterator[tuple[dict[str, Any], Draft | None]]:
-        """What each expression gives and the draft, for the first items: for people who write a mapping.
+    def trials(self, payload: Any) -> Iterator[tuple[dict[str, Any], Draft | str | None]]:
+        """Yield what each expression gives and the draft, or why there is none: for people who write a mapping.
 
-        Raises `UnreadableError`.
+        Of the first items. Raises `UnreadableError` where there are no items.
         """
         expressions = {
             "title": self._title,
@@ -154,9 +154,12 @@ class CompiledMapping:
             **{f"labels.{name}": one for name, one in self._labels.items()},
             **{f"links.{name}": one for name, one in self._links.items()},
         }
-        for number, item in enumerate(self.items(payload)[:MOST_SHOWN]):
+        for item in self.items(payload)[:MOST_SHOWN]:
             values = {name: self._search(name, one, item, []) for name, one in expressions.items()}
-            yield values, self.draft_of(item, f"{self._settings.each or ''}[{number}]")
+            try:
+                yield values, self.draft_of(item)
+            except UnreadableError as error:
+                yield values, str(error)
 
     def _items(self, payload: Any) -> list[Any]:
         assert self._each is not None  # noqa: S101 - narrowed by the caller
@@ -165,11 +168,11 @@ class CompiledMapping:
         except _FAILURES as error:
             raise UnreadableError("each", f"{self._settings.each!r} fails: {error}") from error
         if isinstance(items, list):
-            return [{"_payload": payload, **item} if isinstance(item, dict) else item for item in items]
+            return items
         raise UnreadableError("each", f"{self._settings.each!r} gives {say_type(items)} here; a list would be right")
 
-    def draft_of(self, item: Any, where: str) -> Draft | None:
-        """The draft of the item at a place; None where `when` says that it is no event. Raises `UnreadableError`."""
+    def draft_of(self, item: Any) -> Draft | None:
+        """The draft of an item; None where `when` says that it is no event. Raises `UnreadableError`."""
         notes: list[str] = []
         found = {name: self._search(name, expression, item, notes) for name, expression in self._optional.items()}
         if "when" in found and found["when"] in _NOTHING:
@@ -177,11 +180,9 @@ class CompiledMapping:
         key = as_text(found.get("key"))
         status = self._status(found.get("status"), notes)
         if status == "resolved" and not key:
-            raise UnreadableError(
-                f"{where}.key" if where else "key", "a resolved event needs the key of its firing one"
-            )
+            raise UnreadableError("key", "a resolved event needs the key of its firing one")
         return Draft(
-            title=self._read_title(item, where, key, status),
+            title=self._read_title(item, key, status),
             status=status,
             severity=self._severity(found.get("severity")),
             key=key or None,
@@ -208,18 +209,17 @@ class CompiledMapping:
                 notes.append(f"map.links.{name} counts as absent: {as_text(url)[:60]!r} is no address")
         return tuple(found)
 
-    def _read_title(self, item: Any, where: str, key: str, status: Status) -> str:
-        at = f"{where}.title" if where else "title"
+    def _read_title(self, item: Any, key: str, status: Status) -> str:
         try:
             value = self._title.search(item, _OPTIONS)
         except _FAILURES as error:
-            raise UnreadableError(at, f"{self._settings.title!r} {_misfit(error, item)}") from error
+            raise UnreadableError("title", f"{self._settings.title!r} {_misfit(error, item)}") from error
         title = as_text(value).strip()
         if title:
             return title
         if status == "resolved" and key:
             return key
-        raise UnreadableError(at, f"{self._settings.title!r} gives {say_type(value)}; a text is required")
+        raise UnreadableError("title", f"{self._settings.title!r} gives {say_type(value)}; a text is required")
 
     @staticmethod
     def _search(name: str, expression: ParsedResult, item: Any, notes: list[str]) -> Any:
@@ -243,6 +243,11 @@ class CompiledMapping:
         if known is None:
             notes.append(f"map.status: {word[:40]!r} is not in `statuses` and counts as firing")
         return known or "firing"
+
+
+def _within(payload: Any, item: Any) -> Any:
+    """An item with the whole payload in its reach."""
+    return {"_payload": payload, **item} if isinstance(item, dict) else item
 
 
 def _misfit(error: Exception, item: Any) -> str:

@@ -6,51 +6,43 @@ from typing import Any
 
 from relay.core.event import STATUSES, Draft, Link
 from relay.core.words import parse_time
-from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, as_text, say_type
+from relay.formats.contract import Format, Request, UnreadableError, as_text, say_type
 
 
 def read_native(request: Request) -> list[Draft]:
-    """Read one event or a list of events. Raises `UnreadableError` naming the field."""
-    payload = request.payload
-    if isinstance(payload, dict):
-        return [read_one(payload, "")]
-    if isinstance(payload, list):
-        if len(payload) > MOST_EVENTS:
-            raise UnreadableError("", f"{len(payload)} events in one request; at most {MOST_EVENTS} are read")
-        return [read_one(item, f"[{number}]") for number, item in enumerate(payload)]
-    raise UnreadableError(
-        "", f'an event is an object like {{"title": "…"}}, or a list of them; this is {say_type(payload)}'
-    )
+    """Read one event; an empty list holds none. Raises `UnreadableError` naming the field."""
+    return [] if request.payload == [] else [read_one(request.payload)]
 
 
-def read_one(item: Any, where: str) -> Draft:
-    """Read one event; `where` is its place in the payload, for errors."""
+def read_one(item: Any) -> Draft:
+    """Read one event. Raises `UnreadableError` naming the field."""
     if not isinstance(item, dict):
-        raise UnreadableError(where, f'an event is an object like {{"title": "…"}}, not {say_type(item)}')
-    at = f"{where}." if where else ""
-    title = _text(item, "title", at).strip()
-    status = _text(item, "status", at, "notice")
-    key = _text(item, "key", at)
+        raise UnreadableError(
+            "", f'an event is an object like {{"title": "…"}}, or a list of them; this is {say_type(item)}'
+        )
+    title = _text(item, "title").strip()
+    status = _text(item, "status", default="notice")
+    key = _text(item, "key")
     if status not in STATUSES:
-        raise UnreadableError(f"{at}status", f"{status[:40]!r} is not one of firing, resolved, notice")
+        raise UnreadableError("status", f"{status[:40]!r} is not one of firing, resolved, notice")
     if not title and not (status == "resolved" and key):
-        raise UnreadableError(f"{at}title", "a title is required, as text that is not empty")
+        raise UnreadableError("title", "a title is required, as text that is not empty")
     if status == "resolved" and not key:
-        raise UnreadableError(f"{at}key", "a resolved event needs the key that its firing event had")
+        raise UnreadableError("key", "a resolved event needs the key that its firing event had")
     return Draft(
         title=title or key,
         status=status,
-        severity=_text(item, "severity", at) or None,
+        severity=_text(item, "severity") or None,
         key=key or None,
-        body=_text(item, "body", at),
-        labels=_labels(item["labels"], f"{at}labels") if "labels" in item else {},
-        links=_links(item["links"], f"{at}links") if "links" in item else (),
-        files=_files(item["files"], f"{at}files") if "files" in item else (),
-        occurred_at=_time(item["occurred_at"], f"{at}occurred_at") if "occurred_at" in item else None,
+        body=_text(item, "body"),
+        labels=_labels(item["labels"], "labels") if "labels" in item else {},
+        links=_links(item["links"], "links") if "links" in item else (),
+        files=_files(item["files"], "files") if "files" in item else (),
+        occurred_at=_time(item["occurred_at"], "occurred_at") if "occurred_at" in item else None,
     )
 
 
-def _text(item: dict[str, Any], name: str, at: str, default: str = "") -> str:
+def _text(item: dict[str, Any], name: str, at: str = "", default: str = "") -> str:
     value = item.get(name)
     if value is None:
         return default

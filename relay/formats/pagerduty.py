@@ -4,7 +4,8 @@ messages. An incident's id is the key."""
 from __future__ import annotations
 
 from relay.core.event import Draft
-from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
+from relay.formats.batch import Item, read_known
+from relay.formats.contract import Format, Request, UnreadableError, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, trial
 from relay.formats.signatures import hexadecimal
 
@@ -13,19 +14,19 @@ _CLOSED = ("resolved", "resolve", "auto_resolve", "auto_resolved")
 _TAKEN = ("acknowledged", "acknowledge")
 
 
-def read_pagerduty(request: Request) -> list[Draft]:
+def read_pagerduty(request: Request) -> list[Item]:
     """Read an event or a batch of messages; a ping has none."""
     payload = Reading(request.payload)
     event = payload.sub("event")
     if event.is_object:
         return _event(event, request)
-    messages = payload.each("messages")
-    if not messages:
+    messages = payload.at("messages")
+    if not isinstance(messages, list) or not messages:
         return [unrecognised(request)]
-    return [_message(message) for message in messages[:MOST_EVENTS]]
+    return read_known(request, messages, lambda message: [_message(Reading(message))], "messages")
 
 
-def _event(event: Reading, request: Request) -> list[Draft]:
+def _event(event: Reading, request: Request) -> list[Item]:
     kind, data = event.text("event_type"), event.sub("data")
     if kind == "pagey.ping":
         return [trial("PagerDuty's test event", "PagerDuty", data.text("message"))]
@@ -47,8 +48,10 @@ def _event(event: Reading, request: Request) -> list[Draft]:
 
 
 def _message(message: Reading) -> Draft:
-    """A message of version 1 or 2."""
+    """Read a message of version 1 or 2. Raises `UnreadableError`."""
     incident = message.sub("incident") if message.has("incident") else message.sub("data.incident")
+    if not incident.is_object:
+        raise UnreadableError("incident", "a message tells of an incident, as an object")
     verb = message.text("event", "type").removeprefix("incident.")
     by = incident.text("last_status_change_by.name", "last_status_change_by.summary")
     return _incident(incident, verb, by, message.moment("created_on"))

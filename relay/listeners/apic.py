@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from relay.core.event import Draft, SourceDefaults
-from relay.formats.apic import Managed, fold, gone, objects_of, unwatched
+from relay.formats.apic import Managed, fold, gone, items_of, objects_in, unwatched
+from relay.formats.batch import read_each, sort_out
 from relay.formats.contract import decode_json
 from relay.listeners.apic_client import ApicClient, ApicError, Fabric, Query
 from relay.listeners.staying import FeedLostError, Staying
@@ -241,11 +242,16 @@ class ApicListener:
 
     def _folded(self, raw: bytes) -> Frame:
         payload = decode_json(raw)
-        objects = list(objects_of(payload))
         by = tuple(self._subscriptions[one] for one in _ids(payload) if one in self._subscriptions)
-        drafts: list[Draft] = []
         state: list[tuple[str, bytes | None]] = []
-        for kind, attributes in objects:
+        items = items_of(payload)
+        read = sort_out(read_each(items, lambda item: self._fold_item(item, by, state), "imdata", most=len(items)))
+        return Frame(read.drafts, raw, tuple(state), read.unread)
+
+    def _fold_item(self, item: Any, by: tuple[str, ...], state: list[tuple[str, bytes | None]]) -> list[Draft]:
+        """Fold an item of a frame into what is known; what changes of that is added to `state`."""
+        drafts: list[Draft] = []
+        for kind, attributes in objects_in(item):
             dn = attributes.get("dn", "")
             kept = self._known.get(dn)
             if kept is None and attributes.get("status") == "deleted":
@@ -261,7 +267,7 @@ class ApicListener:
             elif now is not None and dn and (kept is None or now != kept.object):
                 self._known[dn] = Kept(now, by if kept is None else tuple(dict.fromkeys((*kept.by, *by))))
                 state.append((dn, msgspec.json.encode(self._known[dn])))
-        return Frame(drafts, raw, tuple(state))
+        return drafts
 
 
 def _ids(payload: object) -> Iterable[str]:

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from relay.core.event import Draft, SourceDefaults
+from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import Format, Request
-from relay.formats.contract import NotJsonError, UnreadableError, decode_json
+from relay.formats.batch import Read, read_payload, refused_items
+from relay.formats.contract import MOST_EVENTS, NotJsonError, UnreadableError, decode_json
 from relay.listeners.auth import Auth, NoAuth
 from relay.listeners.webhook import RETRY_STORE, error_answer
 from relay.pipeline.intake import Intake, QueueFullError
@@ -145,23 +146,19 @@ class PushListener:
             return _problem("rate", f"over this source's rate of {source.bucket.rate:g} events a second", wait)
         try:
             payload = decode_json(raw)
-            drafts = source.format.read(Request(payload, name, received_at=self._clock.wall()))
+            read = read_payload(source.format, Request(payload, name, received_at=self._clock.wall()))
         except (NotJsonError, UnreadableError) as error:
             return await self._refuse(name, str(error), raw)
-        except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing
-            return await self._refuse(name, f"a bug in the format: {error!r}", raw)
         if source.bucket is not None:
-            source.bucket.take(len(drafts))
-        return await self._commit(source, drafts, raw, _given(payload))
+            source.bucket.take(len(read.drafts))
+        return await self._commit(source, read, raw, _given(payload, read))
 
-    async def _commit(
-        self, source: PushSource, drafts: Sequence[Draft], raw: bytes, given: list[str | int] | None
-    ) -> str:
-        """Commit the drafts of a frame; `given` are the producer's ids of them."""
+    async def _commit(self, source: PushSource, read: Read, raw: bytes, given: list[str | int] | None) -> str:
+        """Commit what was read of a frame; `given` are the producer's ids of what could be read."""
         name = source.defaults.source
         known_by = None if given is None else f"push:{sha256(_encode(given)).hexdigest()}"
         try:
-            outcome = await self._intake.accept(source.defaults, drafts, raw, known_by)
+            outcome = await self._intake.accept(source.defaults, read.drafts, raw, known_by, read.unread)
         except QueueFullError as error:
             self._telemetry.refused(name, "queue")
             return _problem("queue_full", f"{error}; try again later", RETRY_STORE, given)
@@ -174,7 +171,7 @@ class PushListener:
         if isinstance(outcome, Conflict):
             said = f"another frame was taken under the id {_encode(given).decode()}"
             return _problem("conflict", said, given=given)
-        return _encode({"ack": list(outcome.ids) if given is None else given}).decode()
+        return _acknowledged(list(outcome.ids) if given is None else given, read)
 
     async def _refuse(self, name: str, said: str, raw: bytes) -> str:
         try:
@@ -184,12 +181,25 @@ class PushListener:
         return _problem("unreadable", said)
 
 
-def _given(payload: object) -> list[str | int] | None:
+def _given(payload: object, read: Read) -> list[str | int] | None:
     """The ids by which a producer knows the events of a frame, where each has one: the same frame may come again."""
-    items = payload if isinstance(payload, list) else [payload]
+    items: Sequence[object] = [payload]
+    if isinstance(payload, list):
+        gone = {one.index for one in read.unread}
+        items = [item for index, item in enumerate(payload[:MOST_EVENTS]) if index not in gone]
     found = [item.get("id") for item in items if isinstance(item, dict)]
     known = [one for one in found if isinstance(one, (str, int)) and not isinstance(one, bool) and one != ""]
     return known if known and len(known) == len(items) else None
+
+
+def _acknowledged(ids: Sequence[str | int], read: Read) -> str:
+    """The answer to a frame that is on disk: what was taken, and what of it was refused."""
+    if not read.unread:
+        return _encode({"ack": ids}).decode()
+    refused, more = refused_items(read.unread)
+    error = {"code": "unreadable", "message": refused[0].error}
+    answer: dict[str, object] = {"ack": ids} if read.drafts else {"error": error}
+    return _encode(answer | {"refused": refused} | ({"more_refused": more} if more else {})).decode()
 
 
 def _problem(code: str, message: str, retry_after: float | None = None, given: list[str | int] | None = None) -> str:

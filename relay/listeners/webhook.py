@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from relay.core.event import Draft, SourceDefaults
+from relay.core.event import SourceDefaults, Unread
 from relay.core.rate import TokenBucket
 from relay.formats import Format, Request
-from relay.formats.contract import NotJsonError, Signed, UnreadableError, decode_body
+from relay.formats.batch import Read, RefusedItem, read_payload, refused_items
+from relay.formats.contract import LINE_TYPES, NotJsonError, Signed, UnreadableError, decode_body
 from relay.listeners.auth import Auth, NoAuth, Signature, UnavailableError, Vouched
 from relay.listeners.body import RefusedRequestError, read_body
 from relay.pipeline.intake import Intake, QueueFullError
@@ -22,14 +24,14 @@ RETRY_STORE = 5.0
 MAX_KEY = 255
 _SAME_SITE = ("none", "same-origin")
 _JSON_TYPES = {"", "application/json", "text/json", "application/octet-stream", "text/plain"}
-_FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "application/x-ndjson", "text/html",
-               "application/xml", "text/xml"}  # fmt: skip
+_FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "text/html", "application/xml",
+               "text/xml", *LINE_TYPES}  # fmt: skip
 MASK = "********"
 
 
 class WebhookSource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A configured webhook. `max_body` in bytes; `patient` where its sender retries 503 but not 429; `taken` is the
-    status of the answer once all is on disk."""
+    """A configured webhook. `max_body` in bytes; `patient` where its sender retries 503 but not 429; `alertmanager`
+    where it is to answer as Alertmanager's API does."""
 
     path: str
     defaults: SourceDefaults
@@ -38,13 +40,15 @@ class WebhookSource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     max_body: int
     bucket: TokenBucket | None = None
     patient: bool = False
-    taken: int = 202
+    alertmanager: bool = False
 
 
-class _Taken(msgspec.Struct):
+class _Taken(msgspec.Struct, omit_defaults=True):
     accepted: int
     duplicates: int
     ids: tuple[str, ...]
+    refused: list[RefusedItem] = []
+    more_refused: int = 0
 
 
 _encode = msgspec.json.Encoder().encode
@@ -83,11 +87,13 @@ class WebhookListener:
         body = await read_body(request, source.max_body)
         await self._verify(source, request, body)
         self._hears(source.defaults.source)
-        drafts, kept = await self._read(source, request, body)
+        read, kept = await self._read(source, request, body)
         if source.bucket is not None:
-            source.bucket.take(len(drafts))
+            source.bucket.take(len(read.drafts))
         try:
-            outcome = await self._intake.accept(source.defaults, drafts, kept, _delivery_id(source, request))
+            outcome = await self._intake.accept(
+                source.defaults, read.drafts, kept, _delivery_id(source, request), read.unread
+            )
         except QueueFullError as error:
             raise RefusedRequestError(503, "queue_full", f"{error}; try again later", "queue", RETRY_STORE) from error
         except StoreError as error:
@@ -95,7 +101,7 @@ class WebhookListener:
             raise RefusedRequestError(503, "store_unavailable", said, "store", RETRY_STORE) from error
         except Exception as error:
             raise await self._keep(source.defaults.source, f"a bug in the format: {error!r}", kept) from error
-        return _answer(outcome, source.taken)
+        return _answer(outcome, read, alertmanager=source.alertmanager)
 
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
         """Everything that can be refused before the body is read."""
@@ -142,24 +148,20 @@ class WebhookListener:
         said = "the signature is missing or wrong, or it is another topic's"
         raise RefusedRequestError(401, "unauthorized", said, "unauthorized")
 
-    async def _read(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> tuple[list[Draft], bytes]:
-        """The drafts of a body, and what is kept of it."""
+    async def _read(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> tuple[Read, bytes]:
+        """Read a body; and what is kept of it."""
         kind = request.headers.get("Content-Type", "")
         try:
             payload = decode_body(body, kind, forms=source.format.forms)
         except NotJsonError as error:
             raise RefusedRequestError(400, "malformed", str(error), "malformed") from error
         name = source.defaults.source
-        if source.format.hides and isinstance(payload, dict):
-            payload = {field: MASK if field in source.format.hides else value for field, value in payload.items()}
-            body = _encode(payload)
+        if source.format.hides and (hidden := _masked(payload, source.format.hides)) != payload:
+            payload, body = hidden, _encode(hidden)
         try:
-            return source.format.read(Request(payload, name, request.headers, self._clock.wall())), body
+            return read_payload(source.format, Request(payload, name, request.headers, self._clock.wall())), body
         except UnreadableError as error:
-            said = str(error)
-        except Exception as error:  # noqa: BLE001 - the border around one request: a bug in a format loses nothing
-            said = f"a bug in the format: {error!r}"
-        raise await self._keep(name, said, body)
+            raise await self._keep(name, str(error), body) from error
 
     async def _keep(self, name: str, said: str, body: bytes) -> RefusedRequestError:
         """Keep what could not be read; what is said of it."""
@@ -180,19 +182,39 @@ def _delivery_id(source: WebhookSource, request: web.BaseRequest) -> str | None:
     return given
 
 
-def _answer(outcome: Accepted | Conflict, status: int) -> web.Response:
+def _masked(payload: Any, fields: Sequence[str]) -> Any:
+    """A payload, or each item of a list, without the values of secret fields."""
+    if isinstance(payload, list):
+        return [_masked(item, fields) for item in payload]
+    if isinstance(payload, Unread):
+        return msgspec.structs.replace(payload, item=MASK)  # where the secret stands in it nobody can tell
+    if not isinstance(payload, dict):
+        return payload
+    return {field: MASK if field in fields else value for field, value in payload.items()}
+
+
+def _answer(outcome: Accepted | Conflict, read: Read, *, alertmanager: bool) -> web.Response:
     if isinstance(outcome, Conflict):
         return error_answer(409, "conflict", f"another body was taken under the Idempotency-Key {outcome.key!r}")
+    refused, more = refused_items(read.unread)
+    if alertmanager and refused:
+        return _json_answer("; ".join(one.error for one in refused) + (f"; and {more} more" if more else ""), 400)
+    if refused and not read.drafts:
+        said = f"none of the {len(read.unread)} items can be read; {refused[0].error}"
+        error = {"code": "unreadable", "message": said if len(read.unread) > 1 else refused[0].error}
+        return _json_answer({"error": error, "refused": refused} | ({"more_refused": more} if more else {}), 422)
     count = len(outcome.ids)
-    taken = _Taken(0, count, outcome.ids) if outcome.duplicate else _Taken(count, 0, outcome.ids)
-    return web.Response(body=_encode(taken), status=status, content_type="application/json")
+    done, again = (0, count) if outcome.duplicate else (count, 0)
+    return _json_answer(_Taken(done, again, outcome.ids, refused, more), 200 if alertmanager else 202)
+
+
+def _json_answer(value: object, status: int) -> web.Response:
+    return web.Response(body=_encode(value), status=status, content_type="application/json")
 
 
 def error_answer(status: int, code: str, message: str, retry_after: float | None = None) -> web.Response:
     """An error as users see it: `{"error": {"code": …, "message": …}}`."""
-    answer = web.Response(
-        body=_encode({"error": {"code": code, "message": message}}), status=status, content_type="application/json"
-    )
+    answer = _json_answer({"error": {"code": code, "message": message}}, status)
     if retry_after is not None:
         answer.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
     if status == 401:

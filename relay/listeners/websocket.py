@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
 from relay.core.event import SourceDefaults
-from relay.formats import Reader, Request
+from relay.formats import Format, Request
+from relay.formats.batch import read_payload
 from relay.formats.contract import decode_json
 from relay.listeners.staying import FeedLostError, Staying
 from relay.pipeline.intake import Frame, Intake
@@ -27,7 +28,7 @@ class WebsocketFeed(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     defaults: SourceDefaults
-    read: Reader
+    format: Format
     max_body: int
     headers: dict[str, str] = {}
     send: tuple[str, ...] = ()
@@ -114,5 +115,5 @@ class WebsocketListener:
         await self.staying.commit(self._intake, self._feed.defaults, frames, self._read)
 
     def _read(self, raw: bytes) -> Frame:
-        payload = decode_json(raw)
-        return Frame(self._feed.read(Request(payload=payload, source=self.staying.name)), raw)
+        read = read_payload(self._feed.format, Request(payload=decode_json(raw), source=self.staying.name))
+        return Frame(read.drafts, raw, unread=read.unread)

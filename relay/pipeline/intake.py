@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
 from relay.core.alert import AlertKey
-from relay.core.event import Draft, SourceDefaults, stamp
+from relay.core.event import Draft, SourceDefaults, Unread, stamp
 from relay.core.planning import Waiting
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import (
@@ -28,6 +29,9 @@ from relay.ports import (
 BETWEEN_NOTES = 60.0
 """Seconds between two lines of the log about what a source is refused for."""
 
+MOST_REFUSED = 100
+"""Refused items of one request that are kept one by one; the rest is kept as one refusal."""
+
 
 class QueueFullError(StoreUnavailableError):
     """More waits already than `limits.queue` allows, or of one source than its share, `limits.backlog`."""
@@ -39,6 +43,7 @@ class Frame(msgspec.Struct, frozen=True):
     drafts: Sequence[Draft]
     payload: bytes
     state: tuple[tuple[str, bytes | None], ...] = ()
+    unread: Sequence[Unread] = ()
 
 
 class Intake:
@@ -71,14 +76,23 @@ class Intake:
         self._noted: dict[tuple[str, str], float] = {}
 
     async def accept(
-        self, defaults: SourceDefaults, drafts: Sequence[Draft], payload: bytes, dedupe_key: str | None = None
+        self,
+        defaults: SourceDefaults,
+        drafts: Sequence[Draft],
+        payload: bytes,
+        dedupe_key: str | None = None,
+        unread: Sequence[Unread] = (),
     ) -> Accepted | Conflict:
-        """Commit the events of one request. Raises `StoreError`, and `QueueFullError` before anything is written."""
-        if not drafts:
+        """Commit the events of one request, and its items that could not be read, together.
+
+        Raises `StoreError`, and `QueueFullError` before anything is written.
+        """
+        if not (drafts or unread):
             return Accepted(())
-        self._check_room(defaults.source)
+        if drafts:
+            self._check_room(defaults.source)
         began = self._clock.now()
-        submission = self._submission(defaults, drafts, payload, dedupe_key)
+        submission = self._submission(defaults, drafts, payload, dedupe_key if drafts else None, unread)
         outcome = await self._commit(submission)
         self._telemetry.accepted_in(self._clock.now() - began)
         self._record(defaults.source, submission, outcome)
@@ -86,9 +100,9 @@ class Intake:
 
     def submission(self, defaults: SourceDefaults, frame: Frame) -> Submission | None:
         """A frame as it is committed; None of one that says nothing. Raises whatever drafts of wrong types raise."""
-        if not (frame.drafts or frame.state):
+        if not (frame.drafts or frame.state or frame.unread):
             return None
-        stamped = self._submission(defaults, frame.drafts, frame.payload, None)
+        stamped = self._submission(defaults, frame.drafts, frame.payload, None, frame.unread)
         return msgspec.structs.replace(stamped, state=frame.state)
 
     async def accept_frames(self, source: str, frames: list[Submission]) -> None:
@@ -172,7 +186,12 @@ class Intake:
             del self.waiting[source]
 
     def _submission(
-        self, defaults: SourceDefaults, drafts: Sequence[Draft], payload: bytes, dedupe_key: str | None
+        self,
+        defaults: SourceDefaults,
+        drafts: Sequence[Draft],
+        payload: bytes,
+        dedupe_key: str | None,
+        unread: Sequence[Unread],
     ) -> Submission:
         now = self._clock.wall()
         return Submission(
@@ -182,6 +201,7 @@ class Intake:
             events=tuple([stamp(draft, defaults, self._new_id(now), now) for draft in drafts]),
             dedupe_key=dedupe_key,
             digest=None if dedupe_key is None else hashlib.sha256(payload).digest(),
+            refused=_refusals(defaults.source, unread, payload, now) if unread else (),
         )
 
     def _record(self, source: str, submission: Submission, outcome: Accepted | Conflict) -> None:
@@ -190,12 +210,20 @@ class Intake:
         if outcome.duplicate:
             self._telemetry.duplicate(source, len(submission.events))
             return
+        if submission.refused:
+            self._record_refused(source, submission.refused)
         for event in submission.events:
             self._telemetry.received(source, event.status, 1)
         if submission.events:
             self.last_at[source] = submission.received_at
             now = self._clock.now()
             self._offer([Waiting(seq, event, now) for seq, event in enumerate(submission.events, outcome.first_seq)])
+
+    def _record_refused(self, source: str, refused: Sequence[Refusal]) -> None:
+        """Count the items of a request that were refused; one line of the log tells of all."""
+        first, count = refused[0], sum(one.count for one in refused)
+        self._telemetry.refused(source, first.reason, count)
+        self._log.warning("event_refused", source=source, reason=first.reason, detail=first.detail, items=count)
 
     def note_refused(self, source: str, reason: str, detail: str) -> None:
         """Log that something was not taken, once a minute for each source and reason."""
@@ -210,6 +238,29 @@ class Intake:
         self._log.warning("event_refused", source=source, reason=reason, detail=detail)
         refusal = Refusal(source=source, received_at=self._clock.wall(), reason=reason, detail=detail, payload=payload)
         await self._inbox.refuse(refusal)
+
+
+def _refusals(source: str, unread: Sequence[Unread], payload: bytes, now: float) -> tuple[Refusal, ...]:
+    """What is kept of items that could not be read; of very many the rest together, with the whole payload."""
+    kept = [
+        Refusal(source=source, received_at=now, reason="malformed", detail=one.error, payload=_encoded(one.item))
+        for one in unread[:MOST_REFUSED]
+    ]
+    if more := len(unread) - len(kept):
+        said = f"{more} more items of this payload could not be read"
+        kept.append(
+            Refusal(source=source, received_at=now, reason="malformed", detail=said, payload=payload, count=more)
+        )
+    return tuple(kept)
+
+
+def _encoded(item: object) -> bytes:
+    """An item as it came: JSON, or the text that is none."""
+    try:
+        text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+    except RecursionError:
+        text = "(nested too deeply to be kept)"
+    return text.encode(errors="replace")
 
 
 async def _failing(error: Exception) -> Accepted | Conflict:

@@ -48,6 +48,7 @@ class InboxWriter:
         keys: list[Row] = []
         events: list[Row] = []
         results: list[Accepted | Conflict] = []
+        refusals: list[Refusal] = []
         fresh: dict[tuple[str, str], tuple[bytes, str]] = {}
         for entry in entries:
             submission = entry.submission
@@ -61,6 +62,7 @@ class InboxWriter:
                 keys.append((submission.source, key, digest, ids, submission.received_at))
             if submission.state:
                 _keep(connection, submission)
+            refusals += submission.refused
             if not entry.events:
                 results.append(Accepted(()))
                 continue
@@ -72,14 +74,19 @@ class InboxWriter:
             results.append(Accepted(entry.ids, first_seq=first))
         write_rows(connection, _SQL["insert_keys"], keys)
         write_rows(connection, _SQL["insert_events"], events)
+        _refuse(connection, refusals)
         return results
 
     @staticmethod
     def refuse(connection: Connection, refusals: list[Refusal]) -> list[None]:
         """Keep the beginning of what could not be read."""
-        rows = [(r.source, r.received_at, r.reason, whole(r.detail), _readable(r.payload)) for r in refusals]
-        write_rows(connection, _SQL["insert_refusals"], rows)
+        _refuse(connection, refusals)
         return [None] * len(refusals)
+
+
+def _refuse(connection: Connection, refusals: list[Refusal]) -> None:
+    rows = [(r.source, r.received_at, r.reason, whole(r.detail), _readable(r.payload)) for r in refusals]
+    write_rows(connection, _SQL["insert_refusals"], rows)
 
 
 def _keep(connection: Connection, submission: Submission) -> None:

@@ -93,9 +93,12 @@ class Metrics:
         self._fresh: dict[tuple[str, Status], int] = {}
         self._duplicate = counter("relay_events_duplicate_total", "Events of repeated requests.", "source")
         self.refusals: defaultdict[str, int] = defaultdict(int)
-        """Requests and frames of each source that were not taken, since the start."""
+        """Requests, frames and items of each source that were not taken, since the start."""
         self._refused = counter(
-            "relay_events_refused_total", "Requests and frames that were not taken.", "source", "reason"
+            "relay_events_refused_total",
+            "Requests, frames and items of batches that were not taken.",
+            "source",
+            "reason",
         )
         self.received_in_all = 0
         """Events committed since the start."""
@@ -188,10 +191,10 @@ class Metrics:
         """Count events of a repeated request."""
         self._duplicate[source,].inc(count)
 
-    def refused(self, source: str, reason: str) -> None:
-        """Count a request or frame that was not taken."""
-        self._refused[source, reason].inc()
-        self.refusals[source] += 1
+    def refused(self, source: str, reason: str, count: int = 1) -> None:
+        """Count requests, frames or items of a batch that were not taken."""
+        self._refused[source, reason].inc(count)
+        self.refusals[source] += count
 
     def suppressed(self, reason: Suppression) -> None:
         """Count an event that changed no message."""

@@ -1,9 +1,9 @@
 """The relay's decisions beside those of Debian's Alertmanager: `python -m tests.acceptance.differential`.
 
-Random cases of routing (trees with many equal siblings among them), group waits and intervals, silences, inhibition and
-time intervals, and of the texts that matchers and intervals are written as, are decided by both; `amtool` and
-`prometheus-alertmanager` (0.25) must be installed. Prints how many were decided alike and the first that were not, and
-ends with 1 where a difference is not an intended one.
+Random cases of routing (trees with many equal siblings among them), group waits and intervals, silences, inhibition,
+time intervals and batches of alerts, and of the texts that matchers and intervals are written as, are decided by both;
+`amtool` and `prometheus-alertmanager` (0.25) must be installed. Prints how many were decided alike and the first that
+were not, and ends with 1 where a difference is not an intended one.
 
 Alertmanager decides about time intervals at the present moment alone, and its clock can't be set (a Go program does not
 read it through libc). So half of the intervals are asked about the present in true time zones, and half about any
@@ -37,6 +37,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from relay.app.reading import make_format
 from relay.core.alert import Alert
 from relay.core.matching import EVENT_NAMES, BadMatcherError, compile_re2, make_matcher, parse_matchers, view_of
 from relay.core.routing import resolve
@@ -44,8 +45,11 @@ from relay.core.rules import Rules
 from relay.core.silencing import BadSilenceError, Wish, expire, make_silence
 from relay.core.suppression import Silence, Suppressor
 from relay.core.times import MONTHS, WEEKDAYS
+from relay.formats import Request
+from relay.formats.batch import read_payload
 from relay.lifecycle import SystemClock
 from relay.settings.load import load
+from relay.settings.model import AlertmanagerApiSettings
 from relay.settings.problems import ConfigurationError
 from relay.settings.rules import compile_rules
 from tests.acceptance import timers
@@ -61,6 +65,7 @@ SETS = 5
 SILENCES, SILENCED = 300, 60
 INHIBITIONS = 300
 INTERVALS = 400
+BATCHES = 100
 MATCHER_TEXTS, INTERVAL_TEXTS = 500, 600
 SHOWN = 20
 PATIENCE = 60.0
@@ -926,6 +931,36 @@ def compare_interval_texts(folder: Path, dice: Random) -> Part:
     return part
 
 
+# Batches of alerts
+
+
+def some_posted(dice: Random, name: str, now: float) -> dict[str, Any]:
+    """An alert to be posted; every third one or so has no label that says anything."""
+    labels = {"alertname": name} if dice.random() < 0.65 else {}
+    labels |= {label: dice.choice(("", "", "v")) if labels else "" for label in dice.sample(("a", "b", "c"), 2)}
+    return posted(labels if dice.random() < 0.9 else {}, now=now)
+
+
+def compare_batches(folder: Path, dice: Random) -> Part:
+    """Which alerts of a batch are taken, by their fingerprints, and the status of the answer."""
+    part, bad = Part("batches"), 0
+    format_ = make_format(AlertmanagerApiSettings(type="alertmanager-api"))
+    with alertmanager(alertmanager_file(folder, "batches", {"receiver": "r0"})) as theirs:
+        seen: set[str] = set()
+        for number in range(BATCHES):
+            now = CLOCK.wall()
+            batch = [some_posted(dice, f"n{number}-{index}", now) for index in range(dice.randint(1, 6))]
+            read = read_payload(format_, Request(batch, "prometheus", received_at=now))
+            bad += bool(read.unread)
+            status, _ = theirs.ask("POST", "/api/v2/alerts", batch)
+            new = {alert["fingerprint"] for alert in theirs.alerts()} - seen
+            seen |= new
+            ours = sorted({str(draft.key) for draft in read.drafts})
+            part.compare({"batch": batch}, [400 if read.unread else 200, ours], [status, sorted(new)])
+    part.remark = f"{bad} have a bad alert"
+    return part
+
+
 # The whole
 
 
@@ -958,6 +993,7 @@ def main() -> int:
         "intervals": compare_intervals,
         "matcher texts": compare_matcher_texts,
         "interval texts": compare_interval_texts,
+        "batches": compare_batches,
     }
     parts = []
     for name, run in runs.items():

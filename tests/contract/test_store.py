@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 import threading
@@ -20,9 +21,11 @@ from relay.ports import (
     Accepted,
     Conflict,
     DeliveryFilter,
+    EventFilter,
     LaneHead,
     Limits,
     Recovered,
+    Refusal,
     Start,
     StoreCorruptError,
     StoreInUseError,
@@ -112,6 +115,30 @@ async def test_a_key_is_one_request_for_ever_and_another_body_is_a_conflict(tmp_
         assert await store.accept(submission(2, key="k")) == Accepted((event(1).id,), duplicate=True)
         assert await store.accept(submission(2, key="k", payload=b"other")) == Conflict("k")
         assert len(await store.waiting_events(10, NOW)) == 1
+
+
+async def test_refused_items_are_committed_with_the_events_of_their_request_and_once(tmp_path: Path) -> None:
+    def mixed(*numbers: int, key: str | None = None) -> Submission:
+        bad = Refusal(source="lab", received_at=NOW, reason="malformed", detail="[1]: no title", payload=b"{}")
+        return msgspec.structs.replace(submission(*numbers, key=key), refused=(bad,))
+
+    async def kept(store: SqliteStore) -> int:
+        return len(json.loads(await store.list_events(EventFilter(refused=True))))
+
+    async with opened(tmp_path) as store:
+        await store.accept(mixed(1, key="k"))
+        assert await kept(store) == 1
+        begun = [store.accept(mixed(2, key="j")), store.accept(mixed(3, key="j"))]
+        assert [await one for one in begun][1] == Accepted((event(2).id,), duplicate=True)
+        assert await kept(store) == 2
+    async with opened(tmp_path) as store:
+        assert await store.accept(mixed(1, key="k")) == Accepted((event(1).id,), duplicate=True)
+        assert await kept(store) == 2
+        with pytest.raises(sqlite3.IntegrityError):
+            await store.accept(mixed(1))  # an event that can't be written takes its refusals with it
+        assert await kept(store) == 2
+        assert await store.accept(mixed()) == Accepted(())
+        assert await kept(store) == 3
 
 
 async def test_one_bad_item_in_a_group_commit_fails_alone(store: SqliteStore) -> None:

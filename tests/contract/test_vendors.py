@@ -88,6 +88,17 @@ async def test_merakis_secret_is_checked_and_not_kept(tmp_path: Path, sandbox: S
     assert "hush-hush" not in stored(tmp_path) + relay.log.read_text(encoding="utf-8") + relay.messages()[0].text
 
 
+async def test_merakis_secret_is_not_kept_of_a_list_nor_of_a_line_that_is_cut(tmp_path: Path, sandbox: Sandbox) -> None:
+    alert = {"sharedSecret": "hush-hush", "alertTypeId": "gate_down", "alertType": "Gate down"}
+    lines = [json.dumps(alert), '{"sharedSecret": "hush-hush", "alertTy', '{"sharedSecret": "hush-hush"}']
+    async with running(tmp_path, sandbox, sources={"meraki": {"type": "webhook", "format": "cisco-meraki"}}) as relay:
+        status, answer = await post_raw(relay, "/hooks/meraki", "\n".join(lines).encode())
+        assert (status, answer["accepted"], [one["index"] for one in answer["refused"]]) == (202, 1, [1, 2])
+        _, refused = await relay.get("/api/v1/events?refused=true")
+        assert [one["payload"] for one in refused] == ['{"sharedSecret": "********"}', "********"]
+    assert "hush-hush" not in stored(tmp_path) + relay.log.read_text(encoding="utf-8") + str(answer)
+
+
 async def test_what_a_format_does_not_sign_can_not_be_asked_for(tmp_path: Path, sandbox: Sandbox) -> None:
     sources = {"zabbix": {"type": "webhook", "format": "zabbix", "auth": {"signature": "x"}}}
     file = tmp_path / "relay.yaml"

@@ -34,17 +34,6 @@ async def test_a_list_is_taken_as_a_whole(relay: Running) -> None:
     assert [m.text.split(" · ")[1].splitlines()[0] for m in relay.messages()] == [f"event {n}" for n in range(50)]
 
 
-async def test_a_list_with_one_bad_item_is_refused_as_a_whole_and_kept(relay: Running) -> None:
-    status, answer = await relay.post([{"title": "good"}, {"titel": "bad"}])
-    assert status == 422
-    assert "[1].title" in answer["error"]["message"]
-    _, events = await relay.get("/api/v1/events")
-    assert events == []
-    _, refused = await relay.get("/api/v1/events?refused=true")
-    assert refused[0]["state"] == "refused"
-    assert "titel" in refused[0]["payload"]
-
-
 @pytest.mark.parametrize(
     ("sent", "headers", "status", "code"),
     [

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.event import Draft, Link, SourceDefaults, stamp
-from relay.formats.alertmanager import read_alertmanager
+from relay.formats import FORMATS
+from relay.formats.batch import read_payload
 from relay.formats.contract import Request
 
 
 def read(payload: Any) -> list[Draft]:
-    return read_alertmanager(Request(payload=payload, source="prometheus"))
+    return read_payload(FORMATS["alertmanager"], Request(payload=payload, source="prometheus")).drafts
 
 
 def one(**alert: Any) -> Draft:

@@ -19,6 +19,7 @@ import pytest
 from relay.app.mapping_trial import mapping_in, ready
 from relay.core.event import Event, SourceDefaults, stamp
 from relay.formats import FORMATS, Request
+from relay.formats.batch import read_payload
 from relay.formats.contract import UnreadableError, decode_body
 from relay.formats.mapping import MappingSettings, make_mapping
 from relay.templates.rendering import TemplateRenderer
@@ -59,7 +60,7 @@ def test_a_payload_gives_the_events_and_messages_on_record(case: Path, update_go
     read = READERS[name]
     headers = headers_of(case)
     payload = decode_body(case.read_bytes(), headers.get("content-type", ""), forms=read.forms)
-    drafts = read.read(Request(payload=payload, source="golden", headers=headers, received_at=NOW))
+    drafts = read_payload(read, Request(payload=payload, source="golden", headers=headers, received_at=NOW)).drafts
     defaults = SourceDefaults(source="golden", format=name, labels={"region": "eu"})
     events = [stamp(draft, defaults, f"event-{number}", NOW) for number, draft in enumerate(drafts, 1)]
     renderer = TemplateRenderer({}, UTC, lambda *said: pytest.fail(str(said)))
@@ -96,7 +97,7 @@ def test_a_payload_that_is_spoilt_is_read_or_refused_in_words(case: Path) -> Non
     for _ in range(100):
         request = Request(payload=spoilt(payload, dice), source="golden", received_at=NOW)
         try:
-            drafts = read.read(request)
+            drafts = read_payload(read, request).drafts
         except UnreadableError:
             assert case.parent.name.startswith(("relay", "map"))
             continue
@@ -128,7 +129,7 @@ def test_no_text_takes_long_to_read(case: Path) -> None:
     for text in HOSTILE:
         began = perf_counter()
         with suppress(UnreadableError):
-            read.read(Request(payload=with_text(payload, text), source="golden", received_at=NOW))
+            read_payload(read, Request(payload=with_text(payload, text), source="golden", received_at=NOW))
         assert perf_counter() - began < 1.0, text[:20]
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from relay.core.event import Draft, Link
 from relay.formats import FORMATS, Request
+from relay.formats.batch import read_payload
 from relay.formats.contract import NotJsonError, UnreadableError, as_text, decode_body, decode_json, unrecognised
 from relay.formats.native import read_native
 
@@ -28,6 +29,10 @@ payloads = (
 
 def read(payload: Any) -> list[Draft]:
     return read_native(Request(payload=payload, source="s"))
+
+
+def refused(payload: Any) -> list[str]:
+    return [one.error for one in read_payload(FORMATS["relay"], Request(payload=payload, source="s")).unread]
 
 
 def test_a_title_is_all_that_is_needed() -> None:
@@ -71,11 +76,9 @@ def test_an_end_needs_its_key_and_no_title() -> None:
     ("payload", "said"),
     [
         (5, "an event is an object like"),
-        ([{"title": "t"}, "x"], "[1]: an event is an object like"),
         ({}, "title: a title is required"),
         ({"title": "  "}, "title: a title is required"),
         ({"title": 5}, "title: text would be right, not a number"),
-        ([{"title": "t"}, {"title": []}], "[1].title: text would be right, not a list"),
         ({"title": "t", "status": "down"}, "status: 'down' is not one of firing, resolved, notice"),
         ({"title": "t", "status": "resolved"}, "key: a resolved event needs the key"),
         ({"title": "t", "key": True}, "key: text would be right, not true or false"),
@@ -95,11 +98,17 @@ def test_what_cannot_be_read_names_its_field(payload: Any, said: str) -> None:
         read(payload)
 
 
+def test_an_item_of_a_list_that_cannot_be_read_names_its_place() -> None:
+    (not_one, no_title) = refused([{"title": "t"}, "x", {"title": []}])
+    assert not_one.startswith("[1]: an event is an object like")
+    assert no_title == "[2].title: text would be right, not a list"
+
+
 @given(payloads)
 def test_any_json_is_read_or_refused_in_words(payload: Any) -> None:
     for format_ in FORMATS.values():
         try:
-            drafts = format_.read(Request(payload=payload, source="s"))
+            drafts = read_payload(format_, Request(payload=payload, source="s")).drafts
         except UnreadableError as error:
             assert str(error)  # noqa: PT017 - either end is right
         else:
@@ -171,9 +180,10 @@ FORM = "multipart/form-data; boundary=b"
     [
         (b"a=1" + b"&" * 1_000_000, ""), (b"a=1&" + b"b&" * 400_000, ""), (b"a=1&" * 250_000, ""),
         (b"[" * 90 + b",".join([b"1"] * 400_000) + b"]" * 90, ""), (b"{" * 1_000_000, ""), (b'{"a\\q":' * 100_000, ""),
-        (b"{}" * 400_000, ""), (b"<a>" * 300_000, ""), (b"<" * 1_000_000, ""),
+        (b"{}" * 400_000, ""), (b"{\n" * 400_000, ""), (b'{"a":"\\q\n' * 100_000, ""),
+        (b"<a>" * 300_000, ""), (b"<" * 1_000_000, ""),
         (b"--b\r\nContent-Disposition: form-data; " + b";" * 500_000 + b"\r\n\r\nx\r\n--b--", FORM),
-        (b"--b\r\n" * 150_000, FORM), (b"x", "multipart/form-data"),
+        (b"[\n" * 400_000, "application/x-ndjson"), (b"--b\r\n" * 150_000, FORM), (b"x", "multipart/form-data"),
         (b'--b\r\nContent-Disposition: form-data; name*1111111111="a"\r\n\r\nx\r\n--b--', FORM),
     ],
 )  # fmt: skip
@@ -186,6 +196,32 @@ def test_no_body_takes_long(body: bytes, kind: str) -> None:
     else:
         unrecognised(Request(payload, "s"))
     assert perf_counter() - began < 3.0
+
+
+def test_of_a_document_a_line_each_line_is_read_by_itself() -> None:
+    good, cut, spoilt = b'{"a": 1}', b'{"a": ', b'{"a": "C:\\dir\\q"}'
+    first, second, third = decode_body(b"\n\n".join([good, cut, spoilt]))
+    assert (first, third) == ({"a": 1}, {"a": "C:\\dir\\q"})
+    assert (second.index, second.item, second.error[:4]) == (1, '{"a": ', "[1]:")
+    told = decode_body(b"mark\r\n" + good, "application/x-ndjson; charset=utf-8")
+    assert (told[0].item, told[1]) == ("mark", {"a": 1})
+
+
+@pytest.mark.parametrize("body", [b"mark\n{}", b'{\n  "a": [\n    {}\n  ]\n', b'{"a": \n{"b": \n'])
+def test_one_document_that_is_cut_is_no_document_a_line(body: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        decode_body(body)
+
+
+def test_an_item_within_an_item_is_refused_by_its_place_in_the_whole() -> None:
+    def group(*alerts: Any) -> dict[str, Any]:
+        return {"alerts": list(alerts)}
+
+    firing = {"status": "firing", "labels": {"alertname": "A"}}
+    payload = [group(firing), group(firing, {"status": "?"})]
+    read = read_payload(FORMATS["alertmanager"], Request(payload=payload, source="s"))
+    assert (len(read.drafts), [one.index for one in read.unread]) == (2, [1])
+    assert read.unread[0].error == "[1].alerts[1].status: an alert is firing or resolved, not '?'"
 
 
 def test_forms_are_read_as_they_are_sent() -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from relay.cli import app
+from relay.formats.batch import read_payload
 from relay.formats.contract import Request
 from relay.formats.mapping import MappingSettings, make_mapping
 from relay.formats.proposing import propose
@@ -40,7 +41,7 @@ def test_a_payload_nobody_knows_is_read_by_the_proposal() -> None:
         links={"Web": 'links."web-url"'}, severities={"HH": "warning"},
     )  # fmt: skip
     assert settings is not None
-    (draft,) = make_mapping(settings).read(Request(PUMPS, "pumps"))
+    (draft,) = read_payload(make_mapping(settings), Request(PUMPS, "pumps")).drafts
     assert (draft.title, draft.status, draft.severity, draft.key) == ("Pump 3 runs dry", "firing", "warning", "991")
     assert (draft.labels, draft.occurred_at) == ({"device": "P-3", "site": "Harbour"}, 1_772_326_800.0)
     assert [link.url for link in draft.links] == ["https://pumps.example.org/alarms/991"]
@@ -88,6 +89,18 @@ def test_what_can_not_be_tried_says_why(tmp_path: Path) -> None:
     out = invoke("try", str(empty))
     assert "# no status was found: each item is a notice" in out
     assert "# no key was found" in out
+
+
+def test_an_item_that_can_not_be_read_is_shown_beside_the_others(tmp_path: Path) -> None:
+    file, mapping = tmp_path / "pumps.json", tmp_path / "pumps.yaml"
+    mapping.write_text("{title: headline}", encoding="utf-8")
+    file.write_text('[{"headline": "Pump 3 runs dry"}, {"site": "Harbour"}]', encoding="utf-8")
+    out = invoke("try", str(file), "--map", str(mapping))
+    assert "→ notice warning · Pump 3 runs dry" in out
+    assert "→ refused: title: 'headline' gives null; a text is required" in out
+    file.write_text('[{"site": "Harbour"}]', encoding="utf-8")
+    (item,) = json.loads(invoke("try", str(file), "--map", str(mapping), "-o", "json", code=1))["items"]
+    assert (item["event"], item["refused"][:6]) == (None, "title:")
 
 
 def test_ready_mappings_are_listed() -> None:

@@ -1,0 +1,138 @@
+"""Batches: each item of a payload is read by itself, so that a bad one never costs the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from relay.core.event import Draft, Unread
+from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, Unrecognised, unrecognised
+
+MOST_TOLD = 100
+"""Refused items that an answer names."""
+Item = Draft | Unread
+
+
+class Read(msgspec.Struct, frozen=True):
+    """What a payload gave: its events, and the items that could not be read, each in their order."""
+
+    drafts: list[Draft] = []
+    unread: list[Unread] = []
+
+
+class RefusedItem(msgspec.Struct, frozen=True):
+    """An item that was refused, as its sender is told."""
+
+    index: int
+    error: str
+
+
+def refused_items(unread: Sequence[Unread]) -> tuple[list[RefusedItem], int]:
+    """What a sender is told of items that could not be read, and of how many more there are."""
+    shown = unread[:MOST_TOLD]
+    return [RefusedItem(one.index, one.error) for one in shown], len(unread) - len(shown)
+
+
+def read_payload(format_: Format, request: Request) -> Read:
+    """Read a payload; each item of a list by itself, unless the format reads lists whole.
+
+    Raises `UnreadableError` where the payload is no batch and can't be read; a bug in the format is told so as well.
+    """
+    if isinstance(request.payload, list) and request.payload and not format_.lists:
+        return _read_list(format_, request)
+    try:
+        return sort_out(_sound(format_.read(request)))
+    except UnreadableError:
+        raise
+    except Exception as error:
+        raise UnreadableError("", _bug(error)) from error
+
+
+def read_each(
+    items: Sequence[Any], read: Callable[[Any], Iterable[Item]], where: str = "", most: int = MOST_EVENTS
+) -> list[Item]:
+    """Read items one by one. `where` is their place in the payload, for errors; what is behind `most` is refused."""
+    found: list[Item] = []
+    for index, item in enumerate(items[:most]):
+        if isinstance(item, Unread):
+            found.append(item)
+            continue
+        try:
+            found += [_placed(one, index, where) if isinstance(one, Unread) else one for one in _sound(read(item))]
+        except UnreadableError as error:
+            found.append(Unread(index, f"{where}[{index}]{'.' if error.field else ': '}{error}", item))
+        except Exception as error:  # noqa: BLE001 - the border around one item: a bug in a format loses no other
+            found.append(Unread(index, f"{where}[{index}]: {_bug(error)}", item))
+    if len(items) > most:
+        said = f"at most {most} items of one payload are read; send this one and the rest in another payload"
+        found.append(Unread(most, f"{where}[{most}]: {said}", items[most]))
+    return found
+
+
+def _placed(one: Unread, index: int, where: str) -> Unread:
+    """An item within an item by its place in the whole."""
+    return Unread(index, f"{where}[{index}].{one.error}", one.item)
+
+
+def read_known(
+    request: Request, items: Sequence[Any], read: Callable[[Any], Iterable[Item]], where: str = ""
+) -> list[Item]:
+    """Read items as `read_each` does; a payload of which no item is known gives the notice that shows it."""
+    found = read_each(items, read, where)
+    return [unrecognised(request)] if found and all(isinstance(one, Unread) for one in found) else found
+
+
+def _read_list(format_: Format, request: Request) -> Read:
+    """Read each item of a list by itself; a list of which a vendor's format knows no item gives the notice of it."""
+    unknown: list[Any] = []
+
+    def read(item: Any) -> Sequence[Item]:
+        found = format_.read(Request(item, request.source, request.headers, request.received_at))
+        for one in found or ():
+            if isinstance(one, Unrecognised):
+                unknown.append(item)
+                raise UnreadableError("", "the source's format does not know this payload")
+        return found
+
+    found = sort_out(read_each(request.payload, read))
+    return Read([unrecognised(request)]) if unknown and not found.drafts else found
+
+
+def sort_out(found: Iterable[Item]) -> Read:
+    """Sort what was read into events and items that could not be read."""
+    read = Read([], [])
+    for one in found:
+        if isinstance(one, Unread):
+            read.unread.append(one)
+        else:
+            read.drafts.append(one)
+    return read
+
+
+def _sound(found: Iterable[Item] | None) -> Sequence[Item]:
+    """Check the types of what a format made; another package's may be wrong. Raises TypeError."""
+    checked = found if isinstance(found, list) else list(found or ())
+    for one in checked:
+        if isinstance(one, Draft):
+            _check(one)
+        elif not isinstance(one, Unread):
+            raise TypeError(f"expected a Draft, found {type(one).__name__}")
+    return checked
+
+
+def _check(draft: Draft) -> None:
+    """Check the types of a draft's texts, in few steps: this is on the way of every event. Raises TypeError."""
+    if type(draft.title) is type(draft.body) is type(draft.key or "") is type(draft.severity or "") is str:
+        for value in draft.labels.values():
+            if type(value) is not str:
+                break
+        else:
+            if not draft.files or all(isinstance(file, str) for file in draft.files):
+                return
+    raise TypeError("a Draft's title, body, key, severity, labels and files are str")
+
+
+def _bug(error: Exception) -> str:
+    return f"a bug in the format: {error!r}"
