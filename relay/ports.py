@@ -58,6 +58,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     `state` is what the source's listener goes on from, by name, None where it is over: committed with the events.
     `refused` are the items of a batch that could not be read. Of a repeated request nothing is kept again.
+    `unknown_severities` counts the events whose severity is a word that nobody knows.
     """
 
     source: str
@@ -68,6 +69,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     digest: bytes | None = None
     state: tuple[tuple[str, bytes | None], ...] = ()
     refused: tuple[Refusal, ...] = ()
+    unknown_severities: int = 0
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -513,6 +515,10 @@ class Telemetry(Protocol):
 
     def refused(self, source: str, reason: str, count: int = 1) -> None:
         """Count requests, frames or items of a batch that were not taken."""
+        ...
+
+    def unknown_severity(self, source: str, count: int) -> None:
+        """Count committed events whose severity is a word that nobody knows."""
         ...
 
     def accepted_in(self, seconds: float) -> None:

@@ -85,23 +85,23 @@ def _post(
 
 def _compose(text: str | None, markdown: bool, title: str | None, severity: str | None, *, alone: bool) -> list[str]:
     """The text's parts; none where there is no text and it need not stand `alone`."""
-    from relay.core.event import SEVERITIES
     from relay.core.incident import SIGNS
     from relay.core.markdown import escape_markdown, hard_breaks, numbered, one_line
+    from relay.core.severity import SEVERITIES, severity_of
 
-    signs: dict[str, str] = dict(SIGNS)
-    if severity is not None and severity not in signs:
-        fail(f"--severity: {severity!r} is not one of {', '.join(SEVERITIES)}", 2)
+    known = None if severity is None else severity_of(severity.strip())
+    if severity is not None and known is None:
+        fail(f"--severity: {severity!r} is not known; give one of {', '.join(SEVERITIES)}, or a word like P1", 2)
     if not (text or "").strip() and not (title or "").strip():
         if alone:
             fail("there is nothing to post: give a text, --title, or --file", 2)
         return []
     head = []
-    if severity is not None:
-        head.append(f"{signs[severity]} **{severity.upper()}**")
+    if known is not None:
+        head.append(f"{SIGNS[known]} **{known.upper()}**")
     if title:
         shown = escape_markdown(one_line(title))
-        head.append(shown if severity is not None else f"**{shown}**")
+        head.append(shown if known is not None else f"**{shown}**")
     body = (text or "") if markdown else escape_markdown(text or "")
     return numbered([hard_breaks(" · ".join(head) + "\n" + body)])
 

@@ -7,13 +7,14 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from relay.core.severity import NO_TROUBLE, severity_of
+from relay.core.severity import RANK as RANK
+from relay.core.severity import SEVERITIES as SEVERITIES
+from relay.core.severity import Severity as Severity
+
 Status = Literal["firing", "resolved", "notice"]
-Severity = Literal["critical", "major", "minor", "warning", "info"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
-SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-"""Worst first: the order of ITU-T X.733, with info below."""
-RANK: dict[Severity, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 MAX_TITLE = 1_000
 """Characters of a title that are kept; the whole stays in the payload."""
@@ -106,12 +107,16 @@ class SourceDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> Event:
     """Make a bounded event of a draft: `now` in Unix seconds; the source's own labels yield to the draft's."""
-    word = draft.severity.strip().lower() if draft.severity else None
-    severity: Severity | None = word if word in RANK else None
+    word = draft.severity.strip().lower() if draft.severity else ""
+    severity = severity_of(word) if word else None
     labels = {**defaults.labels, **draft.labels} if defaults.labels else draft.labels
     notes = draft.notes
-    if word and severity is None:
-        labels = {"severity": word[:MAX_LABEL_VALUE], **labels}
+    if word and word not in RANK:
+        labels = {"severity": word[:MAX_LABEL_VALUE], **labels}  # rules may match a sender's own words
+        if severity is None:
+            notes = (*notes, f"severity {word[:40]!r} is not known; the source's default, {defaults.severity}, is used")
+        elif draft.status == "resolved" and word in NO_TROUBLE:
+            severity = None
     if _oversized(draft, labels):
         draft, labels, notes = _bounded(draft, labels, notes)
     return Event(
@@ -135,6 +140,12 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
         downtime=draft.downtime,
         notes=notes,
     )
+
+
+def has_unknown_severity(draft: Draft) -> bool:
+    """Tell whether a draft's severity is a word that nobody knows."""
+    word = draft.severity.strip().lower() if draft.severity else ""
+    return word != "" and severity_of(word) is None
 
 
 def _oversized(draft: Draft, labels: dict[str, str]) -> bool:

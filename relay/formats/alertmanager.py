@@ -17,12 +17,7 @@ from relay.core.fingerprint import fingerprint
 from relay.core.words import parse_time
 from relay.formats.batch import Item, read_each, read_known
 from relay.formats.contract import Format, Request, UnreadableError, as_text, say_type, unrecognised
-
-_SEVERITIES = {
-    "page": "critical", "crit": "critical", "fatal": "critical", "emergency": "critical", "disaster": "critical",
-    "high": "major", "error": "major", "err": "major", "medium": "minor", "average": "minor", "warn": "warning",
-    "low": "warning", "information": "info", "informational": "info", "none": "info", "debug": "info", "ok": "info",
-}  # fmt: skip
+from relay.formats.reading import severity
 
 
 def read_alertmanager(request: Request) -> list[Item]:
@@ -82,7 +77,7 @@ def _read_alert(alert: Any, group: dict[str, Any]) -> Draft:
     return Draft(
         title=_title(name, summary, labels),
         status="resolved" if resolved else "firing",
-        severity=_SEVERITIES.get(word.lower(), word) or None,
+        severity=severity(word),
         key=fingerprint if isinstance(fingerprint, str) and fingerprint else _hash(labels),
         body=notes.get("description") or notes.get("message") or "",
         labels=labels,

@@ -20,7 +20,6 @@ _PAIRS = (
 """What begins and what ends it."""
 _WHICH = ("portNum", "port", "peerIdent", "peerContact", "clientMac", "mac", "interface", "powerSupplySlot", "num")
 """What tells several things of one device apart, in an alert's data."""
-_LEVELS = {"critical": "critical", "warning": "warning", "informational": "info"}
 _TRUE = ("true", "1", "connected", "up", "online")
 
 
@@ -45,7 +44,7 @@ def read_meraki(request: Request) -> list[Draft]:
         Draft(
             title=f"{what}: {where}" if where else what,
             status=status,
-            severity=None if status == "resolved" else severity(payload.text("alertLevel"), _LEVELS),
+            severity=None if status == "resolved" else severity(payload.text("alertLevel")),
             key=key if status != "notice" else None,
             body="\n".join(f"{name}: {as_text(value)}" for name, value in list(facts)[:20]),
             labels=labels(

@@ -128,7 +128,7 @@ def _alert(kind: str, payload: Reading) -> Draft:
     return Draft(
         title=f"{repository}: {what or kind.replace('_', ' ')}" + (f" ({package})" if package not in what else ""),
         status=_ALERTS.get(action, "notice"),
-        severity=severity(word, {"error": "major", "note": "info"}),
+        severity=severity(word, {"note": "info"}),
         key=f"{kind}/{repository}/{number}",
         body=lines(alert.text("most_recent_instance.message.text"), advisory.text("cve_id", "ghsa_id")),
         labels=_common(kind, payload, package=package, rule=alert.text("rule.id")),

@@ -32,7 +32,7 @@ def read_google_cloud(request: Request) -> list[Draft]:
         Draft(
             title=f"{name}: {what}" if what and what not in name and len(what) < 120 else name,
             status="resolved" if ended else "firing",
-            severity=severity(word, {"error": "major", "no severity": "warning"}),
+            severity=severity(word, {"no severity": "warning"}),
             key=incident.text("incident_id") or incident.text("url") or f"{policy}/{condition}/{what}",
             body=body,
             labels=labels(policy=policy, condition=condition, resource=incident.text("resource_type_display_name"),

@@ -13,10 +13,8 @@ from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity
 from relay.formats.signatures import hexadecimal
 
-_PRIORITIES = {
-    "blocker": "critical", "highest": "critical", "critical": "critical", "high": "major", "major": "major",
-    "medium": "minor", "minor": "warning", "low": "warning", "lowest": "info", "trivial": "info",
-}  # fmt: skip
+_PRIORITIES = {"minor": "warning"}
+"""Jira's minor is one above trivial."""
 _DONE = ("done", "closed", "resolved", "fixed", "won't do", "cancelled", "canceled")
 _MARKUP = re.compile(r"\{(?:code|noformat|quote|color|panel)[^{}]{0,200}\}")
 MOST_CHANGES = 5

@@ -125,6 +125,7 @@ class CompiledMapping:
         }
         self._labels = {name: compile_expression(text) for name, text in settings.labels.items()}
         self._links = {name: compile_expression(text) for name, text in settings.links.items()}
+        self._severities = {word.lower(): severity for word, severity in settings.severities.items()}
 
     def read(self, request: Request) -> list[Item]:
         """Read a payload: one item, or those that `each` gives. Raises `UnreadableError`."""
@@ -232,8 +233,9 @@ class CompiledMapping:
             return None
 
     def _severity(self, value: Any) -> str | None:
-        word = as_text(value)
-        return self._settings.severities.get(word, word) or None
+        """Return the mapping's own severity for a word, else the word itself, which the intake looks up."""
+        word = as_text(value).strip()
+        return self._settings.severities.get(word) or self._severities.get(word.lower(), word) or None
 
     def _status(self, value: Any, notes: list[str]) -> Status:
         if value is None:

@@ -4,6 +4,7 @@ messages. An incident's id is the key."""
 from __future__ import annotations
 
 from relay.core.event import Draft
+from relay.core.severity import severity_of
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, trial
@@ -73,8 +74,7 @@ def _incident(incident: Reading, verb: str, who: str, at: float | None) -> Draft
     return Draft(
         title=f"{title} ({service})" if service and service not in title else title,
         status="resolved" if closed else "firing",
-        severity=severity(incident.text("priority.summary")) if incident.text("priority.summary").lower() in
-        ("p1", "p2", "p3", "p4", "p5") else severity(incident.text("urgency"), _URGENCY),
+        severity=severity_of(incident.text("priority.summary")) or severity(incident.text("urgency"), _URGENCY),
         key=key,
         body=lines(
             f"{verb.replace('_', ' ')}" + (f" by {who}" if who else "") if verb not in ("triggered", "trigger") else "",

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from relay.core.severity import severity_of
 from relay.formats.contract import as_text
 from relay.formats.mapping import STATUS_WORDS, MappingSettings
-from relay.formats.reading import SEVERITIES, moment
+from relay.formats.reading import moment
 
 MAX_DEPTH = 4
 MOST_FIELDS = 500
@@ -63,14 +64,13 @@ def propose(payload: Any) -> MappingSettings | None:
     labels = [one for one in fields if one.name in _LABELS and one.path not in used and _is_short(one.value)]
     labels.sort(key=lambda one: _LABELS.index(one.name))
     word = "" if severity is None else as_text(severity.value)
-    known = not word or word.lower() in SEVERITIES or word in ("critical", "major", "minor", "warning", "info")
     return MappingSettings(
         title=title.path,
         each=each,
         body=None if body is None else body.path,
         status=None if status is None else status.path,
         severity=None if severity is None else severity.path,
-        severities={} if known else {word: "warning"},
+        severities={} if not word or severity_of(word) is not None else {word: "warning"},
         key=None if key is None else f"to_string({key.path})" if not isinstance(key.value, str) else key.path,
         occurred_at=None if at is None else at.path,
         labels={one.name: one.path for one in labels[:MOST_LABELS]},

@@ -9,19 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relay.core.event import MAX_BODY, Draft, Link
+from relay.core.severity import severity_of
 from relay.core.words import parse_time
 from relay.formats.contract import as_text
 
-SEVERITIES = {
-    "page": "critical", "crit": "critical", "fatal": "critical", "emergency": "critical", "emerg": "critical",
-    "disaster": "critical", "alert": "critical", "p1": "critical", "sev0": "critical",
-    "high": "major", "error": "major", "err": "major", "p2": "major", "sev1": "major",
-    "medium": "minor", "average": "minor", "moderate": "minor", "p3": "minor", "sev2": "minor",
-    "warn": "warning", "low": "warning", "p4": "warning", "sev3": "warning",
-    "information": "info", "informational": "info", "none": "info", "debug": "info", "notice": "info", "p5": "info",
-    "sev4": "info", "ok": "info", "success": "info",
-}  # fmt: skip
-"""Words that vendors have for severities, beside our own."""
 _NO_TIME = ("", "0", "never", "null", "none", "n/a")
 _EARLIEST = 3e8
 """Epoch seconds before which no alert was: such a number stands for something else."""
@@ -93,11 +84,14 @@ def is_empty(text: str) -> bool:
 
 
 def severity(word: str, table: Mapping[str, str] | None = None) -> str | None:
-    """Our word for a vendor's severity; what is not known stays as it is, and an empty one is None."""
+    """Return our word for a vendor's severity: by the format's own `table`, else by the table that all share.
+
+    A word that nobody knows stays as it is; an empty one is None.
+    """
     low = word.strip().lower()
     if table is not None and low in table:
         return table[low] or None
-    return SEVERITIES.get(low) or low or None
+    return severity_of(low) or low or None
 
 
 def moment(value: Any) -> float | None:

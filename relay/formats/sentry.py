@@ -17,7 +17,6 @@ _ISSUE: dict[str, Status] = {
     "created": "firing", "unresolved": "firing", "assigned": "firing", "unassigned": "firing", "resolved": "resolved",
 }  # fmt: skip
 _METRIC: dict[str, Status] = {"critical": "firing", "warning": "firing", "resolved": "resolved"}
-_LEVELS = {"fatal": "critical", "error": "major", "warning": "warning", "info": "info", "debug": "info"}
 
 
 def read_sentry(request: Request) -> list[Draft]:
@@ -47,7 +46,7 @@ def _issue(data: Reading, action: str) -> Draft:
     return Draft(
         title=issue.text("title") if status != "notice" else f"{issue.text('title')}: {action}",
         status=status,
-        severity=severity(issue.text("level"), _LEVELS),
+        severity=severity(issue.text("level")),
         key=issue.text("id") or None,
         body=lines(issue.text("culprit"), said),
         labels=labels(project=issue.text("project.slug", "project.name"), platform=issue.text("platform"),
@@ -76,7 +75,7 @@ def _event(event: Reading, rule: str) -> Draft:
     return Draft(
         title=event.text("title", "message", "metadata.title") or "an event",
         status="firing",
-        severity=severity(event.text("level"), _LEVELS),
+        severity=severity(event.text("level")),
         key=event.text("issue_id", "groupID") or None,
         body=lines(event.text("culprit"), f"rule: {rule}" if rule else ""),
         labels=labels(**{**_tags(event.at("tags")), "platform": event.text("platform"), "rule": rule}),
@@ -95,7 +94,7 @@ def _plugin(payload: Reading) -> Draft:
     return Draft(
         title=title or "an event",
         status="firing",
-        severity=severity(payload.text("level"), _LEVELS),
+        severity=severity(payload.text("level")),
         key=payload.text("id") or None,
         body=lines(payload.text("culprit"), said if said != title else ""),
         labels=labels(**_tags(event.at("tags")), project=payload.text("project_slug", "project"),

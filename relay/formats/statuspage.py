@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, links, without_tags
+from relay.formats.reading import Reading, labels, links, severity, without_tags
 
-_IMPACTS = {"critical": "critical", "major": "major", "minor": "minor", "maintenance": "info", "none": "warning"}
+_IMPACTS = {"maintenance": "info", "none": "warning"}
 _COMPONENTS = {"major_outage": "critical", "partial_outage": "major", "degraded_performance": "minor",
                "under_maintenance": "info"}  # fmt: skip
 _ENDS = ("resolved", "postmortem", "completed")
@@ -27,7 +27,7 @@ def read_statuspage(request: Request) -> list[Draft]:
                 title=f"{incident.text('name') or 'incident'} ({state.replace('_', ' ')})" if state and not ended
                 else incident.text("name") or "incident",
                 status="resolved" if ended else "notice" if planned else "firing",
-                severity=None if ended else _IMPACTS.get(incident.text("impact")),
+                severity=None if ended else severity(incident.text("impact"), _IMPACTS),
                 key=f"incident/{incident.text('id') or incident.text('name')}",
                 body=without_tags(incident.text("incident_updates.0.body")),
                 labels=labels(page=payload.text("page.name", "page.id"), state=state,

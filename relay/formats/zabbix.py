@@ -15,7 +15,7 @@ from relay.formats.reading import Reading, is_empty, labels, links, moment, seve
 
 _NUMBERS = {"0": "info", "1": "info", "2": "warning", "3": "minor", "4": "major", "5": "critical"}
 """Not classified, Information, Warning, Average, High, Disaster."""
-_WORDS = {"not classified": "info", "average": "minor", "high": "major", "disaster": "critical"}
+_WORDS = {"not classified": "info"}
 _PREFIX = re.compile(r"^(?:Problem|Resolved|Recovery|Updated problem)(?: in [^:]{1,40})?: ")
 _TRIGGER = re.compile(r"triggerid=(\d+)")
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import msgspec
 
 from relay.core.alert import AlertKey
-from relay.core.event import Draft, SourceDefaults, Unread, stamp
+from relay.core.event import Draft, Event, SourceDefaults, Unread, has_unknown_severity, stamp
 from relay.core.planning import Waiting
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import (
@@ -194,14 +194,16 @@ class Intake:
         unread: Sequence[Unread],
     ) -> Submission:
         now = self._clock.wall()
+        events = tuple([stamp(draft, defaults, self._new_id(now), now) for draft in drafts])
         return Submission(
             source=defaults.source,
             received_at=now,
             payload=payload,
-            events=tuple([stamp(draft, defaults, self._new_id(now), now) for draft in drafts]),
+            events=events,
             dedupe_key=dedupe_key,
             digest=None if dedupe_key is None else hashlib.sha256(payload).digest(),
             refused=_refusals(defaults.source, unread, payload, now) if unread else (),
+            unknown_severities=_count_unknown(drafts, events),
         )
 
     def _record(self, source: str, submission: Submission, outcome: Accepted | Conflict) -> None:
@@ -212,6 +214,8 @@ class Intake:
             return
         if submission.refused:
             self._record_refused(source, submission.refused)
+        if submission.unknown_severities:
+            self._telemetry.unknown_severity(source, submission.unknown_severities)
         for event in submission.events:
             self._telemetry.received(source, event.status, 1)
         if submission.events:
@@ -238,6 +242,15 @@ class Intake:
         self._log.warning("event_refused", source=source, reason=reason, detail=detail)
         refusal = Refusal(source=source, received_at=self._clock.wall(), reason=reason, detail=detail, payload=payload)
         await self._inbox.refuse(refusal)
+
+
+def _count_unknown(drafts: Sequence[Draft], events: Sequence[Event]) -> int:
+    """Count the events whose severity is a word that nobody knows."""
+    count = 0
+    for draft, event in zip(drafts, events, strict=True):
+        if not event.severity_given and has_unknown_severity(draft):
+            count += 1
+    return count
 
 
 def _refusals(source: str, unread: Sequence[Unread], payload: bytes, now: float) -> tuple[Refusal, ...]:

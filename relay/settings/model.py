@@ -260,7 +260,7 @@ class MapSettings(Strict):
     title: str = Field(description="The event's title; the one expression that must give something.")
     each: str | None = Field(None, description="A list within the payload: one event an item.")
     status: str | None = Field(None, description="firing, resolved or notice, or a word of `statuses`; absent: notice.")
-    severity: str | None = Field(None, description="A severity, or a word of `severities`.")
+    severity: str | None = Field(None, description="A word of `severities`, else one that all know: P1, error, …")
     key: str | None = Field(None, description="What firing and resolved are matched by.")
     body: str | None = Field(None, description="The event's text.")
     occurred_at: str | None = Field(None, description="A time: RFC 3339, or epoch seconds or milliseconds.")
@@ -269,7 +269,10 @@ class MapSettings(Strict):
     files: str | None = Field(None, description="A file's address, or a list of them.")
     acknowledged_by: str | None = Field(None, description="Who has taken up what `key` stands for.")
     when: str | None = Field(None, description="An item is an event where this gives something; absent: always.")
-    severities: dict[str, Severity] = Field({}, description="The payload's words for severities.")
+    severities: dict[str, Severity] = Field(
+        {},
+        description="What a number or a word of the payload's own means; case does not matter.",
+    )
     statuses: dict[str, Literal["firing", "resolved", "notice"]] = Field(
         {}, description="The payload's words for statuses."
     )

@@ -8,6 +8,7 @@ from relay.core.event import SEVERITIES, STATUSES
 from relay.core.group import ALL
 from relay.core.matching import BadMatcherError, Matcher, parse_matchers
 from relay.core.rules import OPERATOR_SOURCE
+from relay.core.severity import severity_of
 from relay.settings.checking import Check
 from relay.settings.document import Document
 from relay.settings.model import RouteSettings, Settings
@@ -90,16 +91,21 @@ class _RouteCheck(Check):
                 yield self.error((*path, number), str(error))
 
     def _can_match(self, matcher: Matcher, path: Path) -> Iterator[Problem]:
-        """An equality with a word that no event can have."""
+        """Warn of a comparison with words that no event can have."""
         closed: dict[str, Collection[str]] = {
             "severity": SEVERITIES,
             "status": STATUSES,
             "source": (*self.names("sources"), OPERATOR_SOURCE),
         }
         known = closed.get(matcher.name)
-        if known is not None and matcher.op in ("=", "!=") and matcher.value not in known:
-            said = f"no event has the {matcher.name} {matcher.value[:60]!r}{near(matcher.value, known)}"
-            yield self.warning(path, said)
+        if known is None or matcher.op == "!~":
+            return
+        if matcher.op == "=~":
+            strange = not any(matcher.matches({matcher.name: word}) for word in known)
+        else:
+            strange = matcher.value not in known
+        if strange:
+            yield self.warning(path, f"no event has the {matcher.name} {matcher.value[:60]!r}{_hint(matcher, known)}")
 
     def _reach(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
         """Children that an earlier sibling leaves nothing for."""
@@ -114,6 +120,15 @@ class _RouteCheck(Check):
                 )
             if not child.continue_:
                 earlier.append((number, wanted))
+
+
+def _hint(matcher: Matcher, known: Collection[str]) -> str:
+    """What to write in place of a word that no event has."""
+    words = matcher.value.split("|") if matcher.name == "severity" else ()
+    meant = [f"{word} becomes {severity}" for word in words if (severity := severity_of(word)) is not None]
+    if not meant:
+        return near(matcher.value, known)
+    return f": {', '.join(meant)}; where the sender's word is a label too, label.severity matches it"
 
 
 def _matchers(route: RouteSettings) -> list[Matcher]:

@@ -100,6 +100,8 @@ class Metrics:
             "source",
             "reason",
         )
+        said = "Events whose severity is a word that nobody knows."
+        self._unknown_severity = counter("relay_events_unknown_severity_total", said, "source")
         self.received_in_all = 0
         """Events committed since the start."""
         self.done_in_all = 0
@@ -156,7 +158,7 @@ class Metrics:
         self._suppressed.keep(SUPPRESSED)
         self._template_failures.keep(templates)
         self._token_ends.keep(accounts, ("access", "refresh"))
-        for by_source in (self._duplicate, self._silent):
+        for by_source in (self._duplicate, self._silent, self._unknown_severity):
             by_source.keep(self._sources)
         for by_room in (self._depth, self._oldest, self._dead, self._diverted):
             by_room.keep(rooms)
@@ -195,6 +197,10 @@ class Metrics:
         """Count requests, frames or items of a batch that were not taken."""
         self._refused[source, reason].inc(count)
         self.refusals[source] += count
+
+    def unknown_severity(self, source: str, count: int) -> None:
+        """Count committed events whose severity is a word that nobody knows."""
+        self._unknown_severity[source,].inc(count)
 
     def suppressed(self, reason: Suppression) -> None:
         """Count an event that changed no message."""

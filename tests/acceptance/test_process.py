@@ -159,7 +159,11 @@ async def test_send_posts_with_and_without_the_daemon(tmp_path: Path, sandbox: S
     async with relay_process(config):
         code, out, _ = await command("send", "noc", "-", "--severity", "info", "-c", str(config), stdin=b"from a pipe")
         assert (code, "posted to noc" in out) == (0, True)
-    assert [m.text for m in messages(sandbox)] == ["Maintenance\nchange *4711* begins", "⚪ INFO\nfrom a pipe"]
+        assert (await command("send", "noc", "again", "--severity", "SEV 0", "-c", str(config)))[0] == 0
+    told = ["Maintenance\nchange *4711* begins", "⚪ INFO\nfrom a pipe", "🔴 CRITICAL\nagain"]
+    assert [m.text for m in messages(sandbox)] == told
+    code, _, error = await command("send", "noc", "x", "--severity", "mauve", "-c", str(config))
+    assert (code, "'mauve' is not known; give one of critical, major" in error) == (2, True)
     code, _, error = await command("send", "nok", "x", "-c", str(config))
     assert (code, "did you mean 'noc'" in error) == (2, True)
     sandbox.state.tokens.clear()

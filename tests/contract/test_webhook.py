@@ -272,6 +272,17 @@ async def test_a_mapping_reads_other_json_and_counts_failing_expressions_as_abse
         assert (status, "events" in answer["error"]["message"]) == (422, True)
 
 
+async def test_a_severity_that_nobody_knows_is_counted_and_noted(relay: Running) -> None:
+    words = ["P1", "mauve", "error", "plum", "", "3"]
+    _, answer = await relay.post([{"title": word or "none", "severity": word} for word in words])
+    shown = [(await relay.get(f"/api/v1/events/{one}"))[1] for one in answer["ids"]]
+    assert [one["severity"] for one in shown] == ["critical", "warning", "major", "warning", "warning", "warning"]
+    assert [len(one["notes"]) for one in shown] == [0, 1, 0, 1, 0, 1]
+    assert [one["labels"].get("severity") for one in shown] == ["p1", "mauve", "error", "plum", None, "3"]
+    _, metrics = await relay.get("/metrics")
+    assert 'relay_events_unknown_severity_total{source="lab"} 3.0' in metrics
+
+
 async def test_alertmanager_groups_become_events_with_fingerprints_as_keys(tmp_path: Path, sandbox: Sandbox) -> None:
     alerts = [
         {"status": status, "labels": {"alertname": "NodeDown", "instance": f"api-{n}", "severity": "page"},

@@ -20,6 +20,7 @@ from relay.core.event import (
     SourceDefaults,
     stamp,
 )
+from relay.core.severity import NO_TROUBLE
 
 DEFAULTS = SourceDefaults(source="cameras", format="map", severity="minor", labels={"site": "ams", "team": "video"})
 lengths = st.integers(0, 70_000)
@@ -50,11 +51,25 @@ def test_a_severity_is_known_however_it_is_written(word: str) -> None:
     assert stamp(Draft(title="t", severity=word), DEFAULTS, "e", 0.0).severity == "critical"
 
 
-def test_an_unknown_severity_takes_the_sources_and_stays_as_a_label() -> None:
-    event = stamp(Draft(title="t", severity="P1"), DEFAULTS, "e", 0.0)
-    assert (event.severity, event.severity_given, event.labels["severity"]) == ("minor", False, "p1")
-    kept = stamp(Draft(title="t", severity="P1", labels={"severity": "own"}), DEFAULTS, "e", 0.0)
+def test_an_unknown_severity_takes_the_sources_stays_as_a_label_and_leaves_a_note() -> None:
+    event = stamp(Draft(title="t", severity="Mauve"), DEFAULTS, "e", 0.0)
+    assert (event.severity, event.severity_given, event.labels["severity"]) == ("minor", False, "mauve")
+    assert event.notes == ("severity 'mauve' is not known; the source's default, minor, is used",)
+    kept = stamp(Draft(title="t", severity="Mauve", labels={"severity": "own"}), DEFAULTS, "e", 0.0)
     assert kept.labels["severity"] == "own"
+
+
+def test_a_foreign_word_stays_as_a_label_beside_the_severity_that_it_means() -> None:
+    event = stamp(Draft(title="t", severity="P1"), DEFAULTS, "e", 0.0)
+    assert (event.severity, event.severity_given, event.labels["severity"]) == ("critical", True, "p1")
+    assert event.notes == ()
+
+
+@pytest.mark.parametrize("word", sorted(NO_TROUBLE))
+def test_a_word_for_how_things_are_after_the_end_is_no_severity_of_what_ended(word: str) -> None:
+    ended = stamp(Draft(title="t", status="resolved", key="k", severity=word), DEFAULTS, "e", 0.0)
+    assert (ended.severity_given, ended.notes) == (False, ())
+    assert stamp(Draft(title="t", severity=word), DEFAULTS, "e", 0.0).severity == "info"
 
 
 @pytest.mark.parametrize("word", ["", "  ", None])

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from relay.cli import app
 from relay.core.delivery import RESULTS, DeliveryState, Reason
+from relay.core.severity import FOREIGN, Severity
 from relay.settings import model
 from relay.settings.model import Settings, SourceBase
 from relay.web.metrics import REFUSED, SUPPRESSED, Metrics
@@ -182,6 +183,11 @@ def test_every_command_is_described_and_has_an_example(name: str, command: Any) 
 }))  # fmt: skip
 def test_every_metric_is_described(metric: str) -> None:
     assert re.search(rf"`{metric}(_total)?[`{{]", README), metric
+
+
+@pytest.mark.parametrize("severity", FOREIGN)
+def test_every_severity_word_is_described(severity: Severity) -> None:
+    assert f"| `{severity}` | {', '.join(FOREIGN[severity])} |\n" in README
 
 
 @pytest.mark.parametrize("word", sorted({*get_args(Reason), *SUPPRESSED, *REFUSED, *RESULTS, *get_args(DeliveryState)}))

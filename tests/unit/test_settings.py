@@ -521,6 +521,11 @@ def test_delays_that_would_shrink_are_told(tmp_path: Path) -> None:
         ('severity="critcal"', "no event has the severity 'critcal' (did you mean 'critical'?)"),
         ('status="fireing"', "no event has the status 'fireing' (did you mean 'firing'?)"),
         ('source="lap"', "no event has the source 'lap'"),
+        ('severity="high"', "no event has the severity 'high': high becomes major; where the sender's word is a label"),
+        ('severity!="P1"', "no event has the severity 'P1': P1 becomes critical;"),
+        ('severity=~"page|err"', "no event has the severity 'page|err': page becomes critical, err becomes major;"),
+        ('severity=~"mauve|plum"', "no event has the severity 'mauve|plum'"),
+        ('status=~"up|down"', "no event has the status 'up|down'"),
     ],
 )
 def test_a_matcher_that_nothing_can_match_draws_a_warning(tmp_path: Path, matcher: str, said: str) -> None:
