@@ -31,6 +31,7 @@ from relay.core.rate import TokenBucket
 from relay.core.rules import OPERATOR_SOURCE
 from relay.lifecycle import Lifecycle, Loop, SystemClock
 from relay.listeners.apic import ApicListener
+from relay.listeners.connections import Connections, WatchedRunner, most_connections
 from relay.listeners.push import PushListener
 from relay.listeners.server import EventsServer
 from relay.listeners.staying import Staying
@@ -135,7 +136,8 @@ class RelayDaemon:
             "trends": self._trends,
         }
         self._webhooks = WebhookListener({}, intake, clock, metrics, hearing.heard)
-        self._pushes = PushListener({}, intake, clock, metrics, hearing.heard)
+        self._connections = Connections(most_connections(), clock, log)
+        self._pushes = PushListener({}, intake, clock, metrics, hearing.heard, self._connections.most // 2)
         self._feeds = Feeds(self._tell)
         self._live = LiveFeed(store, clock)
         self._checking: set[asyncio.Task[None]] = set()
@@ -288,17 +290,20 @@ class RelayDaemon:
         await self.dispatcher.recover()
         self.planner.waiting = await self.store.count_waiting_events()
         self.admin = self._make_admin()
-        admin = web.AppRunner(self.admin, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=ADMIN_GRACE)
+        connections = self._connections
+        admin = WatchedRunner(
+            self.admin, connections, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=ADMIN_GRACE
+        )
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
-        self.admin_address = await self._doors.open("admin", admin)
+        self.admin_address = await self._doors.open("admin", admin, connections, self._spawn)
         server = self._server = EventsServer(
-            self._serve, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False
+            self._serve, connections, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False
         )
         self._events = web.ServerRunner(server)
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)
-        self.events_address = await self._doors.open("events", self._events)
+        self.events_address = await self._doors.open("events", self._events, connections, self._spawn)
         self._leave_word()
         self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
 

@@ -10,16 +10,15 @@ from aiohttp import web
 
 from relay.app.tls import load_certificate, server_context
 from relay.lifecycle import inherited_sockets
+from relay.listeners.connections import Connections
+from relay.listeners.site import Site
+from relay.ports import Spawn
 from relay.settings.crosscheck import open_doors
 from relay.settings.load import Loaded
 from relay.settings.problems import ConfigurationError
 from relay.settings.types import Address
 
 Name = Literal["events", "admin"]
-BACKLOG = 1_024
-"""Connections that wait to be taken at an address of our own."""
-INHERITED_BACKLOG = 4_096
-"""The same at a socket that systemd holds, where they wait through a restart."""
 
 
 class Doors:
@@ -53,12 +52,10 @@ class Doors:
         found = taken.getsockname()
         return Address(str(found[0]), int(found[1]))
 
-    async def open(self, name: Name, runner: web.BaseRunner) -> Address:
+    async def open(self, name: Name, runner: web.BaseRunner, connections: Connections, spawn: Spawn) -> Address:
         """Listen; the address, with its port. Raises OSError."""
         taken, address = self._sockets.get(name), getattr(self.listen, name)
-        site: web.BaseSite = web.TCPSite(runner, address.host, address.port, ssl_context=self._context, backlog=BACKLOG)
-        if taken is not None:
-            site = web.SockSite(runner, taken, ssl_context=self._context, backlog=INHERITED_BACKLOG)
+        site = Site(runner, connections, spawn, (address.host, address.port), taken, self._context)
         try:
             await site.start()
         except OSError as error:

@@ -37,6 +37,7 @@ async def serve(
     on_ready: Callable[[RelayDaemon], object] = lambda _: None,
 ) -> None:
     """Run within a loop, until the lifecycle (one's own, or a new one) is told to stop."""
+    raise_file_limit()
     clock = SystemClock()
     lifecycle = lifecycle or Lifecycle(log, clock)
     daemon = RelayDaemon(loaded, lifecycle, clock, log)
@@ -44,7 +45,6 @@ async def serve(
         lifecycle.handle_signals(daemon.reloader.request)
     if hung_up:
         daemon.reloader.request()
-    raise_file_limit()
     spare_the_collector()
     try:
         await lifecycle.run(daemon, lambda: on_ready(daemon))

@@ -113,6 +113,7 @@ class _Callback:
 
         class Handler(BaseHTTPRequestHandler):
             timeout = 10
+            server_version, sys_version = "relay", ""
 
             def do_GET(self) -> None:
                 """Take the redirect; the page says to go back."""

@@ -16,6 +16,7 @@ from relay.formats import Format, Request
 from relay.formats.batch import Read, read_payload, refused_items
 from relay.formats.contract import MOST_EVENTS, NotJsonError, UnreadableError, decode_json
 from relay.listeners.auth import Auth, NoAuth
+from relay.listeners.connections import SERVER
 from relay.listeners.webhook import RETRY_STORE, error_answer
 from relay.pipeline.intake import Intake, QueueFullError
 from relay.ports import Clock, Conflict, Hears, StoreError, Telemetry
@@ -49,8 +50,11 @@ class PushListener:
     """Answers for all push sources, by path."""
 
     def __init__(
-        self, sources: Mapping[str, PushSource], intake: Intake, clock: Clock, telemetry: Telemetry, hears: Hears
-    ) -> None:
+        self, sources: Mapping[str, PushSource], intake: Intake, clock: Clock, telemetry: Telemetry, hears: Hears,
+        most: int,
+    ) -> None:  # fmt: skip
+        """`most`: connections of all sources together."""
+        self._most = most
         self.sources = sources
         self._intake = intake
         self._clock = clock
@@ -68,13 +72,15 @@ class PushListener:
         if isinstance(source.auth, NoAuth) and "Origin" in request.headers:
             self._telemetry.refused(name, "unauthorized")
             return error_answer(403, "forbidden", "a source without `auth` takes nothing from pages")
-        peers = self._peers.get(source, ())
-        if len(peers) >= MOST_PEERS or self._stopping:
+        mine, all_of_them = len(self._peers.get(source, ())), sum(map(len, self._peers.values()))
+        if mine >= MOST_PEERS or all_of_them >= self._most or self._stopping:
             self._telemetry.refused(name, "rate")
-            return error_answer(503, "too_many", f"{len(peers)} connections are open already", RETRY_STORE)
+            said = f"{mine} connections of this source are open already, {all_of_them} of all"
+            return error_answer(503, "too_many", said, RETRY_STORE)
         socket = web.WebSocketResponse(heartbeat=source.ping, max_msg_size=source.max_body, timeout=2.0)
         if not socket.can_prepare(request):
             return error_answer(426, "upgrade_required", "this is a websocket; a GET with Upgrade would be right")
+        socket.headers["Server"] = SERVER
         await socket.prepare(request)
         self._peers.setdefault(source, set()).add(socket)
         try:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from relay.listeners.connections import Connection, Connections, Handler, WatchedServer
 from relay.listeners.webhook import error_answer
 
 PATIENCE = 2.0
 """Seconds that a stop waits for requests that have begun, and for those of connections that were taken already."""
 
 
-class EventsServer(web.Server):
+class EventsServer(WatchedServer):
     """Serves one handler for all requests."""
 
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], **options: object) -> None:
-        super().__init__(self._serve, **options)  # type: ignore[arg-type]  # aiohttp's own options
-        self._answer = handler
+    def __init__(self, handler: Handler, connections: Connections, **options: object) -> None:
+        super().__init__(handler, connections, **options)
         self._due: set[object] = set()
         self._answered = asyncio.Event()
 
     def __call__(self) -> web.RequestHandler:
         """Make the handler of a connection that was taken: its first request is to come, and to be answered."""
-        handler = _Connection(self, loop=self._loop, **self._kwargs)
+        handler = _EventsConnection(self, self._connections_of_all, loop=self._loop, **self._kwargs)
         self._due.add(handler)
         return handler
 
@@ -38,6 +37,7 @@ class EventsServer(web.Server):
         short time: nobody who got through is turned away by a stop."""
         try:
             async with asyncio.timeout(PATIENCE):
+                await self._connections_of_all.all_there()
                 while self._due:
                     self._answered.clear()
                     await self._answered.wait()
@@ -47,7 +47,7 @@ class EventsServer(web.Server):
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         self._due.add(request.protocol)
         try:
-            return await self._answer(request)
+            return await super()._serve(request)
         finally:
             self._is_answered(request.protocol)
 
@@ -56,7 +56,7 @@ class EventsServer(web.Server):
         self._answered.set()
 
 
-class _Connection(web.RequestHandler):
+class _EventsConnection(Connection):
     __slots__ = ()
 
     def handle_error(

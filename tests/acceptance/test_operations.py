@@ -51,6 +51,17 @@ async def test_silences_and_acknowledgements_by_hand(tmp_path: Path, sandbox: Sa
         code, out, _ = await command("explain", event_id, "-c", str(config))
         assert (code, f"incident {incident['id']} in room noc: firing, told by message" in out) == (0, True)
         assert "acknowledged by anna: mine" in out
+
+
+async def test_an_acknowledgement_is_withdrawn_by_hand(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    named = ("--config", str(config))
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        await session.post(relay.events + "/hooks/lab", json=FAULT)
+        await until(sandbox, lambda: len(messages(sandbox)) == 1)
+        (incident,) = json.loads((await command("incidents", "-c", str(config), "-o", "json"))[1])
+        assert (await command("ack", str(incident["id"]), "--author", "anna", *named))[0] == 0
+        await until(sandbox, lambda: "👤 anna" in messages(sandbox)[0].text)
         code, out, _ = await command("unack", str(incident["id"]), "-c", "off duty", "--author", "anna", *named)
         assert (code, out) == (0, f"incident {incident['id']} is not acknowledged any more, says anna\n")
         await until(sandbox, lambda: "👤" not in messages(sandbox)[0].text)
