@@ -33,7 +33,7 @@ from relay.ports import (
     StoreUnavailableError,
     Submission,
 )
-from relay.storage.database import lock, open_database
+from relay.storage.database import APPLICATION_ID, lock, migrations, open_database
 from relay.storage.sqlite import SqliteStore
 
 NOW = 1_800_000_000.0
@@ -389,3 +389,30 @@ def test_a_foreign_database_and_a_directory_are_refused(tmp_path: Path) -> None:
         open_database(tmp_path)
     with pytest.raises(StoreUnavailableError, match="does not exist"):
         open_database(tmp_path / "none" / "relay.db")
+
+
+def test_a_database_of_the_first_schema_is_carried_over(tmp_path: Path) -> None:
+    file = tmp_path / "relay.db"
+    old = sqlite3.connect(file)
+    old.executescript(f"{migrations()[0]} PRAGMA user_version = 1; PRAGMA application_id = {APPLICATION_ID};")
+    for seq, suppressed in ((1, None), (2, "muted")):
+        old.execute(
+            "INSERT INTO events VALUES (?, ?, 'lab', 'k', 5.0, '{}', ?, ?, x'7b7d', ?, NULL)",
+            (seq, f"e{seq}", seq, seq, suppressed),
+        )
+    for number, ended_at in ((1, None), (2, 7.0)):
+        row = (number, f"k{number}", ended_at)
+        old.execute("INSERT INTO incidents VALUES (?, 'lab', ?, 'noc', NULL, 1, 1, 1, 1, '{}', 5.0, ?, 9.0)", row)
+    old.commit()
+    old.close()
+    connection = open_database(file)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(migrations()),)
+    reasons = "SELECT id, suppressed FROM events ORDER BY seq"
+    assert connection.execute(reasons).fetchall() == [("e1", None), ("e2", "muted")]
+    connection.execute("UPDATE events SET suppressed = 'unrouted' WHERE seq = 1")
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("UPDATE events SET suppressed = 'no reason' WHERE seq = 1")
+    times = "SELECT incident ->> '$.opened_at', incident ->> '$.over_at' FROM incidents ORDER BY id"
+    assert connection.execute(times).fetchall() == [(5.0, 0.0), (5.0, 7.0)]
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
