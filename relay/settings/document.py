@@ -11,16 +11,13 @@ from pathlib import Path as FilePath
 import yaml
 
 from relay.core.markdown import whole
-from relay.settings.problems import ConfigurationError, Mark, Path, Problem, dotted
+from relay.settings.composed import Composed, mark_of
+from relay.settings.problems import ConfigurationError, Mark, Path, Problem
 
 CONFIGURATION = "the configuration is a mapping (`accounts:`, `rooms:`, `route:`, …; `relay schema` tells all)"
 MAX_FILE = 4 * 2**20
-MAX_NODES = 200_000
-"""Values that a configuration may have after its aliases are followed."""
-MAX_DEPTH = 50
 MAX_INCLUDES = 100
 _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)\})")
-_MERGE = "tag:yaml.org,2002:merge"
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _STRING = "tag:yaml.org,2002:str"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
@@ -39,34 +36,17 @@ class Expanded(str):
         return made
 
 
-class Document:
+class Document(Composed):
     """A configuration's values and marks; `problems` are what reading alone has found."""
 
     def __init__(self, environment: Mapping[str, str] | None = None, what: str = CONFIGURATION) -> None:
         """`what` says what a file is that is none."""
+        super().__init__()
         self._what = what
         self.values: dict[str, object] = {}
-        self.marks: dict[Path, Mark] = {}
-        self.keys: dict[Path, Mark] = {}
-        self.problems: list[Problem] = []
-        self.files: list[str] = []
         self.text = b""
         self.environment = os.environ if environment is None else environment
-        self._nodes = 0
         self._loader = yaml.SafeLoader("")
-
-    def mark(self, path: Path, *, key: bool = False) -> Mark:
-        """Where a path stands, or the nearest part of it that does."""
-        while path:
-            found = (self.keys.get(path) if key else None) or self.marks.get(path)
-            if found is not None:
-                return found
-            path = path[:-1]
-        return self.marks.get((), Mark(self.files[0] if self.files else "-", 1, 1))
-
-    def add(self, path: Path, message: str, mark: Mark | None = None) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(mark or self.mark(path), dotted(path), message))
 
     def read(self, file: FilePath) -> None:
         """Read a file and what it includes. Raises `ConfigurationError` where it is no YAML at all."""
@@ -84,8 +64,8 @@ class Document:
                 raise ConfigurationError([Problem(mark, "", f"the file is empty; {self._what}")])
             return
         if not isinstance(node, yaml.MappingNode):
-            raise ConfigurationError([Problem(_mark(node, name), "", self._what)])
-        self.marks.setdefault((), _mark(node, name))
+            raise ConfigurationError([Problem(mark_of(node, name), "", self._what)])
+        self.marks.setdefault((), mark_of(node, name))
         value = self._build(node, (), name, ())
         assert isinstance(value, dict)  # noqa: S101 - a mapping node gives one
         include = value.pop("include", [])
@@ -120,52 +100,17 @@ class Document:
             else:
                 self.add((section,), "given in two files")
 
-    def _build(self, node: yaml.Node, path: Path, file: str, above: tuple[int, ...]) -> object:
-        self._nodes += 1
-        if self._nodes > MAX_NODES or len(above) > MAX_DEPTH or id(node) in above:
-            said = "aliases or nesting make this larger than a configuration can be"
-            raise ConfigurationError([Problem(_mark(node, file), dotted(path), said)])
-        self.marks.setdefault(path, _mark(node, file))
-        above = (*above, id(node))
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path, file, above)
-        if isinstance(node, yaml.SequenceNode):
-            return [self._build(item, (*path, position), file, above) for position, item in enumerate(node.value)]
-        return self._scalar(node, path, file)
-
-    def _mapping(self, node: yaml.MappingNode, path: Path, file: str, above: tuple[int, ...]) -> dict[str, object]:
-        values: dict[str, object] = {}
-        merged: dict[str, object] = {}
-        for key, value in node.value:
-            if key.tag == _MERGE:
-                for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                    built = self._build(source, (*path, "<<"), file, above)
-                    if not isinstance(built, dict):
-                        self.add((*path, "<<"), "merges a mapping, or a list of them", _mark(source, file))
-                        continue
-                    merged = {**built, **merged}
-                continue
-            name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
-            if not name:
-                self.add(path, "a key is text", _mark(key, file))
-                continue
-            if name in values:
-                self.add((*path, name), "given twice", _mark(key, file))
-            self.keys.setdefault((*path, name), _mark(key, file))
-            values[name] = self._build(value, (*path, name), file, above)
-        return {**merged, **values}
-
     def _scalar(self, node: yaml.Node, path: Path, file: str) -> object:
         if node.tag == _TIMESTAMP or (node.tag in _NUMBERS and ":" in node.value):
             node.tag = _STRING  # 21:30 is a time of day, and no number of base 60 as YAML 1.1 has it
         try:
             value = self._loader.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError):  # their texts quote the value, which may be a secret
-            self.add(path, "can't be read as what its tag or form says; quotes make it text", _mark(node, file))
+            self.add(path, "can't be read as what its tag or form says; quotes make it text", mark_of(node, file))
             return None
         if not isinstance(value, str):
             return value
-        found = whole(self._expand(value, path, _mark(node, file)))
+        found = whole(self._expand(value, path, mark_of(node, file)))
         return Expanded(found, value) if found != value else found
 
     def _expand(self, text: str, path: Path, mark: Mark) -> str:
@@ -241,9 +186,5 @@ def _one(documents: Iterator[yaml.Node | None], name: str) -> yaml.Node | None:
     second = next(documents, None)
     if second is not None:
         said = "a second document (`---`) begins here; one file holds one"
-        raise ConfigurationError([Problem(_mark(second, name), "", said)])
+        raise ConfigurationError([Problem(mark_of(second, name), "", said)])
     return first
-
-
-def _mark(node: yaml.Node, file: str) -> Mark:
-    return Mark(file, node.start_mark.line + 1, node.start_mark.column + 1)
