@@ -90,35 +90,40 @@ def view_of(event: Matchable) -> dict[str, str]:
 
 def parse_matchers(text: str) -> list[Matcher]:
     """Read `name="value"`, or several separated by commas, with or without braces. Raises `BadMatcherError`."""
+    return [make_matcher(name, op, value) for name, op, value in parse_comparisons(text)]
+
+
+def parse_comparisons(text: str) -> list[tuple[str, Operator, str]]:
+    """Read the name, operator and value of each matcher of a text, as they are written. Raises `BadMatcherError`."""
     rest = text.strip()
     if rest.startswith("{"):
         if not rest.endswith("}"):
             raise BadMatcherError(f"{text!r} opens a brace and does not close it")
         rest = rest[1:-1].strip()
-    matchers: list[Matcher] = []
+    comparisons: list[tuple[str, Operator, str]] = []
     position = 0
     while position < len(rest):
         found = _SYNTAX.match(rest, position)
         if found is None:
             raise BadMatcherError(f'{text!r} is not a matcher; it would read like severity=~"critical|major"')
-        matchers.append(_matcher(found))
+        comparisons.append(_comparison(found))
         position = found.end()
         if position < len(rest):
             if rest[position] != ",":
                 raise BadMatcherError(f"{text!r} has {rest[position:]!r} where a comma or the end would be right")
             position += 1
-    if not matchers:
+    if not comparisons:
         raise BadMatcherError('an empty matcher; it would read like source="fabric"')
-    return matchers
+    return comparisons
 
 
-def _matcher(found: re.Match[str]) -> Matcher:
+def _comparison(found: re.Match[str]) -> tuple[str, Operator, str]:
     name = found["name"] if found["name"] is not None else _unescape(found["quoted_name"])
     value = _unescape(found["bare"] if found["quoted"] is None else found["quoted"])
     op: Operator = found["op"]  # type: ignore[assignment]  # the expression admits only the four
     if not name:
         raise BadMatcherError("a matcher without a label's name")
-    return make_matcher(name, op, value)
+    return name, op, value
 
 
 def make_matcher(name: str, op: Operator, value: str) -> Matcher:
