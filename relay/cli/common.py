@@ -111,8 +111,10 @@ def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
 
 def print_problems(problems: Sequence[Problem]) -> None:
     """Print problems to standard error, one a line."""
+    from relay.core.markdown import clean
+
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(clean(str(problem)), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

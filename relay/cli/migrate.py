@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from relay.cli.common import fail, read_input
+from relay.cli.common import print_problems
 
 
 def import_(
@@ -15,16 +15,18 @@ def import_(
 ) -> None:
     """Print a configuration made from Alertmanager's: routes, times, inhibition, Webex receivers.
 
-    What can't be carried over is listed on top of it, and on standard error.
+    Each key without a counterpart is noted with its place, on top of it and on standard error. What Alertmanager itself
+    would not take, and what would mean something else here, is an error: then nothing is printed.
 
     Example: relay import /etc/prometheus/alertmanager.yml > relay.yaml
     """
-    from relay.app.migration import NotAlertmanagerError, migrate
+    from relay.app.migration.making import migrate
+    from relay.settings.problems import ConfigurationError
 
     try:
-        made = migrate(read_input(file).decode(errors="replace"))
-    except NotAlertmanagerError as error:
-        fail(f"{file}: {error}", 2)
+        made = migrate(Path(file))
+    except ConfigurationError as error:
+        print_problems(error.problems)
+        raise typer.Exit(2) from None
     print(made.text(), end="")
-    for note in made.notes:
-        print(f"relay: {note}", file=sys.stderr)
+    print_problems(made.notes)

@@ -1,4 +1,4 @@
-"""Routing tests in simulated time, what a change would move, and an Alertmanager configuration made ours."""
+"""Routing tests in simulated time, and what a change would move."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from relay.app.difference import UnreadableEventError, difference, event_of
-from relay.app.migration import NotAlertmanagerError, migrate
 from relay.app.routing_tests import Verdict, read_tests, report, run_case
 from relay.app.steps import BadTestError
-from relay.core.matching import view_of
-from relay.core.routing import resolve
 from relay.core.words import say_duration
 from relay.formats import FORMATS
 from relay.logs import make_log
 from relay.settings.load import Loaded, load
-from relay.settings.rules import compile_rules
 from tests.unit.made import event
 
 CONFIG = """
@@ -148,105 +143,6 @@ def test_a_change_of_routes_tells_which_events_it_moves(tmp_path: Path) -> None:
     )
     with pytest.raises(UnreadableEventError, match="occurred_at is missing"):
         event_of({"id": "x"})
-
-
-ALERTMANAGER = r"""
-global: {resolve_timeout: 7m, smtp_from: a@example.net}
-route:
-  receiver: all
-  group_wait: 10s
-  routes:
-    - {receiver: night, match: {severity: page}, mute_time_intervals: [late], continue: true}
-    - {receiver: two rooms, match_re: {site: "a|b"}, group_by: [site, severity], matchers: ['team!="x"', 'a=~"b.*"']}
-    - {receiver: mail only, matchers: 'kind = "disk", site != ""'}
-    - {receiver: quiet, matchers: [x="1"], strange: true}
-receivers:
-  - {name: all, webex_configs: [{room_id: R1, http_config: {authorization: {credentials: T1}}}]}
-  - {name: night, webex_configs: [{room_id: R2, http_config: {authorization: {credentials_file: /run/t2}}}]}
-  - name: two rooms
-    webex_configs:
-      - {room_id: R3, http_config: {authorization: {credentials: T1}}, message: '{{ .x }}'}
-      - {room_id: R4, http_config: {authorization: {credentials: T3}}}
-  - {name: mail only, email_configs: [{to: a@example.net}]}
-  - {name: quiet, webex_configs: [{room_id: R5, send_resolved: false, http_config: {authorization: {credentials: T1}}}]}
-time_intervals:
-  - {name: late, time_intervals: [{times: [{start_time: 21:00, end_time: 23:30}], days_of_month: ['1:5']}]}
-inhibit_rules: [{source_match: {severity: critical}, target_match_re: {severity: "w.*"}, equal: [site, severity]}]
-templates: [x.tmpl]
-tracing: {endpoint: x}
-"""
-
-
-def test_an_alertmanager_configuration_becomes_ours_and_what_does_not_is_listed(tmp_path: Path) -> None:
-    made = migrate(ALERTMANAGER)
-    settings = loaded(tmp_path, made.text())
-    rules = compile_rules(settings.settings)
-    assert rules.root.policy.group_by == ()
-    labels = {"severity": "page", "site": "a", "team": "y", "a": "bc"}
-    routes = resolve(rules.root, view_of(event(labels=labels)))
-    assert [route.rooms for route in routes] == [("night",), ("two-rooms", "two-rooms-2")]
-    assert routes[1].policy.group_by == ("site", "label.severity")
-    assert routes[0].policy.mute == ("late",)
-    assert resolve(rules.root, view_of(event(labels={"x": "1"})))[0].policy.on_resolve == ("none",)
-    accounts = {name: room["account"] for name, room in made.settings["rooms"].items()}
-    assert accounts == {
-        "all": "webex", "night": "webex2", "two-rooms": "webex", "two-rooms-2": "webex3", "mail-only": "webex",
-        "quiet": "webex",
-    }  # fmt: skip
-    assert "T1" not in made.text()
-    assert settings.settings.sources["prometheus"].resolve_timeout == 420
-    for said in (
-        "email_configs are not Webex",
-        "route.routes[3].strange",
-        "tracing is not",
-        "smtp_from",
-        "Go template",
-    ):
-        assert any(said in note for note in made.notes), said
-    assert yaml.safe_load(made.text())["inhibit_rules"] == [
-        {"source_matchers": ['label.severity="critical"'], "target_matchers": ['label.severity=~"w.*"'],
-         "equal": ["site", "label.severity"]}
-    ]  # fmt: skip
-
-
-def test_what_is_no_alertmanager_configuration_is_refused() -> None:
-    for text in ("a: [", "a: b", "[]"):
-        with pytest.raises(NotAlertmanagerError):
-            migrate(text)
-
-
-SMALL = {"route": {"receiver": "a"}, "receivers": [{"name": "a", "webex_configs": [{"room_id": "r"}]}]}
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"receivers": [None]}, "receivers[0]: a mapping would be right here, not nothing"),
-        ({"receivers": [{"name": "a", "webex_configs": {"room_id": "x"}}]}, "receivers[0].webex_configs: a list"),
-        ({"receivers": [{"name": "a", "webex_configs": [None]}]}, "receivers[0].webex_configs[0]: a mapping"),
-        ({"route": {"receiver": "a", "routes": [7]}}, "route.routes[0]: a mapping"),
-        ({"route": {"receiver": "a", "match": ["a"]}}, "route.match: a mapping"),
-        ({"route": {"receiver": "a", "group_wait": 5}}, "route.group_wait: text"),
-        ({"inhibit_rules": [{"source_match": 5}]}, "inhibit_rules[0].source_match: a mapping"),
-        ({"global": 5}, "global: a mapping"),
-    ],
-)
-def test_what_alertmanager_would_not_take_is_refused_with_its_place(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(NotAlertmanagerError) as caught:
-        migrate(yaml.safe_dump({**SMALL, **change}))
-    assert said in str(caught.value)
-
-
-def test_how_a_receiver_connects_is_carried_over_or_named() -> None:
-    http = {"proxy_url": "http://proxy:3128", "tls_config": {"ca_file": "/ca.pem", "min_version": "TLS13"}}
-    webex = [{"room_id": "r1", "http_config": http}, {"room_id": "r2", "http_config": http, "send_resolved": False}, {}]
-    made = migrate(yaml.safe_dump({**SMALL, "receivers": [{"name": "a", "webex_configs": webex}]}))
-    (account,) = made.settings["accounts"].values()
-    assert (account["proxy"], account["tls"]) == ("http://proxy:3128", {"ca": "/ca.pem"})
-    notes = "\n".join(made.notes)
-    assert "http_config.tls_config.min_version are not carried over" in notes
-    assert "`send_resolved: false` for a-2 alone is not carried over" in notes
-    assert "webex_configs[2] has no room_id" in notes
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""`relay import`: an Alertmanager configuration becomes the relay's."""

@@ -1,0 +1,78 @@
+"""Alertmanager's matchers as the relay's.
+
+The classic form is what Alertmanager 0.25 reads (prometheus/alertmanager, `pkg/labels/parse.go`), and what later ones
+prefer where both forms can be read. The UTF-8 form of later ones is nearly the relay's own.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from relay.core.matching import (
+    EVENT_NAMES,
+    LABEL_PREFIX,
+    BadMatcherError,
+    Matcher,
+    Operator,
+    make_matcher,
+    parse_comparisons,
+)
+
+_BLANK = r"[\t\n\f\r ]*"
+_CLASSIC = re.compile(rf"{_BLANK}([a-zA-Z_:][a-zA-Z0-9_:]*){_BLANK}(=~|=|!=|!~){_BLANK}(.*?){_BLANK}", re.DOTALL)
+_ESCAPE = re.compile(r'\\(["\\n])')
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_BARE = re.compile(r'((?:[^"\\]|\\.)*\\?)', re.DOTALL)
+_GO_ESCAPE = re.compile(r'\\(?!["\\n])')
+
+
+def read_matchers(text: str) -> list[Matcher]:
+    """Read one or several matchers of a text. Raises `BadMatcherError`."""
+    classic = [_classic(token) for token in _tokens(text.removeprefix("{").removesuffix("}"))]
+    found = [one for one in classic if one is not None]
+    if len(found) < len(classic):
+        if _GO_ESCAPE.search(text):
+            raise BadMatcherError(f"{text!r} is not a matcher of Alertmanager's classic form")
+        found = parse_comparisons(text)
+    return [compare(name, op, value) for name, op, value in found]
+
+
+def compare(name: str, op: Operator, value: str) -> Matcher:
+    """Return a matcher of a label, its name as the relay's configuration has it. Raises `BadMatcherError`."""
+    written = f"{LABEL_PREFIX}{name}" if name.startswith(LABEL_PREFIX) else label(name)
+    return msgspec.structs.replace(make_matcher(name, op, value), name=written)
+
+
+def label(name: str) -> str:
+    """Return a label's name as matchers and groups have it: `label.NAME` where an event has such a field."""
+    return f"{LABEL_PREFIX}{name}" if name in EVENT_NAMES else name
+
+
+def _tokens(text: str) -> list[str]:
+    """Split at the commas that are not between quotes; a comma leaves an escape open, as in Alertmanager."""
+    tokens, token, within, escaped = [], "", False, False
+    for sign in text:
+        if sign == "," and not within:
+            tokens.append(token)
+            token = ""
+            continue
+        if sign == '"' and not escaped:
+            within = not within
+        if sign != ",":
+            escaped = sign == "\\" and not escaped
+        token += sign
+    return [*tokens, token] if token else tokens
+
+
+def _classic(token: str) -> tuple[str, Operator, str] | None:
+    found = _CLASSIC.fullmatch(token)
+    if found is None:
+        return None
+    name, raw = found[1], found[3]
+    op: Operator = found[2]  # type: ignore[assignment]  # the expression admits only the four
+    value = (_QUOTED if raw.startswith('"') else _BARE).fullmatch(raw)
+    if value is None:
+        return None
+    return name, op, _ESCAPE.sub(lambda one: "\n" if one[1] == "n" else one[1], value[1])
