@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, BinaryIO, Protocol
 
@@ -289,11 +289,12 @@ class Outbox(Protocol):
     """What the dispatcher reads and writes. Raises `StoreError`."""
 
     async def exchange(
-        self, settlements: Sequence[Settlement], lanes: Mapping[str, str], eager: Set[str], now: float
+        self, settlements: Sequence[Settlement], lanes: Mapping[str, str], works: Mapping[str, bool], now: float
     ) -> Sequence[LaneHead]:
         """Settle deliveries and lease the next of each free lane, in one commit.
 
-        `lanes` names each room's lane; the head of an `eager` one is leased before it is due.
+        `lanes` names each room's lane. `works` names rooms that take messages: their failed deliveries are brought
+        forward (see `bring_forward`). Where it is true the room has recovered, and earlier tries in vain do not count.
         """
         ...
 

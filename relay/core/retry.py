@@ -9,6 +9,9 @@ SET_ASIDE_AFTER = 120.0
 PROBE_AFTER = 300.0
 """Seconds a head may fail in an account's only lane before the next delivery is tried as a probe."""
 
+FORWARD_GAP = 1.0
+"""Seconds from a failure to the next try, when the room's success has brought the delivery forward once in vain."""
+
 
 class RetryPolicy(msgspec.Struct, frozen=True):
     """All in seconds: the first delay, the longest, and the failing time after which a delivery is dead."""
@@ -22,6 +25,17 @@ def delay_after(attempts: int, policy: RetryPolicy, chance: float) -> float:
     """Seconds to wait after the n-th failed attempt: doubling, with up to half taken off by `chance` in [0, 1)."""
     doubled = policy.first * 2.0 ** min(attempts - 1, 60)
     return min(doubled, policy.longest) * (1.0 - chance / 2.0)
+
+
+def bring_forward(due_at: float, failed_at: float, now: float, times: int) -> float | None:
+    """Return when a delivery that failed is due, as its room has taken something since; None keeps `due_at`.
+
+    `times` counts how often it was brought forward and failed again while the room worked. The first time it is due at
+    once, then 1 s, 2 s, 4 s, … after its failure: the message itself may be what the room does not take.
+    """
+    gap = 0.0 if times == 0 else FORWARD_GAP * 2.0 ** min(times - 1, 60)
+    sooner = max(now, failed_at + gap)
+    return sooner if sooner < due_at else None
 
 
 def gives_up(spent: float, policy: RetryPolicy) -> bool:

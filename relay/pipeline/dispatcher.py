@@ -107,6 +107,8 @@ class Dispatcher:
         self._unsettled: list[tuple[Attempt, Settlement]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._works: dict[str, bool] = {}
+        """Rooms that take messages, for the next commit to bring forward what failed there (see `Outbox.exchange`)."""
         self._strays = False
         self.rehomed: Callable[[], None] = lambda: None
         """Called once the store knows of other rooms: what was left for want of one may be due."""
@@ -122,6 +124,8 @@ class Dispatcher:
         stay = set(self.lanes.values())
         self._retired = {lane for lane in known - stay if lane.sending is not None}
         self._idle = {lane.key: lane for lane in self._idle.values() if lane in stay}
+        for lane in stay:
+            lane.put_off = True  # its rooms may come from other lanes
         self._strays = True
         self._wake.set()
 
@@ -153,7 +157,7 @@ class Dispatcher:
         """Take note of deliveries that were changed by hand, one room each. Raises `StoreError`."""
         for room in rooms:
             if (lane := self.lanes.get(room)) is not None:
-                lane.hurry()
+                self._hurry(lane)
                 if verb == "drop":
                     lane.failed_since = None
                     self._chronicle.dropped(room)
@@ -284,12 +288,13 @@ class Dispatcher:
         if not settling and not free:
             return 0
         rooms = {room: lane.key for lane in free for room in lane.rooms}
-        eager = {lane.key for lane in free if lane.eager}
+        works, self._works = self._works, {}
         for lane in free:
-            lane.pending = lane.eager = False
+            lane.pending = False
         try:
-            heads = await self._outbox.exchange([settlement for _, settlement in settling], rooms, eager, now)
+            heads = await self._outbox.exchange([settlement for _, settlement in settling], rooms, works, now)
         except BaseException:
+            self._works = {**works, **self._works}
             for attempt, _ in settling:
                 attempt.lane.sending = attempt.lease
             for lane in free:
@@ -440,6 +445,7 @@ class Dispatcher:
             case Failed() | Refused():
                 lane.failing = isinstance(outcome, Failed) and outcome.retry_after is None
                 self._note_failure(lane, outcome, verdict, now - attempt.took)
+                self.lanes.get(lease.room, lane).note_wait(verdict.settlement)
                 self._chronicle.failed(account.name, lease, outcome, verdict.settlement)
                 if verdict.pause_account is not None and account.pause(verdict.pause_account, now):
                     self._chronicle.account_paused(account.name, verdict.pause_account)
@@ -459,19 +465,27 @@ class Dispatcher:
 
     def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float, took: float) -> None:
         account = lane.account
-        account.succeeded_at = now
+        first, account.succeeded_at = not account.succeeded_at, now
+        recovered, is_back = lane.held_up, bool(lane.held_up and lane.failing)
+        self._hurry(lane, anew=recovered)
         lane.got_through(now, took)
         account.resume()
         self._chronicle.account_resumed(account.name)
-        if lane.failing:  # it was the service, not one room: what gets through again here may elsewhere, too
-            lane.failing = False
+        if is_back or first:  # it was the service, not one room: what gets through again here may elsewhere, too
             for other in account.lanes:
-                if other.failing:
-                    other.hurry()
+                if (is_back and other.failing) or (first and other.failing is None):
+                    self._hurry(other)
         self._chronicle.room_works(lease.room)
         if outcome.space and not lane.space and self.lanes.get(lease.room) is lane:
             lane.space = outcome.space
             self._share(lane)
+
+    def _hurry(self, lane: Lane, *, anew: bool = True) -> None:
+        """Try what failed in a lane, as its rooms work. If `anew` is false, failures while they worked still count."""
+        lane.hurry()
+        if lane.put_off:
+            lane.put_off = False
+            self._works.update({room: anew or self._works.get(room, False) for room in lane.rooms})
 
     def _share(self, lane: Lane) -> None:
         """Two names for one space share a lane from the moment this is found out."""
@@ -483,6 +497,7 @@ class Dispatcher:
         self._idle.pop(lane.key, None)
         twin.rooms = [*twin.rooms, *lane.rooms]
         twin.keys |= lane.keys
+        self._hurry(twin)
         for room in lane.rooms:
             self.lanes[room] = twin
             twin.pending = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from relay.core.delivery import Lease
+from relay.core.delivery import Lease, Settlement
 from relay.core.event import SEVERITIES
 from relay.core.lanes import ACCOUNT_PAUSE, FIRST_PAUSE
 from relay.core.rate import TokenBucket
@@ -91,8 +91,12 @@ class Lane:
         self.sending: Lease | None = None
         self.rest_until = 0.0
         self.throttled_until = 0.0
-        self.eager = False
-        self.failing = False
+        self.failing: bool | None = None
+        """Whether the last attempt failed; None where none was made since the start."""
+        self.put_off = True
+        """The store may hold failed deliveries that wait for another try."""
+        self.held_up = True
+        """A delivery may have failed since the last success; one that is set aside does not count."""
         self.failed_since: float | None = None
         self.refused = False
         self.probed_for: int | None = None
@@ -129,6 +133,7 @@ class Lane:
         self.failed_since, self.refused = None, False
         self.each += ((took if self._down else now - self._moved_at) - self.each) * WEIGHT
         self._moved_at = now
+        self.failing = self.held_up = False
 
     def seconds_each(self, now: float) -> float:
         """The seconds that a delivery takes here, at the rate that the room has been taking while it took any."""
@@ -143,12 +148,17 @@ class Lane:
     @property
     def _down(self) -> bool:
         """True while nothing gets through here: that tells nothing of the rate."""
-        return self.failing or self.account.refused is not None
+        return bool(self.failing) or self.account.refused is not None
+
+    def note_wait(self, settlement: Settlement) -> None:
+        """Note a failed delivery that waits for another try."""
+        if settlement.state == "waiting" and settlement.failed_at is not None:
+            self.put_off = True
+            self.held_up |= not settlement.aside
 
     def hurry(self) -> None:
-        """Try the head now, whatever its schedule says: the service is there again."""
+        """End the lane's rest, as the service is there again; a throttle goes on."""
         self.rest_until = 0.0
-        self.eager = True
 
     def rest(self, now: float) -> float:
         """Seconds until this lane may send, as far as that is up to itself."""

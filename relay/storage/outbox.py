@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 
 import msgspec
@@ -12,6 +12,7 @@ from relay.core.event import SEVERITIES
 from relay.core.group import CHANGES, Group, grouped_labels
 from relay.core.incident import MOVED
 from relay.core.markdown import escape_markdown
+from relay.core.retry import bring_forward
 from relay.core.storm import is_storm, open_storm
 from relay.ports import LaneHead, Over, Recovered, Start
 from relay.storage.clocks import turn_back
@@ -31,26 +32,36 @@ class _Head(msgspec.Struct, frozen=True):
     told_by: str | None = None
 
 
+class _PutOff(msgspec.Struct, frozen=True, array_like=True):
+    id: int
+    message: int
+    due_at: float
+    failed_at: float | None
+    times: int
+
+
 DIVERSION = "diversion "
 """How the group of a message begins that tells of a diversion; its number follows."""
 EDITS = 10
 """Edits that Webex admits of a message (Webex for Developers, "Edit a Message")."""
 _STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
 _heads = msgspec.json.Decoder(list[_Head])
+_put_off = msgspec.json.Decoder(list[_PutOff])
 _lines = msgspec.json.Decoder(list[DigestLine])
 _texts = msgspec.json.Decoder(tuple[str, ...])
 _counts = msgspec.json.Decoder(tuple[tuple[int, str, int], ...])
 _group = msgspec.json.Decoder(Group)
 _pairs = msgspec.json.Decoder(list[tuple[str, float]])
+_asides = msgspec.json.Decoder(list[tuple[str, int, int, float]])
 _triples = msgspec.json.Decoder(list[tuple[str, int, int]])
 
 
 class ExchangeRequest(msgspec.Struct, frozen=True):
-    """What the dispatcher's one commit is asked: settlements, and the free lanes by room."""
+    """What the dispatcher's one commit is asked: settlements, the free lanes by room, and the rooms that work."""
 
     settlements: Sequence[Settlement]
     lanes: Mapping[str, str]
-    eager: Set[str]
+    works: Mapping[str, bool]
     now: float
 
 
@@ -61,11 +72,13 @@ class OutboxWriter:
         self._sequences = sequences
 
     def exchange(self, connection: Connection, requests: list[ExchangeRequest]) -> list[tuple[LaneHead, ...]]:
-        """Settle, then lease the next delivery of each free lane."""
+        """Settle, bring forward what failed in rooms that work, then lease the next delivery of each free lane."""
         heads: list[tuple[LaneHead, ...]] = []
         for request in requests:
             if request.settlements:
                 self._settle(connection, request.settlements, request.now)
+            if request.works:
+                _bring_forward(connection, request.works, request.now)
             heads.append(_lease(connection, request) if request.lanes else ())
         return heads
 
@@ -82,14 +95,17 @@ class OutboxWriter:
             if s.message_is is not None:
                 connection.execute(_SQL[_STATEMENTS[s.message_is]], (s.message,))
             if s.unset_aside is not None:
-                connection.execute(_SQL["unset_aside"], (s.unset_aside,))
+                connection.execute(_SQL["unset_aside"], {"id": s.unset_aside, "now": now})
             if s.state == "waiting":
-                connection.execute(_SQL["hold_message"], (int(s.aside), s.due_at, s.message))
+                values = {"aside": int(s.aside), "due_at": s.due_at, "message": s.message}
+                connection.execute(_SQL["hold_message"], values)
+            elif s.state == "dead":
+                connection.execute(_SQL["free_message"], {"message": s.message, "now": now})
             for part, content in enumerate(s.parts, 1):
                 connection.execute(_SQL["add_part"], (self._sequences.next("delivery"), part, now, content, s.id))
             for file in s.files:
-                values = {"id": self._sequences.next("delivery"), "now": now, "file": file, "delivery": s.id}
-                connection.execute(_SQL["add_file"], values)
+                added = {"id": self._sequences.next("delivery"), "now": now, "file": file, "delivery": s.id}
+                connection.execute(_SQL["add_file"], added)
 
     @staticmethod
     def recover(connection: Connection, starts: list[Start]) -> list[Recovered]:
@@ -117,10 +133,10 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
     first = _first(connection, lanes, now)
     heads: list[LaneHead] = []
     leased: list[Row] = []
+    later = {lane: head.due_at for lane, head in first.items() if head.due_at > now}
     for lane, found in first.items():
         head = _left_behind(found)
-        if head.due_at > now and lane not in request.eager:
-            heads.append(LaneHead(lane, head.due_at, None))
+        if lane in later:
             continue
         last_word = head.lease.content is not None or head.lease.elsewhere is not None
         if head.lease.action == "edit" and last_word and head.lease.remote is None:
@@ -137,11 +153,29 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
         if lease.action == "edit":
             connection.execute(_SQL["count_edit"], (lease.message,))
     write_rows(connection, _SQL["lease"], leased)
-    idle = [pair for pair in lanes.items() if pair[1] not in first]
+    idle = [pair for pair in lanes.items() if pair[1] not in first or pair[1] in later]
     if idle:
-        later = _pairs.decode(read_json(connection, _SQL["next_aside"], (msgspec.json.encode(idle).decode(),)))
-        heads.extend(LaneHead(lane, due_at, None) for lane, due_at in later)
+        values = {"lanes": msgspec.json.encode(idle).decode(), "now": now}
+        for lane, due_at in _pairs.decode(read_json(connection, _SQL["next_aside"], values)):
+            later[lane] = min(due_at, later.get(lane, due_at))
+    heads.extend(LaneHead(lane, due_at, None) for lane, due_at in later.items())
     return tuple(heads)
+
+
+def _bring_forward(connection: Connection, works: Mapping[str, bool], now: float) -> None:
+    """Have rooms that work try again what has failed; the rest of a message goes with the delivery that failed."""
+    rooms = {"rooms": msgspec.json.encode(list(works.items())).decode(), "now": now}
+    found = _put_off.decode(read_json(connection, _SQL["put_off"], rooms))
+    failed = {one.message: one for one in found if one.failed_at is not None}
+    rows: list[Row] = []
+    for one in found:
+        cause = failed.get(one.message)
+        times = 0 if cause is None else cause.times
+        failed_at = now if cause is None or cause.failed_at is None else cause.failed_at
+        sooner = bring_forward(one.due_at, failed_at, now, times)
+        if sooner is not None:
+            rows.append((one.id, sooner, times + 1 if one is cause else 0))
+    write_rows(connection, _SQL["bring_forward"], rows)
 
 
 def _first(connection: Connection, lanes: Mapping[str, str], now: float) -> dict[str, _Head]:

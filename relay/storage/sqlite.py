@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -206,10 +206,10 @@ class SqliteStore:
     # Outbox
 
     async def exchange(
-        self, settlements: Sequence[Settlement], lanes: Mapping[str, str], eager: Set[str], now: float
+        self, settlements: Sequence[Settlement], lanes: Mapping[str, str], works: Mapping[str, bool], now: float
     ) -> Sequence[LaneHead]:
         """Settle deliveries and lease the next of each free lane, in one commit."""
-        return await self._writer.submit(self._outbox.exchange, ExchangeRequest(settlements, lanes, eager, now))
+        return await self._writer.submit(self._outbox.exchange, ExchangeRequest(settlements, lanes, works, now))
 
     async def recover(self, start: Start) -> Recovered:
         """Put right what an earlier process, another configuration or another clock left."""

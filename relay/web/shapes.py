@@ -76,7 +76,8 @@ class Refused(Shape, frozen=True, kw_only=True):
 class Delivery(Shape, frozen=True, kw_only=True):
     """An intent on a message and what became of it; `successor` is the delivery that took over.
 
-    `title` and `severity` are those of its event.
+    `title` and `severity` are those of its event. `set_aside`: it failed, and its room goes on without it until
+    `due_at`, or until the room takes anything.
     """
 
     id: int
@@ -96,6 +97,7 @@ class Delivery(Shape, frozen=True, kw_only=True):
     part: int
     severity: Severity
     title: str
+    set_aside: bool
 
 
 class Held(Shape, frozen=True, kw_only=True):

@@ -79,7 +79,7 @@ async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
 
 
 async def lease(store: SqliteStore, *rooms: str, now: float = NOW) -> list[LaneHead]:
-    return list(await store.exchange([], {room: room for room in rooms or ("noc",)}, set(), now))
+    return list(await store.exchange([], {room: room for room in rooms or ("noc",)}, {}, now))
 
 
 def start(*rooms: str, now: float = NOW) -> Start:
@@ -160,7 +160,7 @@ async def test_a_lane_gives_its_deliveries_in_order_one_at_a_time(store: SqliteS
     (head,) = await lease(store)
     assert head.lease is not None
     assert (head.lease.event.title, head.lease.attempts) == ("event 1", 1)
-    (second,) = await store.exchange([done(head)], {"noc": "noc"}, set(), NOW)
+    (second,) = await store.exchange([done(head)], {"noc": "noc"}, {}, NOW)
     assert second.lease is not None
     assert second.lease.event.title == "event 2"
     found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
@@ -193,15 +193,53 @@ async def test_a_head_that_is_not_due_holds_its_lane_unless_it_is_set_aside(stor
     await store.accept(submission(1, 2))
     await plan_all(store)
     (head,) = await lease(store)
-    failed = done(head, state="waiting", remote_id=None, due_at=NOW + 60, reason="remote")
-    (held,) = await store.exchange([failed], {"noc": "noc"}, set(), NOW)
+    failed = done(head, state="waiting", remote_id=None, due_at=NOW + 60, reason="remote", failed_at=NOW)
+    (held,) = await store.exchange([failed], {"noc": "noc"}, {}, NOW)
     assert (held.lease, held.due_at) == (None, NOW + 60)
-    (eager,) = await store.exchange([], {"noc": "noc"}, {"noc"}, NOW)
-    assert eager.lease is not None
-    aside = done(eager, state="waiting", remote_id=None, due_at=NOW + 60, reason="remote", aside=True)
-    (following,) = await store.exchange([aside], {"noc": "noc"}, set(), NOW)
+    (again,) = await store.exchange([], {"noc": "noc"}, {"noc": True}, NOW)
+    assert again.lease is not None
+    aside = done(again, state="waiting", remote_id=None, due_at=NOW + 60, reason="remote", failed_at=NOW, aside=True)
+    (following,) = await store.exchange([aside], {"noc": "noc"}, {}, NOW)
     assert following.lease is not None
     assert following.lease.event.title == "event 2"
+
+
+async def test_the_rest_of_a_message_that_is_set_aside_waits_with_it_and_no_longer(store: SqliteStore) -> None:
+    await store.accept(submission(1, 2))
+    await plan_all(store)
+    (head,) = await lease(store)
+    (part,) = await store.exchange([done(head, parts=("two", "three"))], {"noc": "noc"}, {}, NOW)
+    aside = {"state": "waiting", "remote_id": None, "due_at": NOW + 60, "reason": "remote", "failed_at": NOW}
+    (following,) = await store.exchange([done(part, **aside, aside=True)], {"noc": "noc"}, {}, NOW)
+    assert following.lease is not None
+    assert following.lease.event.title == "event 2"
+    (part,) = await store.exchange([done(following)], {"noc": "noc"}, {"noc": False}, NOW + 1)
+    assert part.lease is not None
+    assert part.lease.content == "two"
+    dead = done(part, state="dead", remote_id=None, reason="remote")
+    (rest,) = await store.exchange([dead], {"noc": "noc"}, {}, NOW + 1)
+    assert rest.lease is not None
+    assert rest.lease.content == "three"
+
+
+async def test_each_try_in_vain_makes_the_next_success_bring_a_delivery_forward_later(store: SqliteStore) -> None:
+    await store.accept(submission(1))
+    await plan_all(store)
+    (head,) = await lease(store)
+    due = []
+    for now in (NOW, NOW + 100, NOW + 200, NOW + 300):
+        aside = done(head, state="waiting", remote_id=None, due_at=now + 60, failed_at=now, reason="remote", aside=True)
+        (later,) = await store.exchange([aside], {"noc": "noc"}, {"noc": False}, now)
+        if later.lease is None:
+            due.append(later.due_at - now)
+            (later,) = await store.exchange([], {"noc": "noc"}, {}, later.due_at)
+        head = later
+    assert due == [1.0, 2.0, 4.0]
+    aside = done(
+        head, state="waiting", remote_id=None, due_at=NOW + 460, failed_at=NOW + 400, reason="remote", aside=True
+    )
+    (anew,) = await store.exchange([aside], {"noc": "noc"}, {"noc": True}, NOW + 400)
+    assert anew.lease is not None
 
 
 async def test_parts_follow_their_message_before_the_next_one(store: SqliteStore) -> None:
@@ -211,7 +249,7 @@ async def test_parts_follow_their_message_before_the_next_one(store: SqliteStore
     contents = []
     settlement = done(head, parts=("two", "three"))
     for _ in range(3):
-        (head,) = await store.exchange([settlement], {"noc": "noc"}, set(), NOW)
+        (head,) = await store.exchange([settlement], {"noc": "noc"}, {}, NOW)
         assert head.lease is not None
         contents.append((head.lease.action, head.lease.content, head.lease.remote))
         settlement = done(head, remote_id=None)
@@ -223,7 +261,7 @@ async def test_a_late_settlement_of_a_lost_lease_changes_nothing(store: SqliteSt
     await plan_all(store)
     (head,) = await lease(store)
     await store.recover(start())
-    await store.exchange([done(head)], {}, set(), NOW)
+    await store.exchange([done(head)], {}, {}, NOW)
     found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
     assert found[0]["state"] == "waiting"
 
@@ -232,7 +270,7 @@ async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store:
     await store.accept(submission(1, 2))
     await plan_all(store)
     (head,) = await lease(store)
-    await store.exchange([done(head)], {}, set(), NOW)
+    await store.exchange([done(head)], {}, {}, NOW)
     limits = Limits(done=60, dead=120, size=2**30)
     assert not await store.prune(limits, NOW + 59)
     assert await store.prune(limits, NOW + 61)
@@ -247,7 +285,7 @@ async def test_what_is_dead_goes_in_its_own_time_though_what_is_done_is_kept_lon
     await store.accept(submission(1))
     await plan_all(store)
     (head,) = await lease(store)
-    await store.exchange([done(head, state="dead", remote_id=None, reason="refused")], {}, set(), NOW)
+    await store.exchange([done(head, state="dead", remote_id=None, reason="refused")], {}, {}, NOW)
     limits = Limits(done=10**6, dead=60, size=2**30)
     assert not await store.prune(limits, NOW + 59)
     assert await store.prune(limits, NOW + 61)
@@ -260,7 +298,7 @@ async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: Sq
     await plan_all(store)
     heads = await lease(store)
     for _ in range(1_100):
-        heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, set(), NOW))
+        heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, {}, NOW))
     limits = Limits(done=60, dead=120, size=2**30)
     slices = 0
     while await store.prune(limits, NOW + 61):
@@ -276,7 +314,7 @@ async def test_a_key_outlives_its_payload(tmp_path: Path) -> None:
         await store.accept(submission(1, key="k", payload=b"x" * 5_000))
         await plan_all(store)
         (head,) = await lease(store)
-        await store.exchange([done(head)], {}, set(), NOW)
+        await store.exchange([done(head)], {}, {}, NOW)
         while await store.prune(Limits(done=60, dead=60, size=2**30), NOW + 61):
             pass
         assert await store.accept(submission(2, key="k", payload=b"x" * 5_000)) == Accepted(
@@ -297,7 +335,7 @@ async def test_a_room_that_is_gone_makes_dead_deliveries_and_none_waits_for_a_cl
     await plan_all(store, "noc")
     (head,) = await lease(store, "noc")
     later = done(head, state="waiting", remote_id=None, due_at=NOW + 10**8, reason="remote")
-    await store.exchange([later], {}, set(), NOW)
+    await store.exchange([later], {}, {}, NOW)
     assert await store.recover(start()) == Recovered([], ["old"])
     found = {d["room"]: d for d in msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))}
     assert (found["old"]["state"], found["old"]["reason"]) == ("dead", "unknown_room")
@@ -310,12 +348,12 @@ async def test_a_payload_stays_as_long_as_any_event_of_its_request(store: Sqlite
     await plan_all(store)
     heads = await lease(store)
     for _ in range(2):
-        heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, set(), NOW))
+        heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, {}, NOW))
     while await store.prune(Limits(done=60, dead=60, size=2**30), NOW + 61):
         pass
     assert msgspec.json.decode(await store.show_event(event(2).id)) is None
     assert msgspec.json.decode(await store.show_event(event(3).id))["payload"] == '{"n": 123}'
-    await store.exchange([done(heads[0])], {}, set(), NOW)
+    await store.exchange([done(heads[0])], {}, {}, NOW)
     while await store.prune(Limits(done=60, dead=60, size=2**30), NOW + 61):
         pass
     assert (await store.counts())["events"]["total"] == 0
@@ -340,7 +378,7 @@ async def test_a_full_store_refuses_events_still_records_and_recovers_when_there
         await plan_all(store)
         heads = await lease(store)
         while heads and heads[0].lease is not None:
-            heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, set(), NOW))
+            heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, {}, NOW))
         limits = Limits(done=10**6, dead=10**6, size=size)
         while await store.prune(limits, NOW + 1):
             pass

@@ -38,6 +38,7 @@ from tests.fakes.running import BUGS
 
 START = 1_800_000_000.0
 MOST_EDITS = 10
+QUICK = RetryPolicy(1.0, 5.0, 1e9)
 
 
 class ManualClock:
@@ -81,6 +82,14 @@ class Room:
         self.trouble = 0.0
         self.down = False
         self.refused = False
+        self.closed: set[str] = set()
+        """Rooms of the account that fail while the others work."""
+        self.spaces: dict[str, str] = {}
+        """The spaces of rooms that are not called as these."""
+        self.poison: set[str] = set()
+        """Words whose messages fail in every room."""
+        self.tries: list[tuple[float, str, str, bool]] = []
+        """Time, room, text and success of each attempt."""
         self._numbers = itertools.count()
         self._clock = clock
         self._dice = dice
@@ -99,8 +108,13 @@ class Room:
     async def send(self, message: Send) -> Outcome:
         """Take a message, or fail before or behind that."""
         self._clock.time += self._dice.uniform(0.3, 1.0)
+        outcome = self._answer(message)
+        self.tries.append((self._clock.time, message.room, message.markdown, isinstance(outcome, Delivered)))
+        return outcome
+
+    def _answer(self, message: Send) -> Outcome:
         fate = self._dice.random()
-        if self.down:
+        if self.down or message.room in self.closed or any(word in message.markdown for word in self.poison):
             return Failed("network", "no route to host")
         if self.refused:
             return Refused("unknown_room", "room", "404: not a member any more")
@@ -115,7 +129,7 @@ class Room:
         if fate < self.trouble * 1.3:
             standing.orphan |= message.action == "post"
             return Failed("timeout", "no answer", ambiguous=True)
-        return Delivered(standing.id, "space")
+        return Delivered(standing.id, self.spaces.get(message.room, message.room))
 
     def _take(self, message: Send) -> Standing:
         self.shown.append(message.markdown)
@@ -152,8 +166,9 @@ class Simulated:
 
     def __init__(
         self, folder: Path, clock: ManualClock, room: Room, dice: Random, settings: dict[str, Any],
-        backup: Room | None = None,
+        backup: Room | None = None, policy: RetryPolicy = QUICK,
     ) -> None:  # fmt: skip
+        """`room` serves all Webex rooms of the settings, `backup` the room of that name."""
         file = folder / "relay.yaml"
         file.write_text(yaml.safe_dump(settings), encoding="utf-8")
         loaded = load(file, FORMATS)
@@ -163,13 +178,14 @@ class Simulated:
         self._log = folder / "relay.log"
         self._stream = self._log.open("a", encoding="utf-8")
         log = make_log("info", self._stream)
-        lanes = {"noc": Lane("noc", Account("webex", room, None, clock.now()), ["noc"])}
+        webex = Account("webex", room, None, clock.now())
+        lanes = {name: Lane(name, webex, [name]) for name in loaded.settings.rooms if name != "backup"}
         if backup is not None:
             lanes["backup"] = Lane("backup", Account("spika", backup, None, clock.now()), ["backup"])
         self.rooms = [room] if backup is None else [room, backup]
         metrics = Metrics(["lab"], dict.fromkeys(lanes, "webex"), 0)
         rules, renderer = compile_rules(loaded.settings), TemplateRenderer({}, loaded.settings.timezone, _never)
-        chronicle, policy = Chronicle(metrics, log, _tell_nobody), RetryPolicy(1.0, 5.0, 1e9)
+        chronicle = Chronicle(metrics, log, _tell_nobody)
         self.dispatcher = Dispatcher(
             self.flaky, lanes, renderer, NoFiles(), policy, clock, dice.random, chronicle, self._spawn,
             make_fallbacks(loaded.settings),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import math
 from typing import get_args
 
 import msgspec
@@ -9,7 +11,15 @@ from hypothesis import strategies as st
 
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Reason, Refused, Scope, Settlement, Throttled
 from relay.core.lanes import ACCOUNT_PAUSE, LONGEST_ERROR, Circumstances, Verdict, judge, put_back
-from relay.core.retry import PROBE_AFTER, SET_ASIDE_AFTER, RetryPolicy, delay_after, gives_up, should_set_aside
+from relay.core.retry import (
+    PROBE_AFTER,
+    SET_ASIDE_AFTER,
+    RetryPolicy,
+    bring_forward,
+    delay_after,
+    gives_up,
+    should_set_aside,
+)
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
 from relay.ports import Credentials, Send
 from tests.unit.made import lease
@@ -81,6 +91,43 @@ def test_a_head_is_set_aside_when_it_is_to_blame(
     failing_for: float, others: bool, only_lane: bool, aside: bool
 ) -> None:
     assert should_set_aside(failing_for, others_got_through=others, only_lane=only_lane) is aside
+
+
+@pytest.mark.parametrize(
+    ("due_at", "now", "times", "sooner"),
+    [
+        (5_300.0, 5_010.0, 0, 5_010.0),  # the first success since it failed
+        (5_300.0, 5_000.2, 1, 5_001.0),  # it failed although the room had worked
+        (5_300.0, 5_000.2, 5, 5_016.0),
+        (5_300.0, 5_200.0, 5, 5_200.0),  # long ago
+        (5_300.0, 5_000.2, 10, None),  # its own schedule is sooner
+        (5_000.5, 5_000.5, 0, None),  # due already
+        (5_010.0, 5_000.2, 500, None),
+    ],
+)
+def test_a_rooms_success_brings_forward_what_failed_there_later_each_time_that_it_fails_again(
+    due_at: float, now: float, times: int, sooner: float | None
+) -> None:
+    assert bring_forward(due_at, 5_000.0, now, times) == sooner
+
+
+@given(st.lists(st.floats(0.01, 400.0), min_size=1, max_size=200), chances)
+def test_a_message_that_never_gets_through_is_tried_little_more_often_than_its_schedule_has_it(
+    gaps: list[float], chance: float
+) -> None:
+    """The room takes something after each of `gaps`, and never this message."""
+    failed_at, times, tries, successes = 0.0, 0, 1, list(itertools.accumulate(gaps))
+    due_at = delay_after(9, POLICY, chance)
+    for success in successes:
+        while due_at <= success:
+            failed_at, tries = due_at, tries + 1
+            due_at = failed_at + delay_after(9, POLICY, chance)
+        sooner = bring_forward(due_at, failed_at, success, times)
+        if sooner is not None:
+            assert sooner >= success
+            due_at, times = sooner, times + 1
+    assert times <= 1 + math.ceil(math.log2(POLICY.longest))
+    assert tries <= 1 + times + successes[-1] / delay_after(9, POLICY, chance)
 
 
 # What an outcome means
@@ -335,7 +382,7 @@ def test_a_hurried_lane_forgets_its_schedule_but_not_its_throttle() -> None:
     (lane,) = made.lanes
     lane.rest_until, lane.throttled_until = 100.0, 20.0
     lane.hurry()
-    assert (lane.eager, lane.rest(15.0), lane.rest(20.0)) == (True, 5.0, 0.0)
+    assert (lane.rest(15.0), lane.rest(20.0)) == (5.0, 0.0)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 4)), max_size=20))

@@ -36,10 +36,22 @@ CROSS JOIN events AS e ON e.seq = d.event_seq;
 -- name: next_aside
 SELECT json_group_array(json_array(lane, due_at)) FROM (
     SELECT lanes.value ->> 1 AS lane, min(d.due_at) AS due_at
-    FROM json_each(?) AS lanes
-    CROSS JOIN deliveries AS d ON d.room = lanes.value ->> 0 AND d.state = 'waiting'
+    FROM json_each(:lanes) AS lanes
+    CROSS JOIN deliveries AS d ON d.room = lanes.value ->> 0 AND d.state = 'waiting' AND d.aside = 1 AND d.due_at > :now
     GROUP BY 1
 );
+
+-- name: put_off
+SELECT json_group_array(json_array(d.id, d.message, d.due_at, d.failed_at, iif(rooms.value ->> 1, 0, d.brought_forward)))
+FROM json_each(:rooms) AS rooms
+CROSS JOIN deliveries AS d ON d.room = rooms.value ->> 0 AND d.state = 'waiting'
+    AND (d.aside = 1 OR d.failed_at IS NOT NULL)
+WHERE d.due_at > :now AND NOT (d.failed_at IS NULL AND d.action = 'post');
+
+-- name: bring_forward
+UPDATE deliveries SET due_at = v.column2, brought_forward = v.column3
+FROM (VALUES :rows(3)) AS v
+WHERE deliveries.id = v.column1 AND deliveries.state = 'waiting';
 
 -- name: lease
 UPDATE deliveries SET
@@ -72,7 +84,7 @@ UPDATE messages SET remote_id = NULL, state = 'pending', edits = 0 WHERE id = ?;
 UPDATE deliveries SET
     state = v.column2, attempts = v.column3, spent = v.column4, due_at = v.column5, aside = v.column6,
     reason = v.column7, last_error = v.column8, settled_at = v.column9, failing_since = v.column10,
-    failed_at = v.column11
+    failed_at = v.column11, brought_forward = iif(v.column6, brought_forward, 0)
 FROM (VALUES :rows(11)) AS v
 WHERE deliveries.id = v.column1 AND deliveries.state = 'leased';
 
@@ -99,10 +111,15 @@ FROM deliveries WHERE id = :delivery;
 SELECT json_group_array(file) FROM deliveries WHERE message = ? AND file IS NOT NULL;
 
 -- name: hold_message
-UPDATE deliveries SET aside = ?, due_at = max(due_at, ?) WHERE message = ? AND state = 'waiting';
+UPDATE deliveries SET aside = :aside, due_at = iif(:aside, max(due_at, :due_at), min(due_at, :due_at))
+WHERE message = :message AND state = 'waiting';
+
+-- name: free_message
+UPDATE deliveries SET aside = 0, due_at = min(due_at, :now) WHERE message = :message AND state = 'waiting' AND aside = 1;
 
 -- name: unset_aside
-UPDATE deliveries SET aside = 0 WHERE state = 'waiting' AND message = (SELECT message FROM deliveries WHERE id = ?);
+UPDATE deliveries SET aside = 0, due_at = iif(failed_at IS NULL, min(due_at, :now), due_at)
+WHERE state = 'waiting' AND message = (SELECT message FROM deliveries WHERE id = :id);
 
 -- name: recover
 UPDATE deliveries SET state = 'waiting', attempts = max(0, attempts - 1) WHERE state = 'leased' RETURNING room;

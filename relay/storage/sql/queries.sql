@@ -56,7 +56,8 @@ SELECT json_group_array(json_object(
     'id', id, 'event_id', event_id, 'room', room, 'state', state, 'reason', reason, 'attempts', attempts,
     'action', action, 'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at, 'unixepoch'), 'due_at', strftime('%Y-%m-%dT%H:%M:%fZ', due_at, 'unixepoch'), 'message_id', remote_id, 'last_error', last_error,
     'route', route, 'successor', successor, 'settled_at', strftime('%Y-%m-%dT%H:%M:%fZ', settled_at, 'unixepoch'), 'part', part,
-    'severity', event ->> 'severity', 'title', event ->> 'title'
+    'severity', event ->> 'severity', 'title', event ->> 'title',
+    'set_aside', json(iif(state = 'waiting' AND aside = 1 AND NOT (failed_at IS NULL AND action = 'post'), 'true', 'false'))
 ))
 FROM (
     SELECT d.*, m.remote_id, m.route, e.id AS event_id, e.event
@@ -72,7 +73,8 @@ FROM (
 
 -- name: retry_deliveries
 UPDATE deliveries SET
-    state = 'waiting', due_at = :now, aside = 0, spent = 0, failing_since = NULL, settled_at = NULL,
+    state = 'waiting', due_at = :now, aside = 0, spent = 0, failing_since = NULL, failed_at = NULL,
+    brought_forward = 0, settled_at = NULL,
     reason = NULL, last_error = NULL
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('dead', 'dropped', 'waiting')
 RETURNING id, room, rank;
