@@ -83,10 +83,7 @@ class StatusBoard:
             ],
             "rooms": [
                 {
-                    "room": room,
-                    "waiting": queue.waiting.get(room, 0),
-                    "oldest_seconds": round(max(0.0, now - queue.oldest[room]), 1) if room in queue.oldest else 0,
-                    "dead": queue.dead.get(room, 0),
+                    **queue.room(room, now),
                     "rests_for_seconds": self._rest(room, now),
                     "error": self._chronicle.room_errors.get(room),
                     **self._failing(room, now),
@@ -157,6 +154,7 @@ class StatusBoard:
         queue = await self._store.snapshot(list(self._settings().rooms), everything=False)
         ages = {room: max(0.0, now - at) for room, at in queue.oldest.items()}
         self._metrics.set_rooms(queue.waiting, ages, queue.dead, self._diversions.rooms)
+        self._metrics.set_aside({room: aside.counts for room, aside in queue.aside.items()})
         for account in self._dispatcher.accounts():
             state = self._keeper.states.get(account.name, Credentials())
             self._metrics.set_account(account.name, refused=account.refused is not None,

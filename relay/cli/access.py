@@ -361,9 +361,7 @@ class Stored:
             **queue.counts,
             "accounts": [],
             "rooms": [
-                {"room": room, "waiting": queue.waiting.get(room, 0), "dead": queue.dead.get(room, 0), "error": None,
-                 "oldest_seconds": round(max(0.0, now - queue.oldest.get(room, now)), 1), "rests_for_seconds": 0}
-                for room in self._rooms
+                {**queue.room(room, now), "error": None, "rests_for_seconds": 0} for room in self._rooms
             ],
             "feeds": [],
         }  # fmt: skip

@@ -208,7 +208,8 @@ def _wanted(
 
 def _print(found: list[dict[str, Any]]) -> None:
     rows = [
-        (str(d["id"]), d["room"], d["state"], d["action"], str(d["attempts"]), d["created_at"], d["event_id"],
+        (str(d["id"]), d["room"], f"set aside until {d['due_at']}" if d["set_aside"] else d["state"], d["action"],
+         str(d["attempts"]), d["created_at"], d["event_id"],
          f"{d['reason'] or ''} {d['last_error'] or ''}".strip())
         for d in found
     ]  # fmt: skip

@@ -84,10 +84,21 @@ def _print_sources(state: dict[str, Any]) -> None:
         print_table(("feed", "state", "last message", "last error"), rows, "no feeds")
 
 
+def _aside(room: dict[str, Any]) -> str:
+    """Return what a room has set aside, as a phrase; empty where that is nothing."""
+    if not room.get("set_aside"):
+        return ""
+    return f"{room['set_aside']} set aside until {room['set_aside_until']} (worst: {room['set_aside_severity']})"
+
+
 def _trouble(room: dict[str, Any]) -> str:
     goes_to = f"goes to {room['goes_to']}" if room.get("goes_to") else ""
     failing = f"fails for {_seconds(room['failing_seconds'])}: {room['last_error']}" if room.get("last_error") else ""
-    return " · ".join(part for part in (goes_to, room["error"] or failing) if part)
+    return " · ".join(part for part in (goes_to, _aside(room), room["error"] or failing) if part)
+
+
+def _has_critical(room: dict[str, Any]) -> bool:
+    return bool(room["set_aside_severity"] == "critical")
 
 
 def _seconds(value: float) -> str:
@@ -108,10 +119,12 @@ def _nagios(config: Any) -> None:
         print("RELAY UNKNOWN - no answer (see standard error)")
         raise typer.Exit(3) from None
     code, why = judge(state)
-    waiting, dead = (sum(room[name] for room in state["rooms"]) for name in ("waiting", "dead"))
+    waiting, dead, aside = (
+        sum(room.get(name, 0) for room in state["rooms"]) for name in ("waiting", "dead", "set_aside")
+    )
     oldest = max((room["oldest_seconds"] for room in state["rooms"]), default=0)
     word = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[code]
-    print(f"RELAY {word} - {why} | waiting={waiting} dead={dead} oldest={oldest}s")
+    print(f"RELAY {word} - {why} | waiting={waiting} dead={dead} oldest={oldest}s set_aside={aside}")
     raise typer.Exit(code)
 
 
@@ -120,9 +133,12 @@ def judge(state: dict[str, Any]) -> tuple[int, str]:
     if not state["ready"]:
         return 2, f"not ready: {state['why_not_ready']}"
     rooms, dead = state["rooms"], sum(room["dead"] for room in state["rooms"])
+    aside = [room for room in rooms if room.get("set_aside")]
     found = [
         (2, "account refused", [one["account"] for one in state["accounts"] if one["refused"]]),
         (2, "room refused", [one["room"] for one in rooms if one["error"]]),
+        (2, "critical alerts set aside", [f"{one['room']}: {_aside(one)}" for one in aside if _has_critical(one)]),
+        (1, "deliveries set aside", [f"{one['room']}: {_aside(one)}" for one in aside]),
         (1, "rooms fall back", [f"{one['room']} to {one['goes_to']}" for one in rooms if one.get("goes_to")]),
         (1, "rooms fail", [one["room"] for one in rooms if one.get("failing_seconds", 0) > FAILING]),
         (1, "feed down", [one["source"] for one in state["feeds"] if not one["connected"]]),

@@ -276,6 +276,23 @@ def depths(connection: Connection) -> dict[str, list[int]]:
     return found
 
 
+class SetAside(msgspec.Struct, frozen=True):
+    """Deliveries of a room that are set aside: how many, the worst severity first, and when the next is tried."""
+
+    counts: tuple[int, ...]
+    until: float
+
+
+def set_aside(connection: Connection) -> dict[str, SetAside]:
+    """Return the deliveries that are set aside, by room; those that a storm may take in are not among them."""
+    counts: dict[str, list[int]] = {}
+    until: dict[str, float] = {}
+    for room, rank, count, due_at in _asides.decode(read_json(connection, _SQL["set_aside"])):
+        counts.setdefault(room, [0] * len(SEVERITIES))[rank] = count
+        until[room] = min(due_at, until.get(room, due_at))
+    return {room: SetAside(tuple(found), until[room]) for room, found in counts.items()}
+
+
 def dead_counts(connection: Connection) -> dict[str, int]:
     """Dead deliveries by room."""
     return {room: int(count) for room, count in _pairs.decode(read_json(connection, _SQL["dead_counts"]))}

@@ -8,8 +8,10 @@ from typing import Literal
 import msgspec
 
 from relay.core.alert import AlertKey
+from relay.core.event import SEVERITIES
+from relay.core.words import iso
 from relay.ports import DeliveryFilter, EventFilter, IncidentFilter
-from relay.storage.outbox import dead_counts, depths, oldest_waiting
+from relay.storage.outbox import SetAside, dead_counts, depths, oldest_waiting, set_aside
 from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
@@ -76,13 +78,29 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """How the queue stands at one moment, by room: how many wait, since when (Unix seconds), and how many are dead.
 
-    `counts` are those of everything on record, where they were asked for.
+    `aside` holds those that wait while the room goes on without them. `counts` are those of everything on record, where
+    they were asked for.
     """
 
     waiting: dict[str, int]
     oldest: dict[str, float]
     dead: dict[str, int]
+    aside: dict[str, SetAside]
     counts: dict[str, dict[str, int]]
+
+    def room(self, room: str, now: float) -> dict[str, object]:
+        """Return how a room's queue stands, for the status document."""
+        aside = self.aside.get(room)
+        worst = next((rank for rank, count in enumerate(aside.counts) if count), 0) if aside else 0
+        return {
+            "room": room,
+            "waiting": self.waiting.get(room, 0),
+            "oldest_seconds": round(max(0.0, now - self.oldest.get(room, now)), 1),
+            "set_aside": sum(aside.counts) if aside else 0,
+            "set_aside_until": iso(aside.until) if aside else None,
+            "set_aside_severity": SEVERITIES[worst] if aside else None,
+            "dead": self.dead.get(room, 0),
+        }
 
 
 def snapshot(connection: Connection, wanted: tuple[list[str], bool]) -> Snapshot:
@@ -94,6 +112,7 @@ def snapshot(connection: Connection, wanted: tuple[list[str], bool]) -> Snapshot
             waiting={room: sum(found) for room, found in depths(connection).items()},
             oldest=oldest_waiting(connection, rooms),
             dead=dead_counts(connection),
+            aside=set_aside(connection),
             counts=counts(connection) if everything else {},
         )
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import accumulate, product
 from typing import Generic, TypeVar, get_args
 
@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from relay import __version__
 from relay.core.delivery import RESULTS, DeliveryState, Reason
-from relay.core.event import STATUSES, Status
+from relay.core.event import SEVERITIES, STATUSES, Status
 from relay.core.suppression import Suppression
 
 REFUSED = ("unauthorized", "malformed", "unknown_format", "too_large", "too_slow", "rate", "queue", "store")
@@ -116,6 +116,9 @@ class Metrics:
         self._template_failures = counter("relay_template_failures_total", "Templates that failed.", "template")
         self._depth = gauge("relay_queue_depth", "Deliveries that wait.", "room")
         self._oldest = gauge("relay_queue_oldest_seconds", "Age of the oldest delivery that waits.", "room")
+        self._aside = gauge(
+            "relay_deliveries_set_aside", "Deliveries that failed while their room goes on.", "room", "severity"
+        )
         self._dead = gauge("relay_dead_deliveries", "Dead deliveries on record.", "room")
         self._diverted = gauge("relay_room_diverted", "1 while the room's messages go to its fallback.", "room")
         self._account_refused = gauge("relay_account_refused", "1 while the service refuses the account.", "account")
@@ -155,6 +158,7 @@ class Metrics:
         self._refused.keep(self._sources, REFUSED)
         self._results.keep(rooms, RESULTS)
         self._failures.keep(rooms, get_args(Reason))
+        self._aside.keep(rooms, SEVERITIES)
         self._suppressed.keep(SUPPRESSED)
         self._template_failures.keep(templates)
         self._token_ends.keep(accounts, ("access", "refresh"))
@@ -244,6 +248,12 @@ class Metrics:
             self._oldest[room,].set(ages.get(room, 0.0))
             self._dead[room,].set(dead.get(room, 0))
             self._diverted[room,].set(room in diverted)
+
+    def set_aside(self, counts: Mapping[str, Sequence[int]]) -> None:
+        """Set how many deliveries of each room are set aside, the worst severity first."""
+        for room in self._rooms:
+            for severity, count in zip(SEVERITIES, counts.get(room, (0,) * len(SEVERITIES)), strict=True):
+                self._aside[room, severity].set(count)
 
     def set_account(
         self, account: str, *, refused: bool, access_until: float | None, refresh_until: float | None

@@ -174,11 +174,18 @@ class Silence(Shape, frozen=True, kw_only=True):
 
 
 class RoomState(Shape, frozen=True, kw_only=True):
-    """How a room does: `error` while its service refuses it, `last_error` while it fails, `goes_to` its fallback."""
+    """How a room does: `error` while its service refuses it, `last_error` while it fails, `goes_to` its fallback.
+
+    `set_aside` counts the deliveries that failed and wait while the room goes on: the next is tried at
+    `set_aside_until`, or once the room takes anything. `set_aside_severity` is the worst of them.
+    """
 
     room: str
     waiting: int
     oldest_seconds: float
+    set_aside: int
+    set_aside_until: str | None
+    set_aside_severity: Severity | None
     dead: int
     rests_for_seconds: float
     error: str | None

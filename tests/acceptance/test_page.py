@@ -6,9 +6,10 @@ import asyncio
 import json
 import re
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import command, free_port
-from tests.fakes.running import ROOM, Running, running
+from tests.fakes.running import PATIENCE, ROOM, Running, running
 
 expect.set_options(timeout=20_000)
 CHROMIUM = shutil.which("chromium")
@@ -493,49 +494,57 @@ async def test_the_worst_and_the_latest_are_shown_of_many(tmp_path: Path, sandbo
 
 
 class Truths:
-    """What each way of asking tells of the rooms: waiting and dead deliveries."""
+    """What each way of asking tells of the rooms: deliveries that wait, are dead, and are set aside."""
 
     def __init__(self, relay: Running, page: Page) -> None:
         self._relay = relay
         self._page = page
 
-    async def agree_on(self, expected: dict[str, tuple[int, int]]) -> None:
+    async def agree_on(self, expected: dict[str, tuple[int, int, int]]) -> None:
         """All ways tell this, sooner (the command line, the API, the metrics) or later (the page)."""
         async with asyncio.timeout(20):
             while await self._by_status() != expected:
                 pass
         assert await self._by_metrics() == expected
         assert await self._by_deliveries() == expected
-        for room, (waiting, dead) in expected.items():
+        for room, (waiting, dead, aside) in expected.items():
             row = self._page.locator("#rooms tbody tr", has=self._page.locator(f"th:text-is('{room}')"))
             await expect(row.locator("td").nth(1)).to_have_text(str(waiting))
             await expect(row.locator("td").nth(3)).to_have_text(str(dead))
+            said = expect(row.locator("td").nth(0))
+            await (said.to_contain_text(f"{aside} set aside") if aside else said.not_to_contain_text("set aside"))
         tiles = self._page.locator("#tiles")
-        await expect(tiles.locator("li", has_text="Waiting")).to_contain_text(str(sum(w for w, _ in expected.values())))
-        await expect(tiles.locator("li", has_text="Dead")).to_contain_text(str(sum(d for _, d in expected.values())))
+        await expect(tiles.locator("li", has_text="Waiting")).to_contain_text(
+            str(sum(w for w, *_ in expected.values()))
+        )
+        await expect(tiles.locator("li", has_text="Dead")).to_contain_text(str(sum(d for _, d, _ in expected.values())))
         assert await self._by_status() == await self._by_metrics() == await self._by_deliveries() == expected
 
-    async def _by_status(self) -> dict[str, tuple[int, int]]:
+    async def _by_status(self) -> dict[str, tuple[int, int, int]]:
         code, out, error = await command("status", "-c", str(self._relay.file), "-o", "json")
         assert code == 0, error
-        return {room["room"]: (room["waiting"], room["dead"]) for room in json.loads(out)["rooms"]}
+        rooms = json.loads(out)["rooms"]
+        return {room["room"]: (room["waiting"], room["dead"], room["set_aside"]) for room in rooms}
 
-    async def _by_metrics(self) -> dict[str, tuple[int, int]]:
+    async def _by_metrics(self) -> dict[str, tuple[int, int, int]]:
         _, text = await self._relay.get("/metrics")
-        found = {
-            (sample.name, sample.labels["room"]): int(sample.value)
-            for family in text_string_to_metric_families(text) for sample in family.samples
-            if sample.name in ("relay_queue_depth", "relay_dead_deliveries")
-        }  # fmt: skip
-        rooms = {room for _, room in found}
-        return {room: (found["relay_queue_depth", room], found["relay_dead_deliveries", room]) for room in rooms}
+        names = ("relay_queue_depth", "relay_dead_deliveries", "relay_deliveries_set_aside")
+        found: Counter[tuple[str, str]] = Counter()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name in names:
+                    found[sample.name, sample.labels["room"]] += int(sample.value)
+        waiting, dead, aside = names
+        return {room: (found[waiting, room], found[dead, room], found[aside, room]) for room in ("noc", "core")}
 
-    async def _by_deliveries(self) -> dict[str, tuple[int, int]]:
+    async def _by_deliveries(self) -> dict[str, tuple[int, int, int]]:
         arguments = ("deliveries", "list", "-c", str(self._relay.file), "-n", "10000", "-o", "json")
         code, out, error = await command(*arguments)
         assert code == 0, error
-        counted = Counter((one["room"], one["state"]) for one in json.loads(out))
-        return {room: (counted[room, "waiting"], counted[room, "dead"]) for room in ("noc", "core")}
+        listed = json.loads(out)
+        counted = Counter((one["room"], one["state"]) for one in listed)
+        aside = Counter(one["room"] for one in listed if one["set_aside"])
+        return {room: (counted[room, "waiting"], counted[room, "dead"], aside[room]) for room in ("noc", "core")}
 
 
 async def test_all_ways_of_asking_agree_through_an_outage(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
@@ -547,16 +556,55 @@ async def test_all_ways_of_asking_agree_through_an_outage(tmp_path: Path, sandbo
         truths = Truths(relay, page)
         await page.goto(relay.admin)
         await relay.post([{"title": "a"}, {"title": "b", "severity": "critical"}])
-        await truths.agree_on({"noc": (0, 0), "core": (0, 0)})
+        await truths.agree_on({"noc": (0, 0, 0), "core": (0, 0, 0)})
         sandbox.state.faults = [Fault(status=503, room="CORE")]
         await relay.post([{"title": f"c{number}", "severity": "critical"} for number in range(5)])
         await relay.post({"title": "d"})
-        await truths.agree_on({"noc": (0, 0), "core": (5, 0)})
+        await truths.agree_on({"noc": (0, 0, 0), "core": (5, 0, 0)})
         sandbox.state.faults = [Fault(status=503, room="CORE"), Fault(status=400, room="NOC")]
         await relay.post([{"title": "e"}, {"title": "f"}])
-        await truths.agree_on({"noc": (0, 2), "core": (5, 0)})
+        await truths.agree_on({"noc": (0, 2, 0), "core": (5, 0, 0)})
         sandbox.state.faults = []
         assert (await command("deliveries", "retry", "--state", "waiting", "-c", str(relay.file)))[0] == 0
-        await truths.agree_on({"noc": (0, 2), "core": (0, 0)})
+        await truths.agree_on({"noc": (0, 2, 0), "core": (0, 0, 0)})
         assert (await command("deliveries", "drop", "--room", "noc", "-c", str(relay.file)))[0] == 0
-        await truths.agree_on({"noc": (0, 0), "core": (0, 0)})
+        await truths.agree_on({"noc": (0, 0, 0), "core": (0, 0, 0)})
+
+
+async def test_a_critical_that_is_set_aside_is_told_by_all_ways_of_asking(
+    tmp_path: Path, sandbox: Sandbox, page: Page
+) -> None:
+    listen = {"events": "127.0.0.1:0", "admin": f"127.0.0.1:{free_port()}"}
+    rooms = {"noc": ROOM, "core": {**ROOM, "title": "CORE"}}
+    route = {"rooms": ["noc"], "routes": [{"matchers": ['severity="critical"'], "rooms": ["core"]}]}
+    options: dict[str, Any] = {"rooms": rooms, "route": route, "retry": {"first": "1h", "longest": "1h"}}
+    sandbox.state.faults = [Fault(status=503, room="CORE")]
+    async with running(tmp_path, sandbox, listen=listen, **options) as relay:
+        await relay.post({"title": "core router down", "severity": "critical"})
+        async with asyncio.timeout(PATIENCE):
+            while not (await relay.get("/api/v1/deliveries?reason=remote"))[1]:
+                pass
+    with closing(sqlite3.connect(tmp_path / "relay.db")) as connection, connection:
+        connection.execute("UPDATE deliveries SET aside = 1, failing_since = failing_since - 600")
+    _, out, _ = await command("status", "-c", str(relay.file), "-o", "json")
+    assert [(room["set_aside"], room["set_aside_severity"]) for room in json.loads(out)["rooms"]] == [
+        (0, None), (1, "critical"),
+    ]  # fmt: skip
+    async with running(tmp_path, sandbox, listen=listen, **options) as relay:
+        truths = Truths(relay, page)
+        await page.goto(relay.admin)
+        await truths.agree_on({"noc": (0, 0, 0), "core": (1, 0, 1)})
+        await expect(page.locator("#troubles")).to_contain_text("Room core: 1 set aside until")
+        code, out, _ = await command("status", "--nagios", "-c", str(relay.file))
+        assert (code, out.startswith("RELAY CRITICAL - critical alerts set aside: core: 1 set aside until 2")) == (
+            2,
+            True,
+        )
+        assert "set_aside=1" in out
+        assert "1 set aside until" in (await command("status", "-c", str(relay.file)))[1]
+        assert "set aside until" in (await command("deliveries", "list", "-c", str(relay.file)))[1]
+        assert 'relay_deliveries_set_aside{room="core",severity="critical"} 1.0' in (await relay.get("/metrics"))[1]
+        sandbox.state.faults = []
+        await relay.post({"title": "newer", "severity": "critical"})
+        await truths.agree_on({"noc": (0, 0, 0), "core": (0, 0, 0)})
+        assert (await command("status", "--nagios", "-c", str(relay.file)))[1].startswith("RELAY OK - all is well")

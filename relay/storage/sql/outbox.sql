@@ -153,6 +153,13 @@ SELECT json_group_array(json_array(room, rank, n)) FROM (
     SELECT room, rank, count(*) AS n FROM deliveries WHERE state = 'waiting' GROUP BY room, rank
 );
 
+-- name: set_aside
+SELECT json_group_array(json_array(room, rank, n, due_at)) FROM (
+    SELECT room, rank, count(*) AS n, min(due_at) AS due_at FROM deliveries
+    WHERE state = 'waiting' AND aside = 1 AND NOT (failed_at IS NULL AND action = 'post')
+    GROUP BY room, rank
+);
+
 -- name: dead_counts
 SELECT json_group_array(json_array(room, n)) FROM (
     SELECT room, count(*) AS n FROM deliveries WHERE state = 'dead' GROUP BY room

@@ -1,6 +1,6 @@
 // How things are: figures, what is wrong, rooms, sources.
 import { byId, make, moment, put, spark } from "./parts.js";
-import { duration } from "./times.js";
+import { clock, duration } from "./times.js";
 
 const RECENT = 12; // points, a minute of them, in which a latency is still the latency now
 
@@ -30,6 +30,7 @@ export function drawTroubles(state) {
   const say = (text, warn) => found.push(make("p", { key: text, class: warn ? "warn" : null }, text));
   for (const one of state.accounts) if (one.refused) say(`Account ${one.account} is refused: ${one.refused}. Everything for its rooms is kept and waits.`);
   for (const one of state.accounts) if (one.token_trouble) say(`Account ${one.account}: ${one.token_trouble}`);
+  for (const one of state.rooms) if (one.set_aside) say(`Room ${one.room}: ${setAside(one)}. Sent as soon as the room takes anything.`, one.set_aside_severity !== "critical");
   if (!state.config.last_reload_good) say("The configuration could not be reloaded; the one before goes on. What is wrong is told below.");
   if (state.config.restart_needed.length) say(`Changed, and in force only after a restart: ${state.config.restart_needed.join(", ")}.`, true);
   if (state.heartbeat_trouble) say(`The heartbeat does not get out: ${state.heartbeat_trouble}`, true);
@@ -39,7 +40,17 @@ export function drawTroubles(state) {
 const cell = (text, name) => make("td", { class: name }, text);
 const row = (name, ...cells) => make("tr", { key: name }, make("th", { scope: "row" }, name), ...cells);
 
+function setAside(room) {
+  return `${room.set_aside} set aside until ${clock(room.set_aside_until)} (worst: ${room.set_aside_severity})`;
+}
+
 function roomState(room) {
+  const [name, said] = reachState(room);
+  if (!room.set_aside) return [name, said];
+  return [room.set_aside_severity === "critical" ? "bad" : "warn", `${setAside(room)} · ${said}`];
+}
+
+function reachState(room) {
   if (room.error) return ["bad", `refused: ${room.error}`];
   if (room.goes_to) return ["warn", `goes to ${room.goes_to}${room.last_error ? `: ${room.last_error}` : ""}`];
   if (room.last_error) return ["warn", `fails for ${duration(room.failing_seconds)}: ${room.last_error}`];
