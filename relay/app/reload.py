@@ -19,7 +19,7 @@ from relay.settings.model import Settings, TemplateFile
 from relay.settings.problems import ConfigurationError, Mark, Problem
 from relay.settings.rules import compile_rules
 from relay.settings.secrets import SecretError
-from relay.templates.rendering import TemplateError
+from relay.templates.bounds import TemplateError
 
 LOOK = 2.0
 """Seconds between two looks at the files of a configuration that is watched."""

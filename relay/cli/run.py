@@ -61,7 +61,7 @@ def _refusal(error: BaseException) -> int | None:
     from relay.ports import StoreError
     from relay.settings.problems import ConfigurationError
     from relay.settings.secrets import SecretError
-    from relay.templates.rendering import TemplateError
+    from relay.templates.bounds import TemplateError
 
     if isinstance(error, StoreError):
         return EXIT_STORE

@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from typing import Any
 
-from jinja2 import StrictUndefined, Template
-from jinja2 import TemplateError as JinjaError
-from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
+from jinja2 import Template
 
 from relay.core.card import misfit
 from relay.core.delivery import Told
 from relay.core.event import Event
 from relay.core.markdown import Markdown, clean, plain_text
-from relay.templates.rendering import MAX_OUTPUT, TemplateError
+from relay.templates.bounds import BoundedEnvironment, TemplateError, words_of
+from relay.templates.rendering import MAX_OUTPUT, compile_template
 from relay.templates.views import View
 
 FILTERS = ("batch", "default", "dictsort", "first", "int", "items", "join", "last", "length", "lower", "replace",
@@ -40,8 +39,8 @@ class CardRenderer:
         self._chosen = chosen
         self._zone = zone
         self._failed = failed
-        environment = _environment()
-        self._templates = {name: _compile(environment, name, text) for name, text in sources.items()}
+        self._environment = environment = _CardEnvironment(FILTERS, {"json": _as_json})
+        self._templates = {name: compile_template(environment, name, text, "card") for name, text in sources.items()}
 
     def card(self, lineage: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
         """The content of a card, or None where there is none, or its template fails. Never fails."""
@@ -52,17 +51,17 @@ class CardRenderer:
         try:
             return self.render_strictly(template, View(event, room, told, now, self._zone).names())
         except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way; the alert goes out
-            self._failed(name, event.id, f"{type(error).__name__}: {error}")
+            self._failed(name, event.id, words_of(error))
             return None
 
     def render_by_name(self, name: str, names: dict[str, object]) -> dict[str, Any]:
         """As `card`, but raises what the template raises, and `TemplateError`."""
         return self.render_strictly(self._templates[name], names)
 
-    @staticmethod
-    def render_strictly(template: Template, names: dict[str, object]) -> dict[str, Any]:
+    def render_strictly(self, template: Template, names: dict[str, object]) -> dict[str, Any]:
         """Render and read a card. Raises what the template raises, and `TemplateError` where it writes none."""
         text, size = [], 0
+        self._environment.begin()
         for piece in template.generate(names):
             size += len(piece)
             if size > MAX_OUTPUT:
@@ -83,24 +82,10 @@ class CardRenderer:
         return dict(card)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(autoescape=False, finalize=_within_a_string, undefined=StrictUndefined)
-    environment.globals = {"range": safe_range}
-    environment.filters = {name: environment.filters[name] for name in FILTERS} | {"json": _as_json}
-    return environment
-
-
-def _compile(environment: ImmutableSandboxedEnvironment, name: str, text: str) -> Template:
-    try:
-        return environment.from_string(text)
-    except JinjaError as error:
-        line = getattr(error, "lineno", None)
-        raise TemplateError(f"card {name}{f', line {line}' if line else ''}: {error}") from error
-
-
-def _within_a_string(value: object) -> str:
-    """A value as it stands within a JSON string; what is `Json` as it is."""
-    return value if isinstance(value, Json) else json.dumps(_harmless(value), ensure_ascii=False)[1:-1]
+class _CardEnvironment(BoundedEnvironment):
+    def literal(self, value: object) -> str:
+        """A value as it stands within a JSON string; what is `Json` as it is."""
+        return value if isinstance(value, Json) else json.dumps(_harmless(value), ensure_ascii=False)[1:-1]
 
 
 def _as_json(value: object) -> Json:

@@ -7,7 +7,7 @@ from datetime import tzinfo
 from importlib.resources import files
 from typing import Any, Protocol
 
-from jinja2 import Template, TemplateSyntaxError, meta
+from jinja2 import Environment, Template, TemplateSyntaxError, nodes
 
 from relay.core.delivery import DigestLine, Diversion, Standing, Told
 from relay.core.event import Event
@@ -22,7 +22,8 @@ from relay.core.markdown import (
     whole_end,
 )
 from relay.core.words import say_clock
-from relay.templates.environment import MarkdownEnvironment
+from relay.templates.bounds import BoundedEnvironment, TemplateError, words_of
+from relay.templates.environment import MarkdownEnvironment, builtin_environment
 from relay.templates.views import THREAD, DigestView, GroupView, View, list_line
 
 BUILTIN = ("event", "group", "digest")
@@ -32,13 +33,11 @@ BRIEF = 2
 """Lines of a message that is brief."""
 MAX_OUTPUT = 65_536
 """Characters that a template may write."""
+MOST_TEXTS = 20
+"""Messages that a template may part its text into."""
 
 
 AnyView = View | GroupView | DigestView
-
-
-class TemplateError(ValueError):
-    """A template that can't be read or fails; its text says where."""
 
 
 class Cards(Protocol):
@@ -58,10 +57,10 @@ class TemplateRenderer:
     ) -> None:  # fmt: skip
         """`sources` by name; `failed` is told template, event id and error. Raises `TemplateError`."""
         self._cards = cards
-        environment = MarkdownEnvironment()
         self._zone = zone
         self._failed = failed
-        self._builtin = {name: compile_template(environment, f"({name})", builtin(name)) for name in BUILTIN}
+        own, environment = builtin_environment(), MarkdownEnvironment()
+        self._builtin = {name: compile_template(own, f"({name})", builtin(name)) for name in BUILTIN}
         self._templates = {name: compile_template(environment, name, text) for name, text in sources.items()}
         self._for_groups = {name for name, text in sources.items() if tells_of_groups(environment, text)}
 
@@ -134,11 +133,11 @@ class TemplateRenderer:
             try:
                 return self.render_strictly(chosen, view.names(), longest, living=living)
             except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way; the alert goes out
-                self._failed(name, event.id, f"{type(error).__name__}: {error}")
+                self._failed(name, event.id, words_of(error))
         try:
             return self.render_strictly(self._builtin[kind], view.parts(), longest, living=living)
         except Exception as error:  # noqa: BLE001 - likewise: the plainest message that can be made
-            self._failed(BUILT_IN, event.id, f"{type(error).__name__}: {error}")
+            self._failed(BUILT_IN, event.id, words_of(error))
             return [f"{view.sign} **{view.word}** · {Markdown.escape(one_line(event.title))}"]
 
     @staticmethod
@@ -147,10 +146,12 @@ class TemplateRenderer:
     ) -> list[str]:
         """Render, split and number; a living message is cut to one, as it is edited as one.
 
-        Raises what the template raises, and `TemplateError` where it writes nothing.
+        Raises what the template raises, `BoundError` over the bound, and `TemplateError` where it writes nothing.
         """
         written: list[str] = []
         size = 0
+        if isinstance(template.environment, BoundedEnvironment):
+            template.environment.begin()
         for piece in template.generate(names):
             written.append(piece[: MAX_OUTPUT - size])
             size += len(written[-1])
@@ -163,6 +164,10 @@ class TemplateRenderer:
         texts = [segment for segment in segments if segment]
         if not texts:
             raise TemplateError("the template writes nothing")
+        if len(texts) > MOST_TEXTS:
+            raise TemplateError(
+                f"the template writes {len(texts):,} messages; at most {MOST_TEXTS} are sent: use {{{{ thread }}}} less"
+            )
         if not living:
             return numbered(texts, longest)
         first = texts[0]
@@ -177,9 +182,10 @@ def builtin(name: str) -> str:
 def tells_of_groups(environment: MarkdownEnvironment, text: str) -> bool:
     """Tell whether a template asks for the incidents of a group."""
     try:
-        return "incidents" in meta.find_undeclared_variables(environment.parse(text))
+        names = environment.parse(text).find_all(nodes.Name)
     except TemplateSyntaxError:
         return False
+    return any(name.name == "incidents" and name.ctx == "load" for name in names)
 
 
 def with_last_line(text: str, line: str, longest: int) -> str:
@@ -193,14 +199,14 @@ def with_mentions(text: str, emails: Sequence[str], longest: int = WEBEX_MAX_BYT
     return with_last_line(text, " ".join(mention(email) for email in emails), longest)
 
 
-def compile_template(environment: MarkdownEnvironment, name: str, text: str) -> Template:
-    """Compile an operator's template. Raises `TemplateError`."""
+def compile_template(environment: Environment, name: str, text: str, kind: str = "template") -> Template:
+    """Compile a template. Raises `TemplateError`."""
     try:
         template = environment.from_string(text)
     except Exception as error:
         line = getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
         said = "takes too much memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
-        raise TemplateError(f"template {name}{where}: {said}") from error
+        raise TemplateError(f"{kind} {name}{where}: {said}") from error
     template.globals = dict(template.globals)  # a plain mapping: Jinja2 walks it for every message
     return template

@@ -13,8 +13,9 @@ from markdown_it import MarkdownIt
 from relay.core.delivery import Ack, Digest, DigestLine, Standing, Told
 from relay.core.event import Event, Link
 from relay.core.markdown import WEBEX_MAX_BYTES
+from relay.templates.bounds import TemplateError
 from relay.templates.environment import MarkdownEnvironment
-from relay.templates.rendering import TemplateError, TemplateRenderer, compile_template
+from relay.templates.rendering import TemplateRenderer, compile_template
 from tests.unit.made import event, harmful
 
 COMMONMARK = MarkdownIt("commonmark")
@@ -171,7 +172,7 @@ def test_code_in_a_template_stays_code(one: Event) -> None:
         ("{{ nothing }}", "UndefinedError"),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
         ("{{ title.__class__.__mro__ }}", "SecurityError"),
-        ("  \n", "TemplateError"),
+        ("  \n", "the template writes nothing"),
         ("{{ range(1000000) | list }}", "OverflowError"),
     ],
 )
@@ -181,7 +182,7 @@ def test_a_template_that_fails_is_told_and_the_built_in_message_goes_out(templat
     assert texts == render(event())
     ((name, said),) = failures
     assert name == "t"
-    assert said.startswith(error)
+    assert error in said
 
 
 def test_an_unknown_template_gives_the_built_in_message() -> None:
