@@ -364,7 +364,9 @@ class RelayDaemon:
 
     def _template_failed(self, template: str, event_id: str, error: str) -> None:
         self.metrics.template_failed(template)
-        self._log.error("template_failed", template=template, event_id=event_id, error=error)
+        loaded = self.arrangement.loaded
+        text = loaded.templates.get(template) or loaded.cards.get(template)
+        self._chronicle.template_failed(template, text, event_id, error)
 
     def _tell(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
         """Tell the operator; the log, where the configuration names none."""

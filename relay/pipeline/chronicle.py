@@ -17,6 +17,7 @@ class Chronicle:
         self.room_errors: dict[str, str] = {}
         self.last_errors: dict[str, str] = {}
         self._refused: set[str] = set()
+        self._failing: set[tuple[str, str | None]] = set()
         self._telemetry = telemetry
         self._log = log
         self._tell = tell
@@ -70,6 +71,15 @@ class Chronicle:
     def bug(self, lease: Lease, error: Exception) -> None:
         """An attempt raised what it should not."""
         self._log.error("delivery_bug", delivery_id=lease.id, room=lease.room, error=repr(error))
+
+    def template_failed(self, template: str, text: str | None, event_id: str, error: str) -> None:
+        """Tell that a template with this text, or a card, failed. The operator hears it once for each text."""
+        self._log.error("template_failed", template=template, event_id=event_id, error=error)
+        if (template, text) in self._failing:  # the operator's own message may have failed by the same template
+            return
+        self._failing.add((template, text))
+        said = f"Alerts go out all the same: in the built-in form, or without the card.\n{error}"
+        self._tell(f"template:{template}", f"relay: template {template} fails", "major", "notice", said)
 
     def diverted(self, order: Divert, done: Diverted) -> None:
         """What waits for a room has gone to its fallback, or goes there no more."""
