@@ -6,16 +6,12 @@ import asyncio
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from relay.ports import Log, StoreError, StoreUnavailableError
 
-T = TypeVar("T")
 STORE_RETRY = 1.0
 """Seconds between two tries of a loop while the store is in trouble."""
 FIRST_INHERITED = 3
@@ -177,29 +173,6 @@ class Lifecycle:
             else:
                 notify("WATCHDOG=1")
             await self._clock.wait(self._stopping, interval)
-
-
-def in_thread_of_its_own(work: Callable[[], T]) -> asyncio.Future[T]:
-    """What a function gives or raises, run in a thread that neither others wait for, nor the end of the process."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(put: Callable[[], None]) -> None:
-        if not done.done():  # whoever asked may have gone
-            put()
-
-    def run() -> None:
-        try:
-            found = work()
-        except Exception as error:  # noqa: BLE001 - handed on
-            put = partial(done.set_exception, error)
-        else:
-            put = partial(done.set_result, found)
-        with suppress(RuntimeError):  # the loop may have ended
-            loop.call_soon_threadsafe(settle, put)
-
-    threading.Thread(target=run, daemon=True).start()
-    return done
 
 
 def inherited_sockets() -> dict[str, socket.socket]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from relay.app.reading import format_name, make_format, mapping_of
 from relay.app.tls import client_context, server_context
-from relay.app.trying import Finding, Trial, try_all, try_apart
+from relay.app.trying import Finding, try_all
 from relay.formats import FORMATS
 from relay.formats.mapping import OPTIONAL, compile_expression
 from relay.settings.load import Loaded, card_files
@@ -35,27 +34,10 @@ def _signature_problems(loaded: Loaded) -> list[Problem]:
 
 
 def adapter_problems(loaded: Loaded) -> list[Problem]:
-    """Mappings that can't be compiled, certificates that can't be had, templates that fail on a sample or take long."""
-    return [*part_problems(loaded), *_located(loaded, try_all(_trial(loaded)))]
-
-
-async def adapter_problems_apart(loaded: Loaded, known: Loaded) -> list[Problem]:
-    """The same, with nothing that takes long in this thread; templates that `known` has alike are good already."""
-    found = await asyncio.to_thread(part_problems, loaded)
-    return [*found, *_located(loaded, await try_apart(_trial(loaded, known)))]
-
-
-def part_problems(loaded: Loaded) -> list[Problem]:
-    """Mappings that can't be compiled, signatures that nobody makes, certificates that can't be had."""
-    return [*_mapping_problems(loaded), *_signature_problems(loaded), *_tls_problems(loaded)]
-
-
-def _trial(loaded: Loaded, known: Loaded | None = None) -> Trial:
-    templates, cards = (dict(loaded.templates), dict(loaded.cards))
-    if known is not None and known.settings.timezone == loaded.settings.timezone:
-        templates = dict(loaded.templates.items() - known.templates.items())
-        cards = dict(loaded.cards.items() - known.cards.items())
-    return Trial(templates=templates, cards=cards, zone=str(loaded.settings.timezone))
+    """Mappings that can't be compiled, signatures that nobody makes, certificates that can't be had, templates that
+    fail on a sample or take long."""
+    found = [*_mapping_problems(loaded), *_signature_problems(loaded), *_tls_problems(loaded)]
+    return [*found, *_located(loaded, try_all(loaded.templates, loaded.cards, loaded.settings.timezone))]
 
 
 def _located(loaded: Loaded, findings: Sequence[Finding]) -> list[Problem]:
@@ -65,8 +47,7 @@ def _located(loaded: Loaded, findings: Sequence[Finding]) -> list[Problem]:
         cards.setdefault(str(file), []).append(path)
     found: list[Problem] = []
     for one in findings:
-        template: Path = ("templates",) if one.name is None else ("templates", one.name)
-        places = cards.get(one.name or "", []) if one.kind == "card" else [template]
+        places: list[Path] = cards.get(one.name, []) if one.kind == "card" else [("templates", one.name)]
         found += (Problem(loaded.document.mark(at), dotted(at), one.message, one.level) for at in places)
     return found
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,21 +17,15 @@ from relay.core.routing import Route
 from relay.core.rules import Rules
 from relay.core.suppression import Silence
 from relay.core.words import iso
-from relay.lifecycle import in_thread_of_its_own
 from relay.pipeline.vigil import Vigil
 from relay.settings.document import Expanded
 from relay.settings.load import Loaded
 from relay.settings.model import PostedSettings
 from relay.settings.problems import Problem
 from relay.settings.secrets import MASK, secrets_of
-from relay.web.answers import BusyError
 
 MOST_EXPLAINED = 100
 """Events of a payload whose trails are told."""
-EXPLAINED_AT_ONCE = 2
-"""Payloads whose trails are followed at a time: an operator's template may take long."""
-EXPLAIN_LIMIT = 10.0
-"""Seconds after which nobody waits for a trail any more."""
 
 
 class ConfiguredDocuments:
@@ -51,7 +44,7 @@ class ConfiguredDocuments:
         self._vigil = vigil
         self._rules = rules
         self._wall = wall
-        self._explaining: set[asyncio.Future[list[Explanation]]] = set()
+        self._turn = asyncio.Lock()
 
     @property
     def _loaded(self) -> Loaded:
@@ -97,24 +90,24 @@ class ConfiguredDocuments:
     async def explain(self, source: str, payload: bytes, headers: Mapping[str, str]) -> Any:
         """The trail of a payload.
 
-        Raises KeyError for an unknown source, ValueError for what it would refuse, `BusyError`.
+        Raises KeyError for an unknown source, ValueError for what it would refuse. Each event is followed in a thread,
+        one after the other, so that neither the relay nor its stop waits for many.
         """
         if source not in self._loaded.settings.sources:
             raise KeyError(source)
         silences: list[Silence] = list(await self._vigil.known())
-        if len(self._explaining) >= EXPLAINED_AT_ONCE:
-            raise BusyError("other payloads are being explained; try again in a moment")
-        explain = partial(
-            explain_payload, self._loaded, source, payload, self._wall(), silences, headers, most=MOST_EXPLAINED
-        )
-        trails = in_thread_of_its_own(explain)
-        self._explaining.add(trails)
-        trails.add_done_callback(self._explaining.discard)
-        try:
-            async with asyncio.timeout(EXPLAIN_LIMIT):
-                return as_json(await asyncio.shield(trails))
-        except TimeoutError as error:
-            raise BusyError(f"a template does not end within {EXPLAIN_LIMIT:g} s with this payload") from error
+        trails = explain_payload(
+            self._loaded, source, payload, self._wall(), silences, headers, most=MOST_EXPLAINED
+        )  # fmt: skip
+        found: list[Explanation] = []
+        while (trail := await self._next(trails)) is not None:
+            found.append(trail)
+        return as_json(found)
+
+    async def _next(self, trails: Iterator[Explanation]) -> Explanation | None:
+        """Follow one event, while no other is followed: many busy threads would slow the relay's own."""
+        async with self._turn:
+            return await asyncio.to_thread(next, trails, None)
 
     async def reload(self) -> tuple[bool, dict[str, Any]]:
         """Load it anew; whether that went well, and how."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -62,8 +62,8 @@ def explain_payload(
     headers: Mapping[str, str] | None = None,
     most: int | None = None,
     refuses: Callable[[str], object] = lambda _: None,
-) -> list[Explanation]:
-    """The trails of all events of a payload, or of its first `most`; `refuses` is told of items that can't be read.
+) -> Iterator[Explanation]:
+    """Give the trail of each event of a payload, or of its first `most`; `refuses` is told of items that can't be read.
 
     Raises `NotJsonError`, and `UnreadableError` where nothing can be read.
     """
@@ -77,7 +77,8 @@ def explain_payload(
     defaults = defaults_of(source, configured)
     explainer = _Explainer(loaded, now, silences)
     events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(found.drafts[:most])]
-    return [explainer.explain(Waiting(number, event, now)) for number, event in enumerate(events, 1)]
+    for number, event in enumerate(events, 1):
+        yield explainer.explain(Waiting(number, event, now))
 
 
 class _Explainer:

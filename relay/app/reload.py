@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from relay.app.arrangement import Arrangement
-from relay.app.checks import adapter_problems_apart
+from relay.app.checks import adapter_problems
 from relay.core.routing import confusable
 from relay.lifecycle import notify
 from relay.ports import Clock, Log, Tell
@@ -117,7 +117,7 @@ class Reloader:
         candidate: Loaded | None = None
         try:
             candidate = await asyncio.to_thread(self.loaded.again)
-            problems = await adapter_problems_apart(candidate, self.loaded)
+            problems = await asyncio.to_thread(adapter_problems, candidate)
             if any(problem.level == "error" for problem in problems):
                 raise ConfigurationError(problems)
             made = self._prepare(candidate)

@@ -1,34 +1,22 @@
-"""Templates and cards tried on built-in samples; a relay that runs has that done in a process of its own."""
+"""Templates and cards tried on built-in samples."""
 
 from __future__ import annotations
 
-import asyncio
-import resource
-import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from datetime import tzinfo
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from relay.core.delivery import Standing, Told
 from relay.core.event import SEVERITIES, STATUSES, Event, Link
+from relay.templates.bounds import words_of
 from relay.templates.cards import CardRenderer
 from relay.templates.environment import MarkdownEnvironment
 from relay.templates.rendering import TemplateRenderer, compile_template, tells_of_groups
 from relay.templates.views import GroupView, View
 
-TEMPLATE_LIMIT = 2.0
-"""Seconds that a template may take to compile and on all samples (a card on one) before it counts as one that never
-ends."""
-TRIAL_LIMIT = 8.0
-"""Seconds that all templates of a configuration may take in a process of their own."""
-TRIAL_MEMORY = 2**30
-"""Bytes of address space that this process has."""
 SLOW_TEMPLATE = 0.05
 """Seconds of rendering from which a template draws a warning."""
 _AT = 1_772_330_000.0
@@ -81,117 +69,48 @@ def _views(environment: MarkdownEnvironment, text: str, zone: tzinfo) -> Iterato
         yield f"{event.status} event", View(event, "sample", None, _AT, zone).names()
 
 
-class Trial(msgspec.Struct, frozen=True):
-    """What is to be tried: templates by name, cards by file, in a time zone."""
-
-    templates: dict[str, str]
-    cards: dict[str, str]
-    zone: str
-
-
 class Finding(msgspec.Struct, frozen=True):
-    """What is wrong with a template or a card; with all templates where `name` is None."""
+    """What is wrong with a template or a card."""
 
     kind: Literal["template", "card"]
-    name: str | None
+    name: str
     message: str
     level: Literal["error", "warning"] = "error"
 
 
-def try_all(trial: Trial) -> list[Finding]:
-    """Try all of it, in the main thread."""
-    zone = ZoneInfo(trial.zone)
+def try_all(templates: Mapping[str, str], cards: Mapping[str, str], zone: tzinfo) -> list[Finding]:
+    """Try templates by name and cards by file. It ends soon, as each rendering is bounded by its work."""
     environment = MarkdownEnvironment()
-    found = [_try_template(environment, name, text, zone) for name, text in trial.templates.items()]
-    found += [_try_card(name, text, zone) for name, text in trial.cards.items()]
+    found = [_try_template(environment, name, text, zone) for name, text in templates.items()]
+    found += [_try_card(name, text, zone) for name, text in cards.items()]
     return [one for one in found if one is not None]
 
 
-async def try_apart(trial: Trial) -> list[Finding]:
-    """Try all of it in a process of its own, which ends in time whatever a template does."""
-    if not trial.templates and not trial.cards:
-        return []
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "relay.app.trying",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(TRIAL_LIMIT):
-            said, trouble = await process.communicate(msgspec.json.encode(trial))
-    except TimeoutError:
-        return [Finding("template", None, f"do not end within {TRIAL_LIMIT:g} s, all of them together")]
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        why = trouble.decode(errors="replace").strip().rpartition("\n")[2] or f"it ended with {process.returncode}"
-        return [Finding("template", None, f"could not be tried: {why}")]
-    return msgspec.json.decode(said, type=list[Finding])
-
-
-def _main() -> None:
-    with suppress(OSError, ValueError):  # there may be a lower limit, or a unit that forbids this
-        resource.setrlimit(resource.RLIMIT_AS, (TRIAL_MEMORY, TRIAL_MEMORY))
-    found = try_all(msgspec.json.decode(sys.stdin.buffer.read(), type=Trial))
-    sys.stdout.buffer.write(msgspec.json.encode(found))
-
-
 def _try_template(environment: MarkdownEnvironment, name: str, text: str, zone: tzinfo) -> Finding | None:
-    left, tried = TEMPLATE_LIMIT, ""
+    tried = ""
     try:
-        began = time.perf_counter()
-        with _time_limit(left):
-            template = compile_template(environment, name, text)
-        left -= time.perf_counter() - began
+        template = compile_template(environment, name, text)
         for sample, names in _views(environment, text, zone):
-            began, tried = time.perf_counter(), f"fails on a sample {sample}: "
-            with _time_limit(max(0.01, left)):
-                TemplateRenderer.render_strictly(template, names)
-            took = time.perf_counter() - began
-            left -= took
+            began, tried = time.thread_time(), f"fails on a sample {sample}: "
+            TemplateRenderer.render_strictly(template, names)
+            took = time.thread_time() - began
             if took > SLOW_TEMPLATE:
                 return Finding("template", name, f"takes {took * 1000:.0f} ms on a sample {sample}", "warning")
     except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way
-        return Finding("template", name, f"{tried}{_said(error)}")
+        return Finding("template", name, f"{tried}{words_of(error)}")
     return None
 
 
 def _try_card(file: str, text: str, zone: tzinfo) -> Finding | None:
     tried = ""
     try:
-        with _time_limit(TEMPLATE_LIMIT):
-            renderer = CardRenderer({file: text}, lambda *_: None, zone, lambda *_: None)
+        renderer = CardRenderer({file: text}, lambda *_: None, zone, lambda *_: None)
         for event in samples():
             tried = f"on a sample {event.status} event: "
-            with _time_limit(TEMPLATE_LIMIT):
-                renderer.render_by_name(file, View(event, "sample", None, _AT, zone).names())
+            renderer.render_by_name(file, View(event, "sample", None, _AT, zone).names())
     except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way
-        return Finding("card", file, f"{tried}{_said(error)}")
+        return Finding("card", file, f"{tried}{words_of(error)}")
     return None
-
-
-def _said(error: Exception) -> str:
-    """An error in words, where it has none of its own."""
-    if isinstance(error, MemoryError):
-        return "takes too much memory"
-    return str(error) or type(error).__name__
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the main thread where what it does takes longer than a template may."""
-
-    def over(_: int, __: object) -> None:
-        raise TimeoutError(f"does not end within {TEMPLATE_LIMIT:g} s")
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def template_times(templates: Mapping[str, str], zone: tzinfo) -> dict[str, float]:
@@ -201,11 +120,7 @@ def template_times(templates: Mapping[str, str], zone: tzinfo) -> dict[str, floa
     for name, text in templates.items():
         template = compile_template(environment, name, text)
         for _, names in _views(environment, text, zone):
-            began = time.perf_counter()
+            began = time.thread_time()
             TemplateRenderer.render_strictly(template, names)
-            times[name] = max(times.get(name, 0.0), (time.perf_counter() - began) * 1000)
+            times[name] = max(times.get(name, 0.0), (time.thread_time() - began) * 1000)
     return times
-
-
-if __name__ == "__main__":
-    _main()

@@ -78,9 +78,11 @@ def explain(
 
     name = _source(loaded, source)
     try:
-        explained = explain_payload(
-            loaded, name, read_input(payload), _time(at), _silences(loaded), _headers(headers or ()),
-            refuses=lambda error: complain(f"source {name} would refuse one item: {error}"),
+        explained = list(
+            explain_payload(
+                loaded, name, read_input(payload), _time(at), _silences(loaded), _headers(headers or ()),
+                refuses=lambda error: complain(f"source {name} would refuse one item: {error}"),
+            )
         )  # fmt: skip
     except (NotJsonError, UnreadableError) as error:
         fail(f"source {name} would refuse this payload: {error}")

@@ -22,10 +22,6 @@ class BadRequestError(ValueError):
     """A query or body that can't be read; its text says what is wrong."""
 
 
-class BusyError(Exception):
-    """As much is being done at a time as may be."""
-
-
 async def read_body(request: web.Request) -> bytes:
     """A request's body, which is not empty. Raises `BadRequestError`."""
     try:

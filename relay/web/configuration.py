@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from relay.web import shapes
-from relay.web.answers import BadRequestError, BusyError, json_answer, problem, read_json_body
+from relay.web.answers import BadRequestError, json_answer, problem, read_json_body
 from relay.web.operations import Operation
 
 
@@ -44,7 +44,7 @@ class Configured(Protocol):
     def explain(self, source: str, payload: bytes, headers: Mapping[str, str]) -> Awaitable[Any]:
         """The trail of a payload.
 
-        Raises KeyError for an unknown source, ValueError for what it would refuse, `BusyError`.
+        Raises KeyError for an unknown source, ValueError for what it would refuse.
         """
         ...
 
@@ -95,8 +95,6 @@ class ConfigurationApi:
         headers = {name.lower(): value for name, value in wanted.headers.items()}
         try:
             return json_answer(await self._configured.explain(wanted.source, body, headers))
-        except BusyError as error:
-            return problem(429, "busy", str(error))
         except KeyError:
             return problem(404, "not_found", f"no source is configured as {wanted.source[:100]!r}")
         except ValueError as error:
