@@ -74,11 +74,11 @@ def make_account(name: str, loaded: Loaded, vault: Vault, wall: Callable[[], flo
         mine = {room_name: room for room_name, room in loaded.settings.rooms.items() if room.account == name}
         numbers = {room_name: int(room.id or 0) for room_name, room in mine.items()}
         token = GivenToken(vault(account.access_token))
-        return MadeAccount(SpikaSender(HttpClient(http, token, log), numbers, wall))
+        return MadeAccount(SpikaSender(HttpClient(http, token, log, vault.redactor), numbers, wall))
     granted = None if account.oauth is None else make_oauth(name, account, loaded, vault, wall, log)
     own: Token = GivenToken(vault(account.token)) if account.token is not None else _there(granted)
     rooms = make_addresses(loaded.settings).get(name, {})
-    return MadeAccount(WebexSender(WebexClient(HttpClient(http, own, log), wall), rooms, log), granted)
+    return MadeAccount(WebexSender(WebexClient(HttpClient(http, own, log, vault.redactor), wall), rooms, log), granted)
 
 
 def make_addresses(settings: Settings) -> dict[str, dict[str, RoomAddress]]:
@@ -105,9 +105,11 @@ def make_oauth(
     integration = Integration(
         client_id=settings.client_id, client_secret=vault(settings.client_secret), redirect_uri=settings.redirect_uri,
     )  # fmt: skip
-    http = HttpClient(msgspec.structs.replace(_http_settings(account), total_timeout=oauth.TIMEOUT), None, log)
+    http = HttpClient(
+        msgspec.structs.replace(_http_settings(account), total_timeout=oauth.TIMEOUT), None, log, vault.redactor
+    )
     file = TokenFile(loaded.storage.parent / "tokens" / f"{name}.json")
-    return OAuthToken(name, integration, http, file, wall, log)
+    return OAuthToken(name, integration, http, file, wall, log, vault.redactor)
 
 
 def make_renderer(loaded: Loaded, rules: Rules, failed: Callable[[str, str, str], None]) -> TemplateRenderer:

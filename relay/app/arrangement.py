@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.request import getproxies
 
 import msgspec
 
 from relay.app.accounts import MadeAccount, make_account, make_addresses, make_files, make_renderer
 from relay.app.sources import make_push, make_webhook
+from relay.core.redaction import Redactor, secrets_in_url
 from relay.core.rules import Rules
 from relay.listeners.apic import ApicListener
 from relay.listeners.push import PushSource
@@ -18,7 +20,7 @@ from relay.senders.attachments import Attachments
 from relay.settings.load import Loaded
 from relay.settings.model import ApicSettings, PostedSettings, PushSettings, Settings, Source, WebsocketSettings
 from relay.settings.rules import compile_rules
-from relay.settings.secrets import LiveSecret, SecretRef, secrets_of
+from relay.settings.secrets import LiveSecret, SecretRef, secrets_of, texts_of
 from relay.templates.rendering import TemplateRenderer
 
 Listener = WebsocketListener | ApicListener
@@ -31,6 +33,8 @@ class Vault:
     def __init__(self, before: Vault | None = None) -> None:
         """`before`: secrets that are in use already, and stay the same ones."""
         self.held: dict[SecretRef, LiveSecret] = {}
+        self.redactor: Redactor = Redactor() if before is None else before.redactor
+        """Knows all of them, and those that they have replaced."""
         self._before = {} if before is None else before.held
 
     def __call__(self, ref: SecretRef) -> LiveSecret:
@@ -42,12 +46,26 @@ class Vault:
             else:
                 known.renew()
             self.held[ref] = known
+            self._learn(known)
         return self.held[ref]
 
     def reread(self) -> None:
         """Read those from files again."""
         for secret in tuple(self.held.values()):
             secret.reread()
+            self._learn(secret)
+
+    def learn_addresses(self, settings: object) -> None:
+        """Learn the passwords and tokens that stand within addresses of a configuration."""
+        for text in (*texts_of(settings), *getproxies().values()):
+            for secret in secrets_in_url(text):
+                self.redactor.learn(secret)
+
+    def _learn(self, secret: LiveSecret) -> None:
+        value = secret.current()
+        self.redactor.learn(value)
+        for part in secrets_in_url(value):
+            self.redactor.learn(part)
 
 
 class MadeSource(msgspec.Struct, frozen=True, eq=False):
@@ -114,6 +132,7 @@ class Arranger:
         """Make all parts anew but those that `before` has alike. Raises `SecretError`, `TemplateError`, OSError."""
         settings, vault = loaded.settings, Vault(None if before is None else before.vault)
         rules = compile_rules(settings)
+        vault.learn_addresses(settings)
         return Arrangement(
             loaded=loaded,
             vault=vault,

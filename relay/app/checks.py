@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from relay.app.reading import format_name, make_format, mapping_of
 from relay.app.tls import client_context, server_context
 from relay.app.trying import Finding, try_all
+from relay.core.redaction import SHORTEST
 from relay.formats import FORMATS
 from relay.formats.mapping import OPTIONAL, compile_expression
 from relay.settings.load import Loaded, card_files
 from relay.settings.model import ApicSettings, AuthSettings, ClientTls, MapSettings, PostedSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted
+from relay.settings.secrets import SecretError, secrets_of
 
 
 def _signature_problems(loaded: Loaded) -> list[Problem]:
@@ -36,8 +39,19 @@ def _signature_problems(loaded: Loaded) -> list[Problem]:
 def adapter_problems(loaded: Loaded) -> list[Problem]:
     """Mappings that can't be compiled, signatures that nobody makes, certificates that can't be had, templates that
     fail on a sample or take long."""
-    found = [*_mapping_problems(loaded), *_signature_problems(loaded), *_tls_problems(loaded)]
+    found = [*_mapping_problems(loaded), *_signature_problems(loaded), *_tls_problems(loaded), *_short_secrets(loaded)]
     return [*found, *_located(loaded, try_all(loaded.templates, loaded.cards, loaded.settings.timezone))]
+
+
+def _short_secrets(loaded: Loaded) -> list[Problem]:
+    """Secrets that are too short to be taken out of texts."""
+    found: list[Problem] = []
+    for path, ref in secrets_of(loaded.settings):
+        with suppress(SecretError):  # reported where the secret is used
+            if len(ref.resolve()) < SHORTEST:
+                said = f"the secret has fewer than {SHORTEST} characters: logs and errors may show it; use a longer one"
+                found.append(Problem(loaded.document.mark(path), dotted(path), said, "warning"))
+    return found
 
 
 def _located(loaded: Loaded, findings: Sequence[Finding]) -> list[Problem]:

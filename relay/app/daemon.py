@@ -37,6 +37,7 @@ from relay.listeners.server import EventsServer
 from relay.listeners.staying import Staying
 from relay.listeners.webhook import WebhookListener
 from relay.listeners.websocket import WebsocketListener
+from relay.logs import redact_log
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.dispatcher import Dispatcher
@@ -98,14 +99,26 @@ class RelayDaemon:
         self._undo = AsyncExitStack()
         self.metrics = metrics = Metrics((), {}, 0)
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
-        self._intake = intake = Intake(store, clock, new_event_id, metrics, log, self._offer, self._has_room)
+        self._intake = intake = Intake(
+            store, clock, new_event_id, metrics, log, self._offer, self._has_room, self._redact
+        )
         self._operator = operator = OperatorDesk(intake, clock, log)
         self._chronicle = Chronicle(metrics, log, self._tell)
         self._hearing = hearing = Hearing({}, clock, self._tell)
         self._arranger = Arranger(clock, log, self._make_feed, self._template_failed)
         self.arrangement = first = self._arranger.arrange(loaded)
+        redact_log(first.vault.redactor.redact)
         self.dispatcher = Dispatcher(
-            store, {}, first.renderer, first.files, retry_policy(settings), clock, chance, self._chronicle, self._spawn
+            store,
+            {},
+            first.renderer,
+            first.files,
+            retry_policy(settings),
+            clock,
+            chance,
+            self._chronicle,
+            self._spawn,
+            redact=self._redact,
         )
         self.planner = Planner(
             store, first.rules, clock, log, self._tell, self.dispatcher.expect, self._planned, self.dispatcher.rate,
@@ -189,7 +202,7 @@ class RelayDaemon:
 
     def _make_feed(self, name: str, source: FeedSettings, vault: Vault) -> Listener:
         bucket = None if source.rate is None else TokenBucket(source.rate, self._clock.now())
-        staying = Staying(name, self._clock, self._log, self._tell, self._hearing.heard, bucket)
+        staying = Staying(name, self._clock, self._log, self._tell, self._hearing.heard, vault.redactor, bucket)
         if isinstance(source, WebsocketSettings):
             return WebsocketListener(make_feed(name, source, vault), staying, self._intake, self._clock)
         controllers, defaults = make_controllers(source, vault), defaults_of(name, source)
@@ -366,14 +379,18 @@ class RelayDaemon:
         self.metrics.template_failed(template)
         loaded = self.arrangement.loaded
         text = loaded.templates.get(template) or loaded.cards.get(template)
-        self._chronicle.template_failed(template, text, event_id, error)
+        self._chronicle.template_failed(template, text, event_id, self._redact(error))
 
     def _tell(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
         """Tell the operator; the log, where the configuration names none."""
+        title, body = self._redact(title), self._redact(body)
         if self.settings().operator is not None:
             self._operator.tell(key, title, severity, status, body)
         else:
             self._log.warning("operator_notice", key=key, title=title, severity=severity, status=status, body=body)
+
+    def _redact(self, text: str) -> str:
+        return self.arrangement.vault.redactor.redact(text)
 
     async def _send_now(self, wanted: SendNow, file: File | None) -> Outcome:
         account = self.arrangement.accounts[self.settings().rooms[wanted.room].account]

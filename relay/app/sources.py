@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from relay.app.reading import defaults_of, format_name, make_format
 from relay.app.tls import client_context
 from relay.core.rate import TokenBucket
+from relay.core.redaction import Redactor
 from relay.formats import Format
 from relay.listeners.apic_client import ApicClient, Query
 from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth, Signature
@@ -32,7 +33,20 @@ from relay.settings.model import (
 )
 from relay.settings.secrets import LiveSecret, SecretError, SecretRef
 
-Vault = Callable[[SecretRef], LiveSecret]
+
+class Vault(Protocol):
+    """The secrets in use."""
+
+    @property
+    def redactor(self) -> Redactor:
+        """What knows all of them."""
+        ...
+
+    def __call__(self, ref: SecretRef) -> LiveSecret:
+        """A secret as it is now. Raises `SecretError`."""
+        ...
+
+
 """Gives the live secret of a reference; the daemon keeps what was given fresh."""
 
 
@@ -137,7 +151,7 @@ def make_controllers(source: ApicSettings, vault: Vault) -> list[ApicClient]:
     tls: ssl.SSLContext | Literal[True] = True if source.tls == ClientTls() else client_context(source.tls)
     return [
         ApicClient(url=url.rstrip("/"), username=source.username, password=password, max_body=source.max_body,
-                   ping=source.ping, headers=headers, tls=tls, proxy=source.proxy)
+                   ping=source.ping, headers=headers, tls=tls, proxy=source.proxy, redactor=vault.redactor)
         for url in source.controllers
     ]  # fmt: skip
 

@@ -99,14 +99,17 @@ class Desk:
     def _account(self) -> MadeAccount:
         """The account with its own credentials."""
         from relay.app.accounts import make_account
+        from relay.app.arrangement import Vault
         from relay.lifecycle import SystemClock
         from relay.logs import make_log
-        from relay.settings.secrets import LiveSecret, SecretError
+        from relay.settings.secrets import SecretError
 
         if self._made is None:
             log = make_log("critical")  # what goes wrong is this command's to tell
+            vault = Vault()
+            vault.learn_addresses(self._loaded.settings)
             try:
-                self._made = make_account(self.account, self._loaded, LiveSecret, SystemClock().wall, log)
+                self._made = make_account(self.account, self._loaded, vault, SystemClock().wall, log)
             except (SecretError, OSError) as error:
                 fail(f"accounts.{self.account}: {error}")
         return self._made

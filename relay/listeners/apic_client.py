@@ -17,6 +17,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
+from relay.core.redaction import Redactor
 from relay.formats.apic import objects_of
 from relay.formats.contract import NotJsonError, UnreadableError, decode_json
 
@@ -115,6 +116,8 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     tls: ssl.SSLContext | Literal[True] = True
     proxy: str | None = None
+    redactor: Redactor
+    """Learns the session's tokens, and takes secrets out of what the controller says where it refuses."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Fabric]:
@@ -149,7 +152,7 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
             except InvalidStatus as error:
                 raise ApicError(f"the websocket's handshake was answered {error.response.status_code}") from error
             except (OSError, TimeoutError, InvalidHandshake, WebSocketException, ValueError) as error:
-                raise ApicError(f"{type(error).__name__}: {str(error).replace(token, '********')}") from error
+                raise ApicError(f"{type(error).__name__}: {self.redactor.redact(str(error))}") from error
             fabric.socket = socket
             yield fabric
 
@@ -175,7 +178,7 @@ class HttpFabric:
         wanted = {"name": self._client.username, "pwd": self._client.password.current()}
         status, payload = await self._ask("POST", "/api/aaaLogin.json", {"aaaUser": {"attributes": wanted}})
         if status != 200:
-            said = _said(payload).replace(wanted["pwd"], "********")
+            said = _said(payload)
             refused = status in (401, 403) or (status == 400 and "auth" in said.lower())
             raise ApicError(f"the login was answered {status}: {said}", refused=refused)
         return self._granted(payload)
@@ -227,6 +230,7 @@ class HttpFabric:
             token, self.lasts = str(attributes["token"]), float(attributes["refreshTimeoutSeconds"])
         except (LookupError, TypeError, ValueError) as error:
             raise ApicError("the login was answered without a token; is this an APIC?") from error
+        self._client.redactor.learn(token)
         self._session.cookie_jar.update_cookies({"APIC-cookie": token})
         return token
 
@@ -249,6 +253,8 @@ class HttpFabric:
                 raw = await _bounded(answer)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise ApicError(f"{type(error).__name__}: {error}") from error
+        if answer.status != 200:
+            raw = client.redactor.redact_bytes(raw)
         try:
             return answer.status, decode_json(raw)
         except NotJsonError:

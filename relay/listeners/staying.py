@@ -11,6 +11,7 @@ import tenacity
 
 from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
+from relay.core.redaction import Redactor
 from relay.formats.contract import NotJsonError, UnreadableError
 from relay.pipeline.intake import Frame, Intake
 from relay.ports import Clock, Hears, Log, StoreUnavailableError, Submission, Tell
@@ -52,11 +53,13 @@ class Staying:
     """Keeps one feed connected for as long as the relay lives, and tells how that goes."""
 
     def __init__(
-        self, name: str, clock: Clock, log: Log, tell: Tell, hears: Hears, bucket: TokenBucket | None = None
-    ) -> None:
-        """`bucket`: frames are read no faster than it says."""
+        self, name: str, clock: Clock, log: Log, tell: Tell, hears: Hears, redactor: Redactor,
+        bucket: TokenBucket | None = None,
+    ) -> None:  # fmt: skip
+        """`redactor` takes secrets out of what the peer says; `bucket`: frames are read no faster than it says."""
         self.name = name
         self._hears = hears
+        self.redactor = redactor
         self._bucket = bucket
         self.state = FeedState()
         self.stopping = asyncio.Event()
@@ -90,7 +93,7 @@ class Staying:
     async def _held(self, session: Callable[[], Awaitable[str]]) -> None:
         began = self._clock.now()
         try:
-            ended = await session()
+            ended = self.redactor.redact(await session())
         finally:
             self.state.connected = False
         self.state.last_error = ended
@@ -121,17 +124,17 @@ class Staying:
         error = state.outcome.exception() if state.outcome else None
         refused = isinstance(error, FeedLostError) and error.refused
         self.state.tries = state.attempt_number
-        self.state.last_error = str(error)
+        said = self.state.last_error = self.redactor.redact(str(error))
         wait = round(state.upcoming_sleep, 1)
         (self._log.error if refused else self._log.warning)(
-            "feed_down", source=self.name, error=str(error), tries=state.attempt_number, next_try_in=wait
+            "feed_down", source=self.name, error=said, tries=state.attempt_number, next_try_in=wait
         )
         now = self._clock.now()
         self._down_since = self._down_since or now
         if (refused or now - self._down_since >= TOLD_AFTER) and not self.told_down:
             self.told_down = True
             what = "is refused" if refused else "is down"
-            self._tell(f"feed:{self.name}", f"relay: feed {self.name} {what}", "major", "firing", str(error))
+            self._tell(f"feed:{self.name}", f"relay: feed {self.name} {what}", "major", "firing", said)
 
     async def read(self, frames: AsyncIterable[T], commit: Callable[[list[T]], Awaitable[None]]) -> None:
         """Commit what comes in groups, reading no faster than that, until the frames end and nothing is left."""

@@ -85,8 +85,10 @@ class Dispatcher:
         chronicle: Chronicle,
         spawn: Spawn,
         fallbacks: Mapping[str, Fallback] | None = None,
+        redact: Callable[[str], str] = str,
     ) -> None:
-        """`lanes` and `fallbacks` by room."""
+        """`lanes` and `fallbacks` by room; `redact` takes secrets out of an error's text."""
+        self._redact = redact
         self._fallbacks = dict(fallbacks or {})
         self.lanes = dict(lanes)
         self.turn = asyncio.Lock()
@@ -342,7 +344,7 @@ class Dispatcher:
                 outcome = await self._send(sender, lease, texts[0], file)
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
             self._chronicle.bug(lease, error)
-            outcome = Refused("bug", "delivery", repr(error))
+            outcome = Refused("bug", "delivery", self._redact(repr(error)))
         finally:
             self._ended.append(Attempt(lane, lease, outcome, parts, self._clock.now() - began))
             self._wake.set()

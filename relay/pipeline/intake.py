@@ -58,9 +58,13 @@ class Intake:
         log: Log,
         offer: Callable[[Sequence[Waiting]], None],
         has_room: Callable[[], bool],
+        redact: Callable[[str], str],
         backlog: int | None = None,
     ) -> None:
-        """`offer` is given what was committed, in order; `backlog`: events of one source that may wait for a plan."""
+        """`offer` is given what was committed, in order; `redact` takes secrets out of reasons.
+
+        `backlog`: events of one source that may wait for a plan.
+        """
         self.backlog = backlog
         self.waiting: Counter[str] = Counter()
         """Events of each source that wait to be planned, since the start."""
@@ -73,6 +77,7 @@ class Intake:
         self._log = log
         self._offer = offer
         self._has_room = has_room
+        self._redact = redact
         self._noted: dict[tuple[str, str], float] = {}
 
     async def accept(
@@ -234,11 +239,13 @@ class Intake:
         now = self._clock.now()
         if now - self._noted.get((source, reason), -BETWEEN_NOTES) >= BETWEEN_NOTES:
             self._noted[source, reason] = now
+            detail = self._redact(detail)
             self._log.warning("request_refused", source=source, reason=reason, detail=detail)
 
     async def refuse(self, source: str, reason: str, detail: str, payload: bytes) -> None:
         """Keep what could not be read. Raises `StoreError`."""
         self._telemetry.refused(source, reason)
+        detail = self._redact(detail)
         self._log.warning("event_refused", source=source, reason=reason, detail=detail)
         refusal = Refusal(source=source, received_at=self._clock.wall(), reason=reason, detail=detail, payload=payload)
         await self._inbox.refuse(refusal)

@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from relay.core.delivery import Failed, Refused, Trouble
+from relay.core.redaction import Redactor
 from relay.ports import Credentials, File, Log
 from relay.senders.outcomes import Answer
 
@@ -105,7 +106,9 @@ class _Request(msgspec.Struct, frozen=True):
 class HttpClient:
     """Calls one service, with one credential where it has one."""
 
-    def __init__(self, settings: HttpSettings, token: Token | None, log: Log) -> None:
+    def __init__(self, settings: HttpSettings, token: Token | None, log: Log, redactor: Redactor) -> None:
+        """`redactor` takes secrets out of what the service says where it refuses."""
+        self._redactor = redactor
         self._settings = settings
         self._base = settings.url.rstrip("/")
         self._token = token
@@ -198,7 +201,8 @@ class HttpClient:
             ) as response:
                 return await self._read(response)
         except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError, OSError) as error:
-            return self._failure(error, unseen=wanted.method != "GET")
+            failed = self._failure(error, unseen=wanted.method != "GET")
+            return msgspec.structs.replace(failed, detail=self._redactor.redact(failed.detail))
 
     def _failure(self, error: Exception, *, unseen: bool) -> Failed:
         """What an error means; `unseen`: where the request may have arrived all the same, nobody would know.
@@ -228,7 +232,8 @@ class HttpClient:
         while len(body) < MAX_ANSWER and (more := await response.content.read(MAX_ANSWER - len(body))):
             body += more
         tracking = response.headers.get("TrackingID", "")
-        if response.status >= 400:
+        if not 200 <= response.status < 300:
+            body, tracking = self._redactor.redact_bytes(body), self._redactor.redact(tracking)
             self._log.info("service_refused", status=response.status, tracking_id=tracking, url=self._base)
         following = response.links.get("next") if "Link" in response.headers else None
         return Answer(

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from relay.core.delivery import Failed, Refused, Trouble
+from relay.core.redaction import Redactor
 from relay.ports import Credentials, Log
 from relay.senders.http import HttpClient, Secret
 from relay.senders.outcomes import Answer, classify
@@ -117,7 +118,10 @@ class OAuthToken:
         file: TokenFile,
         wall: Callable[[], float],
         log: Log,
+        redactor: Redactor,
     ) -> None:
+        """`redactor` learns the tokens, so that no service's answer shows them."""
+        self._redactor = redactor
         self._name = name
         self._integration = integration
         self._http = http
@@ -171,6 +175,7 @@ class OAuthToken:
     async def login(self, code: str) -> Credentials | Trouble:
         """Take the tokens that a code stands for, which is good for one call."""
         wanted = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._integration.redirect_uri}
+        self._redactor.learn(code)
         async with self._alone:
             tokens = await self._ask(wanted, None)
             if not isinstance(tokens, Tokens):
@@ -190,6 +195,7 @@ class OAuthToken:
             self._damage = str(error)
             return
         self._damage = None
+        self._learn(found or self._tokens)
         if found is not None and not self._unsaved and found != self._tokens:
             self._tokens = found
             self._trouble = self._refused = None
@@ -226,6 +232,7 @@ class OAuthToken:
 
     async def _keep(self, tokens: Tokens) -> None:
         """Write tokens down; where that fails they are used all the same, and it is tried again."""
+        self._learn(tokens)
         self._tokens, self._trouble, self._refused = tokens, None, None
         try:
             await asyncio.to_thread(self._file.save, tokens)
@@ -242,7 +249,7 @@ class OAuthToken:
             return answer
         now = self._wall()
         if answer.status != 200:
-            return self._without_secrets(classify("token", answer, now), body)
+            return self._explained(classify("token", answer, now), body)
         try:
             granted = _granted.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -257,12 +264,14 @@ class OAuthToken:
             refresh_token=refresh, refresh_expires_at=until,
         )  # fmt: skip
 
-    def _without_secrets(self, trouble: Trouble, body: dict[str, str]) -> Trouble:
-        """What went wrong, and what to do about it, whatever the service repeats of what it was sent."""
+    def _learn(self, tokens: Tokens | None) -> None:
+        if tokens is not None:
+            self._redactor.learn(tokens.access_token)
+            self._redactor.learn(tokens.refresh_token)
+
+    def _explained(self, trouble: Trouble, body: dict[str, str]) -> Trouble:
+        """Say what to do about it."""
         detail = trouble.detail
-        for name in ("client_secret", "refresh_token", "code"):
-            if body.get(name):
-                detail = detail.replace(body[name], "********")
         if isinstance(trouble, Refused) and body["grant_type"] == "refresh_token":
             detail = f"the refresh token is refused: {detail}; `relay login {self._name}` gets a new one"
         return msgspec.structs.replace(trouble, detail=detail)

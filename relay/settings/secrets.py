@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -90,6 +91,20 @@ class LiveSecret:
         if self._ref.origin == "file":
             with suppress(SecretError):
                 self.renew()
+
+
+def texts_of(value: object) -> Iterator[str]:
+    """Yield all addresses of a configuration that may hold a secret."""
+    if isinstance(value, str):
+        if "://" in value:
+            yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from texts_of(item)
+    elif isinstance(value, dict):
+        yield from texts_of(list(value.values()))
+    elif isinstance(value, BaseModel):
+        yield from texts_of([getattr(value, name) for name in type(value).model_fields])
 
 
 def secrets_of(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[tuple[str | int, ...], SecretRef]]:

@@ -20,6 +20,7 @@ import pytest
 import trustme
 
 from relay.core.event import SourceDefaults
+from relay.core.redaction import Redactor
 from relay.listeners.apic import ApicListener
 from relay.listeners.apic_client import ApicClient, ApicError, Query, Snapshot
 from relay.listeners.staying import Staying
@@ -229,7 +230,7 @@ async def test_a_controller_with_a_certificate_of_its_own_authority(tmp_path: Pa
 async def test_an_answer_that_is_not_the_whole_state_ends_nothing(answer: str) -> None:
     async with odd_apic() as (odd, url):
         odd.answers["/api/class/faultInst.json"] = answer
-        client = ApicClient(url=url, username="u", password=Given(), max_body=1_000)
+        client = ApicClient(url=url, username="u", password=Given(), max_body=1_000, redactor=Redactor())
         async with client.open() as fabric:
             with pytest.raises(ApicError):
                 await fabric.subscribe(Query(kind="faultInst"))
@@ -438,9 +439,9 @@ class Week:
         numbers = itertools.count()
         intake = Intake(
             self.shelf, self.clock, lambda _: f"e{next(numbers)}", Metrics(["fabric"], {}, 0), log, lambda _: None,
-            lambda: True,
+            lambda: True, str,
         )  # fmt: skip
-        staying = Staying("fabric", self.clock, log, lambda *_: None, lambda _: None)
+        staying = Staying("fabric", self.clock, log, lambda *_: None, lambda _: None, Redactor())
         controllers: list[Any] = [self.controller]
         defaults = SourceDefaults(source="fabric", format="apic")
         listener = ApicListener(controllers, QUERIES, defaults, staying, intake, self.clock)
@@ -540,5 +541,5 @@ def test_a_query_is_written_as_an_apic_reads_it() -> None:
     assert Query(dn=dn, target="subtree", target_class="faultInst").path == (
         f"/api/mo/{dn}.json?query-target=subtree&target-subtree-class=faultInst"
     )
-    client = ApicClient(url="https://user:secret@apic1", username="u", password=None, max_body=1)  # type: ignore[arg-type]
+    client = ApicClient(url="https://user:secret@apic1", username="u", password=None, max_body=1, redactor=Redactor())  # type: ignore[arg-type]
     assert client.place == "https://apic1"

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from relay.core.delivery import Failed, Refused
+from relay.core.redaction import Redactor
 from relay.lifecycle import SystemClock
 from relay.logs import make_log
 from relay.sandbox.oauth import OAuthSwitches
@@ -63,14 +64,20 @@ class Held:
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.time = SystemClock().wall()
         self.log = (folder / "log").open("a+", encoding="utf-8")
-        self.http = HttpClient(HttpSettings(url=f"{sandbox.address}/v1"), None, make_log("debug", self.log))
+        self.redactor = Redactor()
+        self.redactor.learn(TOKEN)
+        self.http = HttpClient(
+            HttpSettings(url=f"{sandbox.address}/v1"), None, make_log("debug", self.log), self.redactor
+        )
         self.file = TokenFile(folder / "tokens" / "people.json")
         self.sandbox = sandbox
 
     def token(self) -> OAuthToken:
         secret = LiveSecret(SecretRef("literal", TOKEN))
         integration = Integration(client_id="sandbox", client_secret=secret, redirect_uri=REDIRECT)
-        return OAuthToken("people", integration, self.http, self.file, lambda: self.time, make_log("debug", self.log))
+        return OAuthToken(
+            "people", integration, self.http, self.file, lambda: self.time, make_log("debug", self.log), self.redactor
+        )
 
     def said(self) -> str:
         self.log.seek(0)

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from relay.core.delivery import Failed, Refused, Throttled, Trouble
+from relay.core.redaction import Redactor
 from relay.lifecycle import SystemClock
 from relay.logs import make_log
 from relay.ports import File
@@ -26,7 +27,7 @@ CARD = {"type": "AdaptiveCard", "version": "1.3", "body": [{"type": "TextBlock",
 
 def made(url: str) -> WebexClient:
     token = GivenToken(LiveSecret(SecretRef("literal", TOKEN)))
-    return WebexClient(HttpClient(HttpSettings(url=url), token, make_log("critical")), SystemClock().wall)
+    return WebexClient(HttpClient(HttpSettings(url=url), token, make_log("critical"), Redactor()), SystemClock().wall)
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ class Simulated:
         self.planner = Planner(
             self.flaky, rules, clock, log, _tell_nobody, self._expect, self._planned, self._rate, self.dispatcher
         )
-        self.intake = Intake(self.store, clock, self._new_id, metrics, log, self.planner.offer, lambda: True)
+        self.intake = Intake(self.store, clock, self._new_id, metrics, log, self.planner.offer, lambda: True, str)
         self._sends: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
