@@ -104,7 +104,7 @@ class _Callback:
     """Listens on loopback for the one redirect."""
 
     def __init__(self, oauth: OAuthSettings, state: str) -> None:
-        from http.server import BaseHTTPRequestHandler, HTTPServer
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
         parts = urlsplit(oauth.redirect_uri)
         self._came = threading.Event()
@@ -133,12 +133,16 @@ class _Callback:
                 if known:
                     callback.take(self.path)
 
+            def version_string(self) -> str:
+                """Name no version."""
+                return "relay"
+
             def log_message(self, *_: object) -> None:
                 """Say nothing: the address holds a code."""
 
         host = parts.hostname or "127.0.0.1"
         try:
-            self._server = HTTPServer((host, parts.port or 80), Handler)
+            self._server = ThreadingHTTPServer((host, parts.port or 80), Handler)
         except OSError as error:
             fail(f"{host}:{parts.port} can't be listened at ({error.strerror}); --paste does without")
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

@@ -8,10 +8,12 @@ import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from importlib.resources import files
+from typing import Any
 
 import aiohttp
 import msgspec
 from aiohttp import web
+from aiohttp.http import StreamWriter
 from aiohttp.typedefs import Handler
 
 from relay.core.words import iso
@@ -70,6 +72,7 @@ class Sandbox:
         )
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
+        _name_no_version(self._runner)
         await web.TCPSite(self._runner, host, port, backlog=1024).start()
         self.address = f"http://{host}:{self._runner.addresses[0][1]}"
 
@@ -152,6 +155,25 @@ class Sandbox:
             return web.Response(status=400, text=f"a list of faults would be right: {error}\n")
         self.state.touch()
         return await self.get_faults(request)
+
+
+class _Writer(StreamWriter):
+    """Writes answers that name no version of a program, aiohttp's own among them."""
+
+    async def write_headers(self, status_line: str, headers: Any) -> None:
+        headers["Server"] = "relay"
+        await super().write_headers(status_line, headers)
+
+
+def _name_no_version(runner: web.AppRunner) -> None:
+    server, loop = runner.server, asyncio.get_running_loop()
+    assert server is not None  # noqa: S101 - the runner was set up before
+    make = server.request_factory
+
+    def nameless(message: Any, payload: Any, protocol: Any, _: Any, task: Any) -> web.BaseRequest:
+        return make(message, payload, protocol, _Writer(protocol, loop), task)
+
+    server.request_factory = nameless
 
 
 def _room(room: Room, people: Mapping[str, Person]) -> dict[str, object]:

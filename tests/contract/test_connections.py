@@ -212,3 +212,14 @@ async def test_no_answer_names_a_version(tmp_path: Path, sandbox: Sandbox) -> No
             await closed(writer)
         async with relay.session.ws_connect(relay.events + "/push/robots") as connection:
             assert connection._response.headers["Server"] == "relay"
+
+
+@pytest.mark.parametrize("begin", [b"GET / HTTP/1.1", b"GET /nothing HTTP/1.1", b"no HTTP"])
+async def test_the_sandbox_names_no_version_of_a_program(sandbox: Sandbox, begin: bytes) -> None:
+    host, port = sandbox.address.removeprefix("http://").rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(begin + b"\r\nHost: s\r\n\r\n")
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    writer.close()
+    assert b"server: relay\r\n" in head
+    assert b"aiohttp" not in head
