@@ -138,7 +138,8 @@ async def test_dead_deliveries_are_retried_and_dropped(tmp_path: Path, sandbox: 
 async def test_an_incident_is_given_back(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
     async with running(tmp_path, sandbox) as relay:
         await relay.post(FIRING)
-        (incident,) = (await relay.get("/api/v1/incidents"))[1] or [None]
+        await relay.until(lambda: len(relay.messages()) == 1)
+        (incident,) = (await relay.get("/api/v1/incidents"))[1]
         async with relay.session.post(f"{relay.admin}/api/v1/incidents/{incident['id']}/ack", json={"by": "anna"}):
             await relay.until(lambda: any("anna" in m.text for m in relay.messages()))
         await page.goto(relay.admin)
