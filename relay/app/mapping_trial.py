@@ -137,7 +137,8 @@ class MappingTrial:
 def _shown(draft: Draft) -> dict[str, Any]:
     """The event of a draft, without what only its arrival would say."""
     event = stamp(draft, SourceDefaults(source="trial", format="map"), "trial", _NOW)
-    told = ("status", "severity", "title", "body", "labels", "links", "files", "acknowledged_by", "notes")
+    told = ("status", "severity", "title", "body", "labels", "links", "files", "acknowledged_by", "unacknowledged_by",
+            "downtime", "notes")  # fmt: skip
     shown = {name: value for name, value in msgspec.to_builtins(event).items() if name in told}
     if draft.key is not None:
         shown["key"] = event.key

@@ -23,6 +23,9 @@ from relay.cli.common import (
 if TYPE_CHECKING:
     from relay.app.mapping_trial import MappingTrial
 
+_FACTS = ("key", "occurred_at", "acknowledged_by", "unacknowledged_by", "downtime")
+"""Of an event what is shown beside its status, severity and title."""
+
 app = typer.Typer(help="Mappings: try, list.", no_args_is_help=True)
 
 
@@ -118,7 +121,7 @@ def _print(items: list[dict[str, Any]]) -> None:
 
 def _print_event(event: dict[str, Any]) -> None:
     say(f"→ {event['status']} {event['severity']} · {event['title']}")
-    facts = [(name, event[name]) for name in ("key", "occurred_at", "acknowledged_by") if event.get(name)]
+    facts = [(name, event[name]) for name in _FACTS if event.get(name) is not None]
     facts += [(f"label {name}", value) for name, value in event["labels"].items()]
     facts += [(f"link {link['text']}", link["url"]) for link in event["links"]]
     facts += [("note", note) for note in event["notes"]]

@@ -38,7 +38,9 @@ STATUS_WORDS: dict[str, Status] = {
 }  # fmt: skip
 
 
-OPTIONAL = ("status", "severity", "key", "body", "occurred_at", "files", "acknowledged_by", "when")
+_DOWNTIMES = {"true": True, "began": True, "ended": False}
+OPTIONAL = ("status", "severity", "key", "body", "occurred_at", "files", "acknowledged_by", "unacknowledged_by",
+            "downtime", "when")  # fmt: skip
 """Fields of a mapping that may be absent, beside `each`, labels and links."""
 _FAILURES = (jmespath.exceptions.JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
              ValueError)  # fmt: skip
@@ -72,6 +74,8 @@ class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: str | None = None
     files: str | None = None
     acknowledged_by: str | None = None
+    unacknowledged_by: str | None = None
+    downtime: str | None = None
     when: str | None = None
     labels: Mapping[str, str] = {}
     links: Mapping[str, str] = {}
@@ -196,7 +200,9 @@ class CompiledMapping:
             links=self._read_links(item, notes),
             files=_files(found.get("files"), notes),
             occurred_at=_time(found.get("occurred_at"), notes),
-            acknowledged_by=None if (by := found.get("acknowledged_by")) in _NOTHING else as_text(by),
+            acknowledged_by=_name(found.get("acknowledged_by")),
+            unacknowledged_by=_name(found.get("unacknowledged_by")),
+            downtime=_downtime(found.get("downtime"), notes),
             notes=tuple(notes),
         )
 
@@ -258,6 +264,20 @@ def _misfit(error: Exception, item: Any) -> str:
         has = f"; it has {', '.join(list(item)[:12])}" if isinstance(item, dict) else ""
         return f"needs a field that is not in this payload{has}"
     return f"fails: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+
+
+def _name(value: Any) -> str | None:
+    return None if value in _NOTHING else as_text(value)
+
+
+def _downtime(value: Any, notes: list[str]) -> bool | None:
+    """Read whether a downtime began or is in effect, or ended. False and 0 say nothing: a comparison gives them."""
+    word = as_text(value).strip().lower()
+    if value in _NOTHING or word in ("false", "0"):
+        return None
+    if word not in _DOWNTIMES and not word.isdecimal():
+        notes.append(f"map.downtime counts as absent: expected true, 'began' or 'ended', found {word[:40]!r}")
+    return True if word.isdecimal() else _DOWNTIMES.get(word)
 
 
 def _files(value: Any, notes: list[str]) -> tuple[str, ...]:

@@ -268,6 +268,11 @@ class MapSettings(Strict):
     links: dict[str, str] = Field({}, description="An expression that gives an address, for each link's name.")
     files: str | None = Field(None, description="A file's address, or a list of them.")
     acknowledged_by: str | None = Field(None, description="Who has taken up what `key` stands for.")
+    unacknowledged_by: str | None = Field(None, description="Who has withdrawn that; of a notice, as above.")
+    downtime: str | None = Field(
+        None,
+        description="Whether a downtime holds the source's alerts back: true or 'began', then 'ended'; else null.",
+    )
     when: str | None = Field(None, description="An item is an event where this gives something; absent: always.")
     severities: dict[str, Severity] = Field(
         {},

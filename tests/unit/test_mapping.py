@@ -165,3 +165,27 @@ def test_within_a_list_the_whole_payload_is_in_reach_and_what_is_not_there_is_to
     assert draft.notes == ("map.links.A counts as absent: 'dry' is no address",)
     (error,) = refused(settings, {"site": "Haarlem", "alarms": [{"name": "dry"}]})
     assert "needs a field that is not in this payload; it has _payload, name" in error
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(True, True), ("began", True), (2, True), ("1", True), ("ended", False), (False, None), (None, None), (0, None),
+     ("0", None), ("", None)],
+)  # fmt: skip
+def test_a_mapping_tells_of_a_downtime(value: Any, expected: bool | None) -> None:
+    settings = MappingSettings(title="what", key="id", downtime="held")
+    [draft] = read(settings, {"what": "disk", "id": "k", "held": value})
+    assert (draft.downtime, draft.notes) == (expected, ())
+
+
+def test_a_word_for_a_downtime_that_nobody_knows_counts_as_absent_with_a_note() -> None:
+    settings = MappingSettings(title="what", downtime="held")
+    [draft] = read(settings, {"what": "disk", "held": "perhaps"})
+    assert draft.downtime is None
+    assert draft.notes == ("map.downtime counts as absent: expected true, 'began' or 'ended', found 'perhaps'",)
+
+
+def test_a_mapping_tells_who_withdrew_an_acknowledgement() -> None:
+    settings = MappingSettings(title="what", key="id", acknowledged_by="owner", unacknowledged_by="released_by")
+    [draft] = read(settings, {"what": "disk", "id": "k", "owner": "", "released_by": "ida"})
+    assert (draft.key, draft.acknowledged_by, draft.unacknowledged_by) == ("k", None, "ida")
