@@ -17,6 +17,7 @@ from relay.core.event import Draft
 from relay.core.words import parse_time
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, as_text, unrecognised
+from relay.formats.reading import taken_up, withdrawn
 
 FAULTS = ("faultInst", "faultDelegate")
 RECORDS = ("aaaModLR", "aaaSessionLR", "eventRecord", "faultRecord", "healthRecord")
@@ -168,9 +169,11 @@ def _fault(known: Managed | None, now: Managed, status: str) -> list[Draft]:
     if was and not told:
         return []
     drafts = [_draft_of_fault(now, "firing")] if not was or told != ["ack"] else []
-    if now.attributes.get("ack") == "yes" and "ack" in told:
-        dn = now.attributes.get("dn", "")
-        drafts.append(Draft(title=f"acknowledged in APIC: {_title(now)}", key=dn, acknowledged_by="APIC"))
+    dn, ack = now.attributes.get("dn", ""), now.attributes.get("ack")
+    if ack == "yes" and "ack" in told:
+        drafts.append(taken_up(f"acknowledged in APIC: {_title(now)}", dn, "", "APIC"))
+    if ack == "no" and known is not None and known.attributes.get("ack") == "yes":
+        drafts.append(withdrawn(f"not acknowledged any more in APIC: {_title(now)}", dn, "", "APIC"))
     return drafts
 
 

@@ -1,19 +1,22 @@
 """Icinga 2: its HTTP event stream (Icinga 2 documentation, "Event Streams"), an object a line.
 
-A hard state tells; a soft one is tried again by Icinga and gives no event. What is in downtime gives none either, but
-ends are told. The key is `host!service`.
+A hard state tells; a soft one is tried again by Icinga and gives no event. The key is `host!service`. A problem in a
+downtime says so, and the relay holds it back until `DowntimeRemoved`, which Icinga sends for every end of a downtime.
 """
 
 from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, taken_up
+from relay.formats.reading import Reading, downtime, labels, taken_up, withdrawn
 
 _SERVICE = {"0": None, "1": "warning", "2": "critical", "3": "minor"}
 _SAID = {"0": "OK", "1": "WARNING", "2": "CRITICAL", "3": "UNKNOWN"}
 _ENDS = ("RECOVERY",)
-_CONTROL = ("CheckResult", "ObjectModified", "ObjectCreated", "ObjectDeleted")
+_CONTROL = ("CheckResult", "ObjectModified", "ObjectCreated", "ObjectDeleted", "CommentAdded", "CommentRemoved",
+            "DowntimeAdded")  # fmt: skip
+_DOWNTIMES = {"DowntimeStarted": True, "DowntimeTriggered": True, "DowntimeRemoved": False}
+_DOWNTIME_NOTIFICATIONS = {"DOWNTIMESTART": True, "DOWNTIMEEND": False, "DOWNTIMEREMOVED": False}
 
 
 def read_icinga2(request: Request) -> list[Draft]:
@@ -22,7 +25,10 @@ def read_icinga2(request: Request) -> list[Draft]:
 
 
 def _one(payload: Reading, request: Request) -> list[Draft]:
-    kind, host, service = payload.text("type"), payload.text("host"), payload.text("service")
+    kind = payload.text("type")
+    about = payload.sub("downtime")
+    host, service = payload.text("host") or about.text("host_name"), payload.text("service")
+    service = service or about.text("service_name")
     if payload.has("error"):
         return [Draft(title=f"Icinga answers {payload.text('error')}: {payload.text('status')}")]
     if kind in _CONTROL:
@@ -33,24 +39,46 @@ def _one(payload: Reading, request: Request) -> list[Draft]:
     shown = f"{service} on {host}" if service else host
     if kind == "StateChange":
         return _state(payload, name, shown)
-    by, said = payload.text("author"), payload.text("comment", "text", "comment.text")
-    if kind == "AcknowledgementSet":
-        return [taken_up(f"{shown} is acknowledged", name, by, "Icinga", said, labels=_labels(payload))]
+    if kind in _DOWNTIMES:
+        return _downtime(payload, name, shown, begins=_DOWNTIMES[kind])
     if kind == "Notification":
         return _notification(payload, name, shown)
-    what = {"Flapping": "flaps" if payload.text("is_flapping") == "true" else "flaps no more",
-            "AcknowledgementCleared": "is not acknowledged any more"}.get(kind, f"has news: {kind}")  # fmt: skip
-    return [Draft(title=f"{shown} {what}", severity="info", body=said, labels=_labels(payload),
-                  occurred_at=payload.moment("timestamp"))]  # fmt: skip
+    return [_news(kind, payload, name, shown)]
+
+
+def _news(kind: str, payload: Reading, name: str, shown: str) -> Draft:
+    """Read what is no change of a state: an acknowledgement, its end, flapping."""
+    by, said = payload.text("author"), payload.text("comment", "text", "comment.text")
+    about, at = _labels(payload), payload.moment("timestamp")
+    if kind == "AcknowledgementSet":
+        return taken_up(f"{shown} is acknowledged", name, by, "Icinga", said, labels=about)
+    if kind == "AcknowledgementCleared":
+        title = f"{shown} is not acknowledged any more"
+        return withdrawn(title, name, by, "Icinga", said, labels=about, occurred_at=at)
+    flaps = "flaps" if payload.text("is_flapping") == "true" else "flaps no more"
+    what = flaps if kind == "Flapping" else f"has news: {kind}"
+    return Draft(title=f"{shown} {what}", severity="info", body=said, labels=about, occurred_at=at)
 
 
 def _state(payload: Reading, name: str, shown: str) -> list[Draft]:
     state = payload.text("state")
     good = state == "0"
-    held = payload.text("downtime_depth") not in ("", "0")
-    if payload.text("state_type") == "0" or (held and not good):
+    if payload.text("state_type") == "0":
         return []
-    return [_draft(payload, name, shown, state, resolved=good)]
+    held = not good and payload.text("downtime_depth") not in ("", "0")
+    return [_draft(payload, name, shown, state, resolved=good, held=held)]
+
+
+def _downtime(payload: Reading, name: str, shown: str, *, begins: bool) -> list[Draft]:
+    """Read the begin or end of a downtime; one that never took effect (no `trigger_time`) has no end."""
+    about = payload.sub("downtime")
+    waits = about.text("fixed") == "false" and payload.text("type") == "DowntimeStarted"
+    if waits or (not begins and about.text("trigger_time") == "0"):
+        return []
+    said = f"{about.text('author')}: {about.text('comment')}".strip(": ")
+    title = f"a downtime of {shown} {'began' if begins else 'ended'}"
+    return [downtime(title, name, said, begins=begins, occurred_at=payload.moment("timestamp"),
+                     labels=labels(host=about.text("host_name"), service=about.text("service_name")))]  # fmt: skip
 
 
 def _notification(payload: Reading, name: str, shown: str) -> list[Draft]:
@@ -59,11 +87,16 @@ def _notification(payload: Reading, name: str, shown: str) -> list[Draft]:
         return [_draft(payload, name, shown, payload.text("check_result.state", "state"), resolved=kind in _ENDS)]
     if kind == "ACKNOWLEDGEMENT":
         return [taken_up(f"{shown} is acknowledged", name, payload.text("author"), "Icinga", payload.text("text"))]
+    if kind in _DOWNTIME_NOTIFICATIONS:
+        begins = _DOWNTIME_NOTIFICATIONS[kind]
+        title = f"a downtime of {shown} {'began' if begins else 'ended'}"
+        return [downtime(title, name, payload.text("text"), begins=begins, labels=_labels(payload),
+                         occurred_at=payload.moment("timestamp"))]  # fmt: skip
     return [Draft(title=f"{shown}: {kind.lower() or 'notification'}", severity="info", body=payload.text("text"),
                   labels=_labels(payload), occurred_at=payload.moment("timestamp"))]  # fmt: skip
 
 
-def _draft(payload: Reading, name: str, shown: str, state: str, *, resolved: bool) -> Draft:
+def _draft(payload: Reading, name: str, shown: str, state: str, *, resolved: bool, held: bool = False) -> Draft:
     if payload.text("service"):
         word, severity = _SAID.get(state, ""), _SERVICE.get(state, "minor")
     else:
@@ -76,6 +109,7 @@ def _draft(payload: Reading, name: str, shown: str, state: str, *, resolved: boo
         body=payload.text("check_result.output"),
         labels=_labels(payload),
         occurred_at=payload.moment("timestamp"),
+        downtime=True if held else None,
     )
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, lines, severity, taken_up
+from relay.formats.reading import Reading, labels, lines, severity, taken_up, withdrawn
 
 _ENDS = ("close", "delete")
 _UPDATES = (
     "create", "addnote", "addrecipient", "addteam", "addtags", "removetags", "addresponder", "adddetails",
-    "assignownership", "takeownership", "escalate", "escalatenext", "unacknowledge", "updatepriority", "updatemessage",
-    "updatedescription", "snooze", "unsnooze",
+    "removedetails", "assignownership", "takeownership", "escalate", "escalatenext", "escalatetonext", "updatepriority",
+    "updatemessage", "updatedescription", "snooze", "unsnooze", "snoozeended",
 )  # fmt: skip
+_TOLD = (("team", "team"), ("recipient", "recipient"), ("owner", "owner"), ("tags", "addedTags"),
+         ("tags", "removedTags"), ("note", "note"))  # fmt: skip
+"""What an action adds or takes away, and the field that has it."""
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
 
 
@@ -28,12 +31,14 @@ def read_opsgenie(request: Request) -> list[Draft]:
     who, at = alert.text("username", "actor"), alert.moment("updatedAt", "createdAt")
     did = _spoken(action)
     said = lines(
-        alert.text("description", "note") if verb in ("create", "addnote") else "",
-        f"{did} by {who}" if who and verb not in ("create", "acknowledge") else "",
-        *(f"{name} {alert.text(name)}" for name in ("team", "recipient", "owner", "note") if alert.text(name)),
+        alert.text("description"),
+        f"{did} by {who}" if who and verb != "create" else "",
+        *(f"{name} {alert.text(field)}" for name, field in _TOLD if alert.text(field)),
     )
     if verb == "acknowledge":
         return [taken_up(title, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]
+    if verb == "unacknowledge":
+        return [withdrawn(title, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]
     known = verb in _UPDATES
     return [
         Draft(

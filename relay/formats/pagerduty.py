@@ -7,12 +7,15 @@ from relay.core.event import Draft
 from relay.core.severity import severity_of
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, trial
+from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, trial, withdrawn
 from relay.formats.signatures import hexadecimal
 
+_NOTES = ("annotated", "status_update_published", "responder.added", "responder.replied")
+"""What is done beside an incident; with it comes an object of its own, which names the incident."""
 _URGENCY = {"high": "critical", "low": "warning"}
 _CLOSED = ("resolved", "resolve", "auto_resolve", "auto_resolved")
 _TAKEN = ("acknowledged", "acknowledge")
+_WITHDRAWN = ("unacknowledged", "unacknowledge")
 
 
 def read_pagerduty(request: Request) -> list[Item]:
@@ -39,10 +42,11 @@ def _event(event: Reading, request: Request) -> list[Item]:
         return [Draft(title=f"{what} {name} {verb}".replace("_", " "), severity="info",
                       labels=labels(event_type=kind), links=links(("PagerDuty", data.text("html_url"))),
                       occurred_at=event.moment("occurred_at"))]  # fmt: skip
-    if verb in ("annotated", "status_update_published", "responder.added", "responder.replied"):
+    if verb in _NOTES or data.has("incident"):
         incident = data.sub("incident")
         said = data.text("content", "message")
-        title = f"note on {incident.text('summary', 'id') or 'an incident'}"
+        what = "note" if verb in _NOTES or not verb else verb.replace("_", " ").replace(".", " ")
+        title = f"{what} on {incident.text('summary', 'title', 'id') or 'an incident'}"
         return [Draft(title=title, severity="info", body=said,
                       links=links(("PagerDuty", incident.text("html_url"))))]  # fmt: skip
     return [_incident(data, verb, event.text("agent.summary"), event.moment("occurred_at"))]
@@ -66,6 +70,8 @@ def _incident(incident: Reading, verb: str, who: str, at: float | None) -> Draft
     key = incident.text("id", "incident_key") or None
     if verb in _TAKEN:
         return taken_up(title, key, who, "PagerDuty", links=about, occurred_at=at)
+    if verb in _WITHDRAWN:
+        return withdrawn(title, key, who, "PagerDuty", links=about, occurred_at=at)
     closed = verb in _CLOSED or (incident.text("status") == "resolved" and verb not in ("reopened",))
     assigned = [
         one.text("summary", "name", "object.name")

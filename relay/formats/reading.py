@@ -187,6 +187,11 @@ def taken_up(title: str, key: str | None, by: str, vendor: str, body: str = "", 
     return Draft(title=title, key=key, body=body, acknowledged_by=by or vendor, **more)
 
 
-def given_back(title: str, key: str | None, by: str, vendor: str, body: str = "", **more: Any) -> Draft:
-    """The notice that someone has withdrawn the acknowledgement of what a key stands for."""
+def withdrawn(title: str, key: str | None, by: str, vendor: str, body: str = "", **more: Any) -> Draft:
+    """Return the notice that the acknowledgement of a key's alert was withdrawn."""
     return Draft(title=title, key=key, body=body, unacknowledged_by=by or vendor, **more)
+
+
+def downtime(title: str, key: str | None, body: str = "", *, begins: bool, **more: Any) -> Draft:
+    """Return the notice that a downtime of a key's alert began or ended."""
+    return Draft(title=title, key=key, body=body, severity="info", downtime=begins, **more)

@@ -2,17 +2,18 @@
 service"; table `incident`). Values may be plain, or objects of `value` and `display_value`.
 
 States: 1 new, 2 in progress, 3 on hold, 6 resolved, 7 closed, 8 cancelled. In progress and on
-hold it fires, and someone has it.
+hold it fires, and someone has it; a record that goes back to new has nobody.
 """
 
 from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, without_tags
+from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, withdrawn, without_tags
 
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
 _ENDS = ("6", "7", "8", "resolved", "closed", "canceled", "cancelled")
+_NEW = ("1", "new")
 _TAKEN = ("2", "3", "in progress", "on hold")
 
 
@@ -35,6 +36,8 @@ def read_servicenow(request: Request) -> list[Draft]:
     if state in _TAKEN:
         reason = "on hold" if state in ("3", "on hold") else ""
         taken = [taken_up(title, key, who, "ServiceNow", reason, links=about, occurred_at=at)]
+    elif state in _NEW and _changed(record):
+        taken = [withdrawn(title, key, _shown(record, "sys_updated_by"), "ServiceNow", links=about, occurred_at=at)]
     priority = _value(record, "priority") or _value(record, "severity")
     return [
         Draft(
@@ -50,6 +53,11 @@ def read_servicenow(request: Request) -> list[Draft]:
         ),
         *taken,
     ]  # fmt: skip
+
+
+def _changed(record: Reading) -> bool:
+    """Tell whether a record was changed since it was made."""
+    return _value(record, "sys_mod_count") not in ("", "0")
 
 
 def _value(record: Reading, name: str) -> str:

@@ -1,5 +1,6 @@
 """Statuspage: webhooks of its subscribers (Atlassian Support, "Enable webhook notifications"). An incident fires until
-it is resolved, a component until it is operational; maintenance that is planned is a notice."""
+it is resolved, a component until it is operational. Maintenance that is planned is a notice at its begin and its end;
+that of a component is a downtime, until the component has another state."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from relay.formats.reading import Reading, labels, links, severity, without_tags
 _IMPACTS = {"maintenance": "info", "none": "warning"}
 _COMPONENTS = {"major_outage": "critical", "partial_outage": "major", "degraded_performance": "minor",
                "under_maintenance": "info"}  # fmt: skip
-_ENDS = ("resolved", "postmortem", "completed")
-_PLANNED = ("scheduled", "in_progress", "verifying")
+_ENDS = ("resolved", "postmortem")
+_PLANNED = ("scheduled", "in_progress", "verifying", "completed")
 
 
 def read_statuspage(request: Request) -> list[Draft]:
@@ -43,6 +44,7 @@ def read_statuspage(request: Request) -> list[Draft]:
             Draft(
                 title=f"{name} is {state.replace('_', ' ')}",
                 status="resolved" if good else "notice" if state == "under_maintenance" else "firing",
+                downtime=True if state == "under_maintenance" else None,
                 severity=_COMPONENTS.get(state),
                 key=f"component/{component.text('id') or name}",
                 labels=labels(page=payload.text("page.id"), component=name, state=state),

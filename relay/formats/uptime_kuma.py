@@ -1,7 +1,8 @@
 """Uptime Kuma: its webhook notification, as JSON or as a form (louislam/uptime-kuma, `notification-providers`).
 
-The monitor is the key. Where heartbeat and monitor are absent it is the test button, or a certificate that is about to
-expire, which names its monitor in the text alone.
+The monitor is the key. A heartbeat of maintenance begins a downtime; the next one, up or down, is out of it. Where
+heartbeat and monitor are absent it is the test button, or a certificate that is about to expire, which names its
+monitor in the text alone.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def read_uptime_kuma(request: Request) -> list[Draft]:
             labels=labels(monitor=name, type=monitor.text("type"), host=monitor.text("hostname")),
             links=links(("Monitored", monitor.text("url"))),
             occurred_at=beat.moment("time"),
+            downtime=True if state == "3" else None,
         )
     ]
 

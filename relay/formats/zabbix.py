@@ -1,7 +1,8 @@
 """Zabbix: its webhook media types, whose parameters an administrator names (Zabbix documentation, "Webhook" and
 "Macros supported by location"). The names of Zabbix's own media types are read, and those of common scripts.
 
-A problem's key is its trigger and its host; an acknowledgement (`event_update_status` 1) is none of its own.
+A problem's key is its trigger and its host. An update (`event_update_status` 1) may acknowledge it or withdraw that,
+and may suppress it or end that.
 """
 
 from __future__ import annotations
@@ -11,7 +12,18 @@ from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, NotJsonError, Request, decode_json, unrecognised
-from relay.formats.reading import Reading, is_empty, labels, links, moment, severity, taken_up
+from relay.formats.reading import (
+    Reading,
+    downtime,
+    is_empty,
+    labels,
+    links,
+    moment,
+    severity,
+    taken_up,
+    trial,
+    withdrawn,
+)
 
 _NUMBERS = {"0": "info", "1": "info", "2": "warning", "3": "minor", "4": "major", "5": "critical"}
 """Not classified, Information, Warning, Average, High, Disaster."""
@@ -26,7 +38,11 @@ def read_zabbix(request: Request) -> list[Draft]:
     inner = payload.sub("details") if payload.has("details") else payload
     title = payload.text("alert_subject", "trigger", "event_name", "subject") or inner.text("name")
     if not title:
-        return [unrecognised(request)]
+        unfilled = any(
+            payload.at(name) and not payload.text(name) for name in ("alert_subject", "trigger", "event_name")
+        )
+        said = "its macros are not filled: this is what its test button sends"
+        return [trial("", "Zabbix", said) if unfilled else unrecognised(request)]
     title = _PREFIX.sub("", title) or title
     host = payload.text("host_name", "hostname", "host") or inner.text("hostname")
     url = payload.text("link", "url") or _address(payload)
@@ -35,23 +51,35 @@ def read_zabbix(request: Request) -> list[Draft]:
     about = links(("Zabbix", url))
     key = f"{trigger}/{host}" if trigger else f"{title}/{host}"
     body = payload.text("alert_message", "message", "item")
-    if payload.text("event_update_status") == "1":
-        action = payload.text("event_update_action", "update_action").lower()
-        if "acknowledged" in action and "unacknowledged" not in action:
-            return [taken_up(title, key, payload.text("event_update_user", "user"), "Zabbix", body, links=about)]
-    return [
-        Draft(
-            title=f"{title} on {host}" if host and host not in title else title,
-            status=_status(payload, inner),
-            severity=_NUMBERS.get(payload.text("event_nseverity"))
-            or severity(payload.text("event_severity", "severity") or inner.text("severity"), _WORDS),
-            key=key,
-            body=body,
-            labels=labels(host=host, **_tags(payload)),
-            links=about,
-            occurred_at=_time(payload),
-        )
-    ]
+    draft = Draft(
+        title=f"{title} on {host}" if host and host not in title else title,
+        status=_status(payload, inner),
+        severity=_NUMBERS.get(payload.text("event_nseverity"))
+        or severity(payload.text("event_severity", "severity") or inner.text("severity"), _WORDS),
+        key=key,
+        body=body,
+        labels=labels(host=host, **_tags(payload)),
+        links=about,
+        occurred_at=_time(payload),
+    )
+    action = payload.text("event_update_action", "update_action").lower()
+    if payload.text("event_update_status") != "1" or not action:
+        return [draft]
+    return _update(draft, action, payload.text("event_update_user", "user"))
+
+
+def _update(draft: Draft, action: str, by: str) -> list[Draft]:
+    """Read what was done to a problem, such as `acknowledged, changed severity from Warning to High`."""
+    done = [word.strip() for word in re.split(r",| and ", action)]
+    title, key, about = draft.title, draft.key, {"links": draft.links}
+    news = []
+    if "acknowledged" in done:
+        news.append(taken_up(title, key, by, "Zabbix", draft.body, **about))
+    if "unacknowledged" in done:
+        news.append(withdrawn(title, key, by, "Zabbix", draft.body, **about))
+    if "suppressed" in done or "unsuppressed" in done:
+        news.append(downtime(title, key, draft.body, begins="suppressed" in done, **about))
+    return [draft, *news] if not news or "severity" in action else news
 
 
 def _status(payload: Reading, inner: Reading) -> Literal["firing", "resolved", "notice"]:
