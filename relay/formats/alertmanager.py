@@ -27,15 +27,18 @@ def read_alertmanager(request: Request) -> list[Item]:
     if not isinstance(alerts, list):
         return [unrecognised(request)]
     drafts = read_known(request, alerts, lambda alert: [_read_alert(alert, payload)], "alerts")
+    return [*drafts, *left_out(payload, "Alertmanager")]
+
+
+def left_out(payload: dict[str, Any], sender: str) -> list[Draft]:
+    """Return the notice that a sender left alerts out of a group, where it did."""
     missing = payload.get("truncatedAlerts")
-    if isinstance(missing, (int, str)) and missing not in (0, "", "0"):
-        many = f"{missing} more" if type(missing) is int else "more"
-        drafts.append(
-            Draft(title=f"{many} alerts were left out by Alertmanager", severity="warning",
+    if not isinstance(missing, (int, str)) or missing in (0, "", "0"):
+        return []
+    many = f"{missing} more" if type(missing) is int else "more"
+    return [Draft(title=f"{many} alerts were left out by {sender}", severity="warning",
                   body="its `max_alerts` for this receiver is lower than the group is large",
-                  links=_links(None, payload.get("externalURL")))
-        )  # fmt: skip
-    return drafts
+                  links=_links(None, payload.get("externalURL")))]  # fmt: skip
 
 
 def read_alertmanager_api(request: Request) -> list[Item]:

@@ -12,7 +12,9 @@ from relay.formats.reading import Reading, labels, links, severity, trial
 
 _ENDS = ("recovered",)
 _FENCE = re.compile(r"%%%[ \t]*\n?")
-_STATE = re.compile(r"^\[[^\]]{1,60}\]\s*")
+_WORDS = r"(?:Re-)?(?:Triggered|Alert|Warn|No Data|Recovered|Renotify|OK)\b[^\]]{0,300}"
+_STATE = re.compile(rf"^(?:\[(?:P[1-5]|{_WORDS})\]\s*)+", re.IGNORECASE)
+"""Priority and state before a monitor's name, as in `[P2] [Recovered on {host:a}] …`: they change, the name doesn't."""
 _TYPES = {"error": "critical", "warning": "warning", "info": "info", "success": ""}
 
 

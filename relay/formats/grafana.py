@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 
 from relay.core.event import Draft
+from relay.formats.alertmanager import left_out
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, as_text, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity, trial
 from relay.formats.signatures import grafana
 
 _STATE = re.compile(r"^\[(?:Alerting|OK|No Data|Paused|Pending)\]\s*", re.IGNORECASE)
+_STATES_OF_RULES = ("DatasourceNoData", "DatasourceError")
+"""Alerts that Grafana makes of a rule that has no data or can't be evaluated; `rulename` says which rule it is."""
 _LEGACY = {"alerting": "firing", "no_data": "firing", "ok": "resolved"}
 
 
@@ -24,7 +27,8 @@ def read_grafana(request: Request) -> list[Item]:
     payload = Reading(request.payload)
     alerts = payload.at("alerts")
     if isinstance(alerts, list) and alerts:
-        return read_known(request, alerts, lambda alert: [_alert(Reading(alert), payload)], "alerts")
+        found = read_known(request, alerts, lambda alert: [_alert(Reading(alert), payload)], "alerts")
+        return [*found, *left_out(request.payload, "Grafana")]
     if payload.text("state") and payload.text("ruleName", "title"):
         return [_legacy(payload)]
     return [unrecognised(request)]
@@ -38,7 +42,7 @@ def _alert(alert: Reading, payload: Reading) -> Draft:
     given = {name: as_text(value) for name, value in named.items()} if isinstance(named, dict) else {}
     notes = alert.sub("annotations")
     name = given.get("alertname", "")
-    summary = notes.text("summary", "title")
+    summary = notes.text("summary", "title") or given.get("rulename", "") * (name in _STATES_OF_RULES)
     title = f"{name}: {summary}" if name and summary and name.lower() not in summary.lower() else summary or name
     resolved = alert.text("status") == "resolved"
     about = links(
@@ -48,7 +52,9 @@ def _alert(alert: Reading, payload: Reading) -> Draft:
         ("Runbook", notes.text("runbook_url")),
         ("Silence", alert.text("silenceURL")),
     )
-    body = lines(notes.text("description", "message"), _values(alert))
+    reason = notes.text("grafana_state_reason")
+    body = lines(notes.text("description", "message", "Error", "error"), _values(alert),
+                 f"state reason: {reason}" if reason else "")  # fmt: skip
     if name == "TestAlert":
         return trial(summary or "Grafana's test alert", "Grafana", body, links=about)
     image = alert.text("imageURL")

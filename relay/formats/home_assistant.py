@@ -2,18 +2,28 @@
 sends the login and the subscription: `send: [{type: auth, access_token: …}, {id: 1, type: subscribe_events, …}]`.
 
 Of binary sensors that tell of a problem (`device_class` problem, smoke, gas, moisture, …) `on` fires and `off` ends;
-of one that tells of something good (connectivity, power) it is the other way round. `unavailable` fires for any entity,
-and its return ends that. All other changes of a state are notices.
+of one that tells of something good (connectivity, power) it is the other way round. An alarm panel fires while it is
+`triggered`, a lock while it is `jammed`. All other changes of a state are notices.
+
+`unavailable` and `unknown` fire for any entity, by a key of their own: an alarm of the entity stays open. The return
+ends that, and the new state is judged whatever it was before. An entity that is removed ends all that it began.
 """
 
 from __future__ import annotations
 
-from relay.core.event import Draft
+from typing import Any
+
+import msgspec
+
+from relay.core.event import Draft, Status
 from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, trial
 
 _BAD = ("battery", "carbon_monoxide", "cold", "gas", "heat", "moisture", "problem", "safety", "smoke", "tamper")
 _GOOD = ("connectivity", "plug", "power", "running")
+_ABSENT = ("unavailable", "unknown")
+_ALARMS = {"alarm_control_panel": ("triggered", "critical"), "lock": ("jammed", "major")}
+"""Domains with a state that fires, and how severe that is."""
 _CONTROL = ("auth_required", "auth_ok", "pong", "result")
 
 
@@ -33,12 +43,11 @@ def _frame(frame: Reading, request: Request) -> list[Draft]:
     event = frame.sub("event")
     if kind != "event" or not event.is_object:
         return [unrecognised(request)]
-    if event.has("c") or event.has("a") or event.has("r"):
+    if any(isinstance(event.at(name), (dict, list)) for name in ("a", "c", "r")):
         return _compressed(event)
     data = event.sub("data")
     if event.text("event_type") == "state_changed":
-        draft = _change(data.text("entity_id"), data.sub("old_state"), data.sub("new_state"), event)
-        return [] if draft is None else [draft]
+        return _change(data.text("entity_id"), data.sub("old_state"), data.sub("new_state"), event)
     name = event.text("event_type") or "event"
     if name == "test":
         return [trial("Home Assistant's test event", "Home Assistant")]
@@ -46,43 +55,95 @@ def _frame(frame: Reading, request: Request) -> list[Draft]:
                   labels=labels(event_type=name), occurred_at=event.moment("time_fired"))]  # fmt: skip
 
 
-def _change(entity: str, old: Reading, new: Reading, event: Reading) -> Draft | None:
-    """What a change of a state says; None where nothing but attributes changed."""
+def _change(entity: str, old: Reading, new: Reading, event: Reading) -> list[Draft]:
+    """Read a change of a state; none where nothing but attributes changed."""
     was, now = old.text("state"), new.text("state")
-    attributes = new.sub("attributes") if new.is_object else old.sub("attributes")
-    name, device = attributes.text("friendly_name") or entity, attributes.text("device_class")
     at = event.moment("time_fired") or new.moment("last_changed")
-    about = labels(entity=entity, device_class=device, state=now)
     if not new.is_object:
-        return Draft(title=f"{name} was removed", severity="info", key=entity, labels=about, occurred_at=at)
+        return _removed(_Entity.of(entity, old.sub("attributes"), was, at))
     if was == now:
-        return None
-    if "unavailable" in (was, now) or "unknown" in (was, now):
-        gone = now in ("unavailable", "unknown")
-        return Draft(title=f"{name} is {now}", status="firing" if gone else "resolved",
-                     severity="warning" if gone else None, key=f"{entity}/available", labels=about,
-                     occurred_at=at)  # fmt: skip
-    if entity.startswith("binary_sensor.") and device in (*_BAD, *_GOOD):
+        return []
+    return _judged(_Entity.of(entity, new.sub("attributes"), now, at), was)
+
+
+class _Entity(msgspec.Struct, frozen=True):
+    """An entity with its present state."""
+
+    id: str
+    name: str
+    device_class: str
+    unit: str
+    state: str
+    at: float | None
+
+    @staticmethod
+    def of(entity: str, attributes: Reading, state: str, at: float | None) -> _Entity:
+        name, device = attributes.text("friendly_name") or entity, attributes.text("device_class")
+        return _Entity(entity, name, device, attributes.text("unit_of_measurement"), state, at)
+
+    def draft(self, title: str, status: Status, severity: str | None, key: str = "", body: str = "") -> Draft:
+        about = labels(entity=self.id, device_class=self.device_class, state=self.state)
+        return Draft(title=title, status=status, severity=severity, key=key or self.id, body=body, labels=about,
+                     occurred_at=self.at)  # fmt: skip
+
+
+def _judged(entity: _Entity, was: str | None) -> list[Draft]:
+    """Tell what an entity's state says; `was` is empty where it is new, and None where it is not known."""
+    key, now = f"{entity.id}/available", entity.state
+    if now in _ABSENT:
+        return [entity.draft(f"{entity.name} is {now}", "firing", "warning", key)]
+    back = not was or was in _ABSENT
+    returned = [entity.draft(f"{entity.name} is available again", "resolved", None, key)] if back else []
+    return [*returned, _state(entity, was, back=back)]
+
+
+def _state(entity: _Entity, was: str | None, *, back: bool) -> Draft:
+    """Tell what a state says that is neither unavailable nor unknown; `back`: the state before it is not known."""
+    kind, now, device = entity.id.partition(".")[0], entity.state, entity.device_class
+    if kind == "binary_sensor" and device in (*_BAD, *_GOOD):
         bad = (now == "on") == (device in _BAD)
-        word = f"{device}: {now}"
-        return Draft(title=f"{name} ({word})", status="firing" if bad else "resolved",
-                     severity="major" if bad else None, key=entity, labels=about, occurred_at=at)  # fmt: skip
-    unit = attributes.text("unit_of_measurement")
-    return Draft(title=f"{name} is {now}{f' {unit}' if unit else ''}", severity="info", key=entity, labels=about,
-                 body=f"was {was}" if was else "", occurred_at=at)  # fmt: skip
+        title = f"{entity.name} ({device}: {now})"
+        return entity.draft(title, "firing" if bad else "resolved", "major" if bad else None)
+    alarm, severity = _ALARMS.get(kind, ("", ""))
+    title = f"{entity.name} is {now}{f' {entity.unit}' if entity.unit else ''}"
+    if alarm and now == alarm:
+        return entity.draft(title, "firing", severity)
+    if alarm and (back or was == alarm):
+        return entity.draft(title, "resolved", None)
+    return entity.draft(title, "notice", "info", body=f"was {was}" if was else "")
+
+
+def _removed(entity: _Entity) -> list[Draft]:
+    """Tell that an entity was removed, and end what it began: nothing else would."""
+    title, away = f"{entity.name} was removed", entity.state in (*_ABSENT, "")
+    alarms = away or _state(entity, None, back=True).status != "notice"
+    keys = [f"{entity.id}/available"] * away + [entity.id] * alarms
+    return [entity.draft(title, "notice", "info"), *(entity.draft(title, "resolved", None, key) for key in keys)]
 
 
 def _compressed(event: Reading) -> list[Draft]:
-    """The short form of `subscribe_entities`: only states that changed, without what they were."""
-    changed = event.at("c")
-    drafts = []
-    for entity, change in list(changed.items())[:MOST_EVENTS] if isinstance(changed, dict) else ():
-        state = Reading(change).sub("+")
-        if now := state.text("s"):
-            drafts.append(Draft(title=f"{entity} is {now}", severity="info", key=entity,
-                                labels=labels(entity=entity, state=now),
-                                occurred_at=state.moment("lc", "lu")))  # fmt: skip
+    """Read the short form of `subscribe_entities`. A change lacks the attributes, unless they changed too: where the
+    class of a binary sensor is not known, its change is a notice. Of what is there already alerts alone are told."""
+    drafts: list[Draft] = []
+    for entity, state in _items(event.at("a")):
+        told = _judged(_short(entity, state), None)
+        drafts += [draft for draft in told if draft.status != "notice"]
+    for entity, change in _items(event.at("c")):
+        if change.text("+.s"):
+            drafts += _judged(_short(entity, change.sub("+")), None)
+    gone = [one.value for one in event.each("r")[:MOST_EVENTS] if isinstance(one.value, str)]
+    for entity in gone:
+        drafts += _removed(_short(entity, Reading(None)))
     return drafts
+
+
+def _items(value: Any) -> list[tuple[str, Reading]]:
+    found = value.items() if isinstance(value, dict) else ()
+    return [(name, Reading(item)) for name, item in list(found)[:MOST_EVENTS]]
+
+
+def _short(entity: str, state: Reading) -> _Entity:
+    return _Entity.of(entity, state.sub("a"), state.text("s"), state.moment("lc", "lu"))
 
 
 FORMAT = Format(read=read_home_assistant, forms=False)
