@@ -1,6 +1,6 @@
 """Azure Monitor: the common alert schema of action groups, and the older ones of metric and activity log alerts
 (Microsoft Learn, "Common alert schema", "Non-common alert schema definitions"). An alert of the activity log is never
-told to have ended: it ends by expiry."""
+told to have ended, and ends by expiry; of Service Health and Resource Health their own words tell the end."""
 
 from __future__ import annotations
 
@@ -32,18 +32,33 @@ def _common(essentials: Reading, context: Reading) -> Draft:
     raw = essentials.at("alertTargetIDs")
     targets = [as_text(one) for one in raw] if isinstance(raw, list) else [as_text(raw)] if raw else []
     what = targets[0].rpartition("/")[2] if targets else ""
-    rule, ended = essentials.text("alertRule") or "alert", state in _ENDS
+    over, incident = _health(essentials.text("monitoringService"), context, targets[0] if targets else "")
+    rule, ended = essentials.text("alertRule") or "alert", state in _ENDS or over
     return Draft(
         title=f"{rule}: {what}" if what else rule,
         status="resolved" if ended else "firing",
         severity=severity(essentials.text("severity")),
-        key=essentials.text("originAlertId") or alert or rule,
+        key=incident or essentials.text("originAlertId") or alert or rule,
         body=lines(essentials.text("description"), *_conditions(context)),
         labels=labels(rule=rule, signal=essentials.text("signalType"), service=essentials.text("monitoringService"),
                       target=what),
         links=links(("Azure", PORTAL + quote(alert, safe=""))) if alert else (),
         occurred_at=essentials.moment("resolvedDateTime") if ended else essentials.moment("firedDateTime"),
     )  # fmt: skip
+
+
+def _health(service: str, context: Reading, target: str) -> tuple[bool, str]:
+    """Return whether an event of Service Health or Resource Health is an end, and the key of what it ends.
+
+    Each of their events is an alert of its own, which `monitorCondition` never resolves.
+    """
+    facts, service = context.sub("properties"), service.replace(" ", "").lower()
+    if service == "servicehealth" and facts.text("trackingId"):
+        state = facts.text("stage") or context.text("status")
+        return state.lower() in ("resolved", "complete", "rca"), f"service health {facts.text('trackingId')}"
+    if service == "resourcehealth" and target:
+        return facts.text("currentHealthStatus").lower() == "available", f"resource health {target}"
+    return False, ""
 
 
 def _conditions(context: Reading) -> list[str]:

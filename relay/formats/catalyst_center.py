@@ -36,7 +36,7 @@ def read_catalyst_center(request: Request) -> list[Draft]:
             title=f"{title}: {device}" if device and device not in title else title or payload.text("eventId"),
             status="firing" if state == "active" else "resolved" if state == "resolved" else "notice",
             severity=worst or severity(payload.text("category"), _CATEGORIES),
-            key=payload.text("instanceId") or None,
+            key=payload.text("instanceId") or f"{payload.text('eventId')}/{device}",
             body=body,
             labels=labels(
                 event_id=payload.text("eventId"), category=details.text("Assurance Issue Category"), device=device,

@@ -1,18 +1,23 @@
 """Cisco Catalyst SD-WAN Manager (vManage): webhooks of alarms (Cisco Catalyst SD-WAN Monitor and Maintain, "Alarms",
 section "Webhook Notifications").
 
-An alarm that fires is known by its `uuid`. A clearing one lists in `cleared_events` those that it ends, each of which
-is an event; where it lists none, rule and device stand for it. What says neither that it is active nor what it clears
-is a notice.
+An alarm is known by its rule and its place: `BFD_Site_Up` of a device ends `BFD_Site_Down` of it, `OMP_Vsmarts_Up` ends
+`OMP_All_Vsmarts_Down`, whether or not it lists in `cleared_events` the `uuid` of what it ends. Without a place the
+`uuid` is the key. What says neither that it is active nor that it clears, nor is named for it, is a notice.
 """
 
 from __future__ import annotations
+
+import re
+from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, as_text, unrecognised
 from relay.formats.reading import Reading, labels, severity
 
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning"}
+_END = re.compile(r"[_-](up|down)$", re.IGNORECASE)
+_WHERE = ("system-ip", "if-name", "color", "remote-system-ip", "remote-color")
 _SHOWN = ("host-name", "system-ip", "vmanage-system-ip", "site-id", "if-name", "color", "remote-color", "vpn-id")
 
 
@@ -26,18 +31,14 @@ def read_catalyst_sdwan(request: Request) -> list[Draft]:
     first = places[0] if places else Reading(None)
     message, device = payload.text("message"), first.text("host-name", "system-ip")
     title = " ".join(part for part in (message or rule.replace("_", " "), f"on {device}" if device else "") if part)
-    ended = [as_text(one.value) for one in payload.each("cleared_events") if as_text(one.value)]
-    active = payload.text("active").lower()
-    own = payload.text("uuid")
-    key = (
-        own
-        if own and active in ("true", "false") and not ended
-        else "/".join(part for part in (rule, *_place(first)) if part)
-    )
+    cleared = [as_text(one.value) for one in payload.each("cleared_events") if as_text(one.value)]
+    status = _status(rule, payload.text("active").lower(), cleared)
+    place = "/".join(sorted({_place(one) for one in places} - {""}))
+    key = "/".join(part for part in (_family(rule), place) if part) if place else payload.text("uuid") or _family(rule)
     return [
         Draft(
             title=title,
-            status="firing" if active == "true" else "resolved" if active == "false" or ended else "notice",
+            status=status,
             severity=_NUMBERS.get(payload.text("severity_number")) or severity(payload.text("severity")),
             key=one,
             body="\n".join(_facts(place) for place in places[:10]),
@@ -47,12 +48,25 @@ def read_catalyst_sdwan(request: Request) -> list[Draft]:
             ),
             occurred_at=payload.moment("entry_time", "receive_time", "statcycletime"),
         )
-        for one in (ended or [key])
+        for one in dict.fromkeys([key, *(cleared if status == "resolved" else [])])
     ]  # fmt: skip
 
 
-def _place(one: Reading) -> list[str]:
-    return [one.text(name) for name in ("system-ip", "if-name", "color")]
+def _status(rule: str, active: str, cleared: list[str]) -> Literal["firing", "resolved", "notice"]:
+    """Return the state of an alarm: by its rule's name where that ends in up, else by its flag."""
+    end = _END.search(rule)
+    if active == "false" or cleared or (end is not None and end[1].lower() == "up"):
+        return "resolved"
+    return "firing" if active == "true" or end is not None else "notice"
+
+
+def _family(rule: str) -> str:
+    """Return the name that both ends of a rule share: `omp_vsmarts` for `OMP_All_Vsmarts_Down` and `OMP_Vsmarts_Up`."""
+    return _END.sub("", rule).lower().replace("-", "_").replace("_all_", "_")
+
+
+def _place(one: Reading) -> str:
+    return "/".join(part for part in (one.text(name) for name in _WHERE) if part)
 
 
 def _facts(place: Reading) -> str:

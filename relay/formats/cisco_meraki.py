@@ -1,7 +1,8 @@
 """Cisco Meraki: its alerts' webhooks (Meraki documentation, "Webhooks Introduction" and "Webhook Sample Alerts").
 
 An alert has no status: a type ends another (`started_reporting` what `stopped_reporting` began), or its data tell (a
-VPN's `connectivity`). What has no counterpart is a notice. The shared secret stands in the body; it is not kept.
+VPN's `connectivity`, a sensor's `startedAlerting`). What has no counterpart is a notice, and a critical one mentions.
+The shared secret stands in the body; it is not kept.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ from relay.formats.reading import Reading, labels, links, severity
 from relay.formats.signatures import field
 
 _PAIRS = (
-    ("stopped_reporting", "started_reporting"), ("_down", "_up"), ("_disconnected", "_connected"), ("_begin", "_end"),
-    ("_lost", "_restored"), ("_failed", "_recovered"),
+    ("stopped_reporting", "started_reporting"), ("rps_backup", "rps_base_supply_up"),
+    ("running_on_backup_power", "returned_to_using_primary_power"), ("went_down", "came_up"), ("_down", "_up"),
+    ("_disconnected", "_reconnected"), ("_disconnected", "_connected"), ("_begin", "_end"), ("_lost", "_restored"),
+    ("_failed", "_recovered"), ("battery_low", "battery_improved"), ("cover_removed", "cover_replaced"),
+    ("tampering_detected", "tampering_reset"), ("geofencing_out", "geofencing_in"),
+    ("security_violation", "security_compliance"), ("pcc_unmanaged", "pcc_enrollment"),
 )  # fmt: skip
-"""What begins and what ends it."""
-_WHICH = ("portNum", "port", "peerIdent", "peerContact", "clientMac", "mac", "interface", "powerSupplySlot", "num")
+"""How the name of a type ends that begins something, and that of the type which ends it."""
+_WHICH = ("portNum", "port", "peerIdent", "peerContact", "clientMac", "mac", "interface", "powerSupplySlot", "num",
+          "alertConfigId")  # fmt: skip
 """What tells several things of one device apart, in an alert's data."""
 _TRUE = ("true", "1", "connected", "up", "online")
+_STATES = (("connectivity", True), ("connected", True), ("startedAlerting", False))
+"""Fields of an alert's data that tell its state, and whether true means that all is well."""
 
 
 def read_meraki(request: Request) -> list[Draft]:
@@ -59,9 +67,9 @@ def read_meraki(request: Request) -> list[Draft]:
 
 def _status(kind: str, payload: Reading) -> tuple[Literal["firing", "resolved", "notice"], str]:
     """What an alert's type says, and the name that both ends of a thing share."""
-    connected = payload.text("alertData.connectivity", "alertData.connected").lower()
-    if connected:
-        return ("resolved" if connected in _TRUE else "firing"), kind
+    for name, well in _STATES:
+        if state := payload.text(f"alertData.{name}").lower():
+            return ("resolved" if (state in _TRUE) == well else "firing"), kind
     for begins, ends in _PAIRS:
         if kind.endswith(ends) and not kind.endswith(begins):
             return "resolved", kind.removesuffix(ends) + begins

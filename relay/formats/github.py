@@ -28,6 +28,7 @@ _CONCLUSIONS: dict[str, Status] = {
 _LEVELS: dict[Status, str | None] = {"firing": "minor", "resolved": None, "notice": "info"}
 _ALERTS: dict[str, Status] = {
     "created": "firing", "create": "firing", "opened": "firing", "reopened": "firing", "reopened_by_user": "firing",
+    "reopen": "firing", "appeared_in_branch": "firing", "revoked": "resolved",
     "reintroduced": "firing", "auto_reopened": "firing", "publicly_leaked": "firing", "fixed": "resolved",
     "resolved": "resolved", "resolve": "resolved", "dismissed": "resolved", "dismiss": "resolved",
     "closed_by_user": "resolved", "auto_dismissed": "resolved",

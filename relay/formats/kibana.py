@@ -1,7 +1,8 @@
 """Elastic: webhook connectors of Kibana's rules, whose body an administrator writes from variables (Elastic Docs,
 "Rule action variables"), detection alerts, and Watcher. JSON texts within JSON are read.
 
-A rule's alert ends with the action group `recovered`; what Watcher and detections tell is never told to have ended.
+A rule's alert ends with the action group `recovered`, and its key is the rule and the alert's id (its `uuid` is new
+each time). A watch of a cluster's health ends with `green`; what else Watcher tells is never told to have ended.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def _rule(body: Reading) -> Draft | None:
         title=f"{name}: {which}" if which and which != name else name,
         status="resolved" if group == "recovered" else "firing",
         severity=severity(named.get("severity", "") or context.text("severity", "alertSeverity")),
-        key=alert.text("uuid") or f"{rule.text('id') or name}/{which}",
+        key=f"{rule.text('id') or name}/{which}" if which else alert.text("uuid") or rule.text("id") or name,
         body=context.text("reason", "message", "conditions"),
         labels=labels(**{**named, "rule": name, "group": group, "space": rule.text("spaceId")}),
         links=links(
@@ -94,7 +95,7 @@ def _watch(body: Reading) -> Draft | None:
     state = inner.text("payload.status")
     return Draft(
         title=inner.text("metadata.name") or watch.replace("_", " "),
-        status="firing",
+        status="resolved" if state == "green" else "firing",
         severity={"red": "critical", "yellow": "warning"}.get(state) or severity(inner.text("metadata.severity")),
         key=watch,
         body=lines(inner.text("metadata.description"), f"status {state}" if state else ""),

@@ -10,9 +10,10 @@ from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, severity, taken_up, trial, without_tags
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {
-    "0": "resolved", "1": "firing", "3": "firing", "4": "firing", "recovered": "resolved", "ok": "resolved",
+    "0": "resolved", "1": "firing", "3": "firing", "4": "firing", "5": "firing",
+    "recovered": "resolved", "ok": "resolved",
 }  # fmt: skip
-"""Recovered, alerted, (2: acknowledged,) got worse, got better."""
+"""Recovered, alerted, (2: acknowledged,) got worse, got better, changed."""
 
 
 def read_librenms(request: Request) -> list[Draft]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from relay.core.event import Draft
@@ -10,6 +11,8 @@ from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity, trial
 from relay.formats.signatures import hexadecimal
 
+_ISSUE_OF = re.compile(r"/issues/(\d{1,20})(?:/|$)")
+"""The number of an issue, in the address of the issue or of one of its events."""
 SAMPLE = "This is an example"
 """How the event of the test button begins."""
 Status = Literal["firing", "resolved", "notice"]
@@ -76,12 +79,17 @@ def _event(event: Reading, rule: str) -> Draft:
         title=event.text("title", "message", "metadata.title") or "an event",
         status="firing",
         severity=severity(event.text("level")),
-        key=event.text("issue_id", "groupID") or None,
+        key=event.text("issue_id", "groupID") or _issue_in(event.text("issue_url"), event.text("web_url")),
         body=lines(event.text("culprit"), f"rule: {rule}" if rule else ""),
         labels=labels(**{**_tags(event.at("tags")), "platform": event.text("platform"), "rule": rule}),
         links=links(("Sentry", event.text("web_url", "url"))),
         occurred_at=event.moment("datetime", "timestamp"),
     )
+
+
+def _issue_in(*addresses: str) -> str | None:
+    found = next((one for address in addresses if (one := _ISSUE_OF.search(address[:4_000]))), None)
+    return found[1] if found is not None else None
 
 
 def _plugin(payload: Reading) -> Draft:

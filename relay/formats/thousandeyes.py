@@ -21,7 +21,7 @@ def read_thousandeyes(request: Request) -> list[Draft]:
         return [unrecognised(request)]
     what = alert.text("testName", "agentName", "hostname")
     rule = alert.text("ruleName") or f"alert {alert.text('alertId')}"
-    cleared = kind.endswith("CLEAR") or (not kind and alert.text("active") == "0")
+    cleared = kind.endswith("CLEAR") or (not kind and alert.text("active") in ("0", "2"))
     agents = [_agent(agent, cleared) for agent in alert.each("agents")[:MOST_AGENTS]]
     more = len(alert.each("agents")) - len(agents)
     return [
@@ -29,7 +29,7 @@ def read_thousandeyes(request: Request) -> list[Draft]:
             title=f"{rule}: {what}" if what else rule,
             status="resolved" if cleared else "firing",
             severity=severity(alert.text("severity")),
-            key=alert.text("alertId") or None,
+            key=alert.text("alertId", "id") or f"{rule}/{what}",
             body=lines(alert.text("ruleExpression"), *agents, f"and {more} more agents" if more > 0 else ""),
             labels=labels(
                 rule=alert.text("ruleName"), test=alert.text("testName"), alert_type=alert.text("type"),

@@ -136,5 +136,5 @@ def test_no_text_takes_long_to_read(case: Path) -> None:
 def test_every_format_has_a_case_and_every_expectation_its_payload() -> None:
     assert {case.parent.name for case in CASES} == set(READERS)
     payloads = {case.with_suffix("") for case in CASES}
-    kept = {file.parent / file.name.split(".")[0] for file in GOLDEN.glob("*/*.*")}
+    kept = {file.parent / file.name.split(".")[0] for file in GOLDEN.glob("*/*.*") if file.suffix != ".yaml"}
     assert kept == payloads
