@@ -10,7 +10,8 @@ from relay.app.tls import client_context, server_context
 from relay.app.trying import Finding, try_all
 from relay.core.redaction import SHORTEST
 from relay.formats import FORMATS
-from relay.formats.mapping import OPTIONAL, compile_expression
+from relay.formats.expressions import Expression
+from relay.formats.mapping import OPTIONAL
 from relay.settings.load import Loaded, card_files
 from relay.settings.model import ApicSettings, AuthSettings, ClientTls, MapSettings, PostedSettings, WebsocketSettings
 from relay.settings.problems import Path, Problem, dotted
@@ -98,7 +99,7 @@ def _mapping_problems(loaded: Loaded) -> list[Problem]:
         before = len(found)
         for path, expression in _expressions(source.map):
             try:
-                compile_expression(expression)
+                Expression(expression)
             except ValueError as error:
                 found.append(_problem(loaded, ("sources", name, "map", *path), str(error)))
         if len(found) == before:

@@ -1,29 +1,23 @@
-"""Users' mappings: JMESPath expressions that read an event's fields from any JSON (jmespath.org), with one function
-beside the standard's: `json(text)` reads JSON within a text."""
+"""Users' mappings: JMESPath expressions that read an event's fields from any JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jmespath
 import jmespath.exceptions
 import msgspec
-from jmespath.functions import Functions, signature
-from jmespath.parser import ParsedResult
 
 from relay.core.event import Draft, Link, Status
-from relay.core.markdown import middle
 from relay.formats.batch import Item, read_each
 from relay.formats.contract import (
     Format,
-    NotJsonError,
     Request,
     UnreadableError,
     as_text,
-    decode_json,
     say_type,
 )
+from relay.formats.expressions import FAILURES, Expression, Purse, TooMuchWorkError
 from relay.formats.reading import moment
 
 MOST_SHOWN = 100
@@ -42,24 +36,6 @@ _DOWNTIMES = {"true": True, "began": True, "ended": False}
 OPTIONAL = ("status", "severity", "key", "body", "occurred_at", "files", "acknowledged_by", "unacknowledged_by",
             "downtime", "when")  # fmt: skip
 """Fields of a mapping that may be absent, beside `each`, labels and links."""
-_FAILURES = (jmespath.exceptions.JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
-             ValueError)  # fmt: skip
-"""What an expression may raise: its functions are Python's underneath, and trust what they are given."""
-
-
-class _OurFunctions(Functions):
-    """The standard's functions, and ours."""
-
-    @signature({"types": ["string", "null"]})
-    def _func_json(self, text: str | None) -> Any:
-        """The JSON in a text; null where there is none."""
-        try:
-            return None if text is None else decode_json(text.encode())
-        except NotJsonError:
-            return None
-
-
-_OPTIONS = jmespath.Options(custom_functions=_OurFunctions())
 
 
 class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,37 +59,9 @@ class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
     statuses: Mapping[str, str] = {}
 
 
-def compile_expression(text: str) -> ParsedResult:
-    """Compile a JMESPath expression. Raises ValueError with what is wrong."""
-    try:
-        compiled = jmespath.compile(text)
-    except RecursionError as error:
-        raise ValueError(f"{middle(text, 60)!r} is nested too deeply") from error
-    except jmespath.exceptions.JMESPathError as error:
-        raise ValueError(f"{text!r} is not a JMESPath expression: {_first_line(error)}") from error
-    unknown = next((name for name in _functions(compiled.parsed) if name not in _OurFunctions.FUNCTION_TABLE), None)
-    if unknown is not None:
-        raise ValueError(f"{text!r} is not a JMESPath expression: there is no function {unknown}()")
-    return compiled
-
-
-def _functions(node: Any) -> Iterator[str]:
-    """Names of the functions that an expression calls."""
-    if isinstance(node, dict):
-        if node.get("type") == "function_expression":
-            yield node["value"]
-        for child in node.get("children", ()):
-            yield from _functions(child)
-
-
-def _first_line(error: Exception) -> str:
-    """What JMESPath says, without the drawing below it."""
-    return str(error).splitlines()[0].removeprefix("Invalid jmespath expression: ").rstrip(":")
-
-
 def make_mapping(settings: MappingSettings) -> Format:
     """A format that follows a mapping. Raises ValueError where an expression can't be compiled."""
-    return Format(read=CompiledMapping(settings).read, lists=settings.each is not None)
+    return Format(read=CompiledMapping(settings).read, lists=True)
 
 
 class CompiledMapping:
@@ -122,30 +70,33 @@ class CompiledMapping:
     def __init__(self, settings: MappingSettings) -> None:
         """Raises ValueError where an expression can't be compiled."""
         self._settings = settings
-        self._each = None if settings.each is None else compile_expression(settings.each)
-        self._title = compile_expression(settings.title)
-        self._optional = {
-            name: compile_expression(text) for name in OPTIONAL if (text := getattr(settings, name)) is not None
-        }
-        self._labels = {name: compile_expression(text) for name, text in settings.labels.items()}
-        self._links = {name: compile_expression(text) for name, text in settings.links.items()}
+        self._each = None if settings.each is None else Expression(settings.each)
+        self._title = Expression(settings.title)
+        self._optional = {name: Expression(text) for name in OPTIONAL if (text := getattr(settings, name)) is not None}
+        self._labels = {name: Expression(text) for name, text in settings.labels.items()}
+        self._links = {name: Expression(text) for name, text in settings.links.items()}
         self._severities = {word.lower(): severity for word, severity in settings.severities.items()}
 
     def read(self, request: Request) -> list[Item]:
-        """Read a payload: one item, or those that `each` gives. Raises `UnreadableError`."""
-        if self._each is None:
-            return [] if request.payload == [] else self._drafts(request.payload)
-        payload, each = request.payload, self._settings.each or ""
-        return read_each(self._items(payload), lambda item: self._drafts(_within(payload, item)), each)
+        """Read a payload: one item, those of a list, or those that `each` gives. Raises `UnreadableError`.
 
-    def _drafts(self, item: Any) -> list[Item]:
-        draft = self.draft_of(item)
+        All of them share the work that a payload may take; what is behind that can't be read.
+        """
+        purse, payload, each = Purse(), request.payload, self._settings.each
+        if each is None and isinstance(payload, list):
+            return read_each(payload, lambda item: self._drafts(item, purse))
+        if each is None:
+            return self._drafts(payload, purse)
+        return read_each(self._items(payload, purse), lambda item: self._drafts(_within(payload, item), purse), each)
+
+    def _drafts(self, item: Any, purse: Purse) -> list[Item]:
+        draft = self.draft_of(item, purse)
         return [] if draft is None else [draft]
 
     def items(self, payload: Any) -> list[Any]:
         """The items of a payload. Raises `UnreadableError`."""
         if self._each is not None:
-            return [_within(payload, item) for item in self._items(payload)]
+            return [_within(payload, item) for item in self._items(payload, Purse())]
         return payload if isinstance(payload, list) else [payload]
 
     def trials(self, payload: Any) -> Iterator[tuple[dict[str, Any], Draft | str | None]]:
@@ -160,26 +111,31 @@ class CompiledMapping:
             **{f"links.{name}": one for name, one in self._links.items()},
         }
         for item in self.items(payload)[:MOST_SHOWN]:
-            values = {name: self._search(name, one, item, []) for name, one in expressions.items()}
+            values: dict[str, Any] = {}
             try:
-                yield values, self.draft_of(item)
+                values |= {name: self._search(name, one, item, Purse(), []) for name, one in expressions.items()}
+                yield values, self.draft_of(item, Purse())
             except UnreadableError as error:
                 yield values, str(error)
 
-    def _items(self, payload: Any) -> list[Any]:
+    def _items(self, payload: Any, purse: Purse) -> list[Any]:
         assert self._each is not None  # noqa: S101 - narrowed by the caller
         try:
-            items = self._each.search(payload, _OPTIONS)
-        except _FAILURES as error:
+            items = self._each.search(payload, purse)
+        except TooMuchWorkError as error:
+            raise UnreadableError("each", str(error)) from error
+        except FAILURES as error:
             raise UnreadableError("each", f"{self._settings.each!r} fails: {error}") from error
         if isinstance(items, list):
             return items
         raise UnreadableError("each", f"{self._settings.each!r} gives {say_type(items)} here; a list would be right")
 
-    def draft_of(self, item: Any) -> Draft | None:
+    def draft_of(self, item: Any, purse: Purse) -> Draft | None:
         """The draft of an item; None where `when` says that it is no event. Raises `UnreadableError`."""
         notes: list[str] = []
-        found = {name: self._search(name, expression, item, notes) for name, expression in self._optional.items()}
+        found = {
+            name: self._search(name, expression, item, purse, notes) for name, expression in self._optional.items()
+        }
         if "when" in found and found["when"] in _NOTHING:
             return None
         key = as_text(found.get("key"))
@@ -187,7 +143,7 @@ class CompiledMapping:
         if status == "resolved" and not key:
             raise UnreadableError("key", "a resolved event needs the key of its firing one")
         return Draft(
-            title=self._read_title(item, key, status),
+            title=self._read_title(item, key, status, purse),
             status=status,
             severity=self._severity(found.get("severity")),
             key=key or None,
@@ -195,9 +151,9 @@ class CompiledMapping:
             labels={
                 name: as_text(value)
                 for name, expression in self._labels.items()
-                if (value := self._search(f"labels.{name}", expression, item, notes)) is not None
+                if (value := self._search(f"labels.{name}", expression, item, purse, notes)) is not None
             },
-            links=self._read_links(item, notes),
+            links=self._read_links(item, purse, notes),
             files=_files(found.get("files"), notes),
             occurred_at=_time(found.get("occurred_at"), notes),
             acknowledged_by=_name(found.get("acknowledged_by")),
@@ -206,20 +162,22 @@ class CompiledMapping:
             notes=tuple(notes),
         )
 
-    def _read_links(self, item: Any, notes: list[str]) -> tuple[Link, ...]:
+    def _read_links(self, item: Any, purse: Purse, notes: list[str]) -> tuple[Link, ...]:
         found = []
         for name, expression in self._links.items():
-            url = self._search(f"links.{name}", expression, item, notes)
+            url = self._search(f"links.{name}", expression, item, purse, notes)
             if isinstance(url, str) and url.startswith(("http://", "https://")):
                 found.append(Link(name, url))
             elif url not in _NOTHING:
                 notes.append(f"map.links.{name} counts as absent: {as_text(url)[:60]!r} is no address")
         return tuple(found)
 
-    def _read_title(self, item: Any, key: str, status: Status) -> str:
+    def _read_title(self, item: Any, key: str, status: Status, purse: Purse) -> str:
         try:
-            value = self._title.search(item, _OPTIONS)
-        except _FAILURES as error:
+            value = self._title.search_text(item, purse)
+        except TooMuchWorkError as error:
+            raise UnreadableError("title", str(error)) from error
+        except FAILURES as error:
             raise UnreadableError("title", f"{self._settings.title!r} {_misfit(error, item)}") from error
         title = as_text(value).strip()
         if title:
@@ -229,11 +187,13 @@ class CompiledMapping:
         raise UnreadableError("title", f"{self._settings.title!r} gives {say_type(value)}; a text is required")
 
     @staticmethod
-    def _search(name: str, expression: ParsedResult, item: Any, notes: list[str]) -> Any:
+    def _search(name: str, expression: Expression, item: Any, purse: Purse, notes: list[str]) -> Any:
         """The value of an optional expression; one that fails counts as absent, with a note."""
         try:
-            return expression.search(item, _OPTIONS)
-        except _FAILURES as error:
+            return expression.search_text(item, purse)
+        except TooMuchWorkError as error:
+            raise UnreadableError(name, str(error)) from error
+        except FAILURES as error:
             said = str(error).splitlines() or [type(error).__name__]
             notes.append(f"map.{name} counts as absent: {said[0]}")
             return None

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from time import process_time
 from typing import Any
 
+import jmespath.exceptions
 import pytest
 
 from relay.core.event import Draft, Link
 from relay.formats.batch import read_payload
 from relay.formats.contract import Request, UnreadableError
-from relay.formats.mapping import MappingSettings, compile_expression, make_mapping
+from relay.formats.expressions import MOST_STEPS, Expression, Purse, TooMuchWorkError
+from relay.formats.mapping import MappingSettings, make_mapping
 
 CAMERAS = MappingSettings(
     title="join(' ', [site, what])",
@@ -138,7 +142,7 @@ def test_an_optional_expression_that_fails_counts_as_absent_with_a_note() -> Non
 @pytest.mark.parametrize("text", ["", "a[", "nope(", "a ==", "unknown_function_name(", "`"])
 def test_what_is_no_expression_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a JMESPath expression"):
-        compile_expression(text)
+        Expression(text)
 
 
 @pytest.mark.parametrize(
@@ -189,3 +193,47 @@ def test_a_mapping_tells_who_withdrew_an_acknowledgement() -> None:
     settings = MappingSettings(title="what", key="id", acknowledged_by="owner", unacknowledged_by="released_by")
     [draft] = read(settings, {"what": "disk", "id": "k", "owner": "", "released_by": "ida"})
     assert (draft.key, draft.acknowledged_by, draft.unacknowledged_by) == ("k", None, "ida")
+
+
+ITEMS = [{"id": number, "name": f"n{number}", "text": "x" * 100} for number in range(2_000)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[@, @][] | " * 60 + "[0]",
+        "[@, @] | " * 60 + "to_string(@)",
+        "[@, @] | " * 60 + "@ == @",
+        "{a: @, b: @} | " * 60 + "@",
+        "join(join(json, map(&name, items)), map(&text, items))".replace("json", "items[0].text"),
+        "items[?length(to_string($)) > `0`]".replace("$", "@"),
+        "items[].[@, items] | [] | [].[@, @][] | [].[@, @][] | [].[@, @][]",
+        "sort_by(items, &join(text, [name, text, text])) | " * 30 + "[0]",
+        "map(&map(&map(&id, `[1, 2, 3]`), `[1, 2, 3]`), items) | " * 12 + "@",
+    ],
+)
+def test_an_expression_that_would_never_end_is_stopped_in_a_second_or_two(text: str) -> None:
+    began = process_time()
+    with suppress(TooMuchWorkError, jmespath.exceptions.JMESPathError):
+        Expression(text).search_text({"items": ITEMS, "_payload": {"items": ITEMS}}, Purse())
+    assert process_time() - began < 3.0
+
+
+def test_a_large_payload_with_a_plain_mapping_stays_well_under_the_bound() -> None:
+    many = [{**item, "site": {"a": "ams"}, "level": "high"} for item in ITEMS] * 5
+    mapping = make_mapping(
+        MappingSettings(
+            each="items", title="join(' ', [site.a, name])", key="id", severity="level", body="text",
+            labels={"site": "site.a", "name": "name"}, when="level != 'low'",
+        )
+    )  # fmt: skip
+    found = read_payload(mapping, Request(payload={"items": many}, source="cameras"))
+    assert (len(found.drafts), found.unread) == (10_000, [])
+
+
+def test_items_behind_the_work_that_a_payload_may_take_are_refused_and_the_others_are_read() -> None:
+    mapping = make_mapping(MappingSettings(each="items", title="name", body="_payload.items[?id == `7`] | [0].text"))
+    found = read_payload(mapping, Request(payload={"items": ITEMS}, source="cameras"))
+    assert 50 < len(found.drafts) < 2_000
+    assert len(found.drafts) + len(found.unread) == 2_000
+    assert f"the mapping takes over {MOST_STEPS:,} steps of work" in found.unread[0].error

@@ -1,0 +1,162 @@
+"""JMESPath expressions of users, bounded in work (jmespath.org), with one function beside the standard's.
+
+`json(text)` reads JSON within a text. Every node that is visited is a step, and so is what it gives: each item of a
+list, and every few characters of a text. A payload's expressions share one purse, so that none holds up the relay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jmespath
+import jmespath.exceptions
+from jmespath.functions import Functions, signature
+from jmespath.parser import ParsedResult
+from jmespath.visitor import TreeInterpreter
+
+from relay.core.markdown import middle
+from relay.formats.contract import NotJsonError, decode_json
+
+MOST_STEPS = 1_000_000
+"""Steps that the expressions may take for one payload: a second or two. Ten thousand items of ten fields take half."""
+CHARACTERS = 64
+"""Characters of text that are handled in one step."""
+_MAKERS = frozenset({"flatten", "function_expression", "slice", "value_projection"})
+"""Nodes that make lists or texts without visiting each of their parts."""
+FAILURES = (jmespath.exceptions.JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
+            ValueError)  # fmt: skip
+"""What an expression may raise: its functions are Python's underneath, and trust what they are given."""
+
+
+class TooMuchWorkError(Exception):
+    """A mapping's expressions take more work than a payload is worth."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the mapping takes over {MOST_STEPS:,} steps of work; look at less of the payload at once")
+
+
+class Purse:
+    """What is left to spend for a payload."""
+
+    def __init__(self, steps: int = MOST_STEPS) -> None:
+        self._left = steps
+
+    def spend(self, steps: int) -> None:
+        """Take steps. Raises `TooMuchWorkError`."""
+        self._left -= steps
+        if self._left < 0:
+            raise TooMuchWorkError
+
+    def weigh(self, value: Any) -> None:
+        """Pay for all that is in a value, as often as it stands there. Raises `TooMuchWorkError`."""
+        todo = [value]
+        while todo:
+            one = todo.pop()
+            self.spend(size(one))
+            if isinstance(one, list):
+                todo += one
+            elif isinstance(one, dict):
+                todo += one.values()
+
+
+def size(value: Any) -> int:
+    """Tell the steps that a value itself takes, without what is in it."""
+    if isinstance(value, str):
+        return 1 + len(value) // CHARACTERS
+    return 1 + len(value) if isinstance(value, (list, dict)) else 1
+
+
+class _OurFunctions(Functions):
+    """The standard's functions, and ours."""
+
+    @signature({"types": ["string", "null"]})
+    def _func_json(self, text: str | None) -> Any:
+        """The JSON in a text; null where there is none."""
+        try:
+            return None if text is None else decode_json(text.encode())
+        except NotJsonError:
+            return None
+
+
+_OPTIONS = jmespath.Options(custom_functions=_OurFunctions())
+
+
+class _Counting(TreeInterpreter):
+    """Pays for each node that it visits, and for what a node makes anew."""
+
+    def __init__(self, purse: Purse) -> None:
+        super().__init__(_OPTIONS)
+        self._purse = purse
+
+    def visit(self, node: Any, *arguments: Any, **named: Any) -> Any:
+        """Visit a node. Raises `TooMuchWorkError`, and what the expression raises."""
+        self._purse.spend(1)
+        found = super().visit(node, *arguments, **named)
+        if node["type"] in _MAKERS:
+            self._purse.spend(size(found))
+        return found
+
+    def visit_comparator(self, node: Any, value: Any) -> Any:
+        """Compare two values, each paid for in whole."""
+        return super().visit_comparator(self._paid_for(node, value), value)
+
+    def visit_function_expression(self, node: Any, value: Any) -> Any:
+        """Call a function, its values paid for in whole, and what `join` makes of them."""
+        paid = self._paid_for(node, value)
+        if node["value"] == "join":
+            glue, texts = (child.get("value") for child in (*paid["children"], {}, {})[:2])
+            if isinstance(glue, str) and isinstance(texts, list):
+                self._purse.spend(len(glue) * len(texts) // CHARACTERS)
+        return super().visit_function_expression(paid, value)
+
+    def _paid_for(self, node: Any, value: Any) -> Any:
+        """The node with its values in place of the expressions that give them."""
+        children = [child if child["type"] == "expref" else self._literal(child, value) for child in node["children"]]
+        return {**node, "children": children}
+
+    def _literal(self, child: Any, value: Any) -> dict[str, Any]:
+        found = self.visit(child, value)
+        self._purse.weigh(found)
+        return {"type": "literal", "value": found, "children": []}
+
+
+class Expression:
+    """A compiled expression."""
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError with what is wrong."""
+        try:
+            compiled: ParsedResult = jmespath.compile(text)
+        except RecursionError as error:
+            raise ValueError(f"{middle(text, 60)!r} is nested too deeply") from error
+        except jmespath.exceptions.JMESPathError as error:
+            raise ValueError(f"{text!r} is not a JMESPath expression: {_first_line(error)}") from error
+        unknown = next((name for name in _functions(compiled.parsed) if name not in _OurFunctions.FUNCTION_TABLE), None)
+        if unknown is not None:
+            raise ValueError(f"{text!r} is not a JMESPath expression: there is no function {unknown}()")
+        self._parsed = compiled.parsed
+
+    def search(self, value: Any, purse: Purse) -> Any:
+        """Return what it gives for a value. Raises `TooMuchWorkError`, and `FAILURES` where it does not fit."""
+        return _Counting(purse).visit(self._parsed, value)
+
+    def search_text(self, value: Any, purse: Purse) -> Any:
+        """Return the same, all that is in it paid for, as it may become text."""
+        found = self.search(value, purse)
+        purse.weigh(found)
+        return found
+
+
+def _functions(node: Any) -> Iterator[str]:
+    """Names of the functions that an expression calls."""
+    if isinstance(node, dict):
+        if node.get("type") == "function_expression":
+            yield node["value"]
+        for child in node.get("children", ()):
+            yield from _functions(child)
+
+
+def _first_line(error: Exception) -> str:
+    """What JMESPath says, without the drawing below it."""
+    return str(error).splitlines()[0].removeprefix("Invalid jmespath expression: ").rstrip(":")
