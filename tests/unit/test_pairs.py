@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from relay.core.event import Draft
 from relay.formats import FORMATS, Format, Request
+from relay.formats.apic import fold
 from tests.unit.test_golden import GOLDEN, NOW, READERS
 
 WITHOUT_AN_END = {
@@ -184,3 +185,13 @@ def test_home_assistant_has_open_what_its_last_states_say(states: list[str], kin
 
 def test_golden_folders_hold_no_other_yaml() -> None:
     assert {file.name for file in Path(GOLDEN).glob("*/*.yaml")} == {"pairs.yaml"}
+
+
+def test_apic_tells_that_an_acknowledgement_was_set_and_withdrawn() -> None:
+    fault = {"dn": "topology/pod-2/fault-F1394", "severity": "major", "lc": "raised"}
+    now, begun = fold(None, "faultInst", {**fault, "ack": "no", "status": "created"})
+    now, taken = fold(now, "faultInst", {"dn": fault["dn"], "ack": "yes", "status": "modified"})
+    now, withdrawn = fold(now, "faultInst", {"dn": fault["dn"], "ack": "no", "status": "modified"})
+    assert [draft.status for draft in begun] == ["firing"]
+    assert [(draft.key, draft.acknowledged_by) for draft in taken] == [(fault["dn"], "APIC")]
+    assert [(draft.key, draft.unacknowledged_by) for draft in withdrawn] == [(fault["dn"], "APIC")]
