@@ -100,7 +100,7 @@ async def test_merakis_secret_is_not_kept_of_a_list_nor_of_a_line_that_is_cut(tm
 
 
 async def test_what_a_format_does_not_sign_can_not_be_asked_for(tmp_path: Path, sandbox: Sandbox) -> None:
-    sources = {"zabbix": {"type": "webhook", "format": "zabbix", "auth": {"signature": "x"}}}
+    sources = {"zabbix": {"type": "webhook", "format": "zabbix", "auth": {"signature": "hush-hush"}}}
     file = tmp_path / "relay.yaml"
     file.write_text(json.dumps(configuration(sandbox, tmp_path, sources=sources)), encoding="utf-8")
     (problem,) = adapter_problems(load(file, FORMATS))
