@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.request import getproxies
 
 import msgspec
@@ -49,9 +49,9 @@ class Vault:
             self._learn(known)
         return self.held[ref]
 
-    def reread(self) -> None:
-        """Read those from files again."""
-        for secret in tuple(self.held.values()):
+    def reread(self, refs: Collection[SecretRef] | None = None) -> None:
+        """Read those from files again, all or these."""
+        for secret in [secret for ref, secret in tuple(self.held.items()) if refs is None or ref in refs]:
             secret.reread()
             self._learn(secret)
 

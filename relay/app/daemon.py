@@ -22,7 +22,7 @@ from relay.app.feeds import Feeds
 from relay.app.notice import Notice
 from relay.app.reading import defaults_of
 from relay.app.reload import Reload, Reloader
-from relay.app.sources import make_controllers, make_feed, patience_of, queries_of
+from relay.app.sources import make_controllers, make_feed, make_renewal, patience_of, queries_of
 from relay.app.status import StatusBoard
 from relay.core.delivery import Outcome
 from relay.core.event import Severity, Status
@@ -202,7 +202,8 @@ class RelayDaemon:
 
     def _make_feed(self, name: str, source: FeedSettings, vault: Vault) -> Listener:
         bucket = None if source.rate is None else TokenBucket(source.rate, self._clock.now())
-        staying = Staying(name, self._clock, self._log, self._tell, self._hearing.heard, vault.redactor, bucket)
+        renew = make_renewal(source, vault)
+        staying = Staying(name, self._clock, self._log, self._tell, self._hearing.heard, vault.redactor, bucket, renew)
         if isinstance(source, WebsocketSettings):
             return WebsocketListener(make_feed(name, source, vault), staying, self._intake, self._clock)
         controllers, defaults = make_controllers(source, vault), defaults_of(name, source)

@@ -29,8 +29,7 @@ class Feeds:
             if before is new:
                 continue
             if before is not None:
-                new.staying.told_down = before.staying.told_down
-                new.staying.state.last_message_at = before.staying.state.last_message_at
+                new.staying.follow(before.staying)
             self._tasks[name] = spawn(_follow(self._tasks.get(name), new))
         self.running = dict(feeds)
 

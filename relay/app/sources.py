@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ from relay.formats import Format
 from relay.listeners.apic_client import ApicClient, Query
 from relay.listeners.auth import Auth, Basic, Bearer, Header, NoAuth, Signature
 from relay.listeners.push import PushSource
+from relay.listeners.staying import FeedLostError
 from relay.listeners.webhook import WebhookSource
 from relay.listeners.websocket import WebsocketFeed
 from relay.pipeline.hearing import Patience
@@ -31,7 +32,7 @@ from relay.settings.model import (
     SnsAuth,
     WebsocketSettings,
 )
-from relay.settings.secrets import LiveSecret, SecretError, SecretRef
+from relay.settings.secrets import LiveSecret, SecretError, SecretRef, secrets_of
 
 
 class Vault(Protocol):
@@ -44,6 +45,10 @@ class Vault(Protocol):
 
     def __call__(self, ref: SecretRef) -> LiveSecret:
         """A secret as it is now. Raises `SecretError`."""
+        ...
+
+    def reread(self, refs: Collection[SecretRef]) -> None:
+        """Read those of these that are from files again."""
         ...
 
 
@@ -117,37 +122,59 @@ def make_auth(settings: AuthSettings | str | None, vault: Vault, format_: Format
 
 
 def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFeed:
-    """A feed, its secrets resolved. Raises `SecretError`."""
+    """A feed, with its secrets. Raises `SecretError`."""
+    send = [_message(item, vault) for item in source.send]
     return WebsocketFeed(
         url=source.url,
         defaults=defaults_of(name, source),
         format=make_format(source),
         max_body=source.max_body,
-        headers={header: _header(header, vault(ref).current()) for header, ref in source.headers.items()},
-        send=tuple(_message(item, vault) for item in source.send),
+        headers=_make_headers(source.headers, vault),
+        send=lambda: tuple(message() for message in send),
         ping=source.ping,
         tls=client_context(source.tls) if source.url.startswith("wss:") else None,
         proxy=source.proxy or True,
     )
 
 
-def _message(item: Any, vault: Vault) -> str:
-    """A message to send, the secrets in it resolved. Raises `SecretError`."""
+def make_renewal(source: WebsocketSettings | ApicSettings, vault: Vault) -> Callable[[], bool] | None:
+    """Return what reads a feed's secrets again and tells whether one has changed since it was last called.
+
+    None where no secret of the feed is from a file. Raises `SecretError`.
+    """
+    refs = {ref for _, ref in secrets_of(source) if ref.origin == "file"}
+    held = [vault(ref) for ref in refs]
+    used = [secret.current() for secret in held]
+
+    def renew() -> bool:
+        nonlocal used
+        vault.reread(refs)
+        before, used = used, [secret.current() for secret in held]
+        return used != before
+
+    return renew if held else None
+
+
+def _message(item: Any, vault: Vault) -> Callable[[], str]:
+    """Return what gives a message with the secrets in it as they are then. Raises `SecretError`."""
+    if isinstance(item, str):
+        return lambda: item
+    held = {ref: vault(ref) for _, ref in secrets_of(item)}
 
     def resolved(value: Any) -> Any:
         if isinstance(value, SecretRef):
-            return vault(value).current()
+            return held[value].current()
         if isinstance(value, dict):
             return {name: resolved(inner) for name, inner in value.items()}
         return [resolved(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
-    return item if isinstance(item, str) else msgspec.json.encode(resolved(item)).decode()
+    return lambda: msgspec.json.encode(resolved(item)).decode()
 
 
 def make_controllers(source: ApicSettings, vault: Vault) -> list[ApicClient]:
-    """The controllers of a fabric, the secrets resolved. Raises `SecretError`."""
+    """The controllers of a fabric, with the secrets. Raises `SecretError`."""
     password = vault(source.password)
-    headers = {header: _header(header, vault(ref).current()) for header, ref in source.headers.items()}
+    headers = _make_headers(source.headers, vault)
     tls: ssl.SSLContext | Literal[True] = True if source.tls == ClientTls() else client_context(source.tls)
     return [
         ApicClient(url=url.rstrip("/"), username=source.username, password=password, max_body=source.max_body,
@@ -162,6 +189,21 @@ def queries_of(source: ApicSettings) -> list[Query]:
         Query(kind=one.class_, dn=one.dn, filter=one.filter, target=one.target, target_class=one.target_class)
         for one in source.subscribe
     ]
+
+
+def _make_headers(settings: Mapping[str, SecretRef], vault: Vault) -> Callable[[], dict[str, str]]:
+    """Return what gives the headers with their secrets as they are then. Raises `SecretError`."""
+    held = {name: vault(ref) for name, ref in settings.items()}
+
+    def headers() -> dict[str, str]:
+        try:
+            return {name: _header(name, secret.current()) for name, secret in held.items()}
+        except SecretError as error:
+            raise FeedLostError(str(error)) from error
+
+    for name, secret in held.items():
+        _header(name, secret.current())
+    return headers
 
 
 def _header(name: str, value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -51,8 +51,14 @@ class Signed(msgspec.Struct, frozen=True):
 Reader = Callable[[Request], Sequence[Draft | Unread]]
 """Makes drafts of a payload; pure. Raises `UnreadableError` where the payload is not the format's. Of a batch within
 the payload the items that can't be read are `Unread` (`relay.formats.batch.read_each`)."""
+Refuses = Callable[[Any], str | None]
+"""Says how the peer of a feed refuses us in a frame, None where it does not; pure, and it never raises."""
 Scheme = Callable[[Signed, str, float], bool]
 """Tells whether a request is signed with a secret, at a time in Unix seconds; in constant time, and it never raises."""
+
+
+def _never(_payload: Any) -> None:
+    return None
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +66,12 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
 
     `scheme` is how the vendor signs, where it does; `delivery_id` the header that names a delivery, the same when it is
     sent again; `forms`: bodies may be forms, or JSON with the faults that templates make; `hides`: fields of the
-    payload that hold secrets, and are not kept; `lists`: `read` takes a list whole, else each of its items by itself.
+    payload that hold secrets, and are not kept; `lists`: `read` takes a list whole, else each of its items by itself;
+    `refuses` reads frames of a feed in which its peer refuses us.
     """
 
     read: Reader
+    refuses: Refuses = _never
     scheme: Scheme | None = None
     delivery_id: str | None = None
     forms: bool = True
@@ -296,3 +304,8 @@ def unrecognised(request: Request) -> Draft:
         body=shown[:2_000],
         notes=("the source's format does not know this payload",),
     )
+
+
+def is_useful(drafts: Iterable[Draft]) -> bool:
+    """Tell whether drafts hold more than what a format does not know."""
+    return not all(isinstance(draft, Unrecognised) for draft in drafts)

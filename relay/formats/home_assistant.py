@@ -24,7 +24,7 @@ _GOOD = ("connectivity", "plug", "power", "running")
 _ABSENT = ("unavailable", "unknown")
 _ALARMS = {"alarm_control_panel": ("triggered", "critical"), "lock": ("jammed", "major")}
 """Domains with a state that fires, and how severe that is."""
-_CONTROL = ("auth_required", "auth_ok", "pong", "result")
+_CONTROL = ("auth_required", "auth_ok", "auth_invalid", "pong", "result")
 
 
 def read_home_assistant(request: Request) -> list[Draft]:
@@ -34,8 +34,6 @@ def read_home_assistant(request: Request) -> list[Draft]:
 
 def _frame(frame: Reading, request: Request) -> list[Draft]:
     kind = frame.text("type")
-    if kind == "auth_invalid":
-        return [Draft(title=f"Home Assistant refuses the token: {frame.text('message')}", severity="major")]
     if kind == "result" and frame.text("success") == "false":
         return [Draft(title=f"Home Assistant refuses a request: {frame.text('error.message')}", severity="major")]
     if kind in _CONTROL:
@@ -146,4 +144,12 @@ def _short(entity: str, state: Reading) -> _Entity:
     return _Entity.of(entity, state.sub("a"), state.text("s"), state.moment("lc", "lu"))
 
 
-FORMAT = Format(read=read_home_assistant, forms=False)
+def refuses(payload: Any) -> str | None:
+    """Return how Home Assistant refuses our token in a frame."""
+    frame = Reading(payload)
+    return (
+        f"Home Assistant refuses the token: {frame.text('message')}" if frame.text("type") == "auth_invalid" else None
+    )
+
+
+FORMAT = Format(read=read_home_assistant, refuses=refuses, forms=False)

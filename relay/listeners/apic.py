@@ -115,6 +115,8 @@ class ApicListener:
                 return await self._work(fabric, controller.place)
         except ApicError as error:
             return FeedLostError(f"{controller.place}: {error}", refused=error.refused)
+        except FeedLostError as error:
+            return error
 
     async def _cut_short(self, work: asyncio.Task[Any]) -> None:
         """On a stop, wait for no answer any more; what comes by the socket ends by itself."""
@@ -136,7 +138,7 @@ class ApicListener:
             try:
                 if await self._subscribe(fabric):
                     self._reading = True
-                    self.staying.connected(place)
+                    self.staying.opened(place)
                     await self.staying.read(fabric.frames(), self._commit)
             except ApicError as error:
                 refused = error if error.refused else None

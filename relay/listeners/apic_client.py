@@ -7,7 +7,7 @@ Source: Cisco APIC REST API Configuration Guide, sections "Authenticating and Ma
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -106,14 +106,14 @@ class Password(Protocol):
 
 
 class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
-    """One controller. `ping` in seconds; `max_body` of a frame, in bytes."""
+    """One controller. `ping` in seconds; `max_body` of a frame, in bytes; `headers` gives those that hold now."""
 
     url: str
     username: str
     password: Password
     max_body: int
     ping: float = 20.0
-    headers: dict[str, str] = {}
+    headers: Callable[[], dict[str, str]] = dict
     tls: ssl.SSLContext | Literal[True] = True
     proxy: str | None = None
     redactor: Redactor
@@ -122,12 +122,13 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Fabric]:
         """Log in, and open the websocket. Raises `ApicError`."""
+        headers = self.headers()
         async with AsyncExitStack() as undo:
             session = await undo.enter_async_context(
                 aiohttp.ClientSession(
                     timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=OPEN_TIMEOUT),
                     trust_env=True,
-                    headers=self.headers,
+                    headers=headers,
                     # an APIC is often known by its IP address alone, which other jars give no cookies
                     cookie_jar=aiohttp.CookieJar(unsafe=True, quote_cookie=False),
                 )
@@ -138,7 +139,7 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
                 socket = await undo.enter_async_context(
                     connect(
                         f"ws{self.url.removeprefix('http')}/socket{token}",
-                        additional_headers=self.headers,
+                        additional_headers=headers,
                         ssl=self.tls if self.url.startswith("https:") else None,
                         proxy=self.proxy or True,
                         open_timeout=OPEN_TIMEOUT,

@@ -12,7 +12,7 @@ import tenacity
 from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.core.redaction import Redactor
-from relay.formats.contract import NotJsonError, UnreadableError
+from relay.formats.contract import NotJsonError, UnreadableError, is_useful
 from relay.pipeline.intake import Frame, Intake
 from relay.ports import Clock, Hears, Log, StoreUnavailableError, Submission, Tell
 
@@ -25,9 +25,13 @@ LONGEST_DELAY = 60.0
 REFUSED_DELAY = 300.0
 """Seconds before another try after the peer has refused us."""
 HELD = 30.0
-"""Seconds that a connection must hold for its end to count as a fresh start."""
+"""Seconds after which an open connection counts as connected though nothing of use has come."""
+CUT_SHORT = 3
+"""Connections in a row that end sooner, after which an event alone does not make the next one count."""
+LOOK = 5.0
+"""Seconds between two looks, while a feed is down, at whether its secrets have changed."""
 TOLD_AFTER = 120.0
-"""Seconds without a connection after which the operator is told."""
+"""Seconds without a connection that counts after which the operator is told."""
 STORE_RETRY = 1.0
 
 
@@ -53,14 +57,25 @@ class Staying:
     """Keeps one feed connected for as long as the relay lives, and tells how that goes."""
 
     def __init__(
-        self, name: str, clock: Clock, log: Log, tell: Tell, hears: Hears, redactor: Redactor,
+        self,
+        name: str,
+        clock: Clock,
+        log: Log,
+        tell: Tell,
+        hears: Hears,
+        redactor: Redactor,
         bucket: TokenBucket | None = None,
-    ) -> None:  # fmt: skip
-        """`redactor` takes secrets out of what the peer says; `bucket`: frames are read no faster than it says."""
+        renew: Callable[[], bool] | None = None,
+    ) -> None:
+        """`redactor` takes secrets out of what the peer says; frames are read no faster than `bucket` says.
+
+        `renew` reads the feed's secrets again, and tells whether one has changed since the last call.
+        """
         self.name = name
         self._hears = hears
         self.redactor = redactor
         self._bucket = bucket
+        self._renew = renew
         self.state = FeedState()
         self.stopping = asyncio.Event()
         self.told_down = False
@@ -69,6 +84,15 @@ class Staying:
         self._log = log
         self._tell = tell
         self._down_since: float | None = None
+        self._refusal: str | None = None
+        self._opened_at: float | None = None
+        self._was_useful = False
+        self._cut_short = 0
+
+    def follow(self, before: Staying) -> None:
+        """Go on from the feed that had this name before a reload: what was told, and since when it is down."""
+        self.told_down, self._down_since = before.told_down, before._down_since
+        self.state.last_message_at = before.state.last_message_at
 
     async def run(self, session: Callable[[], Awaitable[str]]) -> None:
         """Connect for ever, with growing, jittered delays between failures.
@@ -79,7 +103,7 @@ class Staying:
             retrying = tenacity.AsyncRetrying(
                 retry=tenacity.retry_if_exception_type(FeedLostError),
                 wait=self._delay,
-                sleep=self._rest,
+                sleep=self._rest_until_renewed,
                 before_sleep=self._before_rest,
                 stop=lambda _: self.stopping.is_set(),
                 reraise=True,
@@ -91,27 +115,79 @@ class Staying:
             await self._rest(tenacity.wait_random(0, 1)(None))  # type: ignore[arg-type]  # it asks nothing of its state
 
     async def _held(self, session: Callable[[], Awaitable[str]]) -> None:
-        began = self._clock.now()
+        """Run one session. Raises `FeedLostError` where it was refused, or ended before it counted."""
+        self._refusal, self._opened_at, self._was_useful = None, None, False
+        await self._renewed()
         try:
             ended = self.redactor.redact(await session())
         finally:
-            self.state.connected = False
+            counted, self.state.connected = self._counts(), False
         self.state.last_error = ended
         self._log.warning("feed_closed", source=self.name, detail=ended)
-        if not self.stopping.is_set() and self._clock.now() - began < HELD:
+        if self._refusal is not None:
+            raise FeedLostError(self._refusal, refused=True)
+        if not counted and not self.stopping.is_set():
             raise FeedLostError(ended)
 
-    def connected(self, place: str) -> None:
-        """The connection stands; `place` is where to, without secrets."""
+    def _counts(self) -> bool:
+        """Tell whether the session that ends here makes the next try a fresh start."""
+        held = self._opened_at is not None and self._clock.now() - self._opened_at >= HELD
+        trusted = self._was_useful and self._cut_short < CUT_SHORT
+        if held:
+            self._cut_short = 0
+        elif self._was_useful:
+            self._cut_short += 1
+        return held or trusted
+
+    def opened(self, place: str) -> None:
+        """Note that a connection is open; `place` is where to, without secrets.
+
+        It counts at once if nothing was amiss before. Otherwise it must hold, or bring an event: a server may accept
+        a connection and drop it at once, time and again.
+        """
+        self._opened_at = self._clock.now()
+        self._log.info("feed_opened", source=self.name, url=place)
+        if self._down_since is None and not self.told_down:
+            self._connected()
+
+    def refuse(self, detail: str) -> None:
+        """Note that the peer has refused us after the handshake."""
+        self._refusal = detail
+
+    def _useful(self) -> None:
+        """Note that an event has come: the connection counts, unless such ones keep ending soon."""
+        self._was_useful = True
+        if not self.state.connected and self._cut_short < CUT_SHORT:
+            self._connected()
+
+    async def _hold(self) -> None:
+        """Have the connection count once it has held for a while."""
+        await self._clock.wait(self.stopping, HELD)
+        if not self.stopping.is_set() and not self.state.connected:
+            self._connected()
+
+    def _connected(self) -> None:
         self.state.connected, self.state.tries = True, 0
         self._down_since = None
-        self._log.info("feed_connected", source=self.name, url=place)
+        self._log.info("feed_connected", source=self.name)
         if self.told_down:
             self.told_down = False
             self._tell(f"feed:{self.name}", f"relay: feed {self.name} is back", "info", "resolved", "")
 
+    async def _renewed(self) -> bool:
+        """Read the feed's secrets again, and tell whether one has changed."""
+        return self._renew is not None and await asyncio.to_thread(self._renew)
+
     async def _rest(self, seconds: float) -> None:
         await self._clock.wait(self.stopping, seconds)
+
+    async def _rest_until_renewed(self, seconds: float) -> None:
+        """Wait for the next try, which comes at once where a secret changes."""
+        ends = self._clock.now() + seconds
+        while (left := ends - self._clock.now()) > 0 and not self.stopping.is_set():
+            await self._rest(left if self._renew is None else min(left, LOOK))
+            if await self._renewed():
+                return
 
     @staticmethod
     def _delay(state: tenacity.RetryCallState) -> float:
@@ -153,7 +229,9 @@ class Staying:
                 arrived.set()
 
         async with asyncio.TaskGroup() as tasks:
+            holding = tasks.create_task(self._hold())
             reading = tasks.create_task(receive())
+            reading.add_done_callback(lambda _: holding.cancel())
             while not reading.done() or waiting:
                 arrived.clear()
                 if not waiting:
@@ -186,15 +264,20 @@ class Staying:
         """Commit what can be read of frames, keep what can't. `read` raises `NotJsonError`, `UnreadableError`."""
         readable: list[Submission] = []
         unreadable: list[tuple[str, bytes]] = []
+        useful = False
         for frame in frames:
             raw = frame.encode() if isinstance(frame, str) else frame
             try:
-                if (submission := intake.submission(defaults, read(raw))) is not None:
+                given = read(raw)
+                if (submission := intake.submission(defaults, given)) is not None:
                     readable.append(submission)
+                    useful |= is_useful(given.drafts)
             except (NotJsonError, UnreadableError) as error:
                 unreadable.append((str(error), raw))
             except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing
                 unreadable.append((f"bug: {error!r}", raw))
+        if useful:
+            self._useful()
         if readable:
             await self.store(partial(intake.accept_frames, self.name, readable))
         for detail, raw in unreadable:

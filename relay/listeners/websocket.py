@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxyStatus,
+    InvalidStatus,
+    WebSocketException,
+)
 
+from relay.core.closing import refuses
 from relay.core.event import SourceDefaults
 from relay.formats import Format, Request
 from relay.formats.batch import read_payload
@@ -24,14 +31,17 @@ OPEN_TIMEOUT = 10.0
 
 
 class WebsocketFeed(msgspec.Struct, frozen=True, kw_only=True):
-    """A configured feed. `ping` in seconds between two pings, and to the answer's deadline; `max_body` in bytes."""
+    """A configured feed. `ping` in seconds between two pings, and to the answer's deadline; `max_body` in bytes.
+
+    `headers` and `send` give what holds at that moment, as the secrets in them may change. They raise `FeedLostError`.
+    """
 
     url: str
     defaults: SourceDefaults
     format: Format
     max_body: int
-    headers: dict[str, str] = {}
-    send: tuple[str, ...] = ()
+    headers: Callable[[], dict[str, str]] = dict
+    send: Callable[[], tuple[str, ...]] = tuple
     ping: float = 20.0
     tls: ssl.SSLContext | None = None
     proxy: str | Literal[True] | None = True
@@ -68,7 +78,7 @@ class WebsocketListener:
         try:
             async with connect(
                 self._feed.url,
-                additional_headers=self._feed.headers,
+                additional_headers=self._feed.headers(),
                 ssl=self._feed.tls,
                 proxy=self._feed.proxy,
                 open_timeout=OPEN_TIMEOUT,
@@ -79,21 +89,36 @@ class WebsocketListener:
                 logger=None,
             ) as connection:
                 await self._work(connection)
-                return self._cut or f"closed: {connection.close_code} {connection.close_reason or ''}".strip()
+                return self._end(connection)
         except InvalidStatus as error:
             status = error.response.status_code
             refused = status in (401, 403, 404)
             raise FeedLostError(f"the handshake was answered {status}", refused=refused) from error
+        except InvalidProxyStatus as error:
+            status = error.response.status_code
+            raise FeedLostError(f"the proxy answered {status}", refused=status in (401, 403, 407)) from error
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException, ValueError) as error:
             said = str(error).replace(self._feed.url, self._feed.place)
             raise FeedLostError(f"{type(error).__name__}: {said}") from error
 
+    def _end(self, connection: ClientConnection) -> str:
+        """Return why a connection has ended; note where the peer has refused us."""
+        code, reason = connection.close_code, connection.close_reason or ""
+        ended = self._cut or f"closed: {code} {reason}".strip()
+        if refuses(code, reason):
+            self.staying.refuse(ended)
+        return ended
+
     async def _work(self, connection: ClientConnection) -> None:
-        for message in self._feed.send:
-            await connection.send(message)
         self._cut = ""
         self._over.clear()
-        self.staying.connected(self._feed.place)
+        try:
+            for message in self._feed.send():
+                await connection.send(message)
+        except ConnectionClosed as error:
+            self._cut = str(error)
+            return
+        self.staying.opened(self._feed.place)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._close_on_stop(connection))
             await self.staying.read(self._frames(connection), self._commit)
@@ -115,5 +140,9 @@ class WebsocketListener:
         await self.staying.commit(self._intake, self._feed.defaults, frames, self._read)
 
     def _read(self, raw: bytes) -> Frame:
-        read = read_payload(self._feed.format, Request(payload=decode_json(raw), source=self.staying.name))
+        payload = decode_json(raw)
+        if (refusal := self._feed.format.refuses(payload)) is not None:
+            self.staying.refuse(refusal)
+            self._over.set()
+        read = read_payload(self._feed.format, Request(payload=payload, source=self.staying.name))
         return Frame(read.drafts, raw, unread=read.unread)

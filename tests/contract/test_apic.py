@@ -533,6 +533,33 @@ def differing(week: Week) -> dict[str, tuple[list[str], list[str]]]:
     }
 
 
+class Dropping(LocalController):
+    """A controller that takes the login and the subscriptions, and drops each websocket at once."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[LocalFabric]:
+        async with super().open() as fabric:
+            await fabric.close()
+            yield fabric
+
+
+async def test_a_fabric_that_drops_each_websocket_is_told_once() -> None:
+    week, told = Week(1), []
+    week.controller = Dropping(week.fabric)
+    log = make_log("info", week.log)
+    intake = Intake(
+        week.shelf, week.clock, lambda _: "e", Metrics(["fabric"], {}, 0), log, lambda _: None, lambda: True, str
+    )
+    staying = Staying("fabric", week.clock, log, lambda *said: told.append(said[1]), lambda _: None, Redactor())
+    controllers: list[Any] = [week.controller]
+    defaults = SourceDefaults(source="fabric", format="apic")
+    listener = ApicListener(controllers, QUERIES, defaults, staying, intake, week.clock)
+    week.relay = asyncio.get_running_loop().create_task(listener.run())
+    await week.clock.run_until(week.clock.now() + 3_600.0)
+    await week.kill()
+    assert told == ["relay: feed fabric is down"]
+
+
 def test_a_query_is_written_as_an_apic_reads_it() -> None:
     assert Query(kind="faultInst", filter='ne(faultInst.severity,"info")').path == (
         '/api/class/faultInst.json?query-target-filter=ne(faultInst.severity,"info")'

@@ -1,0 +1,26 @@
+"""What a websocket's close code says: whether the peer refuses us, or was merely lost."""
+
+from __future__ import annotations
+
+import re
+
+REFUSALS = {3000, 3003, 4401, 4403}
+"""Unauthorized and Forbidden: 3000 and 3003 in IANA's WebSocket Close Code Number Registry, 4401 and 4403 in the
+GraphQL over WebSocket Protocol and wherever else 4000 is added to a status of HTTP."""
+POLICY_VIOLATION = 1008
+"""RFC 6455, section 7.4.1: also for refusals that have no code of their own. Its reason says which."""
+_PRIVATE = range(3000, 5000)
+"""RFC 6455, section 7.4.2: for libraries and applications; each vendor has its own numbers."""
+_REFUSED = re.compile(
+    r"auth(?!or\b)|credential|token|api[ _-]?key|password|forbidden|permission|access denied|not allowed|log[ -]?in",
+    re.IGNORECASE,
+)
+_PASSING = re.compile(r"time[d ]*-?out|unavailable|temporar|again|later|internal|too many|\brate\b", re.IGNORECASE)
+
+
+def refuses(code: int | None, reason: str) -> bool:
+    """Tell whether a close means that the peer will not have us until a person changes something."""
+    if code in REFUSALS:
+        return True
+    speaks = code == POLICY_VIOLATION or code in _PRIVATE
+    return speaks and _REFUSED.search(reason) is not None and _PASSING.search(reason) is None
