@@ -522,6 +522,10 @@ class Telemetry(Protocol):
         """Count committed events whose severity is a word that nobody knows."""
         ...
 
+    def own(self) -> None:
+        """Count what one of the relay's own accounts wrote, which is no event."""
+        ...
+
     def accepted_in(self, seconds: float) -> None:
         """Note how long a commit took, in seconds."""
         ...

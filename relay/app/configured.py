@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,12 +38,15 @@ class ConfiguredDocuments:
         vigil: Vigil,
         rules: Callable[[], Rules],
         wall: Callable[[], float],
+        own: Callable[[Iterable[str]], bool],
     ) -> None:
+        """`own` tells whether names are of an account that the relay posts with."""
         self._reloader = reloader
         self._board = board
         self._vigil = vigil
         self._rules = rules
         self._wall = wall
+        self._own = own
         self._turn = asyncio.Lock()
 
     @property
@@ -97,7 +100,7 @@ class ConfiguredDocuments:
             raise KeyError(source)
         silences: list[Silence] = list(await self._vigil.known())
         trails = explain_payload(
-            self._loaded, source, payload, self._wall(), silences, headers, most=MOST_EXPLAINED
+            self._loaded, source, payload, self._wall(), silences, headers, most=MOST_EXPLAINED, own=self._own
         )  # fmt: skip
         found: list[Explanation] = []
         while (trail := await self._next(trails)) is not None:

@@ -48,6 +48,7 @@ from relay.pipeline.operator import OperatorDesk
 from relay.pipeline.planner import Planner
 from relay.ports import File, Limits, Log, Over, SendNow, Spawn
 from relay.senders.heartbeat import Heartbeat
+from relay.senders.webex import WebexSender
 from relay.settings.load import Loaded
 from relay.settings.model import Settings, WebsocketSettings
 from relay.settings.secrets import secrets_of
@@ -126,6 +127,7 @@ class RelayDaemon:
         )  # fmt: skip
         self.planner.taken = intake.planned
         self.dispatcher.rehomed = self.planner.look_again
+        self.dispatcher.sending = self.planner.brake.sending
         self._keeper = CredentialKeeper(
             self.dispatcher.accounts, self._reread, self.dispatcher.nudge, clock, log, self._tell, self._spawn,
             self._chronicle.account_resumed,
@@ -167,7 +169,7 @@ class RelayDaemon:
         )  # fmt: skip
         desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock)
         configured = ConfiguredDocuments(
-            self.reloader, board, self.planner.vigil, lambda: self.planner.rules, clock.wall
+            self.reloader, board, self.planner.vigil, lambda: self.planner.rules, clock.wall, self._intake.own.has
         )
         accounts = AccountDesk(
             lambda: self.arrangement.accounts, lambda: make_addresses(self.settings()), self._keeper.nudge
@@ -229,6 +231,9 @@ class RelayDaemon:
     def _put(self, made: Arrangement) -> None:
         """Put an arrangement in force; nothing here can fail."""
         before, self.arrangement = self.arrangement, made
+        for account in made.accounts.values():
+            if isinstance(account.sender, WebexSender):
+                account.sender.met = self._intake.own.add
         settings, now = made.settings, self._clock.now()
         senders = {name: account.sender for name, account in made.accounts.items()}
         lanes = make_lanes(settings, senders, now, self.dispatcher.known())
@@ -298,7 +303,7 @@ class RelayDaemon:
         self.metrics.reloaded(self.reloader.good_at)
         told = await self.store.firing_keys(OPERATOR_SOURCE)
         self._put(self.arrangement)
-        for part in (self._chronicle, self._keeper, self._hearing, self._feeds, self.reloader):
+        for part in (self._chronicle, self._keeper, self._hearing, self._feeds, self.planner.brake, self.reloader):
             part.recall(told)
         self._chronicle.keep(self.settings().rooms, self.settings().accounts)
         await self.dispatcher.recover()

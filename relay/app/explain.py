@@ -62,8 +62,11 @@ def explain_payload(
     headers: Mapping[str, str] | None = None,
     most: int | None = None,
     refuses: Callable[[str], object] = lambda _: None,
+    own: Callable[[Iterable[str]], bool] = lambda _: False,
 ) -> Iterator[Explanation]:
     """Give the trail of each event of a payload, or of its first `most`; `refuses` is told of items that can't be read.
+
+    `own` tells whether names are of an account that the relay posts with: what that wrote is no event.
 
     Raises `NotJsonError`, and `UnreadableError` where nothing can be read.
     """
@@ -77,8 +80,11 @@ def explain_payload(
     defaults = defaults_of(source, configured)
     explainer = _Explainer(loaded, now, silences)
     events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(found.drafts[:most])]
-    for number, event in enumerate(events, 1):
-        yield explainer.explain(Waiting(number, event, now))
+    for number, (draft, event) in enumerate(zip(found.drafts, events, strict=False), 1):
+        if own(draft.authors):
+            yield Explanation(event, (), (), (), suppressed="own")
+        else:
+            yield explainer.explain(Waiting(number, event, now))
 
 
 class _Explainer:

@@ -40,7 +40,10 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What a format reads from a payload; the source's settings and the intake make an `Event` of it."""
+    """What a format reads from a payload; the source's settings and the intake make an `Event` of it.
+
+    `authors`: ids and e-mail addresses of the account that did it, in a service that the relay posts to.
+    """
 
     title: str
     status: Status = "notice"
@@ -56,6 +59,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     unacknowledged_by: str | None = None
     downtime: bool | None = None
     notes: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
 
 
 class Unread(msgspec.Struct, frozen=True):

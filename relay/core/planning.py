@@ -5,7 +5,7 @@ Pure: it is given what is known of the keys concerned, carries that forward, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 import msgspec
 
@@ -127,15 +127,21 @@ def plan(
     storms: Storms | None = None,
     *,
     now: float = 0.0,
+    echoes: Set[int] = frozenset(),
 ) -> Plan:
     """Plan a batch of at least one event; `known`, `storms` and what the suppressor knows are carried forward.
+
+    Events that are `echoes`, by seq, change nothing.
 
     What holds alerts back is judged as of `now`, or an event's arrival where that is later: whoever looks at open
     alerts when a silence ends sees none that is planned thereafter.
     """
     planner = _Planner(rules, known, suppressor, storms or Storms(), batch[-1].seq, held_at=now)
     for waiting in batch:
-        planner.take(waiting)
+        if waiting.seq in echoes:
+            planner.result.suppressed.append((waiting.seq, "echo"))
+        else:
+            planner.take(waiting)
     return planner.result
 
 

@@ -25,8 +25,16 @@ def read_webex(request: Request) -> list[Draft]:
             body=lines(f"by the webhook {payload.text('name')}" if payload.text("name") else ""),
             labels=labels(resource=resource, event=event, room=room, person=data.text("personEmail")),
             occurred_at=data.moment("created") or payload.moment("created"),
+            authors=_authors(payload, resource, event),
         )
     ]
+
+
+def _authors(payload: Reading, resource: str, event: str) -> tuple[str, ...]:
+    """Return who did it. A message's own person counts only where it was written: others may delete it."""
+    wrote = resource in ("messages", "attachmentActions") and event in ("created", "updated")
+    paths = ("actorId", "data.personId", "data.personEmail") if wrote else ("actorId",)
+    return tuple(name for name in (payload.text(path) for path in paths) if name)
 
 
 FORMAT = Format(read=read_webex, scheme=hexadecimal("X-Spark-Signature", "sha1"))

@@ -12,6 +12,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled, files_of
+from relay.core.event import Event
 from relay.core.group import lineage_of
 from relay.core.lanes import Circumstances, Verdict, judge, put_back
 from relay.core.markdown import escape_markdown, file_name, hard_breaks, numbered, plain_text
@@ -114,6 +115,8 @@ class Dispatcher:
         self._strays = False
         self.rehomed: Callable[[], None] = lambda: None
         """Called once the store knows of other rooms: what was left for want of one may be due."""
+        self.sending: Callable[[Event, str], None] = lambda *_: None
+        """Told of each message that is about to be sent, as plain text."""
 
     def use(
         self, lanes: Mapping[str, Lane], renderer: Renderer, files: Files, policy: RetryPolicy,
@@ -387,11 +390,13 @@ class Dispatcher:
     async def _send(
         self, sender: Sender, lease: Lease, markdown: str, file: File | None, link: str | None = None
     ) -> Outcome:
+        text = plain_text(markdown)
+        self.sending(lease.event, text)
         message = Send(
             action=lease.action,
             room=lease.room,
             markdown=markdown,
-            text=plain_text(markdown),
+            text=text,
             message=None if lease.action == "post" else lease.remote,
             space=None if lease.action == "post" else lease.space,
             delivery=str(lease.id),

@@ -11,6 +11,7 @@ import msgspec
 
 from relay.core.alert import AlertKey
 from relay.core.event import Draft, Event, SourceDefaults, Unread, has_unknown_severity, stamp
+from relay.core.own import OwnAccounts
 from relay.core.planning import Waiting
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import (
@@ -79,6 +80,7 @@ class Intake:
         self._has_room = has_room
         self._redact = redact
         self._noted: dict[tuple[str, str], float] = {}
+        self.own = OwnAccounts()
 
     async def accept(
         self,
@@ -92,6 +94,7 @@ class Intake:
 
         Raises `StoreError`, and `QueueFullError` before anything is written.
         """
+        drafts = self._without_own(defaults.source, drafts)
         if not (drafts or unread):
             return Accepted(())
         if drafts:
@@ -105,10 +108,19 @@ class Intake:
 
     def submission(self, defaults: SourceDefaults, frame: Frame) -> Submission | None:
         """A frame as it is committed; None of one that says nothing. Raises whatever drafts of wrong types raise."""
-        if not (frame.drafts or frame.state or frame.unread):
+        drafts = self._without_own(defaults.source, frame.drafts)
+        if not (drafts or frame.state or frame.unread):
             return None
-        stamped = self._submission(defaults, frame.drafts, frame.payload, None, frame.unread)
+        stamped = self._submission(defaults, drafts, frame.payload, None, frame.unread)
         return msgspec.structs.replace(stamped, state=frame.state)
+
+    def _without_own(self, source: str, drafts: Sequence[Draft]) -> Sequence[Draft]:
+        """Leave out what the relay's own accounts wrote: it is no event."""
+        own = [draft for draft in drafts or () if draft.authors and self.own.has(draft.authors)]
+        for draft in own:
+            self._telemetry.own()
+            self._log.debug("own_message", source=source, title=draft.title)
+        return [draft for draft in drafts if draft not in own] if own else drafts
 
     async def accept_frames(self, source: str, frames: list[Submission]) -> None:
         """Commit the frames of a feed together. Raises as `accept` does; `frames` keeps those to be tried again."""

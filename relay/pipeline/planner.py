@@ -12,6 +12,7 @@ from relay.core.planning import Known, Plan, Waiting, concerns_alert, plan, plan
 from relay.core.rules import Rules
 from relay.core.storm import TOO_LONG, Pressure, Storms, is_storm
 from relay.core.suppression import Suppressor
+from relay.pipeline.brake import Brake
 from relay.pipeline.diversions import Diversions, Fallbacks
 from relay.pipeline.vigil import Vigil
 from relay.ports import Clock, Log, Over, PlanStore, StoreError, Tell
@@ -73,8 +74,7 @@ class Planner:
         self.diversions = Diversions(store, fallbacks, clock)
         self._open: list[Group] | None = None
         self._storms_at = 0.0
-        self._wake = asyncio.Event()
-        self._full = asyncio.Event()
+        self._wake, self._full = asyncio.Event(), asyncio.Event()
         self._company = 0.0
         self._held: list[Waiting] = []
         self._behind = True
@@ -85,6 +85,7 @@ class Planner:
         self._gentle_until = self._started_at + GENTLE_FOR
         self.suppressor = Suppressor(rules.inhibit, rules.intervals)
         self.vigil = Vigil(self.suppressor, store, clock, self._wake.set)
+        self.brake = Brake(clock, log, tell)
         self.turn = asyncio.Lock()
         """Held through each step: who has it may put other rules in force."""
         self.waiting = 0
@@ -151,6 +152,7 @@ class Planner:
 
     async def _step(self) -> int:
         self._wake.clear()
+        self.brake.look()
         await self._divert()
         await self._plan_held()
         await self._plan_due()
@@ -201,7 +203,10 @@ class Planner:
         keys = list({(w.event.source, w.event.key): None for w in batch if concerns_alert(w.event)})
         known = await self._store.known(keys) if keys else Known({}, {})
         storms = await self._storms(len(batch))
-        await self._commit(plan(batch, self._rules, known, self.suppressor, storms, now=self._clock.now()))
+        echoes = self.brake.hold(batch)
+        await self._commit(
+            plan(batch, self._rules, known, self.suppressor, storms, now=self._clock.now(), echoes=echoes)
+        )
 
     async def _storms(self, coming: int) -> Storms:
         """The storms that are not over, and how much waits for rooms where that and what is coming may be one."""

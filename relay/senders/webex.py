@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -11,7 +11,7 @@ from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled, 
 from relay.core.markdown import WEBEX_MAX_BYTES, cut
 from relay.ports import Credentials, Log, Send, Service
 from relay.senders.outcomes import OPERATIONS
-from relay.senders.webex_client import Message, Outgoing, Page, Room, WebexClient
+from relay.senders.webex_client import Message, Outgoing, Page, Person, Room, WebexClient
 
 SERVICE = Service(longest=WEBEX_MAX_BYTES, longest_list=WEBEX_MAX_BYTES, edits=True, files=True)
 
@@ -35,6 +35,8 @@ class WebexSender:
         self._log = log
         self._found: dict[str, str] = {}
         self._finding = asyncio.Lock()
+        self.met: Callable[[Iterable[str]], None] = lambda _: None
+        """Told the ids and addresses of the account itself, whenever the service says them."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -48,6 +50,8 @@ class WebexSender:
     async def check(self) -> Failed | Refused | None:
         """Ask who the token belongs to."""
         who = await self.client.me()
+        if isinstance(who, Person):
+            self.met((who.id, *who.emails))
         return who if isinstance(who, (Failed, Refused)) else None
 
     async def renew(self) -> bool:
@@ -80,7 +84,10 @@ class WebexSender:
         if not (target is None or isinstance(target, str)):
             return target
         posted = await self._call(message, address, target)
-        return Delivered(posted.id, posted.room_id) if isinstance(posted, Message) else posted
+        if not isinstance(posted, Message):
+            return posted
+        self.met((posted.person_id, posted.person_email))
+        return Delivered(posted.id, posted.room_id)
 
     async def _call(self, message: Send, address: RoomAddress, room_id: str | None) -> Message | Trouble:
         text = cut(message.text, WEBEX_MAX_BYTES)

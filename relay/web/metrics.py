@@ -18,7 +18,7 @@ from relay.core.event import SEVERITIES, STATUSES, Status
 from relay.core.suppression import Suppression
 
 REFUSED = ("unauthorized", "malformed", "unknown_format", "too_large", "too_slow", "rate", "queue", "store")
-SUPPRESSED = get_args(Suppression)
+SUPPRESSED = (*get_args(Suppression), "own")
 M = TypeVar("M", Counter, Gauge)
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _NAMES = (*(str(float(bound)) for bound in BOUNDS), "+Inf")
@@ -209,6 +209,10 @@ class Metrics:
     def suppressed(self, reason: Suppression) -> None:
         """Count an event that changed no message."""
         self._suppressed[reason,].inc()
+
+    def own(self) -> None:
+        """Count what one of the relay's own accounts wrote, which is no event."""
+        self._suppressed["own",].inc()
 
     def accepted_in(self, seconds: float) -> None:
         """Note how long a commit took."""

@@ -365,7 +365,7 @@ class Explained(Shape, frozen=True, kw_only=True):
     rooms: list[str]
     deliveries: list[WouldSend]
     routes: list[RouteStep]
-    suppressed: Suppression | None
+    suppressed: Suppression | Literal["own"] | None
     held: dict[str, Held]
     template_failures: list[str]
 

@@ -1,0 +1,127 @@
+"""Echoes: events that repeat what the relay has just sent, and the sources that answer themselves with them.
+
+A message is known by some words of it in a row that its event does not have, as the severity before the title: an
+alert that comes again and again does not have them, a copy of the message does. An event that repeats a message has
+come a round further than that message's event. After a few rounds its source is braked: what repeats messages is
+posted no more, everything else is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, OrderedDict
+
+import msgspec
+
+from relay.core.event import Event
+
+ROUNDS = 3
+"""Rounds after which a source answers itself: a person may quote a message, and someone else that quotation."""
+MEMORY = 2_000
+"""Messages that are remembered."""
+MEMORY_SECONDS = 900.0
+"""Seconds for which one is: a bridge may poll."""
+QUIET = 300.0
+"""Seconds without an echo after which a source is braked no more."""
+RUN = 6
+"""Words in a row by which a message is known; all that it has, of a shorter one."""
+FEW = 32
+"""First words of messages that are looked for one by one: the severities, mostly."""
+_LOOKED_AT = 300
+"""Characters of a message, a title and a body that are looked at."""
+_WORD = re.compile(r"\w+")
+
+Run = tuple[str, ...]
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A message that was sent, at a time in Unix seconds, and how many rounds its event had come."""
+
+    at: float
+    rounds: int
+
+
+class Echoes:
+    """Remembers what was sent, and tells what repeats it. All is bounded, and takes the same time for each event."""
+
+    def __init__(self) -> None:
+        self._sent: OrderedDict[Run, Sent] = OrderedDict()
+        self._rounds: OrderedDict[str, int] = OrderedDict()
+        self._firsts: Counter[str] = Counter()
+        self._braked: dict[str, float] = {}
+
+    def sent(self, event: Event, message: str, now: float) -> None:
+        """Remember a message that is about to be sent of an event."""
+        own, text = _words(_text_of(event)), message[:_LOOKED_AT].casefold()
+        run = _run_of(_words(text.partition("\n")[0]), own) or _run_of(_words(text), own)
+        if run is None:
+            return
+        if run not in self._sent:
+            self._firsts[run[0]] += 1
+        self._sent[run] = Sent(now, self._rounds.get(event.id, 0))
+        self._sent.move_to_end(run)
+        if len(self._sent) > MEMORY:
+            (first, *_), _ = self._sent.popitem(last=False)
+            self._firsts[first] -= 1
+            if not self._firsts[first]:
+                del self._firsts[first]
+
+    def holds(self, event: Event, now: float) -> bool:
+        """Tell whether an event is an echo that is not to be posted; where it shows a loop, its source is braked."""
+        rounds = self._rounds_of(event, now) if event.status != "resolved" else 0
+        if rounds == 0:
+            return False
+        self._rounds[event.id] = rounds
+        if len(self._rounds) > MEMORY:
+            self._rounds.popitem(last=False)
+        if rounds < ROUNDS and event.source not in self._braked:
+            return False
+        self._braked[event.source] = now
+        return True
+
+    def brake(self, source: str, now: float) -> None:
+        """Hold a source's echoes from now on."""
+        self._braked[source] = now
+
+    @property
+    def braked(self) -> frozenset[str]:
+        """The sources that answer themselves."""
+        return frozenset(self._braked)
+
+    def release(self, now: float) -> list[str]:
+        """Brake no more the sources of which no echo has come for a while; which these are."""
+        over = [source for source, at in self._braked.items() if now - at >= QUIET]
+        for source in over:
+            del self._braked[source]
+        return over
+
+    def _rounds_of(self, event: Event, now: float) -> int:
+        """How many rounds an event has come; 0 where it repeats nothing."""
+        if not self._sent:
+            return 0
+        text = _text_of(event)
+        if len(self._firsts) <= FEW and not any(first in text for first in self._firsts):
+            return 0  # most events end here: it costs them a microsecond
+        words, found = _words(text), 0
+        for start in [start for start, word in enumerate(words) if word in self._firsts]:
+            for end in range(start + 1, min(start + RUN, len(words)) + 1):
+                sent = self._sent.get(words[start:end])
+                if sent is not None and now - sent.at <= MEMORY_SECONDS:
+                    found = max(found, sent.rounds + 1)
+        return found
+
+
+def _text_of(event: Event) -> str:
+    return f"{event.title[:_LOOKED_AT]}\n{event.body[:_LOOKED_AT]}".casefold()
+
+
+def _words(text: str) -> Run:
+    return tuple(_WORD.findall(text))
+
+
+def _run_of(message: Run, own: Run) -> Run | None:
+    """Return the first words of a message in a row that its event does not have; None where it has them all."""
+    length = min(RUN, len(message))
+    there = {own[start : start + length] for start in range(len(own) - length + 1)}
+    runs = (message[start : start + length] for start in range(len(message) - length + 1))
+    return next((run for run in runs if run and run not in there), None)

@@ -1,0 +1,60 @@
+"""The brake: a source that repeats what the relay has posted is told of, and its echoes are posted no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from relay.core.echo import Echoes
+from relay.core.event import Event
+from relay.core.planning import Waiting, is_about_alert
+from relay.core.rules import OPERATOR_SOURCE
+from relay.ports import Clock, Log, Tell
+
+_SAID = """What it sends repeats messages that the relay has posted, like the one below.
+Such events are kept and not posted; all else that it sends is.
+Have it leave out the relay's own messages. This ends by itself once five minutes go by without one.
+
+"""
+
+
+class Brake:
+    """Keeps an eye on what is sent and what comes."""
+
+    def __init__(self, clock: Clock, log: Log, tell: Tell) -> None:
+        self._echoes = Echoes()
+        self._clock = clock
+        self._log = log
+        self._tell = tell
+
+    def recall(self, keys: Iterable[str]) -> None:
+        """Take up which sources an earlier process told to answer themselves."""
+        for key in keys:
+            kind, _, source = key.partition(":")
+            if kind == "echo":
+                self._echoes.brake(source, self._clock.now())
+
+    def sending(self, event: Event, message: str) -> None:
+        """Note that a message is about to be sent: its echo may come before the service's answer."""
+        self._echoes.sent(event, message, self._clock.now())
+
+    def hold(self, batch: Iterable[Waiting]) -> frozenset[int]:
+        """Return the events of a batch that are echoes and not to be posted, by seq; tell of sources with new loops."""
+        return frozenset(waiting.seq for waiting in batch if self._holds(waiting.event))
+
+    def _holds(self, event: Event) -> bool:
+        if event.source == OPERATOR_SOURCE or is_about_alert(event):
+            return False
+        known = self._echoes.braked
+        held = self._echoes.holds(event, self._clock.now())
+        if held and event.source not in known:
+            self._log.warning("source_braked", source=event.source, event_id=event.id)
+            title = f"relay: source {event.source} answers itself"
+            self._tell(f"echo:{event.source}", title, "major", "firing", _SAID + event.title)
+        return held
+
+    def look(self) -> None:
+        """Release the sources that are quiet again."""
+        for source in self._echoes.release(self._clock.now()):
+            self._log.info("source_released", source=source)
+            title = f"relay: source {source} does not answer itself any more"
+            self._tell(f"echo:{source}", title, "info", "resolved", "")
