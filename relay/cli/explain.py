@@ -30,7 +30,7 @@ REASONS = {
     "downtime": "its source is in a downtime; what still fires when that ends is told then",
     "unrouted": "its route has no rooms: nobody is told",
     "acknowledged": "someone had acknowledged it before its group was due",
-    "echo": "it repeats what the relay itself has sent",
+    "echo": "it repeats or answers what the relay itself has sent",
     "own": "one of the relay's own accounts wrote it, so it is no event",
 }
 """Why an event changed no message."""

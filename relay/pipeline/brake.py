@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from relay.core.echo import Echoes
 from relay.core.event import Event
+from relay.core.lockstep import Lockstep
 from relay.core.planning import Waiting, is_about_alert
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Clock, Log, Tell
 
-_SAID = """What it sends repeats messages that the relay has posted, like the one below.
+_SAID = """What it sends repeats or follows messages that the relay has posted, as the one below does.
 Such events are kept and not posted; all else that it sends is.
 Have it leave out the relay's own messages. This ends by itself once five minutes go by without one.
 
@@ -22,6 +24,9 @@ class Brake:
 
     def __init__(self, clock: Clock, log: Log, tell: Tell) -> None:
         self._echoes = Echoes()
+        self._steps = Lockstep()
+        self._spoke: dict[str, asyncio.Event] = {}
+        """Set once a source speaks, of those whose messages are held back for a moment."""
         self._clock = clock
         self._log = log
         self._tell = tell
@@ -33,9 +38,21 @@ class Brake:
             if kind == "echo":
                 self._echoes.brake(source, self._clock.now())
 
-    def sending(self, event: Event, message: str) -> None:
-        """Note that a message is about to be sent: its echo may come before the service's answer."""
-        self._echoes.sent(event, message, self._clock.now())
+    async def sending(self, event: Event, message: str) -> None:
+        """Note that a message is about to be sent: its echo may come before the service's answer.
+
+        Where its source may answer itself it waits a moment, to see whether the source is silent meanwhile.
+        """
+        if event.source == OPERATOR_SOURCE:
+            self._echoes.sent(event, message, self._clock.now())
+            return
+        if (seconds := self._steps.probe(event, self._clock.now())) > 0.0:
+            spoke = self._spoke.setdefault(event.source, asyncio.Event())
+            await self._clock.wait(spoke, seconds)
+            self._spoke.pop(event.source, None)
+        now = self._clock.now()
+        self._echoes.sent(event, message, now)
+        self._steps.sent(event, now)
 
     def hold(self, batch: Iterable[Waiting]) -> frozenset[int]:
         """Return the events of a batch that are echoes and not to be posted, by seq; tell of sources with new loops."""
@@ -44,8 +61,13 @@ class Brake:
     def _holds(self, event: Event) -> bool:
         if event.source == OPERATOR_SOURCE or is_about_alert(event):
             return False
-        known = self._echoes.braked
-        held = self._echoes.holds(event, self._clock.now())
+        known, now = self._echoes.braked, self._clock.now()
+        held = self._echoes.holds(event, now)
+        if self._steps.holds(event, now):
+            held = True
+            self._echoes.brake(event.source, now)
+        if (spoke := self._spoke.get(event.source)) is not None:
+            spoke.set()
         if held and event.source not in known:
             self._log.warning("source_braked", source=event.source, event_id=event.id)
             title = f"relay: source {event.source} answers itself"
@@ -55,6 +77,7 @@ class Brake:
     def look(self) -> None:
         """Release the sources that are quiet again."""
         for source in self._echoes.release(self._clock.now()):
+            self._steps.release(source)
             self._log.info("source_released", source=source)
             title = f"relay: source {source} does not answer itself any more"
             self._tell(f"echo:{source}", title, "info", "resolved", "")

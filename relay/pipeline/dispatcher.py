@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from functools import partial
 from io import BytesIO
 from typing import Any, Literal, assert_never
@@ -71,6 +71,10 @@ def _remark(lease: Lease, service: Service) -> str:
     return " · ".join(said)
 
 
+async def _at_once(_event: Event, _message: str) -> None:
+    """Let a message be sent."""
+
+
 class Dispatcher:
     """Works the lanes: one delivery in flight in each, all lanes at once."""
 
@@ -115,8 +119,8 @@ class Dispatcher:
         self._strays = False
         self.rehomed: Callable[[], None] = lambda: None
         """Called once the store knows of other rooms: what was left for want of one may be due."""
-        self.sending: Callable[[Event, str], None] = lambda *_: None
-        """Told of each message that is about to be sent, as plain text."""
+        self.sending: Callable[[Event, str], Awaitable[None]] = _at_once
+        """Awaited before each message is sent, with its plain text."""
 
     def use(
         self, lanes: Mapping[str, Lane], renderer: Renderer, files: Files, policy: RetryPolicy,
@@ -391,7 +395,7 @@ class Dispatcher:
         self, sender: Sender, lease: Lease, markdown: str, file: File | None, link: str | None = None
     ) -> Outcome:
         text = plain_text(markdown)
-        self.sending(lease.event, text)
+        await self.sending(lease.event, text)
         message = Send(
             action=lease.action,
             room=lease.room,

@@ -172,6 +172,20 @@ async def test_a_source_that_is_told_each_message_is_braked_and_all_else_of_it_i
         assert len(relay.messages("Ops")) == 1, "a restart does not tell it again"
 
 
+async def test_a_source_that_answers_each_message_with_the_same_words_is_braked(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    async def carry(message: Message) -> None:
+        if "relay: source" not in message.text:
+            assert (await relay.post({"title": "there is a new message"}))[0] == 202
+
+    async with running(tmp_path, sandbox, rooms=ROOMS, operator=OPERATOR) as relay, bridge(sandbox, carry):
+        await relay.post({"title": "hello"})
+        await assert_braked(relay, "lab")
+        await relay.post({"title": "disk full", "status": "firing", "key": "disk"})
+        await relay.until(lambda: any("disk full" in message.text for message in relay.messages()))
+
+
 async def test_a_feed_that_echoes_is_braked(tmp_path: Path, sandbox: Sandbox) -> None:
     peers: set[ServerConnection] = set()
 
@@ -222,13 +236,22 @@ async def test_two_relays_that_post_into_each_others_source_are_braked(tmp_path:
         assert sum("hello" in message.text for title in "AB" for message in a.messages(title)) <= MOST
 
 
-@pytest.mark.parametrize("flaps", [False, True])
-async def test_a_storm_that_nobody_echoes_is_not_braked(tmp_path: Path, sandbox: Sandbox, flaps: bool) -> None:
+STORMS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "different": lambda number: {"title": f"MAJOR port {number} is down", "key": f"p{number}", "status": "firing"},
+    "flapping": lambda number: {
+        "title": "link is down", "key": "link", "status": ("firing", "resolved")[number % 2],
+    },
+    "the same notice": lambda _: {"title": "backup failed"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("storm", "messages"), [("different", 200), ("flapping", 1), ("the same notice", 200)])
+async def test_a_storm_that_nobody_echoes_is_not_braked(
+    tmp_path: Path, sandbox: Sandbox, storm: str, messages: int
+) -> None:
     async with running(tmp_path, sandbox) as relay:
         for number in range(200):
-            status = "resolved" if flaps and number % 2 else "firing"
-            key = "link" if flaps else f"MAJOR port {number}"
-            await relay.post({"title": f"{key} is down", "key": key, "status": status})
-        await relay.until(lambda: len(relay.messages()) >= (1 if flaps else 200))
+            await relay.post(STORMS[storm](number))
+        await relay.until(lambda: len(relay.messages()) >= messages)
         assert 'relay_suppressed_total{reason="echo"} 0.0' in (await relay.get("/metrics"))[1]
         assert "source_braked" not in relay.log.read_text(encoding="utf-8")

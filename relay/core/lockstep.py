@@ -1,0 +1,100 @@
+"""Lockstep: a source each event of which follows a message of the one before, though it does not repeat its text.
+
+A monitor that says the same thing every second looks alike. What tells them apart is to hold a message back for a
+moment: the monitor speaks on, a source that answers our messages is silent until it has one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from relay.core.event import Event
+
+IN_STEP = 2.0
+"""Seconds from a message within which the event that follows it may be its answer."""
+SUSPECT = 6
+"""Events in step after which messages are held back."""
+PROBES = 2
+"""Messages that are held back, each in silence, after which the source answers itself."""
+SHORTEST_PROBE = 0.5
+LONGEST_PROBE = 5.0
+"""Seconds for which a message is held back: some times the longest step, within these bounds."""
+TRUSTED_FOR = 600.0
+"""Seconds for which a source that has spoken on is not suspected again."""
+ALONE = 3
+"""Events that come of themselves after which a source that is held is not any more."""
+
+
+class _Walk(msgspec.Struct):
+    """How a source has gone on. Times in Unix seconds; `sent_at` of a message since the last event."""
+
+    title: str
+    heard_at: float
+    steps: int = 0
+    longest: float = 0.0
+    sent_at: float | None = None
+    probing: bool = False
+    probes: int = 0
+    alone: int = 0
+    trusted_until: float = 0.0
+
+
+class Lockstep:
+    """Follows each source, and tells which events are not to be posted."""
+
+    def __init__(self) -> None:
+        self._walks: dict[str, _Walk] = {}
+
+    def holds(self, event: Event, now: float) -> bool:
+        """Take note of an event, and tell whether it goes on with what its source answers itself."""
+        walk = self._walks.get(event.source)
+        if walk is None or walk.title != event.title:
+            if walk is None or walk.probes < PROBES:
+                trusted_until = 0.0 if walk is None else walk.trusted_until
+                self._walks[event.source] = _Walk(event.title, now, trusted_until=trusted_until)
+            return False
+        if walk.probing:
+            self._walks[event.source] = _Walk(event.title, now, trusted_until=now + TRUSTED_FOR)
+            return False
+        follows = walk.sent_at is not None and now - walk.sent_at <= IN_STEP and _is_new(event)
+        step, walk.heard_at, walk.sent_at = now - walk.heard_at, now, None
+        if walk.probes >= PROBES:
+            return self._goes_on(walk, event, now, follows=follows)
+        walk.steps = walk.steps + 1 if follows else 0
+        walk.longest = max(walk.longest, step) if follows else 0.0
+        walk.probes = walk.probes if follows else 0
+        return False
+
+    def _goes_on(self, walk: _Walk, event: Event, now: float, *, follows: bool) -> bool:
+        """Tell whether to hold an event of a source that answers itself; one that speaks by itself is let go."""
+        walk.alone += not follows
+        if walk.alone >= ALONE:
+            self._walks[event.source] = _Walk(event.title, now)
+        return follows
+
+    def probe(self, event: Event, now: float) -> float:
+        """Return for how many seconds a message of an event is to be held back."""
+        walk = self._walks.get(event.source)
+        if walk is None or walk.title != event.title or walk.steps < SUSPECT or walk.probes >= PROBES:
+            return 0.0
+        if now < walk.trusted_until or not _is_new(event):
+            return 0.0
+        walk.probing = True
+        return min(LONGEST_PROBE, max(SHORTEST_PROBE, 4 * walk.longest))
+
+    def sent(self, event: Event, now: float) -> None:
+        """Take note of a message that is about to be sent, held back or not."""
+        walk = self._walks.get(event.source)
+        if walk is not None and walk.title == event.title:
+            walk.sent_at = now
+            walk.probes += walk.probing
+            walk.probing = False
+
+    def release(self, source: str) -> None:
+        """Forget how a source went on."""
+        self._walks.pop(source, None)
+
+
+def _is_new(event: Event) -> bool:
+    """Tell whether an event makes a message of its own each time, since it names no alert."""
+    return event.key == event.id and event.status != "resolved"
