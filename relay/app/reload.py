@@ -130,7 +130,7 @@ class Reloader:
             self._log.error("reload_bug", error=repr(error), exc_info=error)
             said = f"the relay can't deal with it, which is a bug: {error!r}"
             return self._refused((self._problem(said),), candidate)
-        confused = _confusable(self.loaded, candidate)
+        confused = await asyncio.to_thread(_confusable, self.loaded, candidate)
         if not await self._put(made):
             return Reload(at=self._clock.wall(), good=False, problems=(self._problem("the relay stops: not loaded"),))
         return self._done(candidate, confused)

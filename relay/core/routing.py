@@ -98,26 +98,28 @@ def confusable(before: Route, after: Route) -> list[tuple[str, ...]]:
     olds, news = _twins(before), _twins(after)
     found: list[tuple[str, ...]] = []
     for family in sorted({*olds, *news}):
-        old, new = olds.get(family, []), news.get(family, [])
-        if new and max(len(old), len(new)) > 1 and list(map(_content, old)) != list(map(_content, new)):
-            found.append(tuple(route.path for route in new))
+        old, new = olds.get(family, {}), news.get(family, {})
+        if new and max(len(old), len(new)) > 1 and list(old.values()) != list(new.values()):
+            found.append(tuple(new))
     return found
 
 
-def _twins(root: Route) -> dict[str, list[Route]]:
-    """All routes below the root by what siblings with equal matchers have in common."""
-    found: dict[str, list[Route]] = {}
+def _twins(root: Route) -> dict[str, dict[str, object]]:
+    """All routes below the root by what siblings with equal matchers have in common: the path and content of each."""
+    found: dict[str, dict[str, object]] = {}
     for route in walk(root):
         for child in route.routes:
-            found.setdefault(_ORDINAL.sub("", child.lineage), []).append(child)
+            found.setdefault(_ORDINAL.sub("", child.lineage), {})[child.path] = _content(child, route)
     return found
 
 
-def _content(route: Route) -> tuple[object, ...]:
-    """All that a route says and that its children say, without where it stands."""
+def _content(route: Route, parent: Route) -> tuple[object, ...]:
+    """All that a route says beyond its parent, and that its children say, without where it stands."""
+    inherited = {name: getattr(parent.policy, name) for name in Policy.__struct_fields__}
+    own = {name: value for name in inherited if (value := getattr(route.policy, name)) != inherited[name]}
+    differs = (route.rooms != parent.rooms and route.rooms, route.template, route.card)
     matchers = tuple(map(str, route.matchers))
-    said = (matchers, route.rooms, route.continues, route.template, route.card, route.policy)
-    return (*said, *map(_content, route.routes))
+    return (matchers, route.continues, differs, own, *(_content(child, route) for child in route.routes))
 
 
 def walk(route: Route) -> Iterator[Route]:
