@@ -322,8 +322,8 @@ class Retention(Protocol):
         """After a full disk: tell whether there is room again."""
         ...
 
-    async def note_time(self, now: float) -> None:
-        """Record how far the relay's own clock has come (Unix seconds)."""
+    async def note_time(self, now: float, wall: float) -> None:
+        """Record how far the relay's own clock has come, and the machine's (Unix seconds)."""
         ...
 
 

@@ -15,14 +15,13 @@ from relay.app.reload import Reload, Reloader
 from relay.app.status import StatusBoard
 from relay.core.routing import Route
 from relay.core.rules import Rules
-from relay.core.suppression import Silence
 from relay.core.words import iso
-from relay.pipeline.vigil import Vigil
 from relay.settings.document import Expanded
 from relay.settings.load import Loaded
 from relay.settings.model import PostedSettings
 from relay.settings.problems import Problem
 from relay.settings.secrets import MASK, secrets_of
+from relay.web.silences import SilenceDesk
 
 MOST_EXPLAINED = 100
 """Events of a payload whose trails are told."""
@@ -35,7 +34,7 @@ class ConfiguredDocuments:
         self,
         reloader: Reloader,
         board: StatusBoard,
-        vigil: Vigil,
+        silences: SilenceDesk,
         rules: Callable[[], Rules],
         wall: Callable[[], float],
         own: Callable[[Iterable[str]], bool],
@@ -43,7 +42,7 @@ class ConfiguredDocuments:
         """`own` tells whether names are of an account that the relay posts with."""
         self._reloader = reloader
         self._board = board
-        self._vigil = vigil
+        self._silences = silences
         self._rules = rules
         self._wall = wall
         self._own = own
@@ -98,7 +97,7 @@ class ConfiguredDocuments:
         """
         if source not in self._loaded.settings.sources:
             raise KeyError(source)
-        silences: list[Silence] = list(await self._vigil.known())
+        silences = list((await self._silences.known()).values())
         trails = explain_payload(
             self._loaded, source, payload, self._wall(), silences, headers, most=MOST_EXPLAINED, own=self._own
         )  # fmt: skip

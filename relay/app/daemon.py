@@ -169,7 +169,7 @@ class RelayDaemon:
         )  # fmt: skip
         desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock)
         configured = ConfiguredDocuments(
-            self.reloader, board, self.planner.vigil, lambda: self.planner.rules, clock.wall, self._intake.own.has
+            self.reloader, board, desk, lambda: self.planner.rules, clock.wall, self._intake.own.has
         )
         accounts = AccountDesk(
             lambda: self.arrangement.accounts, lambda: make_addresses(self.settings()), self._keeper.nudge
@@ -346,7 +346,7 @@ class RelayDaemon:
             checking.cancel()
         await self._live.stop()
         await self.dispatcher.finish(self.settings().stop_grace)
-        await self.store.note_time(self._clock.now())
+        await self.store.note_time(self._clock.now(), self._clock.wall())
         for errand in tuple(self._errands):
             errand.cancel()
 

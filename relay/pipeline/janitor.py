@@ -38,7 +38,7 @@ class Janitor:
     async def _note_time(self) -> None:
         now = self._clock.now()
         if now - self._noted_at >= BETWEEN_ROUNDS:
-            await self._store.note_time(now)
+            await self._store.note_time(now, self._clock.wall())
             self._noted_at = now
 
     async def run_once(self) -> int:

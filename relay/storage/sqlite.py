@@ -245,9 +245,9 @@ class SqliteStore:
             self._writer.fold_log_next()
         return more
 
-    async def note_time(self, now: float) -> None:
-        """Record how far the relay's own clock has come, so that a start can tell that the machine's was set back."""
-        await self._writer.submit(note_time, now)
+    async def note_time(self, now: float, wall: float) -> None:
+        """Record how far the relay's own clock has come, and the machine's, so that a start can tell what was set."""
+        await self._writer.submit(note_time, (now, wall))
 
     async def make_room(self) -> bool:
         """Tell whether events can be committed; after a full disk, take the reserve anew when there is room."""

@@ -17,7 +17,7 @@ from relay import __version__
 from relay.core.alert import Alert
 from relay.core.fingerprint import fingerprint
 from relay.core.matching import BadMatcherError, Matcher, make_matcher, parse_matchers, view_of
-from relay.core.routing import Route, destinations, resolve
+from relay.core.routing import Route, destinations, resolve, walk
 from relay.core.rules import Rules
 from relay.core.silencing import BadSilenceError, Wish
 from relay.core.suppression import Silence, Suppressor
@@ -101,8 +101,9 @@ class AlertmanagerApi:
         })  # fmt: skip
 
     async def get_receivers(self, _: web.Request) -> web.Response:
-        """The rooms."""
-        return json_answer([{"name": name} for name in self._rules().rooms])
+        """The rooms, and nobody where a route has none."""
+        nobody = () if all(route.rooms for route in walk(self._rules().root)) else (NOBODY,)
+        return json_answer([{"name": name} for name in (*self._rules().rooms, *nobody)])
 
     async def get_alerts(self, request: web.Request) -> web.Response:
         """Alerts that fire, filtered by `filter`, `receiver`, `active`, `silenced`, `inhibited`."""
@@ -149,11 +150,12 @@ class AlertmanagerApi:
         return sorted(shown, key=lambda one: one["fingerprint"])
 
     def _alert_json(self, alert: Alert, rooms: list[str], silenced: list[str], inhibited: list[str]) -> dict[str, Any]:
-        labels = labels_of(alert)
+        labels, ahead = labels_of(alert), self._desk.own_now() - self._desk.now()
         return {
             "labels": labels, "annotations": {"summary": alert.title}, "fingerprint": fingerprint(labels),
-            "startsAt": iso(alert.started_at), "endsAt": iso(self._rules().expires_at(alert)),
-            "updatedAt": iso(alert.seen_at), "receivers": [{"name": room} for room in rooms], "generatorURL": "",
+            "startsAt": iso(alert.started_at), "endsAt": iso(self._rules().expires_at(alert) - ahead),
+            "updatedAt": iso(alert.seen_at - ahead), "generatorURL": "",
+            "receivers": [{"name": room} for room in rooms or (NOBODY,)],
             "status": {
                 "state": "suppressed" if silenced or inhibited else "active", "silencedBy": silenced,
                 "inhibitedBy": inhibited,

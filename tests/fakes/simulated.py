@@ -206,7 +206,7 @@ class Simulated:
         for attempt in (*self.dispatcher._ended, *unsettled):
             if attempt.lease.action == "post" and isinstance(attempt.outcome, Delivered):
                 self.room.messages[attempt.outcome.remote_id].orphan = True
-        await self.store.note_time(self.clock.now())
+        await self.store.note_time(self.clock.now(), self.clock.wall())
         await self.store.close()
         self._stream.close()
         said = self._log.read_text(encoding="utf-8")

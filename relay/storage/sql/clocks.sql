@@ -1,14 +1,15 @@
 -- name: note_time
-INSERT INTO meta (name, value) VALUES ('noted_at', :now) ON CONFLICT (name) DO UPDATE SET value = :now;
+INSERT INTO meta (name, value) VALUES ('noted_at', :now), ('noted_wall', :wall)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
--- The latest moment of the relay's own clock that is on record: what has happened can't lie ahead.
+-- The latest moment of the relay's own clock that is on record, as what has happened can't lie ahead; and what the
+-- own clock and the machine's were when they were noted.
 -- name: latest
 SELECT max(
-    coalesce((SELECT value FROM meta WHERE name = 'noted_at'), 0.0),
     coalesce((SELECT created_at FROM deliveries ORDER BY id DESC LIMIT 1), 0.0),
     coalesce((SELECT max(settled_at) FROM deliveries WHERE settled_at IS NOT NULL), 0.0),
     coalesce((SELECT max(incident ->> '$.opened_at') FROM incidents WHERE ended_at IS NULL), 0.0)
-);
+), (SELECT value FROM meta WHERE name = 'noted_at'), (SELECT value FROM meta WHERE name = 'noted_wall');
 
 -- name: shift_incidents
 UPDATE incidents SET wake_at = wake_at + :by, incident = json_set(
@@ -19,7 +20,7 @@ UPDATE incidents SET wake_at = wake_at + :by, incident = json_set(
     '$.over_at', (incident ->> '$.over_at') + :by,
     '$.changes', (SELECT json_group_array(value + :by) FROM json_each(incident, '$.changes'))
 )
-WHERE ended_at IS NULL OR live = 1 OR ended_at > :recent;
+WHERE ended_at IS NULL OR live = 1 OR incident ->> '$.over_at' > :recent;
 
 -- name: shift_groups
 UPDATE groups SET wake_at = wake_at + :by, ended_at = ended_at + :by, state = json_set(
@@ -36,7 +37,13 @@ UPDATE groups SET wake_at = wake_at + :by, ended_at = ended_at + :by, state = js
 WHERE ended_at IS NULL OR ended_at > :recent;
 
 -- name: shift_alerts
-UPDATE alerts SET alert = json_set(alert, '$.seen_at', (alert ->> '$.seen_at') + :by) WHERE state = 'firing';
+UPDATE alerts SET wake_at = wake_at + :by, alert = json_set(
+    alert,
+    '$.seen_at', (alert ->> '$.seen_at') + :by,
+    '$.wake_at', wake_at + :by,
+    '$.ends_at', (alert ->> '$.ends_at') + :by
+)
+WHERE state = 'firing';
 
 -- name: shift_silences
 UPDATE silences SET ends_at = ends_at + :by, silence = json_set(
