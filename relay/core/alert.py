@@ -14,8 +14,11 @@ AlertKey = tuple[str, str]
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """The present state of one (source, key). Times are Unix seconds; `seen_at` is its last event's arrival, as the
-    relay's own clock had it, the others are as they are shown."""
+    """The present state of one (source, key). Times are Unix seconds.
+
+    `started_at` and `updated_at` are as they are shown, the others by the relay's own clock: `seen_at` is its last
+    event's arrival, `wake_at` when it is to be looked at where no room knows of it.
+    """
 
     source: str
     format: str
@@ -27,6 +30,7 @@ class Alert(msgspec.Struct, frozen=True):
     started_at: float
     updated_at: float
     seen_at: float
+    wake_at: float | None = None
     ends_at: float | None = None
     """When it expires unless it is told of again, where its source says when."""
 
@@ -66,5 +70,5 @@ def fold(event: Event, alert: Alert | None, at: float) -> Alert | None:
         started_at=alert.started_at if alert is not None and was_open else event.occurred_at,
         updated_at=event.occurred_at,
         seen_at=at,
-        ends_at=event.ends_at,
+        ends_at=None if event.ends_at is None else at - (event.received_at - event.ends_at),
     )

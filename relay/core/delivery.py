@@ -83,11 +83,12 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """Who has taken up an incident, since when (Unix seconds), and what they said."""
+    """Who has taken up an incident, since when (Unix seconds), what they said, and how bad it was then (its rank)."""
 
     by: str
     at: float
     comment: str = ""
+    rank: int = 0
 
 
 class Told(msgspec.Struct, frozen=True):

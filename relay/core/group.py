@@ -22,6 +22,7 @@ from relay.core.incident import (
     alarms,
     by_policy,
     is_news,
+    is_owed,
     plainly,
     quietly,
     reminder,
@@ -160,7 +161,7 @@ def flush(members: Members, policy: Policy) -> list[Step]:
         return tell_one(shown[0], policy)
     if over:
         return by_policy(policy.on_resolve, _over(news, members.told))
-    again = news if group.ended_at is not None else ringing
+    again = news if group.ended_at is not None else [one for one in news if alarms(one) or is_owed(one)]
     steps = by_policy(policy.on_update, None)
     if again and any(step.action == "edit" for step in steps):
         steps.append(Step("reply", _alarm(again)))  # an edit rings no phone

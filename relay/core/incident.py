@@ -53,12 +53,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What the message says of an incident."""
+    """What the message says of an incident.
+
+    `aloud` is the severity that people were last told of by what rings a phone, None where it did not fire then: what
+    changed while it was held back was only edited.
+    """
 
     state: IncidentState
     severity: Severity
     quiet: bool = False
     silenced: bool = False
+    aloud: Severity | None = None
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,24 +182,31 @@ def update(incident: Incident, seq: int, event: Event) -> Incident:
     return msgspec.structs.replace(incident, seq=seq, event=event, fresh=True)
 
 
-def end(
-    incident: Incident, state: Literal["resolved", "expired"], at: float, now: float, over_at: float,
-    body: str = "", seq: int = 0,
-) -> Incident:  # fmt: skip
-    """The end of an incident `at` a time as it is shown; `over_at`, and heard of `now`, by the relay's own clock.
+class End(msgspec.Struct, frozen=True):
+    """When an incident ended: `at` and `heard_at` as they are shown, `over_at` and `now` by the relay's own clock."""
 
-    Its message keeps what it said, but for the end's own body.
-    """
+    at: float
+    heard_at: float
+    over_at: float
+    now: float
+
+
+def end(incident: Incident, state: Literal["resolved", "expired"], when: End, body: str = "", seq: int = 0) -> Incident:
+    """Return an incident after its end: its message keeps what it said, but for the end's own body."""
     known = incident.event
     event = msgspec.structs.replace(
-        known, status="resolved", body="" if body == known.body else body, occurred_at=at, received_at=now
+        known,
+        status="resolved",
+        body="" if body == known.body else body,
+        occurred_at=when.at,
+        received_at=when.heard_at,
     )
     ended = msgspec.structs.replace(
-        incident, event=event, state=state, ended_at=at, over_at=over_at, seq=seq or incident.seq
+        incident, event=event, state=state, ended_at=when.at, over_at=when.over_at, seq=seq or incident.seq
     )
     if state == "expired":
         return msgspec.structs.replace(ended, quiet=False, changes=())
-    return _changed(ended, now)
+    return _changed(ended, when.now)
 
 
 def may_reopen(incident: Incident, group: str, now: float, policy: Policy) -> bool:
@@ -251,32 +263,55 @@ def is_news(incident: Incident) -> bool:
     """Tell whether its message says anything else than what is true."""
     said = incident.said
     if said is None:
-        return incident.firing and incident.held is None and incident.ack is None
+        return incident.firing and incident.held is None and not is_taken_up(incident)
     if incident.quiet and said.quiet:
         return False
-    return incident.fresh or said != _present(incident)
+    return incident.fresh or said != _present(incident) or is_owed(incident)
+
+
+def is_taken_up(incident: Incident) -> bool:
+    """Tell whether someone has it; not any more where it has become critical since."""
+    return incident.ack is not None and not (incident.event.severity == "critical" and incident.ack.rank > 0)
+
+
+def is_owed(incident: Incident) -> bool:
+    """Tell whether it worsened, or began again, while it was held back, and people are to be told aloud now."""
+    said = incident.said
+    if said is None or said.state != "firing" or not incident.firing or incident.held is not None or incident.quiet:
+        return False
+    return said.aloud is None or RANK[said.aloud] > RANK[said.severity]
 
 
 def told(incident: Incident, message: int, remind_at: float | None = None) -> Incident:
     """Its message says now what is true; its next reminder is at another time where one is given."""
     return msgspec.structs.replace(
-        incident, message=message, said=_present(incident), fresh=False, news=(),
+        incident, message=message, said=_aloud(incident), fresh=False, news=(),
         remind_at=incident.remind_at if remind_at is None else remind_at,
     )  # fmt: skip
 
 
 def _present(incident: Incident) -> Said:
+    """What is true of an incident, and what people have been told of it aloud so far."""
     silenced = incident.held is not None and incident.firing and incident.held.reason == "silenced"
-    return Said(incident.state, incident.event.severity, incident.quiet, silenced)
+    aloud = None if incident.said is None else incident.said.aloud
+    return Said(incident.state, incident.event.severity, incident.quiet, silenced, aloud)
+
+
+def _aloud(incident: Incident) -> Said:
+    """What its message says once it is told; what is held back is told without a sound."""
+    said = _present(incident)
+    if incident.held is not None and incident.firing:
+        return said
+    return msgspec.structs.replace(said, aloud=said.severity if incident.firing else None)
 
 
 def alarms(incident: Incident) -> bool:
-    """Tell whether it has opened at, or worsened to, critical since its message last said something."""
+    """Tell whether it has opened at, or worsened to, critical since people were last told of it aloud."""
     said = incident.said
     critical = (
         incident.firing and incident.held is None and not incident.quiet and incident.event.severity == "critical"
     )
-    return critical and (said is None or said.state != "firing" or RANK[said.severity] > 0)
+    return critical and (said is None or said.state != "firing" or said.aloud is None or RANK[said.aloud] > 0)
 
 
 def tell_one(incident: Incident, policy: Policy) -> list[Step]:
@@ -302,9 +337,12 @@ def _update(incident: Incident, said: Said, policy: Policy) -> list[Step]:
         return [Step("post", ring=True)]
     if said.silenced and incident.firing:
         return [Step("edit"), Step("reply", f"{_sign(incident)} · its silence is over, and it still fires")]
+    if is_owed(incident):
+        return [Step("edit"), Step("reply", f"{_sign(incident)} · was held back, and still fires")]
     steps = by_policy(policy.on_update, None)
     if alarms(incident) and any(step.action == "edit" for step in steps):
-        steps.append(Step("reply", f"{_sign(incident)} · was {said.severity.upper()}"))  # an edit rings no phone
+        before = (said.aloud or said.severity).upper()
+        steps.append(Step("reply", f"{_sign(incident)} · was {before}"))  # an edit rings no phone
     return steps
 
 

@@ -15,6 +15,7 @@ from relay.core.event import RANK, Event
 from relay.core.group import Group, group_name, grouped_labels, lineage_of
 from relay.core.incident import (
     MOVED,
+    End,
     Incident,
     Policy,
     Step,
@@ -25,6 +26,7 @@ from relay.core.incident import (
     holds_at,
     in_downtime,
     is_news,
+    is_taken_up,
     may_reopen,
     plainly,
     reminder,
@@ -104,7 +106,7 @@ def untold(incident: Incident) -> Suppression:
     """Return why a room was not told of an incident, and is not to be told now."""
     if incident.held is not None:
         return incident.held.reason
-    return "brief" if incident.ack is None else "acknowledged"
+    return "acknowledged" if is_taken_up(incident) else "brief"
 
 
 def decide(event: Event, rules: Rules, known: Known) -> Decision:
@@ -243,7 +245,10 @@ class _Planner:
 
     def _follow(self, incident: Incident, event: Event, now: float) -> Incident:
         if event.acknowledged_by is not None:
-            return acknowledge(incident, Ack(event.acknowledged_by, event.occurred_at, event.body))
+            known, rank = incident.ack, RANK[incident.event.severity]
+            ack = Ack(event.acknowledged_by, event.occurred_at, event.body, rank)
+            again = known is not None and known == msgspec.structs.replace(ack, at=known.at)
+            return incident if again else acknowledge(incident, ack)
         if event.unacknowledged_by is not None:
             policy = self._route_of(incident).policy
             return incident if incident.ack is None else unacknowledge(incident, policy, now)
@@ -255,12 +260,15 @@ class _Planner:
         key = (event.source, event.key)
         alert = fold(event, self._known.alerts.get(key), now)
         if alert is not None:
+            if alert.state == "firing" and not (decision.rooms or decision.open_in):
+                alert = msgspec.structs.replace(alert, wake_at=self._expires_at(alert))
             self._known.alerts[key] = self.result.alerts[key] = alert
             self._suppressor.note(alert)
         incidents = self._known.incidents.setdefault(key, {})
         if event.status == "resolved":
             for incident in [one for one in incidents.values() if one.firing]:
-                ended = end(incident, "resolved", event.occurred_at, now, _own_time(event, now), event.body, seq)
+                when = End(event.occurred_at, event.received_at, _own_time(event, now), now)
+                ended = end(incident, "resolved", when, event.body, seq)
                 self._tell(ended, now, news=seq)
             return
         for target in decision.rooms:
@@ -295,9 +303,14 @@ class _Planner:
         opened = Incident(
             id=self._handle, source=event.source, key=event.key, room=target.room, group=group, message=0, seq=seq,
             event=event, started_at=event.occurred_at, opened_at=min(now, _own_time(event, now)),
-            remind_at=now + policy.repeat_interval, changes=(now,),
+            remind_at=now + policy.repeat_interval, changes=(now,), ack=self._ack_of(event),
         )  # fmt: skip
         self._tell(opened, now, news=seq, target=target)
+
+    def _ack_of(self, event: Event) -> Ack | None:
+        """Who has the alert already, where it is open in other rooms."""
+        others = self._known.incidents.get((event.source, event.key), {}).values()
+        return next((one.ack for one in others if one.firing and one.ack is not None), None)
 
     def _expires_at(self, alert: Alert) -> float:
         at = self._rules.expires_at(alert)
@@ -308,11 +321,15 @@ class _Planner:
         alert = self._known.alerts.get(key)
         over = expires and (alert is None or now >= self._expires_at(alert))
         if over and alert is not None and alert.state == "firing":
-            alert = msgspec.structs.replace(alert, state="expired", updated_at=now)
+            ended_at = now - self._suppressor.ahead
+            alert = msgspec.structs.replace(alert, state="expired", updated_at=ended_at, wake_at=None)
             self.result.alerts[key] = self._known.alerts[key] = alert
             self._suppressor.note(alert)
+        elif alert is not None and alert.wake_at is not None and expires:
+            self.result.alerts[key] = msgspec.structs.replace(alert, wake_at=self._expires_at(alert))
         for known in [one for one in self._known.incidents.get(key, {}).values() if one.wake_at is not None]:
-            incident = end(known, "expired", now, now, now) if over and known.firing else known
+            shown = now - self._suppressor.ahead
+            incident = end(known, "expired", End(shown, shown, now, now)) if over and known.firing else known
             if (holds := holds_at(incident)) is not None and holds <= now:
                 incident = calm(incident)
             if incident.grouped and incident is known and incident.held == self._held_now(incident, now):
@@ -439,5 +456,8 @@ class _Planner:
 
 
 def _own_time(event: Event, now: float) -> float:
-    """Return when an event happened by the relay's own clock: as its source says, or else when it arrived."""
-    return now if event.occurred_at == event.received_at else event.occurred_at
+    """Return when an event that arrived `now` happened, both by the relay's own clock.
+
+    Its source's time is taken for the machine's: it happened as long before its arrival as the two tell.
+    """
+    return now - (event.received_at - event.occurred_at)

@@ -97,6 +97,8 @@ class Suppressor:
         self, rules: Sequence[InhibitRule] = (), intervals: Mapping[str, Sequence[TimeInterval]] | None = None
     ) -> None:
         self._silences: list[_Compiled] = []
+        self.ahead = 0.0
+        """Seconds by which the relay's own clock is ahead of the machine's, by which the hours of a day go."""
         self.stirred = False
         """True once alerts that inhibit others have changed; whoever looks into that sets it back."""
         self.use(rules, intervals or {})
@@ -159,7 +161,7 @@ class Suppressor:
         return next((Held("muted", name) for name in mute if self._within(name, now)), None)
 
     def _within(self, name: str, now: float) -> bool:
-        return any(interval.contains(now) for interval in self._intervals.get(name, ()))
+        return any(interval.contains(now - self.ahead) for interval in self._intervals.get(name, ()))
 
     def phase(self, now: float) -> tuple[object, ...]:
         """What time alone decides, in a form that can be compared: which silences and intervals hold."""
@@ -170,7 +172,7 @@ class Suppressor:
         """When `phase` may change next without anything else happening; an interval may at every full minute."""
         times = [at for one in self._silences for at in (one.silence.starts_at, one.silence.ends_at) if at > now]
         if self._intervals:
-            times.append((now // 60 + 1) * 60)
+            times.append(((now - self.ahead) // 60 + 1) * 60 + self.ahead)
         return min(times, default=None)
 
 

@@ -152,6 +152,7 @@ class Planner:
 
     async def _step(self) -> int:
         self._wake.clear()
+        self.suppressor.ahead = self._clock.now() - self._clock.wall()
         self.brake.look()
         await self._divert()
         await self._plan_held()
@@ -240,9 +241,8 @@ class Planner:
         self._expect(made)
         self._planned(made, await commit)
         self.diversions.note({intent.room for intent in made.intents})
-        for incident in made.incidents.values():
-            if incident.wake_at is not None:
-                self._wake_at = min(self._wake_at, incident.wake_at)
+        wakes = [*(one.wake_at for one in made.incidents.values()), *(one.wake_at for one in made.alerts.values())]
+        self._wake_at = min([self._wake_at, *(at for at in wakes if at is not None)])
         for group in (*made.groups.values(), *made.touched.values()):
             if group.wake_at is not None:
                 self._groups_at = min(self._groups_at, group.wake_at)

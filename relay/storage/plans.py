@@ -54,7 +54,7 @@ def known(connection: Connection, keys: list[AlertKey]) -> Known:
 
 def due_keys(connection: Connection, wanted: tuple[float, int]) -> list[AlertKey]:
     """Keys of incidents that want to be looked at by a time, the longest due first; so many at the most."""
-    return _keys.decode(read_json(connection, _SQL["due_keys"], wanted))
+    return _keys.decode(read_json(connection, _SQL["due_keys"], {"now": wanted[0], "limit": wanted[1]}))
 
 
 def due_groups(connection: Connection, wanted: tuple[float, int]) -> list[Members]:
@@ -167,7 +167,7 @@ class PlanWriter:
         write_rows(
             connection,
             _SQL["upsert_alerts"],
-            [(a.source, a.key, as_json(a), a.updated_at, a.state) for a in plan.alerts.values()],
+            [(a.source, a.key, as_json(a), a.updated_at, a.state, a.wake_at) for a in plan.alerts.values()],
         )
         write_rows(connection, _SQL["upsert_incidents"], self._incidents(plan, placed))
         write_rows(connection, _SQL["upsert_groups"], [_group_row(g, placed) for g in plan.groups.values()])

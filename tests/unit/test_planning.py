@@ -14,12 +14,12 @@ from relay.core.alert import Alert, AlertKey, fold, inherit
 from relay.core.delivery import Intent
 from relay.core.event import Event
 from relay.core.group import lineage_of
-from relay.core.incident import Incident, Policy
+from relay.core.incident import Incident, Policy, is_news
 from relay.core.matching import parse_matchers
 from relay.core.planning import Known, Plan, Waiting, decide, plan, plan_due
 from relay.core.routing import Route, walk
 from relay.core.rules import OPERATOR_SOURCE, Rules, route_event
-from relay.core.suppression import Suppressor
+from relay.core.suppression import Silence, Suppressor
 from tests.unit.made import event, waiting
 from tests.unit.test_routing import ROOT, grown, plain_trees, views
 
@@ -540,21 +540,107 @@ def test_a_downtime_quiets_what_was_told_before_and_says_nothing_of_what_is_not_
     assert ledger.wait_until(80_000.0) == []
 
 
+def told_on(made: Plan) -> list[tuple[str, bool]]:
+    """What a plan sends, and whether it rings."""
+    return [(intent.action, bool(intent.mention)) for intent in made.intents]
+
+
+@pytest.mark.parametrize("mention", [(), ("anna@example.net",)], ids=["quiet", "ringing"])
+@pytest.mark.parametrize("how", ["downtime", "silence"])
+@pytest.mark.parametrize("before", ["told", "ended"])
+def test_what_worsened_or_began_again_while_it_was_held_back_is_told_aloud_when_that_ends(
+    mention: tuple[str, ...], how: str, before: str
+) -> None:
+    ledger = Ledger(lone_rules("noc", mention=mention))
+    ledger.take([waiting(1, event(severity="major"))])
+    if before == "ended":
+        ledger.take([waiting(2, event(status="resolved"))])
+    if how == "silence":
+        ledger.suppressor.silence([silence_of("k1")])
+    ledger.take([waiting(3, event(severity="critical", downtime=how == "downtime"))])
+    assert all(not intent.mention for intent in ledger.intents[1:])
+    if how == "silence":
+        ledger.suppressor.silence([])
+        over = ledger.write(plan_due([("fabric", "k1")], ledger.rules, ledger.known({("fabric", "k1")}),
+                                     ledger.suppressor, 2_000.0))  # fmt: skip
+    else:
+        over = ledger.take([waiting(4, event(status="notice", downtime=False))])
+    first = ("post", True) if mention else ("edit", False)
+    assert told_on(over)[0] == first
+    assert {action for action, _ in told_on(over)} == ({"post", "edit"} if mention else {"edit", "reply"})
+
+
+def silence_of(key: str) -> Silence:
+    return Silence(
+        id="s", matchers=(f'key="{key}"',), starts_at=0, ends_at=1e12, created_by="a", comment="c", updated_at=0
+    )
+
+
+def test_what_improved_while_it_was_held_back_rings_nobody() -> None:
+    ledger = Ledger(lone_rules("noc", mention=("anna@example.net",)))
+    ledger.take([waiting(1, event(severity="critical"))])
+    ledger.take([waiting(2, event(severity="major", downtime=True))])
+    over = ledger.take([waiting(3, event(status="notice", downtime=False))])
+    assert over.intents == []
+
+
+def test_an_alert_that_becomes_critical_is_told_though_someone_had_it_when_it_was_not() -> None:
+    rules_ = lone_rules("noc", "core", group_by=("site",), group_wait=900.0)
+    ledger = Ledger(rules_)
+    ledger.take([waiting(1, event(severity="major"))])
+    ledger.take([waiting(2, event(status="notice", acknowledged_by="anna"))])
+    assert not any(is_news(one) for one in ledger.incidents.values())
+    ledger.take([waiting(3, event(severity="critical"))])
+    assert all(is_news(one) for one in ledger.incidents.values())
+
+
+def test_a_room_that_an_alert_reaches_later_knows_who_has_it() -> None:
+    ledger = Ledger()
+    ledger.take([waiting(1, event(severity="major", labels={"site": "a"}))])
+    ledger.take([waiting(2, event(status="notice", acknowledged_by="anna"))])
+    made = ledger.take([waiting(3, event(severity="critical", labels={"site": "a"}))])
+    acks = {one.room: one.ack.by if one.ack else "" for one in ledger.incidents.values()}
+    assert acks == {"core": "anna", "noc": "anna", "oncall": "anna"}
+    assert {intent.room for intent in made.intents if intent.action == "post"} == {"noc", "oncall"}
+
+
+def test_the_same_acknowledgement_again_changes_nothing() -> None:
+    ledger = Ledger(lone_rules("noc"))
+    ledger.take([waiting(1, event())])
+    taken_up = event(status="notice", acknowledged_by="anna", body="mine")
+    assert len(ledger.take([waiting(2, taken_up)]).intents) == 1
+    again = ledger.take([waiting(3, taken_up)])
+    assert (again.intents, reasons(again)) == ([], ["repeat"])
+
+
+def test_an_alert_that_no_room_knows_of_expires_too_and_inhibits_no_more() -> None:
+    ledger = Ledger(lone_rules())
+    made = ledger.take([waiting(1, event(ends_at=1_300.0))])
+    (alert,) = made.alerts.values()
+    assert alert.wake_at == 1_300.0
+    key = (alert.source, alert.key)
+    early = plan_due([key], ledger.rules, ledger.known({key}), ledger.suppressor, 1_299.0)
+    assert [one.state for one in early.alerts.values()] == ["firing"]
+    over = plan_due([key], ledger.rules, ledger.known({key}), ledger.suppressor, 1_300.0)
+    assert [(one.state, one.wake_at) for one in over.alerts.values()] == [("expired", None)]
+
+
 # The relay's own clock
 
 
 @given(
     histories,
-    st.lists(st.floats(-3 * 86_400.0, 3 * 86_400.0), min_size=14, max_size=14),
+    st.lists(st.integers(-3 * 86_400, 3 * 86_400), min_size=14, max_size=14),
+    st.sampled_from([0.0, 2.0]),
 )
 def test_jumps_of_the_wall_clock_change_nothing_of_what_is_told_and_when(
-    history: list[Waiting], jumps: list[float]
+    history: list[Waiting], jumps: list[int], ago: float
 ) -> None:
     steady, jumping = Ledger(), Ledger()
     for number, (one, jump) in enumerate(zip(history, jumps, strict=False)):
         at = 1_000.0 + number * 700.0
-        plain = msgspec.structs.replace(one.event, occurred_at=at, received_at=at)
-        shifted = msgspec.structs.replace(plain, occurred_at=at + jump, received_at=at + jump)
+        plain = msgspec.structs.replace(one.event, occurred_at=at - ago, received_at=at)
+        shifted = msgspec.structs.replace(plain, occurred_at=at - ago + jump, received_at=at + jump)
         before = [(i.action, i.room, i.event_seq) for i in steady.take([Waiting(one.seq, plain, at)]).intents]
         assert [
             (i.action, i.room, i.event_seq) for i in jumping.take([Waiting(one.seq, shifted, at)]).intents

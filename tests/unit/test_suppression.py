@@ -223,6 +223,16 @@ def test_a_route_is_muted_within_what_mutes_it_and_outside_of_what_wakes_it() ->
     assert suppressor.next_change(noon - 30) == noon
 
 
+def test_the_hours_of_a_day_go_by_the_machines_clock_whatever_the_relays_own_says() -> None:
+    night = TimeInterval(times=(parse_times("20:00", "22:00"),))
+    suppressor = Suppressor((), {"night": [night]})
+    own, wall = moment("2026-03-02 08:00"), moment("2026-03-02 20:30")
+    assert suppressor.muted(("night",), (), own) is None
+    suppressor.ahead = own - wall
+    assert suppressor.muted(("night",), (), own) == Held("muted", "night")
+    assert suppressor.next_change(own + 1.0) == own + 60.0
+
+
 def test_fingerprints_are_alertmanagers() -> None:
     """As a real one (0.25) answered for these labels."""
     assert fingerprint({"severity": "critical", "alertname": "foo"}) == "8fa107ec8feba4bc"

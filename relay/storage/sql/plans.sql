@@ -31,7 +31,13 @@ WHERE id IN (
 
 -- name: due_keys
 SELECT json_group_array(json_array(source, key))
-FROM (SELECT DISTINCT source, key FROM incidents WHERE wake_at <= ? ORDER BY wake_at LIMIT ?);
+FROM (
+    SELECT DISTINCT source, key FROM (
+        SELECT source, key, wake_at FROM incidents WHERE wake_at <= :now
+        UNION ALL
+        SELECT source, key, wake_at FROM alerts WHERE wake_at <= :now
+    ) ORDER BY wake_at LIMIT :limit
+);
 
 -- name: due_groups
 SELECT json_group_array(json_object(
@@ -59,7 +65,11 @@ SELECT json_group_array(json_array(source, key)) FROM (
 
 -- name: next_wakes
 SELECT
-    (SELECT min(wake_at) FROM incidents WHERE wake_at IS NOT NULL),
+    (SELECT min(wake_at) FROM (
+        SELECT min(wake_at) AS wake_at FROM incidents WHERE wake_at IS NOT NULL
+        UNION ALL
+        SELECT min(wake_at) FROM alerts WHERE wake_at IS NOT NULL
+    )),
     (SELECT min(wake_at) FROM groups WHERE wake_at IS NOT NULL);
 
 -- name: firing_alerts
@@ -180,9 +190,9 @@ SELECT v.column1, d.message, v.column2, d.room, d.action, 'merged', d.rank, v.co
 FROM (VALUES :rows(3)) AS v JOIN deliveries AS d ON d.id = v.column3;
 
 -- name: upsert_alerts
-INSERT INTO alerts (source, key, alert, updated_at, state) VALUES :rows(5)
+INSERT INTO alerts (source, key, alert, updated_at, state, wake_at) VALUES :rows(6)
 ON CONFLICT (source, key) DO UPDATE SET
-    alert = excluded.alert, updated_at = excluded.updated_at, state = excluded.state;
+    alert = excluded.alert, updated_at = excluded.updated_at, state = excluded.state, wake_at = excluded.wake_at;
 
 -- name: upsert_incidents
 INSERT INTO incidents (
