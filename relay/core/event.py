@@ -112,7 +112,7 @@ class SourceDefaults(msgspec.Struct, frozen=True, kw_only=True):
 def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> Event:
     """Make a bounded event of a draft: `now` in Unix seconds; the source's own labels yield to the draft's."""
     word = draft.severity.strip().lower() if draft.severity else ""
-    severity = severity_of(word) if word else None
+    severity: Severity | None = word if word in RANK else severity_of(word) if word else None
     labels = {**defaults.labels, **draft.labels} if defaults.labels else draft.labels
     notes = draft.notes
     if word and word not in RANK:

@@ -264,19 +264,19 @@ class Staying:
         """Commit what can be read of frames, keep what can't. `read` raises `NotJsonError`, `UnreadableError`."""
         readable: list[Submission] = []
         unreadable: list[tuple[str, bytes]] = []
-        useful = False
+        useful = self._was_useful
         for frame in frames:
             raw = frame.encode() if isinstance(frame, str) else frame
             try:
                 given = read(raw)
                 if (submission := intake.submission(defaults, given)) is not None:
                     readable.append(submission)
-                    useful |= is_useful(given.drafts)
+                    useful = useful or is_useful(given.drafts)
             except (NotJsonError, UnreadableError) as error:
                 unreadable.append((str(error), raw))
             except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing
                 unreadable.append((f"bug: {error!r}", raw))
-        if useful:
+        if useful and not self._was_useful:
             self._useful()
         if readable:
             await self.store(partial(intake.accept_frames, self.name, readable))

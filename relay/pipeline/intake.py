@@ -111,12 +111,16 @@ class Intake:
         drafts = self._without_own(defaults.source, frame.drafts)
         if not (drafts or frame.state or frame.unread):
             return None
-        stamped = self._submission(defaults, drafts, frame.payload, None, frame.unread)
-        return msgspec.structs.replace(stamped, state=frame.state)
+        return self._submission(defaults, drafts, frame.payload, None, frame.unread, frame.state)
 
     def _without_own(self, source: str, drafts: Sequence[Draft]) -> Sequence[Draft]:
         """Leave out what the relay's own accounts wrote: it is no event."""
-        own = [draft for draft in drafts or () if draft.authors and self.own.has(draft.authors)]
+        for draft in drafts:
+            if draft.authors:
+                break
+        else:
+            return drafts  # nearly always, and on the way of every event
+        own = [draft for draft in drafts if draft.authors and self.own.has(draft.authors)]
         for draft in own:
             self._telemetry.own()
             self._log.debug("own_message", source=source, title=draft.title)
@@ -209,6 +213,7 @@ class Intake:
         payload: bytes,
         dedupe_key: str | None,
         unread: Sequence[Unread],
+        state: tuple[tuple[str, bytes | None], ...] = (),
     ) -> Submission:
         now = self._clock.wall()
         events = tuple([stamp(draft, defaults, self._new_id(now), now) for draft in drafts])
@@ -221,6 +226,7 @@ class Intake:
             digest=None if dedupe_key is None else hashlib.sha256(payload).digest(),
             refused=_refusals(defaults.source, unread, payload, now) if unread else (),
             unknown_severities=_count_unknown(drafts, events),
+            state=state,
         )
 
     def _record(self, source: str, submission: Submission, outcome: Accepted | Conflict) -> None:
