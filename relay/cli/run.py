@@ -39,11 +39,11 @@ def run(
     from relay.app.checks import adapter_problems
 
     found = adapter_problems(loaded)
-    print_problems(found)
     if any(problem.level == "error" for problem in found):
+        print_problems(found)
         raise typer.Exit(EXIT_CONFIGURATION)
     log = make_log(log_level)
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *found):
         log.warning("configuration_warning", path=warning.path, message=warning.message, at=str(warning.mark.line))
     try:
         app.run(loaded, log, hung_up)

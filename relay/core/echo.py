@@ -53,11 +53,11 @@ class Echoes:
     def sent(self, event: Event, message: str, now: float) -> None:
         """Remember a message that is about to be sent of an event."""
         own, text = _text_of(event), message[:_LOOKED_AT].casefold()
-        first = _words(text.partition("\n")[0])
-        if first and first[0] not in own:
-            run: Run | None = first[:RUN]  # the severity before the title: nearly always, and in few steps
+        opening = _words(text.partition("\n")[0])
+        if opening and opening[0] not in own:
+            run: Run | None = opening[:RUN]  # the severity before the title: nearly always, and in few steps
         else:
-            run = _run_of(first, _words(own)) or _run_of(_words(text), _words(own))
+            run = _run_of(opening, _words(own)) or _run_of(_words(text), _words(own))
         if run is None:
             return
         if run not in self._sent:
