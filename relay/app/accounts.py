@@ -16,7 +16,7 @@ from relay.core.retry import RetryPolicy
 from relay.core.rules import Rules, card_for
 from relay.pipeline import lanes
 from relay.pipeline.dispatcher import Fallback
-from relay.ports import Log, Sender, Service
+from relay.ports import Clock, Log, Sender, Service
 from relay.senders import oauth, spika, webex
 from relay.senders.attachments import Attachments
 from relay.senders.http import GivenToken, HttpClient, HttpSettings, Token
@@ -65,7 +65,7 @@ class MadeAccount:
             await self.oauth.close()
 
 
-def make_account(name: str, loaded: Loaded, vault: Vault, wall: Callable[[], float], log: Log) -> MadeAccount:
+def make_account(name: str, loaded: Loaded, vault: Vault, clock: Clock, log: Log) -> MadeAccount:
     """An account with a sender for the rooms that belong to it. Raises `SecretError`."""
     account = loaded.settings.accounts[name]
     http = _http_settings(account)
@@ -74,11 +74,13 @@ def make_account(name: str, loaded: Loaded, vault: Vault, wall: Callable[[], flo
         mine = {room_name: room for room_name, room in loaded.settings.rooms.items() if room.account == name}
         numbers = {room_name: int(room.id or 0) for room_name, room in mine.items()}
         token = GivenToken(vault(account.access_token))
-        return MadeAccount(SpikaSender(HttpClient(http, token, log, vault.redactor), numbers, wall))
-    granted = None if account.oauth is None else make_oauth(name, account, loaded, vault, wall, log)
+        return MadeAccount(SpikaSender(HttpClient(http, token, log, vault.redactor), numbers, clock.wall))
+    granted = None if account.oauth is None else make_oauth(name, account, loaded, vault, clock, log)
     own: Token = GivenToken(vault(account.token)) if account.token is not None else _there(granted)
     rooms = make_addresses(loaded.settings).get(name, {})
-    return MadeAccount(WebexSender(WebexClient(HttpClient(http, own, log, vault.redactor), wall), rooms, log), granted)
+    return MadeAccount(
+        WebexSender(WebexClient(HttpClient(http, own, log, vault.redactor), clock.wall), rooms, log), granted
+    )
 
 
 def make_addresses(settings: Settings) -> dict[str, dict[str, RoomAddress]]:
@@ -96,9 +98,7 @@ def authorize_url(base: str, settings: OAuthSettings, state: str) -> str:
     return oauth.authorize_url(base, settings.client_id, settings.redirect_uri, settings.scopes, state)
 
 
-def make_oauth(
-    name: str, account: WebexAccount, loaded: Loaded, vault: Vault, wall: Callable[[], float], log: Log
-) -> OAuthToken:
+def make_oauth(name: str, account: WebexAccount, loaded: Loaded, vault: Vault, clock: Clock, log: Log) -> OAuthToken:
     """The tokens of an account that has an integration. Raises `SecretError`."""
     settings = account.oauth
     assert settings is not None  # noqa: S101 - asked of accounts that have one
@@ -109,7 +109,7 @@ def make_oauth(
         msgspec.structs.replace(_http_settings(account), total_timeout=oauth.TIMEOUT), None, log, vault.redactor
     )
     file = TokenFile(loaded.storage.parent / "tokens" / f"{name}.json")
-    return OAuthToken(name, integration, http, file, wall, log, vault.redactor)
+    return OAuthToken(name, integration, http, file, clock, log, vault.redactor)
 
 
 def make_renderer(loaded: Loaded, rules: Rules, failed: Callable[[str, str, str], None]) -> TemplateRenderer:

@@ -155,7 +155,7 @@ class Arranger:
         if before is not None and known is not None and _made_of(name, before.loaded) == _made_of(name, loaded):
             _values(vault, loaded.settings.accounts[name])
             return known
-        return make_account(name, loaded, vault, self._clock.wall, self._log)
+        return make_account(name, loaded, vault, self._clock, self._log)
 
     def _source(self, name: str, settings: Source, vault: Vault, before: Arrangement | None) -> MadeSource:
         known = None if before is None else before.sources.get(name)

@@ -109,7 +109,7 @@ class Desk:
             vault = Vault()
             vault.learn_addresses(self._loaded.settings)
             try:
-                self._made = make_account(self.account, self._loaded, vault, SystemClock().wall, log)
+                self._made = make_account(self.account, self._loaded, vault, SystemClock(), log)
             except (SecretError, OSError) as error:
                 fail(f"accounts.{self.account}: {error}")
         return self._made

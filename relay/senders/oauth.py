@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ import msgspec
 
 from relay.core.delivery import Failed, Refused, Trouble
 from relay.core.redaction import Redactor
-from relay.ports import Credentials, Log
+from relay.ports import Clock, Credentials, Log
 from relay.senders.http import HttpClient, Secret
 from relay.senders.outcomes import Answer, classify
 
@@ -108,7 +108,7 @@ def authorize_url(base: str, client_id: str, redirect_uri: str, scopes: Sequence
 
 
 class OAuthToken:
-    """Implements `Token` for an integration. `http` has no token of its own; `wall` gives Unix seconds."""
+    """Implements `Token` for an integration. `http` has no token of its own."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class OAuthToken:
         integration: Integration,
         http: HttpClient,
         file: TokenFile,
-        wall: Callable[[], float],
+        clock: Clock,
         log: Log,
         redactor: Redactor,
     ) -> None:
@@ -126,14 +126,14 @@ class OAuthToken:
         self._integration = integration
         self._http = http
         self._file = file
-        self._wall = wall
+        self._clock = clock
         self._log = log
         self._tokens: Tokens | None = None
         self._unsaved = False
         self._damage: str | None = None
         self._refused: tuple[str, str] | None = None
         self._trouble: Trouble | None = None
-        self._failed_at = -BREAK
+        self._failed_at = -BREAK  # by the steady clock: a wall clock that is set back would lengthen the pause
         self._alone = asyncio.Lock()
 
     async def close(self) -> None:
@@ -142,7 +142,7 @@ class OAuthToken:
 
     async def current(self) -> str | Trouble:
         """The access token; a new one where the one on record is over."""
-        if self._tokens is None or self._wall() >= self._tokens.expires_at:
+        if self._tokens is None or self._clock.wall() >= self._tokens.expires_at:
             async with self._alone:
                 trouble = await self._ensure("")
             if trouble is not None:
@@ -159,7 +159,7 @@ class OAuthToken:
         """Renew the access token ahead of its end; how the tokens stand."""
         async with self._alone:
             await self._load()
-            if self._tokens is not None and self._wall() >= self._tokens.renew_at:
+            if self._tokens is not None and self._clock.wall() >= self._tokens.renew_at:
                 await self._refresh()
             elif self._unsaved and self._tokens is not None:
                 await self._keep(self._tokens)
@@ -205,7 +205,7 @@ class OAuthToken:
         await self._load()
         if self._tokens is None:
             return self._no_tokens()
-        if self._tokens.access_token != refused and self._wall() < self._tokens.expires_at:
+        if self._tokens.access_token != refused and self._clock.wall() < self._tokens.expires_at:
             return None
         return await self._refresh()
 
@@ -214,7 +214,7 @@ class OAuthToken:
         if tokens is None:
             return self._no_tokens()
         if self._trouble is not None and (
-            self._refused == (tokens.refresh_token, secret) or self._wall() - self._failed_at < BREAK
+            self._refused == (tokens.refresh_token, secret) or self._clock.now() - self._failed_at < BREAK
         ):
             return self._trouble
         new = await self._ask({"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}, tokens)
@@ -227,7 +227,7 @@ class OAuthToken:
             self._log.error("refresh_token_refused", account=self._name, detail=new.detail)
         else:
             self._log.warning("token_not_renewed", account=self._name, detail=new.detail)
-        self._trouble, self._failed_at = new, self._wall()
+        self._trouble, self._failed_at = new, self._clock.now()
         return new
 
     async def _keep(self, tokens: Tokens) -> None:
@@ -247,7 +247,7 @@ class OAuthToken:
         answer = await self._http.call("POST", "/access_token", body, form=True)
         if not isinstance(answer, Answer):
             return answer
-        now = self._wall()
+        now = self._clock.wall()
         if answer.status != 200:
             return self._explained(classify("token", answer, now), body)
         try:

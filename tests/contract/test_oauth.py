@@ -24,6 +24,7 @@ from relay.senders.http import HttpClient, HttpSettings
 from relay.senders.oauth import BREAK, Integration, OAuthToken, TokenFile, Tokens
 from relay.settings.secrets import LiveSecret, SecretRef
 from tests.fakes.running import TOKEN, Running, messages, running
+from tests.fakes.simulated import ManualClock
 
 REDIRECT = "http://127.0.0.1:9082/callback"
 OAUTH = {"client_id": "sandbox", "client_secret": TOKEN, "redirect_uri": REDIRECT}
@@ -62,7 +63,8 @@ class Held:
     """Tokens of a test's own, with a time of its own."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
-        self.time = SystemClock().wall()
+        self.clock = ManualClock()
+        self.clock.time = SystemClock().wall()
         self.log = (folder / "log").open("a+", encoding="utf-8")
         self.redactor = Redactor()
         self.redactor.learn(TOKEN)
@@ -76,7 +78,7 @@ class Held:
         secret = LiveSecret(SecretRef("literal", TOKEN))
         integration = Integration(client_id="sandbox", client_secret=secret, redirect_uri=REDIRECT)
         return OAuthToken(
-            "people", integration, self.http, self.file, lambda: self.time, make_log("debug", self.log), self.redactor
+            "people", integration, self.http, self.file, self.clock, make_log("debug", self.log), self.redactor
         )
 
     def said(self) -> str:
@@ -87,7 +89,7 @@ class Held:
 @pytest.fixture
 async def held(sandbox: Sandbox, tmp_path: Path) -> Any:
     made = Held(sandbox, tmp_path)
-    sandbox.state.wall = lambda: made.time
+    sandbox.state.wall = made.clock.now
     yield made
     await made.http.close()
     made.log.close()
@@ -118,14 +120,14 @@ async def test_a_token_is_renewed_ahead_of_its_end_and_where_that_was_missed(hel
     token = held.token()
     await token.login(await granted_code(held.sandbox))
     first = await token.current()
-    held.time += 12 * 86_400.0
+    held.clock.time += 12 * 86_400.0
     await token.tend()
     assert (await token.current(), held.sandbox.oauth.renewals) == (first, 0)
-    held.time += 1.5 * 86_400.0
+    held.clock.time += 1.5 * 86_400.0
     await token.tend()
     second = await token.current()
     assert (second != first, held.sandbox.oauth.renewals) == (True, 1)
-    held.time += 15 * 86_400.0
+    held.clock.time += 15 * 86_400.0
     assert (await token.current() != second, held.sandbox.oauth.renewals) == (True, 2)
 
 
@@ -147,7 +149,7 @@ async def test_a_service_that_is_down_is_no_refusal_and_is_not_asked_over_and_ov
     await token.login(await granted_code(held.sandbox))
     first = await token.current()
     assert isinstance(first, str)
-    held.time += 15 * 86_400.0
+    held.clock.time += 15 * 86_400.0
     held.sandbox.state.faults = [Fault(status=503)]
     asked = held.sandbox.state.requests
     for _ in range(5):
@@ -156,21 +158,37 @@ async def test_a_service_that_is_down_is_no_refusal_and_is_not_asked_over_and_ov
         assert isinstance(await token.renew(first), Failed)
     assert held.sandbox.state.requests == asked + 1
     held.sandbox.state.faults = []
-    held.time += BREAK
+    held.clock.time += BREAK
     if act == "renew":
         assert await token.renew(first) is True
     assert isinstance(await token.current(), str)
 
 
+async def test_a_wall_clock_that_is_set_back_does_not_lengthen_the_pause_after_a_renewal_that_failed(
+    held: Held,
+) -> None:
+    token = held.token()
+    await token.login(await granted_code(held.sandbox))
+    first = await token.current()
+    assert isinstance(first, str)
+    held.sandbox.state.faults = [Fault(status=503)]
+    assert isinstance(await token.renew(first), Failed)
+    held.sandbox.state.faults = []
+    held.clock.jump -= 86_400.0
+    assert isinstance(await token.renew(first), Failed)  # the pause is not over
+    held.clock.time += BREAK
+    assert await token.renew(first) is True
+
+
 async def test_a_refused_refresh_token_is_not_tried_again_until_there_is_another(held: Held) -> None:
     token = held.token()
     await token.login(await granted_code(held.sandbox))
-    held.time += 91 * 86_400.0
+    held.clock.time += 91 * 86_400.0
     for _ in range(3):
         refused = await token.current()
         assert isinstance(refused, Refused)
         assert "`relay login people` gets a new one" in refused.detail
-        held.time += 60.0
+        held.clock.time += 60.0
     assert held.said().count("refresh_token_refused") == 1
     other = held.token()  # as a command without a daemon has it
     await other.login(await granted_code(held.sandbox))
