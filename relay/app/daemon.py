@@ -151,10 +151,12 @@ class RelayDaemon:
             "trends": self._trends,
         }
         self._webhooks = WebhookListener({}, intake, clock, metrics, hearing.heard)
-        self._connections = Connections(most_connections(), clock, log)
-        self._pushes = PushListener({}, intake, clock, metrics, hearing.heard, self._connections.most // 2)
+        at_events, at_admin = most_connections()
+        self._at_events = Connections("events", at_events, clock, log, metrics.connection_closed)
+        self._at_admin = Connections("admin", at_admin, clock, log, metrics.connection_closed)
+        self._pushes = PushListener({}, intake, clock, metrics, hearing.heard, at_events // 2)
         self._feeds = Feeds(self._tell)
-        self._live = LiveFeed(store, clock)
+        self._live = LiveFeed(store, clock, at_admin // 2)
         self._checking: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self._tasks: Spawn | None = None
@@ -309,20 +311,19 @@ class RelayDaemon:
         await self.dispatcher.recover()
         self.planner.waiting = await self.store.count_waiting_events()
         self.admin = self._make_admin()
-        connections = self._connections
-        admin = WatchedRunner(
-            self.admin, connections, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=ADMIN_GRACE
+        admin = self._admin = WatchedRunner(
+            self.admin, self._at_admin, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=ADMIN_GRACE
         )
         await admin.setup()
         self._undo.push_async_callback(admin.cleanup)
-        self.admin_address = await self._doors.open("admin", admin, connections, self._spawn)
+        self.admin_address = await self._doors.open("admin", admin, self._at_admin, self._spawn)
         server = self._server = EventsServer(
-            self._serve, connections, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False
+            self._serve, self._at_events, access_log=None, keepalive_timeout=KEEPALIVE, auto_decompress=False
         )
         self._events = web.ServerRunner(server)
         await self._events.setup()
         self._undo.push_async_callback(self._events.cleanup)
-        self.events_address = await self._doors.open("events", self._events, connections, self._spawn)
+        self.events_address = await self._doors.open("events", self._events, self._at_events, self._spawn)
         self._leave_word()
         self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
 
@@ -345,10 +346,14 @@ class RelayDaemon:
         for checking in tuple(self._checking):
             checking.cancel()
         await self._live.stop()
-        await self.dispatcher.finish(self.settings().stop_grace)
-        await self.store.note_time(self._clock.now(), self._clock.wall())
-        for errand in tuple(self._errands):
-            errand.cancel()
+        try:
+            await self.dispatcher.finish(self.settings().stop_grace)
+            await self.store.note_time(self._clock.now(), self._clock.wall())
+        finally:
+            for errand in tuple(self._errands):
+                errand.cancel()
+            for site in self._admin.sites:  # its handshakes are tasks that the lifecycle waits for
+                await site.stop()
 
     async def close(self) -> None:
         """Close everything, the store last."""

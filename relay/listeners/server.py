@@ -6,54 +6,30 @@ import asyncio
 
 from aiohttp import web
 
-from relay.listeners.connections import Connection, Connections, Handler, WatchedServer
+from relay.listeners.connections import Connection, WatchedServer
 from relay.listeners.webhook import error_answer
 
 PATIENCE = 2.0
-"""Seconds that a stop waits for requests that have begun, and for those of connections that were taken already."""
+"""Seconds that a stop waits for requests of connections that were accepted."""
 
 
 class EventsServer(WatchedServer):
     """Serves one handler for all requests."""
 
-    def __init__(self, handler: Handler, connections: Connections, **options: object) -> None:
-        super().__init__(handler, connections, **options)
-        self._due: set[object] = set()
-        self._answered = asyncio.Event()
-
     def __call__(self) -> web.RequestHandler:
-        """Make the handler of a connection that was taken: its first request is to come, and to be answered."""
-        handler = _EventsConnection(self, self._connections_of_all, loop=self._loop, **self._kwargs)
-        self._due.add(handler)
-        return handler
-
-    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        """Take note that a connection is gone."""
-        super().connection_lost(handler, exc)
-        self._is_answered(handler)
+        """Make the handler of a connection that was accepted."""
+        return _EventsConnection(self, self._watched, loop=self._loop, **self._kwargs)
 
     async def answered(self) -> None:
-        """Wait until each request that has begun is answered, and the first of each connection that was taken, for a
-        short time: nobody who got through is turned away by a stop."""
+        """Wait for a short time until each request that has begun is answered, and the first of each connection.
+
+        So a stop turns away nobody who got through.
+        """
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._connections_of_all.all_there()
-                while self._due:
-                    self._answered.clear()
-                    await self._answered.wait()
+                await self._watched.all_answered()
         except TimeoutError:
             return
-
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._due.add(request.protocol)
-        try:
-            return await super()._serve(request)
-        finally:
-            self._is_answered(request.protocol)
-
-    def _is_answered(self, handler: object) -> None:
-        self._due.discard(handler)
-        self._answered.set()
 
 
 class _EventsConnection(Connection):

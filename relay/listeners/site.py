@@ -1,33 +1,34 @@
-"""Where the relay listens: connections are taken a few at a time, so that a flood leaves descriptors for all else."""
+"""Where the relay listens: it accepts one connection at a time, so that a flood leaves descriptors for all else."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
-from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import web
 
-from relay.listeners.connections import HEAD_TIMEOUT, Connections
+from relay.listeners.connections import REFUSAL, Connections
 from relay.ports import Spawn
 
 BACKLOG = 4_096
-"""Connections that wait in the kernel to be taken, also through a restart where systemd holds the socket."""
-AT_ONCE = 8
-"""Connections that are taken before all else has its turn."""
-PAUSE = 0.05
-"""Seconds for which none is taken where no descriptor is left."""
+"""Connections that wait in the kernel to be accepted, also through a restart where systemd holds the socket."""
+PAUSE = 0.005
+"""Seconds for which none is accepted if there is no room, or no descriptor."""
+READ = 65_536
+"""Bytes that are read of a request whose connection is refused."""
 
 
 class Site(web.BaseSite):
     """Listens at an address, or at a socket that was handed over.
 
-    It takes connections itself, a few at a time: a loop takes all that wait at once, before any can be closed, and so
-    runs out of descriptors in a flood. A TLS handshake has as long as a head.
+    It accepts connections itself, one after the other: a loop accepts all that wait at once, before any can be closed,
+    and so runs out of descriptors in a flood.
     """
 
-    __slots__ = ("_address", "_connections", "_given", "_spawn")
+    __slots__ = ("_address", "_connections", "_given", "_handshakes", "_loop", "_spawn", "sockets")
 
     def __init__(
         self, runner: web.BaseRunner, connections: Connections, spawn: Spawn, address: tuple[str, int],
@@ -39,6 +40,9 @@ class Site(web.BaseSite):
         self._spawn = spawn
         self._address = address
         self._given = given
+        self._loop = asyncio.get_running_loop()
+        self._handshakes: set[Handshake] = set()
+        self.sockets: list[socket.socket] = []
 
     @property
     def name(self) -> str:
@@ -48,92 +52,139 @@ class Site(web.BaseSite):
     async def start(self) -> None:
         """Listen. Raises OSError."""
         await super().start()
-        sockets = await _sockets_at(*self._address) if self._given is None else [self._given]
-        self._server = Doorway(  # type: ignore[assignment]  # aiohttp asks for its sockets and closes it, no more
-            sockets, self._connections, self._spawn_greeting
-        )
-
-    def _spawn_greeting(self, taken: socket.socket) -> None:
-        _ = self._spawn(self._greet(taken))
-
-    async def _greet(self, taken: socket.socket) -> None:
-        """Hand a connection to the server, after its handshake; one whose handshake fails is only closed."""
-        within = None if self._ssl_context is None else HEAD_TIMEOUT
-        server = self._runner.server
-        assert server is not None  # noqa: S101 - the runner was set up before
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                server, taken, ssl=self._ssl_context, ssl_handshake_timeout=within
-            )
-        except (OSError, ssl.SSLError, TimeoutError):
-            taken.close()
-        finally:
-            self._connections.greeted()
-
-
-async def _sockets_at(host: str, port: int) -> list[socket.socket]:
-    """Bind sockets at all addresses of a host. Raises OSError, with none of them left open."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    sockets: list[socket.socket] = []
-    try:
-        for family, _, _, _, address in dict.fromkeys(found):
-            one = socket.socket(family, socket.SOCK_STREAM)
-            sockets.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind(address)
-    except BaseException:
-        for one in sockets:
-            one.close()
-        raise
-    return sockets
-
-
-class Doorway:
-    """Takes connections from sockets that listen, a few at a time."""
-
-    def __init__(
-        self, sockets: list[socket.socket], connections: Connections, take: Callable[[socket.socket], None]
-    ) -> None:
-        self.sockets = sockets
-        self._connections = connections
-        self._take = take
-        self._loop = asyncio.get_running_loop()
-        for one in sockets:
+        self.sockets = await _sockets_at(*self._address) if self._given is None else [self._given]
+        for one in self.sockets:
             one.setblocking(False)  # noqa: FBT003 - its own way
             one.listen(BACKLOG)
+        self._server = self  # type: ignore[assignment]  # aiohttp asks for its sockets and closes it, no more
         self._open()
+
+    async def stop(self) -> None:
+        """Accept no more; end TLS handshakes, and hand over the connections that need none."""
+        await super().stop()
+        for handshake in self._handshakes:
+            if self._ssl_context is not None:
+                handshake.close_now(b"")
+        if self._handshakes:
+            await asyncio.wait([handshake.task for handshake in self._handshakes])
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._remove_readers()
+        for one in self.sockets:
+            one.close()
+        self.sockets = []
 
     def _open(self) -> None:
         for one in self.sockets:
             self._loop.add_reader(one, self._accept, one)
 
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(AT_ONCE):
-            if self._connections.crowded:
-                self._pause()
-                return
-            try:
-                taken, _ = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError:  # no descriptor is left: those that are closed now are there in a moment
-                self._pause()
-                return
-            taken.setblocking(False)  # noqa: FBT003 - its own way
-            self._connections.coming()
-            self._take(taken)
+    def _remove_readers(self) -> None:
+        for one in self.sockets:
+            self._loop.remove_reader(one)
 
     def _pause(self) -> None:
-        for one in self.sockets:
-            self._loop.remove_reader(one)
+        self._remove_readers()
         self._loop.call_later(PAUSE, self._open)
 
-    def close(self) -> None:
-        """Take none any more."""
-        for one in self.sockets:
-            self._loop.remove_reader(one)
-            one.close()
-        self.sockets = []
+    def _accept(self, listening: socket.socket) -> None:
+        """Accept one connection. Looking for a second one would cost each single one a vain call."""
+        room = self._connections.has_room()
+        if not room and not self._connections.refuses():
+            self._pause()
+            return
+        try:
+            accepted, _ = listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError:  # no descriptor is left: those that are closed now are there in a moment
+            self._pause()
+            return
+        accepted.setblocking(False)  # noqa: FBT003 - its own way
+        if room:
+            self._begin(accepted)
+        else:
+            self._refuse(accepted)
+
+    def _refuse(self, accepted: socket.socket) -> None:
+        """Answer 503 where that needs no handshake, and close."""
+        self._connections.refused()
+        if self._ssl_context is None:
+            with suppress(OSError):
+                accepted.recv(READ)  # bytes that nobody reads would reset the connection before its answer is read
+            with suppress(OSError):
+                accepted.send(REFUSAL)
+        accepted.close()
+
+    def _begin(self, accepted: socket.socket) -> None:
+        work = self._hand_over(accepted)
+        try:
+            task = self._spawn(work)
+        except RuntimeError:  # the task group has ended: the process stops because of an error
+            work.close()
+            accepted.close()
+            return
+        handshake = Handshake(task)
+        self._handshakes.add(handshake)
+        self._connections.accepted(handshake)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._handshakes.discard(handshake)
+            self._connections.closed(handshake)
+            if task.cancelled():
+                accepted.close()
+
+        task.add_done_callback(ended)
+
+    async def _hand_over(self, accepted: socket.socket) -> None:
+        """Hand a connection to the server after its handshake; if that fails, only close it."""
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - the runner was set up before
+        try:
+            await self._loop.connect_accepted_socket(server, accepted, ssl=self._ssl_context)
+        except OSError:
+            accepted.close()
+
+
+class Handshake:
+    """A connection that was accepted, until the server has it."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
+
+    def close_now(self, _: bytes) -> None:
+        """End the handshake; there is no way to answer yet."""
+        self.task.cancel()
+
+
+async def _sockets_at(host: str, port: int) -> list[socket.socket]:
+    """Bind sockets at all addresses of a host that this machine has. Raises OSError, with none of them left open."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    missing: OSError | None = None
+    for family, _, _, _, address in dict.fromkeys(found):
+        try:
+            sockets.append(_bound(family, address))
+        except OSError as error:
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                for one in sockets:
+                    one.close()
+                raise
+            missing = error  # a kernel without IPv6 has `localhost` as ::1 all the same
+    if missing is not None and not sockets:
+        raise missing
+    return sockets
+
+
+def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+    except BaseException:
+        made.close()
+        raise
+    return made

@@ -52,7 +52,9 @@ class News(Protocol):
 class LiveFeed:
     """Serves `/feed`."""
 
-    def __init__(self, news: News, clock: Clock) -> None:
+    def __init__(self, news: News, clock: Clock, most: int = MOST_CLIENTS) -> None:
+        """`most`: connections that may be open."""
+        self._most = min(most, MOST_CLIENTS)
         self._news = news
         self._clock = clock
         self._stopping = asyncio.Event()
@@ -75,8 +77,8 @@ class LiveFeed:
         found = _PLACE.fullmatch(since) if since is not None else None
         if since is not None and found is None:
             return problem(400, "malformed", f"since: {since[:60]!r} is no place; take the `id` of a message of /feed")
-        if len(self._clients) >= MOST_CLIENTS:
-            return problem(503, "too_many", f"{MOST_CLIENTS} clients are connected already")
+        if len(self._clients) >= self._most:
+            return problem(503, "too_many", f"{self._most} clients are connected already")
         socket = web.WebSocketResponse(heartbeat=20.0, max_msg_size=4_096, timeout=2.0)
         if not socket.can_prepare(request):
             return problem(426, "upgrade_required", "this is a websocket; a GET with Upgrade would be right")

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import accumulate, product
-from typing import Generic, TypeVar, get_args
+from typing import Generic, Literal, TypeVar, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.core import HistogramMetricFamily
@@ -18,6 +18,7 @@ from relay.core.event import SEVERITIES, STATUSES, Status
 from relay.core.suppression import Suppression
 
 REFUSED = ("unauthorized", "malformed", "unknown_format", "too_large", "too_slow", "rate", "queue", "store")
+CLOSED: tuple[Literal["slow", "many"], ...] = ("slow", "many")
 SUPPRESSED = (*get_args(Suppression), "own")
 M = TypeVar("M", Counter, Gauge)
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -100,6 +101,9 @@ class Metrics:
             "source",
             "reason",
         )
+        said = "Connections without a request that were closed, as they were too slow or too many."
+        self._connections_closed = counter("relay_connections_closed_total", said, "reason")
+        self._connections_closed.keep(CLOSED)
         said = "Events whose severity is a word that nobody knows."
         self._unknown_severity = counter("relay_events_unknown_severity_total", said, "source")
         self.received_in_all = 0
@@ -201,6 +205,10 @@ class Metrics:
         """Count requests, frames or items of a batch that were not taken."""
         self._refused[source, reason].inc(count)
         self.refusals[source] += count
+
+    def connection_closed(self, reason: Literal["slow", "many"]) -> None:
+        """Count a connection without a request that was closed."""
+        self._connections_closed[reason,].inc()
 
     def unknown_severity(self, source: str, count: int) -> None:
         """Count committed events whose severity is a word that nobody knows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
 import socket
 from contextlib import suppress
@@ -22,6 +23,7 @@ FEW = 256
 """Descriptors of the relay."""
 ENOUGH = 8_000
 """Descriptors of this process, for all its connections."""
+CLOSED = re.compile(r'^relay_connections_closed_total\{reason="many"\} (\S+)$', re.MULTILINE)
 
 
 def flood(address: str, count: int, text: bytes) -> list[socket.socket]:
@@ -57,6 +59,9 @@ async def test_5000_connections_without_a_request_hold_up_no_webhook_and_no_mess
             await until(sandbox, lambda: len(messages(sandbox)) == 3)
             async with asyncio.timeout(WITHIN), session.get(relay.admin + "/healthz") as answer:
                 assert answer.status == 200
+            async with session.get(relay.admin + "/metrics") as answer:
+                closed = CLOSED.findall(await answer.text())
+            assert float(closed[0]) > 4_000
         finally:
             for one in held:
                 one.close()

@@ -312,17 +312,37 @@ async def test_tail_n_0_shows_nothing_of_what_was(tmp_path: Path, sandbox: Sandb
     assert (code, out) == (0, "")
 
 
-async def test_the_command_line_trusts_the_certificate_of_its_own_relay(tmp_path: Path, sandbox: Sandbox) -> None:
+def configure_tls(folder: Path, sandbox: Sandbox) -> Path:
+    """A configuration whose addresses have a certificate."""
     issued = trustme.CA().issue_cert("relay.example")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert, key = folder / "cert.pem", folder / "key.pem"
     issued.cert_chain_pems[0].write_to_path(cert)
     issued.private_key_pem.write_to_path(key)
     tls = {"cert": str(cert), "key": str(key)}
     listen = {"events": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}", "tls": tls}
-    config = configure(tmp_path, sandbox, listen=listen)
+    return configure(folder, sandbox, listen=listen)
+
+
+async def test_the_command_line_trusts_the_certificate_of_its_own_relay(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure_tls(tmp_path, sandbox)
     async with relay_process(config):
         code, out, error = await command("status", "-c", str(config))
     assert (code, "the running relay was asked" in out) == (0, True), error
+
+
+async def test_a_stop_does_not_wait_for_tls_handshakes(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure_tls(tmp_path, sandbox)
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        opened = []
+        for address in (relay.events, relay.admin):
+            host, port = address.removeprefix("http://").split(":")
+            opened.append(await asyncio.open_connection(host, int(port)))
+            async with session.get(address.replace("http", "https") + "/healthz", ssl=False) as answer:
+                await answer.read()  # what came before it is accepted
+        async with asyncio.timeout(5):
+            assert await relay.stop() == 0
+        for _, writer in opened:
+            writer.close()
 
 
 async def test_a_relay_that_can_not_be_asked_is_told_in_a_line(tmp_path: Path, sandbox: Sandbox) -> None:

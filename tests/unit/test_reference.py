@@ -18,7 +18,7 @@ from relay.core.delivery import RESULTS, DeliveryState, Reason
 from relay.core.severity import FOREIGN, Severity
 from relay.settings import model
 from relay.settings.model import Settings, SourceBase
-from relay.web.metrics import REFUSED, SUPPRESSED, Metrics
+from relay.web.metrics import CLOSED, REFUSED, SUPPRESSED, Metrics
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config" / "README.md"
@@ -190,6 +190,8 @@ def test_every_severity_word_is_described(severity: Severity) -> None:
     assert f"| `{severity}` | {', '.join(FOREIGN[severity])} |\n" in README
 
 
-@pytest.mark.parametrize("word", sorted({*get_args(Reason), *SUPPRESSED, *REFUSED, *RESULTS, *get_args(DeliveryState)}))
+@pytest.mark.parametrize(
+    "word", sorted({*get_args(Reason), *SUPPRESSED, *REFUSED, *CLOSED, *RESULTS, *get_args(DeliveryState)})
+)
 def test_every_reason_and_state_is_described(word: str) -> None:
     assert f"| `{word}` |" in README, word
