@@ -87,10 +87,9 @@ class Echoes:
         """Hold a source's echoes from now on."""
         self._braked[source] = now
 
-    @property
-    def braked(self) -> frozenset[str]:
-        """The sources that answer themselves."""
-        return frozenset(self._braked)
+    def is_braked(self, source: str) -> bool:
+        """Tell whether a source answers itself."""
+        return source in self._braked
 
     def release(self, now: float) -> list[str]:
         """Brake no more the sources of which no echo has come for a while; which these are."""

@@ -61,14 +61,14 @@ class Brake:
     def _holds(self, event: Event) -> bool:
         if event.source == OPERATOR_SOURCE or is_about_alert(event):
             return False
-        known, now = self._echoes.braked, self._clock.now()
+        now, known = self._clock.now(), self._echoes.is_braked(event.source)
         held = self._echoes.holds(event, now)
         if self._steps.holds(event, now):
             held = True
             self._echoes.brake(event.source, now)
         if (spoke := self._spoke.get(event.source)) is not None:
             spoke.set()
-        if held and event.source not in known:
+        if held and not known:
             self._log.warning("source_braked", source=event.source, event_id=event.id)
             title = f"relay: source {event.source} answers itself"
             self._tell(f"echo:{event.source}", title, "major", "firing", _SAID + event.title)
