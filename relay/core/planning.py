@@ -98,8 +98,9 @@ def concerns_alert(event: Event) -> bool:
 
 def is_about_alert(event: Event) -> bool:
     """Tell whether a notice speaks of the alert of its key: of who has it, or of a downtime."""
-    about = event.acknowledged_by is not None or event.unacknowledged_by is not None or event.downtime is not None
-    return about and event.status == "notice"
+    if event.status != "notice":
+        return False
+    return event.acknowledged_by is not None or event.unacknowledged_by is not None or event.downtime is not None
 
 
 def untold(incident: Incident) -> Suppression:

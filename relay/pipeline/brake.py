@@ -56,12 +56,13 @@ class Brake:
 
     def hold(self, batch: Iterable[Waiting]) -> frozenset[int]:
         """Return the events of a batch that are echoes and not to be posted, by seq; tell of sources with new loops."""
-        return frozenset(waiting.seq for waiting in batch if self._holds(waiting.event))
+        now = self._clock.now()
+        return frozenset([waiting.seq for waiting in batch if self._holds(waiting.event, now)])
 
-    def _holds(self, event: Event) -> bool:
+    def _holds(self, event: Event, now: float) -> bool:
         if event.source == OPERATOR_SOURCE or is_about_alert(event):
             return False
-        now, known = self._clock.now(), self._echoes.is_braked(event.source)
+        known = self._echoes.is_braked(event.source)
         held = self._echoes.holds(event, now)
         if self._steps.holds(event, now):
             held = True
