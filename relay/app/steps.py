@@ -24,7 +24,7 @@ from relay.settings.load import Loaded, load
 from relay.settings.problems import ConfigurationError, near
 
 Act = Callable[[Simulation], Awaitable[None]]
-"""What a step does to the relay that is simulated."""
+"""Carries out one step on the simulated relay."""
 
 FIELDS = ("title", "severity", "status", "key", "body", "labels", "links", "files", "occurred_at")
 ABOUT = ("acknowledged_by", "unacknowledged_by", "downtime")

@@ -291,14 +291,14 @@ def told(incident: Incident, message: int, remind_at: float | None = None) -> In
 
 
 def _present(incident: Incident) -> Said:
-    """What is true of an incident, and what people have been told of it aloud so far."""
+    """Return the true state of an incident, with the severity that people last heard aloud."""
     silenced = incident.held is not None and incident.firing and incident.held.reason == "silenced"
     aloud = None if incident.said is None else incident.said.aloud
     return Said(incident.state, incident.event.severity, incident.quiet, silenced, aloud)
 
 
 def _aloud(incident: Incident) -> Said:
-    """What its message says once it is told; what is held back is told without a sound."""
+    """Return the state that the message shows after this telling; a held incident is edited without ringing anyone."""
     said = _present(incident)
     if incident.held is not None and incident.firing:
         return said

@@ -46,7 +46,7 @@ class Lockstep:
         self._walks: dict[str, _Walk] = {}
 
     def holds(self, event: Event, now: float) -> bool:
-        """Take note of an event, and tell whether it goes on with what its source answers itself."""
+        """Record an event, and return whether it continues a loop of its source with itself."""
         walk = self._walks.get(event.source)
         if walk is None or walk.title != event.title:
             if walk is None or walk.probes < PROBES:
@@ -83,7 +83,7 @@ class Lockstep:
         return min(LONGEST_PROBE, max(SHORTEST_PROBE, 4 * walk.longest))
 
     def sent(self, event: Event, now: float) -> None:
-        """Take note of a message that is about to be sent, held back or not."""
+        """Record a message that is about to be sent, whether it was held back or not."""
         walk = self._walks.get(event.source)
         if walk is not None and walk.title == event.title:
             walk.sent_at = now
