@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
+from collections.abc import Set
 
 import msgspec
 
-from relay.core.event import Event
+from relay.core.event import Event, is_about_alert
 
 ROUNDS = 3
 """Rounds after which a source answers itself: a person may quote a message, and someone else that quotation."""
@@ -30,8 +31,11 @@ FEW = 32
 _LOOKED_AT = 300
 """Characters of a message, a title and a body that are looked at."""
 _WORD = re.compile(r"\w+")
+_OPENING = re.compile(r"[^\w\n]*(\w+)" + r"(?:[^\w\n]+(\w+)" * (RUN - 1) + ")?" * (RUN - 1))
+"""The first words of a text's first line, so many as make a run: found in one step, whatever follows."""
 
-Run = tuple[str, ...]
+Run = str
+"""Words in a row, in lower case, with a blank between them."""
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -52,20 +56,14 @@ class Echoes:
 
     def sent(self, event: Event, message: str, now: float) -> None:
         """Remember a message that is about to be sent of an event."""
-        own, text = _text_of(event), message[:_LOOKED_AT].casefold()
-        opening = _words(text.partition("\n")[0])
-        if opening and opening[0] not in own:
-            run: Run | None = opening[:RUN]  # the severity before the title: nearly always, and in few steps
-        else:
-            run = _run_of(opening, _words(own)) or _run_of(_words(text), _words(own))
+        run = _run_of_message(message[:_LOOKED_AT], _text_of(event))
         if run is None:
             return
-        if run not in self._sent:
-            self._firsts[run[0]] += 1
-        self._sent[run] = Sent(now, self._rounds.get(event.id, 0))
-        self._sent.move_to_end(run)
+        if self._sent.pop(run, None) is None:
+            self._firsts[_first_of(run)] += 1
+        self._sent[run] = Sent(now, self._rounds.get(event.id, 0))  # behind those that were sent before it
         if len(self._sent) > MEMORY:
-            (first, *_), _ = self._sent.popitem(last=False)
+            first = _first_of(self._sent.popitem(last=False)[0])
             self._firsts[first] -= 1
             if not self._firsts[first]:
                 del self._firsts[first]
@@ -73,7 +71,7 @@ class Echoes:
     def holds(self, event: Event, now: float) -> bool:
         """Tell whether an event is an echo that is not to be posted; where it shows a loop, its source is braked."""
         rounds = self._rounds_of(event, now) if event.status != "resolved" else 0
-        if rounds == 0:
+        if rounds == 0 or is_about_alert(event):
             return False
         self._rounds[event.id] = rounds
         if len(self._rounds) > MEMORY:
@@ -87,9 +85,10 @@ class Echoes:
         """Hold a source's echoes from now on."""
         self._braked[source] = now
 
-    def is_braked(self, source: str) -> bool:
-        """Tell whether a source answers itself."""
-        return source in self._braked
+    @property
+    def braked(self) -> Set[str]:
+        """The sources that answer themselves."""
+        return self._braked.keys()
 
     def release(self, now: float) -> list[str]:
         """Brake no more the sources of which no echo has come for a while; which these are."""
@@ -112,7 +111,7 @@ class Echoes:
         words, found = _words(text), 0
         for start in [start for start, word in enumerate(words) if word in self._firsts]:
             for end in range(start + 1, min(start + RUN, len(words)) + 1):
-                sent = self._sent.get(words[start:end])
+                sent = self._sent.get(" ".join(words[start:end]))
                 if sent is not None and now - sent.at <= MEMORY_SECONDS:
                     found = max(found, sent.rounds + 1)
         return found
@@ -125,13 +124,25 @@ def _text_of(event: Event) -> str:
     )
 
 
-def _words(text: str) -> Run:
-    return tuple(_WORD.findall(text))
+def _first_of(run: Run) -> str:
+    return run[: run.find(" ")] if " " in run else run
 
 
-def _run_of(message: Run, own: Run) -> Run | None:
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text)
+
+
+def _run_of_message(message: str, own: str) -> Run | None:
+    opening = _OPENING.match(message)
+    if opening is not None and opening[1].casefold() not in own:  # the severity before the title: nearly always
+        return " ".join(opening.groups("")).rstrip().casefold()
+    text = message.casefold()
+    return _run_of(_words(text.partition("\n")[0]), _words(own)) or _run_of(_words(text), _words(own))
+
+
+def _run_of(message: list[str], own: list[str]) -> Run | None:
     """Return the first words of a message in a row that its event does not have; None where it has them all."""
     length = min(RUN, len(message))
-    there = {own[start : start + length] for start in range(len(own) - length + 1)}
-    runs = (message[start : start + length] for start in range(len(message) - length + 1))
+    there = {" ".join(own[start : start + length]) for start in range(len(own) - length + 1)}
+    runs = (" ".join(message[start : start + length]) for start in range(len(message) - length + 1))
     return next((run for run in runs if run and run not in there), None)

@@ -146,6 +146,13 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
     )
 
 
+def is_about_alert(event: Event) -> bool:
+    """Tell whether a notice speaks of the alert of its key: of who has it, or of a downtime."""
+    return event.status == "notice" and not (
+        event.acknowledged_by is None and event.unacknowledged_by is None and event.downtime is None
+    )
+
+
 def has_unknown_severity(draft: Draft) -> bool:
     """Tell whether a draft's severity is a word that nobody knows."""
     word = draft.severity.strip().lower() if draft.severity else ""

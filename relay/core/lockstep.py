@@ -73,17 +73,18 @@ class Lockstep:
         return follows
 
     def probe(self, event: Event, now: float) -> float:
-        """Return for how many seconds a message of an event is to be held back."""
+        """Return for how many seconds a message of an event is to be held back; one of 0 is recorded as sent."""
         walk = self._walks.get(event.source)
-        if walk is None or walk.title != event.title or walk.steps < SUSPECT or walk.probes >= PROBES:
+        if walk is None or walk.title != event.title:
             return 0.0
-        if now < walk.trusted_until or not _is_new(event):
+        if walk.steps < SUSPECT or walk.probes >= PROBES or now < walk.trusted_until or not _is_new(event):
+            walk.sent_at = now
             return 0.0
         walk.probing = True
         return min(LONGEST_PROBE, max(SHORTEST_PROBE, 4 * walk.longest))
 
     def sent(self, event: Event, now: float) -> None:
-        """Record a message that is about to be sent, whether it was held back or not."""
+        """Record that a message that was held back is about to be sent."""
         walk = self._walks.get(event.source)
         if walk is not None and walk.title == event.title:
             walk.sent_at = now

@@ -235,9 +235,14 @@ def hard_breaks(text: str) -> str:
 
     Only blanks go: a no-break space may be what keeps the sign behind it from the start of its line.
     """
+    text = text.strip(" \t\n")
+    if "```" not in text and "~~~" not in text:
+        plain = [line.rstrip(" \t") for line in text.split("\n")]
+        if len(plain) == 1 or "" not in plain:
+            return "  \n".join(plain)  # most messages have neither blocks of code nor empty lines
     lines: list[str] = []
     fence = ""
-    for raw in text.strip(" \t\n").split("\n"):
+    for raw in text.split("\n"):
         inside = bool(fence)
         fence = _fence_after(raw, fence, WEBEX_MAX_BYTES)
         if inside or fence:

@@ -11,7 +11,7 @@ import msgspec
 
 from relay.core.alert import Alert, AlertKey, fold, inherit
 from relay.core.delivery import Ack, Intent
-from relay.core.event import RANK, Event
+from relay.core.event import RANK, Event, is_about_alert
 from relay.core.group import Group, group_name, grouped_labels, lineage_of
 from relay.core.incident import (
     MOVED,
@@ -94,13 +94,6 @@ class Decision(msgspec.Struct, frozen=True):
 def concerns_alert(event: Event) -> bool:
     """Tell whether what is known of an event's key matters for it."""
     return event.status != "notice" or is_about_alert(event)
-
-
-def is_about_alert(event: Event) -> bool:
-    """Tell whether a notice speaks of the alert of its key: of who has it, or of a downtime."""
-    if event.status != "notice":
-        return False
-    return event.acknowledged_by is not None or event.unacknowledged_by is not None or event.downtime is not None
 
 
 def untold(incident: Incident) -> Suppression:

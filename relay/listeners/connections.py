@@ -10,7 +10,7 @@ import asyncio
 import resource
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from enum import Enum
+from enum import IntEnum, auto
 from itertools import islice
 from typing import Literal, Protocol
 
@@ -58,16 +58,16 @@ Closed = Literal["slow", "many"]
 """Why a connection was closed: its head is overdue, or it was evicted or refused."""
 
 
-class State(Enum):
+class State(IntEnum):
     """What a connection waits for."""
 
-    SILENT = "silent"
+    SILENT = auto()
     """Nothing of a request has come; also a TLS handshake that has not ended."""
-    HEAD = "head"
+    HEAD = auto()
     """A request's head has begun."""
-    BUSY = "busy"
+    BUSY = auto()
     """A request is being served."""
-    IDLE = "idle"
+    IDLE = auto()
     """A request was answered, and no other has begun."""
 
 
@@ -142,7 +142,8 @@ class Connections:
 
     def heard(self, peer: Peer) -> None:
         """Record that bytes came: the head of a request begins, unless one is being served."""
-        if self._states.get(peer) in (State.SILENT, State.IDLE):
+        state = self._states.get(peer)
+        if state is State.IDLE or state is State.SILENT:
             self._move(peer, State.HEAD)
 
     def begun(self, peer: Peer) -> None:
@@ -173,7 +174,8 @@ class Connections:
             del self._since[before][peer]
             self._states[peer] = state
             self._since[state][peer] = self._clock.now()
-            self._changed.set()
+            if state is State.IDLE:
+                self._changed.set()
 
     def _evictable(self) -> Peer | None:
         """Return the connection that gives way first: a silent one, one with half a head, an idle one.

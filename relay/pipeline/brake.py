@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from relay.core.echo import Echoes
 from relay.core.event import Event
 from relay.core.lockstep import Lockstep
-from relay.core.planning import Waiting, is_about_alert
+from relay.core.planning import Waiting
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Clock, Log, Tell
 
@@ -25,6 +25,8 @@ class Brake:
     def __init__(self, clock: Clock, log: Log, tell: Tell) -> None:
         self._echoes = Echoes()
         self._steps = Lockstep()
+        self._told_of: set[str] = set()
+        """The sources that are braked, once someone was told so."""
         self._spoke: dict[str, asyncio.Event] = {}
         """Set once a source speaks, of those whose messages are held back for a moment."""
         self._clock = clock
@@ -36,6 +38,7 @@ class Brake:
         for key in keys:
             kind, _, source = key.partition(":")
             if kind == "echo":
+                self._told_of.add(source)
                 self._echoes.brake(source, self._clock.now())
 
     async def sending(self, event: Event, message: str) -> None:
@@ -43,16 +46,15 @@ class Brake:
 
         Where its source may answer itself it waits a moment, to see whether the source is silent meanwhile.
         """
+        now = self._clock.now()
+        self._echoes.sent(event, message, now)
         if event.source == OPERATOR_SOURCE:
-            self._echoes.sent(event, message, self._clock.now())
             return
-        if (seconds := self._steps.probe(event, self._clock.now())) > 0.0:
+        if (seconds := self._steps.probe(event, now)) > 0.0:
             spoke = self._spoke.setdefault(event.source, asyncio.Event())
             await self._clock.wait(spoke, seconds)
             self._spoke.pop(event.source, None)
-        now = self._clock.now()
-        self._echoes.sent(event, message, now)
-        self._steps.sent(event, now)
+            self._steps.sent(event, self._clock.now())
 
     def hold(self, batch: Iterable[Waiting]) -> frozenset[int]:
         """Return the events of a batch that are echoes and not to be posted, by seq; tell of sources with new loops."""
@@ -60,16 +62,16 @@ class Brake:
         return frozenset([waiting.seq for waiting in batch if self._holds(waiting.event, now)])
 
     def _holds(self, event: Event, now: float) -> bool:
-        if event.source == OPERATOR_SOURCE or is_about_alert(event):
+        if event.source == OPERATOR_SOURCE:
             return False
-        known = self._echoes.is_braked(event.source)
         held = self._echoes.holds(event, now)
         if self._steps.holds(event, now):
             held = True
             self._echoes.brake(event.source, now)
-        if (spoke := self._spoke.get(event.source)) is not None:
-            spoke.set()
-        if held and not known:
+        if self._spoke and event.source in self._spoke:
+            self._spoke[event.source].set()
+        if held and event.source not in self._told_of:
+            self._told_of.add(event.source)
             self._log.warning("source_braked", source=event.source, event_id=event.id)
             title = f"relay: source {event.source} answers itself"
             self._tell(f"echo:{event.source}", title, "major", "firing", _SAID + event.title)
@@ -78,6 +80,7 @@ class Brake:
     def look(self) -> None:
         """Release the sources that are quiet again."""
         for source in self._echoes.release(self._clock.now()):
+            self._told_of.discard(source)
             self._steps.release(source)
             self._log.info("source_released", source=source)
             title = f"relay: source {source} does not answer itself any more"

@@ -477,8 +477,10 @@ class Dispatcher:
     def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float, took: float) -> None:
         account = lane.account
         first, account.succeeded_at = not account.succeeded_at, now
-        recovered, is_back = lane.held_up, bool(lane.held_up and lane.failing)
-        self._hurry(lane, anew=recovered)
+        recovered = lane.held_up
+        is_back = recovered and bool(lane.failing)
+        if lane.put_off or lane.rest_until:
+            self._hurry(lane, anew=recovered)
         lane.got_through(now, took)
         account.resume()
         self._chronicle.account_resumed(account.name)

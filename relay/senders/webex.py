@@ -36,7 +36,8 @@ class WebexSender:
         self._found: dict[str, str] = {}
         self._finding = asyncio.Lock()
         self.met: Callable[[Iterable[str]], None] = lambda _: None
-        """Told the ids and addresses of the account itself, whenever the service says them."""
+        """Told the ids and addresses of the account itself, whenever the service says new ones."""
+        self._met: tuple[str, str] | None = None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -86,7 +87,9 @@ class WebexSender:
         posted = await self._call(message, address, target)
         if not isinstance(posted, Message):
             return posted
-        self.met((posted.person_id, posted.person_email))
+        if (author := (posted.person_id, posted.person_email)) != self._met:
+            self._met = author
+            self.met(author)
         return Delivered(posted.id, posted.room_id)
 
     async def _call(self, message: Send, address: RoomAddress, room_id: str | None) -> Message | Trouble:

@@ -133,10 +133,11 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
     first = _first(connection, lanes, now)
     heads: list[LaneHead] = []
     leased: list[Row] = []
-    later = {lane: head.due_at for lane, head in first.items() if head.due_at > now}
+    later: dict[str, float] = {}
     for lane, found in first.items():
         head = _left_behind(found)
-        if lane in later:
+        if head.due_at > now:
+            later[lane] = head.due_at
             continue
         last_word = head.lease.content is not None or head.lease.elsewhere is not None
         if head.lease.action == "edit" and last_word and head.lease.remote is None:

@@ -148,18 +148,9 @@ class TemplateRenderer:
 
         Raises what the template raises, `BoundError` over the bound, and `TemplateError` where it writes nothing.
         """
-        written: list[str] = []
-        size = 0
-        if isinstance(template.environment, BoundedEnvironment):
-            template.environment.begin()
-        for piece in template.generate(names):
-            written.append(piece[: MAX_OUTPUT - size])
-            size += len(written[-1])
-            if size >= MAX_OUTPUT:
-                break
-        text = "".join(written)
-        if size >= MAX_OUTPUT:
-            text = whole_end(text) + "…"
+        text = _written(template, names)
+        if len(text) >= MAX_OUTPUT:
+            text = whole_end(text[:MAX_OUTPUT]) + "…"
         segments = [hard_breaks(segment) for segment in text.split(THREAD)]
         texts = [segment for segment in segments if segment]
         if not texts:
@@ -172,6 +163,21 @@ class TemplateRenderer:
             return numbered(texts, longest)
         first = texts[0]
         return [cut_markdown(first, longest), *(numbered(texts[1:], longest) if len(texts) > 1 else ())]
+
+
+def _written(template: Template, names: dict[str, object]) -> str:
+    """Return what a template writes; that of an operator's ends where it is too long."""
+    if not isinstance(template.environment, BoundedEnvironment):
+        return "".join(template.generate(names))
+    template.environment.begin()
+    written: list[str] = []
+    size = 0
+    for piece in template.generate(names):
+        written.append(piece[: MAX_OUTPUT - size])
+        size += len(written[-1])
+        if size >= MAX_OUTPUT:
+            break
+    return "".join(written)
 
 
 def builtin(name: str) -> str:
