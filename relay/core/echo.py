@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 import msgspec
 
@@ -27,7 +27,7 @@ QUIET = 300.0
 RUN = 6
 """Words in a row by which a message is known; all that it has, of a shorter one."""
 FEW = 32
-"""First words of messages that are looked for one by one: the severities, mostly."""
+"""First words of messages that one pattern looks for: the severities, mostly."""
 _LOOKED_AT = 300
 """Characters of a message, a title and a body that are looked at."""
 _WORD = re.compile(r"\w+")
@@ -52,6 +52,7 @@ class Echoes:
         self._sent: OrderedDict[Run, Sent] = OrderedDict()
         self._rounds: OrderedDict[str, int] = OrderedDict()
         self._firsts: Counter[str] = Counter()
+        self._look_for(self._firsts)
         self._braked: dict[str, float] = {}
 
     def sent(self, event: Event, message: str, now: float) -> None:
@@ -59,6 +60,7 @@ class Echoes:
         run = _run_of_message(message[:_LOOKED_AT], _text_of(event))
         if run is None:
             return
+        known = len(self._firsts)
         if self._sent.pop(run, None) is None:
             self._firsts[_first_of(run)] += 1
         self._sent[run] = Sent(now, self._rounds.get(event.id, 0))  # behind those that were sent before it
@@ -67,10 +69,23 @@ class Echoes:
             self._firsts[first] -= 1
             if not self._firsts[first]:
                 del self._firsts[first]
+                known = -1
+        if len(self._firsts) != known:
+            self._look_for(self._firsts)
+
+    def _look_for(self, firsts: Iterable[str]) -> None:
+        """Make the pattern of the first words; of very many every text may hold one."""
+        words = [] if len(self._firsts) > FEW else [re.escape(first) for first in firsts]
+        self._first_words = re.compile("|".join(words))
 
     def holds(self, event: Event, now: float) -> bool:
         """Tell whether an event is an echo that is not to be posted; where it shows a loop, its source is braked."""
-        rounds = self._rounds_of(event, now) if event.status != "resolved" else 0
+        if event.status == "resolved" or not self._sent:
+            return False
+        text = _text_of(event)
+        if self._first_words.search(text) is None:
+            return False  # most events end here: it costs them half a microsecond
+        rounds = self._rounds_in(text, now)
         if rounds == 0 or is_about_alert(event):
             return False
         self._rounds[event.id] = rounds
@@ -97,17 +112,8 @@ class Echoes:
             del self._braked[source]
         return over
 
-    def _rounds_of(self, event: Event, now: float) -> int:
-        """How many rounds an event has come; 0 where it repeats nothing."""
-        if not self._sent:
-            return 0
-        text = _text_of(event)
-        if len(self._firsts) <= FEW:
-            for first in self._firsts:
-                if first in text:
-                    break
-            else:
-                return 0  # most events end here: it costs them half a microsecond
+    def _rounds_in(self, text: str, now: float) -> int:
+        """Return how many rounds an event has come, by its text; 0 if it repeats nothing."""
         words, found = _words(text), 0
         for start in [start for start, word in enumerate(words) if word in self._firsts]:
             for end in range(start + 1, min(start + RUN, len(words)) + 1):

@@ -147,10 +147,10 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
 
 
 def is_about_alert(event: Event) -> bool:
-    """Tell whether a notice speaks of the alert of its key: of who has it, or of a downtime."""
-    return event.status == "notice" and not (
-        event.acknowledged_by is None and event.unacknowledged_by is None and event.downtime is None
-    )
+    """Return whether a notice speaks of the alert of its key: of who has it, or of a downtime."""
+    if event.key == event.id or event.status != "notice":
+        return False  # most notices have no key but their own id
+    return event.acknowledged_by is not None or event.unacknowledged_by is not None or event.downtime is not None
 
 
 def has_unknown_severity(draft: Draft) -> bool:
@@ -167,15 +167,9 @@ def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
         or len(labels) > MAX_LABELS
         or len(draft.links) > MAX_LINKS
         or len(draft.files) > MAX_FILES
-        or _any_long(labels)
+        or max(map(len, labels), default=0) > MAX_LABEL_VALUE
+        or max(map(len, labels.values()), default=0) > MAX_LABEL_VALUE
     )
-
-
-def _any_long(labels: dict[str, str]) -> bool:
-    for name, value in labels.items():  # noqa: SIM110 - on the hot path a generator costs more than all the rest
-        if len(name) > MAX_LABEL_VALUE or len(value) > MAX_LABEL_VALUE:
-            return True
-    return False
 
 
 def _bounded(

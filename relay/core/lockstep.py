@@ -26,17 +26,15 @@ ALONE = 3
 
 
 class _Walk(msgspec.Struct):
-    """How a source has gone on. Times in Unix seconds; `sent_at` of a message since the last event."""
+    """How a source has gone on since a message of it. `sent_at` (Unix seconds) is that of one since its last event."""
 
     title: str
-    heard_at: float
+    sent_at: float | None
     steps: int = 0
     longest: float = 0.0
-    sent_at: float | None = None
     probing: bool = False
     probes: int = 0
     alone: int = 0
-    trusted_until: float = 0.0
 
 
 class Lockstep:
@@ -44,40 +42,46 @@ class Lockstep:
 
     def __init__(self) -> None:
         self._walks: dict[str, _Walk] = {}
+        self._trusted_until: dict[str, float] = {}
 
     def holds(self, event: Event, now: float) -> bool:
         """Record an event, and return whether it continues a loop of its source with itself."""
         walk = self._walks.get(event.source)
-        if walk is None or walk.title != event.title:
-            if walk is None or walk.probes < PROBES:
-                trusted_until = 0.0 if walk is None else walk.trusted_until
-                self._walks[event.source] = _Walk(event.title, now, trusted_until=trusted_until)
+        if walk is None:
+            return False
+        if walk.title != event.title:
+            if walk.probes < PROBES:
+                del self._walks[event.source]
             return False
         if walk.probing:
-            self._walks[event.source] = _Walk(event.title, now, trusted_until=now + TRUSTED_FOR)
+            self._walks[event.source] = _Walk(event.title, None)
+            self._trusted_until[event.source] = now + TRUSTED_FOR
             return False
-        follows = walk.sent_at is not None and now - walk.sent_at <= IN_STEP and _is_new(event)
-        step, walk.heard_at, walk.sent_at = now - walk.heard_at, now, None
+        step = None if walk.sent_at is None else now - walk.sent_at
+        follows = step is not None and step <= IN_STEP and _is_new(event)
+        walk.sent_at = None
         if walk.probes >= PROBES:
-            return self._goes_on(walk, event, now, follows=follows)
+            return self._goes_on(walk, event, follows=follows)
         walk.steps = walk.steps + 1 if follows else 0
-        walk.longest = max(walk.longest, step) if follows else 0.0
+        walk.longest = max(walk.longest, step) if follows and step is not None else 0.0
         walk.probes = walk.probes if follows else 0
         return False
 
-    def _goes_on(self, walk: _Walk, event: Event, now: float, *, follows: bool) -> bool:
+    def _goes_on(self, walk: _Walk, event: Event, *, follows: bool) -> bool:
         """Tell whether to hold an event of a source that answers itself; one that speaks by itself is let go."""
         walk.alone += not follows
         if walk.alone >= ALONE:
-            self._walks[event.source] = _Walk(event.title, now)
+            del self._walks[event.source]
         return follows
 
     def probe(self, event: Event, now: float) -> float:
         """Return for how many seconds a message of an event is to be held back; one of 0 is recorded as sent."""
         walk = self._walks.get(event.source)
         if walk is None or walk.title != event.title:
+            if walk is None or walk.probes < PROBES:
+                self._walks[event.source] = _Walk(event.title, now)
             return 0.0
-        if walk.steps < SUSPECT or walk.probes >= PROBES or now < walk.trusted_until or not _is_new(event):
+        if walk.steps < SUSPECT or walk.probes >= PROBES or self._is_trusted(event, now) or not _is_new(event):
             walk.sent_at = now
             return 0.0
         walk.probing = True
@@ -94,6 +98,9 @@ class Lockstep:
     def release(self, source: str) -> None:
         """Forget how a source went on."""
         self._walks.pop(source, None)
+
+    def _is_trusted(self, event: Event, now: float) -> bool:
+        return now < self._trusted_until.get(event.source, 0.0)
 
 
 def _is_new(event: Event) -> bool:

@@ -11,7 +11,7 @@ import re2
 
 Operator = Literal["=", "!=", "=~", "!~"]
 
-EVENT_NAMES = ("source", "status", "severity", "title", "key", "format")
+EVENT_NAMES = frozenset(("source", "status", "severity", "title", "key", "format"))
 """What matchers see beside the labels; a label of such a name is reached as `label.NAME`."""
 LABEL_PREFIX = "label."
 
@@ -76,8 +76,8 @@ class Matchable(Protocol):
 def view_of(event: Matchable) -> dict[str, str]:
     """What matchers see of an event: its labels and, before them, its own fields."""
     view = dict(event.labels)
-    for name in EVENT_NAMES:
-        if name in view:
+    if not EVENT_NAMES.isdisjoint(view):
+        for name in EVENT_NAMES & view.keys():
             view[LABEL_PREFIX + name] = view[name]
     view["source"] = event.source
     view["status"] = event.status

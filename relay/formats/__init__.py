@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 
+import msgspec
+
+from relay.core.event import Draft, Unread
 from relay.formats.contract import Format, Reader, Request
 
 _BUILT_IN = (
@@ -36,7 +39,7 @@ class _Formats(Mapping[str, Format]):
         found = self._others[name].load()
         if not isinstance(found, Format):
             raise TypeError(f"{type(found).__name__} is no relay.formats.contract.Format")
-        return found
+        return checked(found)
 
     def __contains__(self, name: object) -> bool:
         return name in _BUILT_IN or name in self._others
@@ -47,6 +50,29 @@ class _Formats(Mapping[str, Format]):
 
     def __len__(self) -> int:
         return len(_BUILT_IN) + len(self._others)
+
+
+def checked(format_: Format) -> Format:
+    """Return another package's format, which raises TypeError if what it reads has other types than it should."""
+
+    def read(request: Request) -> Sequence[Draft | Unread]:
+        found = list(format_.read(request) or ())
+        for one in found:
+            check_types(one)
+        return found
+
+    return msgspec.structs.replace(format_, read=read)
+
+
+def check_types(one: object) -> None:
+    """Raise TypeError if a format made anything but a draft whose texts are texts, or an item that can't be read."""
+    if isinstance(one, Unread):
+        return
+    if not isinstance(one, Draft):
+        raise TypeError(f"expected a Draft, found {type(one).__name__}")
+    texts = (one.title, one.body, one.key or "", one.severity or "", *one.labels.values(), *one.files)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a Draft's title, body, key, severity, labels and files are str")
 
 
 def _built_in(name: str) -> Format:
@@ -60,4 +86,4 @@ def _built_in(name: str) -> Format:
 FORMATS: Mapping[str, Format] = _Formats()
 """The formats that a source can name; `map` is made from its settings."""
 
-__all__ = ["FORMATS", "Format", "Reader", "Request"]
+__all__ = ["FORMATS", "Format", "Reader", "Request", "checked"]

@@ -98,8 +98,9 @@ class Connections:
         self._clock = clock
         self._log = log
         self._count = count
-        self._states: dict[Peer, State] = {}
         self._since: dict[State, dict[Peer, float]] = {state: {} for state in State}
+        self._among: dict[Peer, dict[Peer, float]] = {}
+        """The dictionary of those in the same state, by connection: each request changes it twice."""
         self._changed = asyncio.Event()
         self._sweeping = False
         self._patience = PATIENCE
@@ -109,7 +110,7 @@ class Connections:
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self._states)
+        return len(self._among)
 
     def number(self, state: State) -> int:
         """Return how many are in a state."""
@@ -136,14 +137,14 @@ class Connections:
 
     def opened(self, peer: Peer) -> None:
         """Begin to wait for a connection's first request."""
-        self._states[peer] = State.SILENT
-        self._since[State.SILENT][peer] = self._clock.now()
+        silent = self._among[peer] = self._since[State.SILENT]
+        silent[peer] = self._clock.now()
         self._sweep_later()
 
     def heard(self, peer: Peer) -> None:
         """Record that bytes came: the head of a request begins, unless one is being served."""
-        state = self._states.get(peer)
-        if state is State.IDLE or state is State.SILENT:
+        among = self._among.get(peer)
+        if among is self._since[State.IDLE] or among is self._since[State.SILENT]:
             self._move(peer, State.HEAD)
 
     def begun(self, peer: Peer) -> None:
@@ -153,12 +154,13 @@ class Connections:
     def answered(self, peer: Peer) -> None:
         """Record that a request was answered; another may follow."""
         self._move(peer, State.IDLE)
+        self._changed.set()
 
     def closed(self, peer: Peer) -> None:
         """Forget a connection."""
-        state = self._states.pop(peer, None)
-        if state is not None:
-            del self._since[state][peer]
+        among = self._among.pop(peer, None)
+        if among is not None:
+            del among[peer]
             self._changed.set()
 
     async def all_answered(self) -> None:
@@ -169,13 +171,11 @@ class Connections:
 
     def _move(self, peer: Peer, state: State) -> None:
         """Change the state of a connection that stands; uvloop may report its end before its request begins."""
-        before = self._states.get(peer)
+        before = self._among.get(peer)
         if before is not None:
-            del self._since[before][peer]
-            self._states[peer] = state
-            self._since[state][peer] = self._clock.now()
-            if state is State.IDLE:
-                self._changed.set()
+            del before[peer]
+            among = self._among[peer] = self._since[state]
+            among[peer] = self._clock.now()
 
     def _evictable(self) -> Peer | None:
         """Return the connection that gives way first: a silent one, one with half a head, an idle one.
@@ -260,9 +260,12 @@ class Connection(web.RequestHandler):
         self._connections.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes of a request."""
-        self._connections.heard(self)
+        """Parse bytes of a request: its head is whole, or has begun, or they belong to one that is being served."""
         super().data_received(data)
+        if self._messages:
+            self._connections.begun(self)
+        else:
+            self._connections.heard(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
@@ -272,13 +275,14 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer; then the connection is idle."""
+        """Send the answer; then the connection is idle, unless another request came with the one that is answered."""
         if not resp.prepared:
             resp.headers["Server"] = SERVER
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._connections.answered(self)
+            if not self._messages:
+                self._connections.answered(self)
 
     def has_half_a_head(self) -> bool:
         """Return whether a head came with the bytes of an earlier request, and did not end.
@@ -301,19 +305,12 @@ class WatchedServer(web.Server):
     """Serves one handler for all requests, by connections whose state is recorded."""
 
     def __init__(self, handler: Handler, connections: Connections, **options: object) -> None:
-        super().__init__(self._serve, **options)  # type: ignore[arg-type]  # aiohttp's own options
-        self._answer = handler
+        super().__init__(handler, **options)  # type: ignore[arg-type]  # aiohttp's own options
         self._watched = connections
 
     def __call__(self) -> web.RequestHandler:
         """Make the handler of a connection that was accepted."""
         return Connection(self, self._watched, loop=self._loop, **self._kwargs)
-
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, Connection)  # noqa: S101 - made above
-        self._watched.begun(connection)
-        return await self._answer(request)
 
 
 class WatchedRunner(web.AppRunner):

@@ -196,7 +196,7 @@ def _masked(payload: Any, fields: Sequence[str]) -> Any:
 def _answer(outcome: Accepted | Conflict, read: Read, *, alertmanager: bool) -> web.Response:
     if isinstance(outcome, Conflict):
         return error_answer(409, "conflict", f"another body was taken under the Idempotency-Key {outcome.key!r}")
-    refused, more = refused_items(read.unread)
+    refused, more = refused_items(read.unread) if read.unread else ([], 0)
     if alertmanager and refused:
         return _json_answer("; ".join(one.error for one in refused) + (f"; and {more} more" if more else ""), 400)
     if refused and not read.drafts:

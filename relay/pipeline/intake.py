@@ -102,8 +102,9 @@ class Intake:
         began = self._clock.now()
         submission = self._submission(defaults, drafts, payload, dedupe_key if drafts else None, unread)
         outcome = await self._commit(submission)
-        self._telemetry.accepted_in(self._clock.now() - began)
-        self._record(defaults.source, submission, outcome)
+        now = self._clock.now()
+        self._telemetry.accepted_in(now - began)
+        self._record(defaults.source, submission, outcome, now)
         return outcome
 
     def submission(self, defaults: SourceDefaults, frame: Frame) -> Submission | None:
@@ -151,7 +152,7 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - the border around one frame: drafts that can't be written
             await self.refuse(frame.source, "malformed", f"bug: {error!r}", frame.payload)
         else:
-            self._record(frame.source, frame, outcome)
+            self._record(frame.source, frame, outcome, self._clock.now())
 
     async def state(self, source: str) -> dict[str, bytes]:
         """What was last committed as a source's state, by name. Raises `StoreError`."""
@@ -225,11 +226,11 @@ class Intake:
             dedupe_key=dedupe_key,
             digest=None if dedupe_key is None else hashlib.sha256(payload).digest(),
             refused=_refusals(defaults.source, unread, payload, now) if unread else (),
-            unknown_severities=_count_unknown(drafts, events),
+            unknown_severities=0 if len(events) == 1 and events[0].severity_given else _count_unknown(drafts, events),
             state=state,
         )
 
-    def _record(self, source: str, submission: Submission, outcome: Accepted | Conflict) -> None:
+    def _record(self, source: str, submission: Submission, outcome: Accepted | Conflict, now: float) -> None:
         if isinstance(outcome, Conflict):
             return
         if outcome.duplicate:
@@ -243,7 +244,6 @@ class Intake:
             self._telemetry.received(source, event.status, 1)
         if submission.events:
             self.last_at[source] = submission.received_at
-            now = self._clock.now()
             self._offer([Waiting(seq, event, now) for seq, event in enumerate(submission.events, outcome.first_seq)])
 
     def _record_refused(self, source: str, refused: Sequence[Refusal]) -> None:
@@ -272,8 +272,6 @@ class Intake:
 def _count_unknown(drafts: Sequence[Draft], events: Sequence[Event]) -> int:
     """Count the events whose severity is a word that nobody knows."""
     count = 0
-    if len(events) == 1 and events[0].severity_given:
-        return 0  # nearly always
     for draft, event in zip(drafts, events, strict=True):
         if not event.severity_given and has_unknown_severity(draft):
             count += 1

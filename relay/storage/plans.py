@@ -199,7 +199,8 @@ class PlanWriter:
                 (delivery, message, intent.event_seq, intent.room, intent.action, intent.rank,
                  _position(delivery, intent), int(held), now, now + HELD if held else now)
             )  # fmt: skip
-            merged += self._merged(intent, delivery)
+            if intent.also:
+                merged += self._merged(intent, delivery)
         write_rows(connection, _SQL["insert_messages"], messages)
         write_rows(connection, _SQL["insert_deliveries"], rows)
         write_rows(connection, _SQL["insert_merged"], merged)

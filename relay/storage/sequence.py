@@ -21,7 +21,8 @@ class Sequences:
 
     def next(self, table: Table) -> int:
         """The next number of a table."""
-        return self.take(table, 1)
+        number = self._last[table] = self._last[table] + 1
+        return number
 
     def take(self, table: Table, count: int) -> int:
         """The first of `count` numbers of a table that follow one another."""

@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from relay.cli import app
 from relay.core.event import Draft
-from relay.formats import FORMATS, Format, Request
+from relay.formats import FORMATS, Format, Request, checked
 from relay.formats.contract import MOST_EVENTS
 from relay.pipeline.intake import MOST_REFUSED
 from relay.sandbox.server import Sandbox
@@ -205,7 +205,7 @@ async def test_a_bug_in_a_format_costs_its_item_alone(
             return [Draft(title="x", labels={"a": 5})]  # type: ignore[dict-item]  # what another package may do
         return cast(list[Draft], ["x"]) if word == "no draft" else [Draft(title=word)]
 
-    monkeypatch.setitem(FORMATS._made, "jira", Format(read=read))  # type: ignore[attr-defined]
+    monkeypatch.setitem(FORMATS._made, "jira", checked(Format(read=read)))  # type: ignore[attr-defined]
     async with running(tmp_path, sandbox, sources={"lab": webhook("jira")}) as relay:
         words = ["a", "raises", "b", "types", "no draft", "c"]
         status, answer = await relay.post([{"word": word} for word in words])

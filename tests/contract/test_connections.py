@@ -78,10 +78,10 @@ class Noticed(Connections):
         super().closed(peer)
         self._said.put_nowait("closed")
 
-    async def until(self, wanted: str) -> None:
-        """Wait until that has happened, once more than it was waited for."""
+    async def until(self, *wanted: str) -> None:
+        """Wait until one of these has happened, once more than it was waited for."""
         said = ""
-        while said != wanted:
+        while said not in wanted:
             said = await self._said.get()
 
     async def until_there_are(self, count: int) -> None:
@@ -110,7 +110,7 @@ class Watched:
         await self.connections.until("opened")  # as a connection
         if text:
             writer.write(text)
-            await self.connections.until("heard")
+            await self.connections.until("heard", "begun")
         return reader, writer
 
     async def knock(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -247,7 +247,6 @@ async def test_where_all_are_busy_a_new_one_waits_for_room() -> None:
 
     async with watched(most=1, answer=answer) as server, asyncio.timeout(10):
         busy, _ = await server.connect(LAST)
-        await server.connections.until("begun")
         late, writer = await server.knock()
         writer.write(GET)
         await server.connections.until("full")
@@ -265,7 +264,6 @@ async def test_where_all_have_been_busy_for_long_a_new_one_is_refused() -> None:
 
     async with watched(most=1, answer=answer) as server, asyncio.timeout(10):
         busy, _ = await server.connect(LAST)
-        await server.connections.until("begun")
         late, writer = await server.knock()
         writer.write(GET)
         await server.connections.until("full")

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from relay.core.event import Draft
-from relay.formats import FORMATS, Format
+from relay.formats import FORMATS, Format, checked
 from relay.formats import Request as FormatRequest
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
@@ -89,7 +89,7 @@ async def test_a_format_that_makes_no_event_of_a_frame_loses_nothing_and_never_e
             await connection.send(f'"{word}"')
         await connection.wait_closed()
 
-    monkeypatch.setitem(FORMATS._made, "jira", Format(read=read))  # type: ignore[attr-defined]
+    monkeypatch.setitem(FORMATS._made, "jira", checked(Format(read=read)))  # type: ignore[attr-defined]
     async with feed(tmp_path, sandbox, script, format="jira") as relay:
         await relay.until(lambda: len(relay.messages()) == 2)
         async with asyncio.timeout(10):
