@@ -23,9 +23,11 @@ from relay.core.delivery import (
     Settlement,
     Standing,
 )
+from relay.core.diverting import Divert
 from relay.core.event import Event, Severity, Status
-from relay.core.group import Group, Members
+from relay.core.group import Members
 from relay.core.planning import Known, Plan, Waiting
+from relay.core.storm import Storm, StormMembers
 from relay.core.suppression import Silence
 
 
@@ -95,21 +97,6 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     payload: bytes
     count: int = 1
-
-
-class Divert(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for a `room` goes `to` its fallback, None where it has none any more.
-
-    `known`: the room is configured; `edits`: its service edits messages; `stuck`: the fallback can't be reached
-    either, and nothing goes there.
-    """
-
-    room: str
-    to: str | None
-    now: float
-    known: bool = True
-    edits: bool = True
-    stuck: bool = False
 
 
 class Diverted(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,7 +223,7 @@ class PlanStore(Protocol):
         """Keys of incidents that want to be looked at by a time."""
         ...
 
-    async def due_groups(self, now: float, limit: int) -> list[Members]:
+    async def due_groups(self, now: float, limit: int) -> list[Members | StormMembers]:
         """Groups that want to be looked at by a time, each with the incidents that it must look at."""
         ...
 
@@ -248,7 +235,7 @@ class PlanStore(Protocol):
         """When the next incident, and when the next group, wants to be looked at."""
         ...
 
-    async def storms(self) -> list[Group]:
+    async def storms(self) -> list[Storm]:
         """Storms that are not over."""
         ...
 

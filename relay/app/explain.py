@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from relay.app.reading import defaults_of, make_format
-from relay.core.delivery import Intent, Standing
+from relay.core.delivery import POSTS, Intent, Standing
 from relay.core.event import Event, stamp
 from relay.core.group import Group, Members, schedule
 from relay.core.grouping import plan_groups
@@ -109,7 +109,7 @@ class _Explainer:
         deliveries = [self._delivery(intent, event, made.incidents.values()) for intent in made.intents]
         held = self._held(decision, made)
         for group in made.touched.values():
-            members = tuple(one for one in made.incidents.values() if one.group == group.id)
+            members = tuple(one for one in made.incidents.values() if one.group_id == group.id)
             deliveries += self._group(group, members, event)
         suppressed = next((why for _, why in made.suppressed), None)
         if suppressed is None and held and not deliveries:
@@ -151,7 +151,8 @@ class _Explainer:
         ]
 
     def _delivery(self, intent: Intent, event: Event, incidents: Iterable[Incident]) -> ExplainedDelivery:
-        route = intent.route or "the incident that is open there"
+        opens = intent.action in POSTS or intent.subject.group is not None
+        route = intent.subject.route if opens else "the incident that is open there"
         if intent.content is not None:
             return ExplainedDelivery(intent.room, intent.action, route, intent.content)
         mine = [told_of(one) for one in incidents if one.room == intent.room and one.message == intent.message]

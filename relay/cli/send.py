@@ -85,8 +85,8 @@ def _post(
 
 def _compose(text: str | None, markdown: bool, title: str | None, severity: str | None, *, alone: bool) -> list[str]:
     """The text's parts; none where there is no text and it need not stand `alone`."""
-    from relay.core.incident import SIGNS
     from relay.core.markdown import escape_markdown, hard_breaks, numbered, one_line
+    from relay.core.phrases import SIGNS
     from relay.core.severity import SEVERITIES, severity_of
 
     known = None if severity is None else severity_of(severity.strip())

@@ -12,12 +12,37 @@ from relay.core.suppression import Held
 Action = Literal["post", "digest", "edit", "reply", "file"]
 Haste = Literal["first", "in turn", "held"]
 POSTS: tuple[Action, ...] = ("post", "digest")
-"""What makes a new message; a digest takes up what else waits for its room."""
+"""Actions that make a new message; a digest takes up what else waits for its room."""
+MessageKind = Literal["living", "notice", "digest", "note"]
+"""A living message tells of one alert or of a route's group, a digest of a storm; both are edited as these change.
+
+A notice tells of one event, a note of a fallback that is not needed any more; both stay as they are.
+"""
+MOST_EDITS = 10
+"""Edits that Webex allows of one message (Webex for Developers, "Edit a Message")."""
+EDITS_OF_CHANGES = MOST_EDITS - 1
+"""Edits that may tell of changes: the last one is kept for the end."""
 DeliveryState = Literal["waiting", "leased", "done", "dead", "superseded", "merged", "moved", "dropped"]
 Reason = Literal["network", "timeout", "auth", "refused", "unknown_room", "too_large", "remote", "bug"]
 Scope = Literal["delivery", "message", "room", "account"]
 
 RESULTS: tuple[DeliveryState, ...] = ("done", "dead", "superseded", "merged", "moved", "dropped")
+
+
+_AHEAD = 2**40
+"""How far a delivery in haste stands before all others in its lane."""
+HELD_AT_MOST = 3_600.0
+"""Seconds after which a post that is held for a digest goes out all the same, should none take it up."""
+
+
+def position_of(delivery: int, haste: Haste) -> int:
+    """Return a delivery's place in its lane: they go in the order of their numbers, and what is in haste goes first."""
+    return delivery - _AHEAD if haste == "first" else delivery
+
+
+def position_in_front(delivery: int) -> int:
+    """Return the place of a delivery that goes before all others of its lane, even those in haste."""
+    return delivery - 2 * _AHEAD
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -55,14 +80,29 @@ Trouble = Throttled | Failed | Refused
 Outcome = Delivered | Trouble
 
 
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done with a message, rendered when it is leased unless `content` says its text.
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message is about.
 
-    `message` is a row's number; negative, the message is new, and the plan's other intents on it say the same;
-    0 is new and nobody's. `also` are further events that it tells of; what is `held` waits for a digest, and a digest
-    `absorbs` what waits for its room; an edit with `moved_to` is the last of a message whose place a new one of the
-    same plan takes, and that one's post `replaces` it. `group`, `route`, `template` and `mention` (e-mail addresses) go
-    with a new message.
+    `lineage` is the identity of the route by whose policy it lives, `route` that route's place in the configuration.
+    `group` names the route's group or the storm that it tells of, and `labels` what the group's alerts have in common;
+    both are None for a single alert and for a notice.
+    """
+
+    kind: MessageKind
+    lineage: str = ""
+    route: str = ""
+    group: str | None = None
+    labels: dict[str, str] | None = None
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """An action on a message, rendered when it is leased unless `content` is its text.
+
+    `message` is a row's number. A negative one is a new message, and the plan's other intents on it have the same; 0 is
+    a new one that nothing else refers to. `also` are further events that it tells of. A post that is `held` waits for a
+    digest. A digest takes up what waits for the room `absorbs`. An edit with `moved_to` is the last of a message, as a
+    new one of the same plan takes its place, and that one's post `replaces` it. `template` and `mention` (e-mail
+    addresses) go with a new message.
     """
 
     action: Action
@@ -70,14 +110,13 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     message: int
     event_seq: int
     rank: int
+    subject: Subject
     content: str | None = None
     also: tuple[int, ...] = ()
     haste: Haste = "in turn"
-    absorbs: bool = False
+    absorbs: str | None = None
     moved_to: int = 0
     replaces: int = 0
-    group: str = ""
-    route: str = ""
     template: str | None = None
     mention: tuple[str, ...] = ()
 
@@ -176,7 +215,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     message, `space` that of its room; `told` is what the message tells of, where that is incidents; `mention` whom a
     new one rings; `file` the address of one that an event names, `attached` those that are in its thread, or on their
     way there. `origin` is the room that the message was meant for, where it stands in a fallback; `elsewhere` the room
-    in which a newer one tells of the same; `note` is set where it tells of a diversion.
+    in which a newer one tells of the same; `note` is set where it tells of a diversion. `lineage` is the identity of
+    the route by whose policy the message lives.
     """
 
     id: int
@@ -184,7 +224,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     rank: int
     message: int
-    group: str
+    kind: MessageKind
+    lineage: str
     template: str | None
     attempts: int
     spent: float

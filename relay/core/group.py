@@ -6,16 +6,15 @@ Pure: a group, the incidents in it that may have news, and the time give the gro
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
-from relay.core.event import Event
+from relay.core import phrases
+from relay.core.delivery import EDITS_OF_CHANGES
+from relay.core.event import RANK, Event
 from relay.core.incident import (
-    ENDS,
-    SIGNS,
-    WITHIN_A_BREATH,
+    GroupKey,
     Incident,
     Policy,
     Step,
@@ -28,47 +27,31 @@ from relay.core.incident import (
     reminder,
     tell_one,
 )
-from relay.core.markdown import escape_markdown, hard_breaks, one_line
 from relay.core.matching import view_of
 from relay.core.routing import Destination
-from relay.core.words import say_duration
 
 ALL = "..."
 """Among the names of `group_by`: all labels."""
-MOST_NAMES = 5
-"""Incidents that a reply names."""
-MOST_NEWS = 20
-"""Incidents that are named where a message can't be edited, each in a line."""
-CHANGES = 9
-"""Edits of a message that tell of changes: of the ten that Webex admits the last is kept for the end."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Incidents that a room is told of in one message. `id` is the room, the route's identity and the values of the
-    group's labels.
+    """Incidents of one route that a room is told of in one message. `id` is its `GroupKey`'s.
 
-    Times are Unix seconds: `flush_at` is when the room is told what is new, `flushed_at` when it was told last in this
-    life of the group, `ended_at` when all was over, `remind_at` the next reminder's. A storm's digest is a group, too:
-    it `began_at` and was `seen_at` last; so many posts have `joined` since `window_at`, so many went `alone`, and `seq`
-    is the last event's. `at` is the room that its message stands in, where that is a fallback of its own.
+    Times are Unix seconds. `flush_at` is when the room is told what is new, and `flushed_at` when it was told last in
+    this life of the group. `ended_at` is when all was over, `remind_at` when the next reminder is due. `at` is the room
+    that its message stands in, where that is a fallback of its own.
     """
 
     id: str
     room: str
+    lineage: str
     labels: dict[str, str]
-    route: str
     message: int = 0
     flush_at: float | None = None
     flushed_at: float | None = None
     ended_at: float | None = None
     remind_at: float | None = None
     wake_at: float | None = None
-    began_at: float = 0.0
-    seen_at: float = 0.0
-    window_at: float = 0.0
-    joined: int = 0
-    alone: int = 0
-    seq: int = 0
     at: str = ""
 
     @property
@@ -76,49 +59,27 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         """The room that its message stands in."""
         return self.at or self.room
 
-    @property
-    def lineage(self) -> str:
-        """The identity of the route by whose policy it lives."""
-        return lineage_of(self.id)
 
-
-def lineage_of(group: str) -> str:
-    """Return the identity of the route that is part of a group's name."""
-    return group.partition("|")[2].partition("\n")[0]
-
-
-def group_name(event: Event, target: Destination) -> str:
-    """Return what tells a group from others: the room, the route's identity, and the group labels' values.
-
-    Without `group_by` there are none: the alert is a group of its own.
-    """
-    place = f"{target.room}|{target.route.lineage}"
+def group_key(event: Event, target: Destination) -> GroupKey:
+    """Return the group that an event's alert belongs to in a room. Without `group_by` the alert is told of alone."""
     names = target.route.policy.group_by
     if names is None:
-        return place
+        return GroupKey(target.room, target.route.lineage, None)
     if ALL in names:
-        labels: Mapping[str, str] = {"source": event.source, **event.labels}
+        labels = {"source": event.source, **event.labels}
     else:
         view = view_of(event)
         labels = {name: view[name] for name in names if name in view}
-    return f"{place}\n{msgspec.json.encode(sorted(labels.items())).decode()}"
+    return GroupKey(target.room, target.route.lineage, dict(sorted(labels.items())))
 
 
-def grouped_labels(group: str) -> dict[str, str]:
-    """The labels that a group's name holds."""
-    _, _, labels = group.partition("\n")
-    found: dict[str, Any] = dict(msgspec.json.decode(labels)) if labels else {}
-    return found
-
-
-class Members(msgspec.Struct, frozen=True):
+class Members(msgspec.Struct, frozen=True, tag_field="kind", tag="route"):
     """A group, its incidents that fire or have news, the edits of its message, and of how many that tells."""
 
     group: Group
     incidents: tuple[Incident, ...]
     edits: int = 0
     told: int = 0
-    firing: int = 0
 
 
 def schedule(group: Group, members: Sequence[Incident], policy: Policy, now: float) -> Group:
@@ -155,7 +116,7 @@ def flush(members: Members, policy: Policy) -> list[Step]:
         return [] if over else [Step("post", ring=bool(ringing))]
     if all(incident.held is not None for incident in news):
         return quietly(policy)
-    if (ringing and policy.mention) or (members.edits >= CHANGES and not over and "edit" in policy.on_update):
+    if (ringing and policy.mention) or (members.edits >= EDITS_OF_CHANGES and not over and "edit" in policy.on_update):
         return [Step("post", ring=bool(ringing))]
     if len(shown) == 1 and shown[0].said is not None and members.told <= 1:
         return tell_one(shown[0], policy)
@@ -189,46 +150,42 @@ def flushed(group: Group, shown: Sequence[Incident], policy: Policy, now: float)
 
 
 def reminder_of(incidents: Sequence[Incident], now: float) -> str:
-    """That some still fire, and for how long the first has; the worst is named."""
+    """Return the sentence that some incidents still fire; `now` by the relay's own clock."""
     if len(incidents) == 1:
         return reminder(incidents[0], now)
-    worst = worst_first(incidents)[0].event
-    since = say_duration(now - min(incident.opened_at for incident in incidents))
-    return f"{SIGNS[worst.severity]} **{len(incidents)} still firing** · the first for {since} · {_names(incidents)}"
+    worst = worst_first(incidents)
+    lasted = now - min(incident.opened_at for incident in incidents)
+    return phrases.several_still_fire(worst[0].event.severity, _titles(worst), lasted)
 
 
 def worst_first(incidents: Sequence[Incident]) -> list[Incident]:
-    """By severity, the oldest first among equals."""
-    return sorted(incidents, key=lambda incident: (list(SIGNS).index(incident.event.severity), incident.started_at))
+    """Sort incidents by severity, and the oldest first among equals."""
+    return sorted(incidents, key=lambda incident: (RANK[incident.event.severity], incident.started_at))
 
 
 def _in_short(members: Members, shown: Sequence[Incident], news: Sequence[Incident]) -> str:
-    """How many fire, and what is new of the group's alerts, by name."""
+    """Return how many incidents fire, and which of the group's are new, by name."""
     firing = [incident for incident in shown if incident.firing]
     worst = worst_first(firing or news)[0].event.severity
-    head = f"{SIGNS[worst]} **{len(firing)} firing** · worst {worst.upper()}" if firing else _over(news, members.told)
-    common = [f"{name} {value}" for name, value in members.group.labels.items() if name != "source" and value]
-    head = " · ".join([head, *(escape_markdown(one_line(text, 80)) for text in common[:3])])
-    signs = [SIGNS[one.event.severity] if one.firing else ENDS[one.state] for one in worst_first(news)]
-    titles = [escape_markdown(one_line(one.event.title, 160)) for one in worst_first(news)]
-    lines = [f"- {sign} {title}" for sign, title in zip(signs, titles, strict=True)][:MOST_NEWS]
-    more = [f"and {len(news) - MOST_NEWS} more"] if len(news) > MOST_NEWS else []
-    return hard_breaks("\n".join([head, *lines, *more]))
+    head = phrases.several_firing(worst, len(firing)) if firing else _over(news, members.told)
+    lines = [(_sign(one), one.event.title) for one in worst_first(news)]
+    return phrases.in_short(head, members.group.labels, lines)
+
+
+def _sign(incident: Incident) -> str:
+    return phrases.SIGNS[incident.event.severity] if incident.firing else phrases.ENDS[incident.state]
 
 
 def _over(ended: Sequence[Incident], count: int) -> str:
-    state = "expired" if all(incident.state == "expired" for incident in ended) else "resolved"
+    state: phrases.Ended = "expired" if all(incident.state == "expired" for incident in ended) else "resolved"
     lasted = max((incident.ended_at or incident.started_at) - incident.started_at for incident in ended)
-    last = f", the last after {say_duration(lasted)}" if lasted >= WITHIN_A_BREATH else ""
-    return f"{ENDS[state]} all {count} {state}{last}"
+    return phrases.all_ended(state, count, lasted)
 
 
 def _alarm(incidents: Sequence[Incident]) -> str:
-    worst = worst_first(incidents)[0].event.severity
-    return f"{SIGNS[worst]} **{worst.upper()}** · {_names(incidents)}"
+    worst = worst_first(incidents)
+    return phrases.several_alarm(worst[0].event.severity, _titles(worst))
 
 
-def _names(incidents: Sequence[Incident]) -> str:
-    named = [escape_markdown(one_line(incident.event.title, 80)) for incident in worst_first(incidents)[:MOST_NAMES]]
-    more = len(incidents) - len(named)
-    return " · ".join(named) + (f" · and {more} more" if more > 0 else "")
+def _titles(incidents: Sequence[Incident]) -> list[str]:
+    return [incident.event.title for incident in incidents]

@@ -6,22 +6,27 @@ from collections.abc import Iterable
 
 import msgspec
 
-from relay.core.delivery import POSTS, Intent
+from relay.core.delivery import POSTS, Intent, Subject
 from relay.core.event import RANK
 from relay.core.group import Group, Members, flush, flush_plainly, flushed, reminder_of, revive, schedule, worst_first
-from relay.core.incident import Incident, Policy, Step, come_home, is_news, of_what, told
+from relay.core.incident import Incident, Policy, Step, come_home, is_news, told
+from relay.core.phrases import with_title
 from relay.core.planning import Plan, move, untold
 from relay.core.rules import Rules, template_for
-from relay.core.storm import Storms, is_storm, look
+from relay.core.storm import StormMembers, Storms, look
 from relay.core.suppression import Suppression, Suppressor
 
 
 def plan_groups(
-    found: Iterable[Members], rules: Rules, suppressor: Suppressor, now: float, storms: Storms | None = None
+    found: Iterable[Members | StormMembers],
+    rules: Rules,
+    suppressor: Suppressor,
+    now: float,
+    storms: Storms | None = None,
 ) -> Plan:
     """Plan what is due of groups, and set when they are next; digests come last, as others may join them."""
     planner = _GroupPlanner(rules, suppressor, now, storms or Storms())
-    for members in sorted(found, key=lambda members: is_storm(members.group.id)):
+    for members in sorted(found, key=lambda members: isinstance(members, StormMembers)):
         planner.look_at(members)
     return planner.result
 
@@ -33,18 +38,21 @@ class _GroupPlanner:
         self._now = now
         self._storms = storms
         self._handle = 0
-        self.result = Plan(0, groups=storms.changed)
+        self.result = Plan(0, storms=storms.changed)
 
-    def look_at(self, members: Members) -> None:
+    def look_at(self, members: Members | StormMembers) -> None:
+        if isinstance(members, StormMembers):
+            self._look_at_storm(members)
+        else:
+            self._look_at_group(members)
+
+    def _look_at_group(self, members: Members) -> None:
         if members.group.at and members.group.at not in self._rules.rooms:  # its fallback is gone: it comes home
             home = msgspec.structs.replace(members.group, at="", message=0, flush_at=None, flushed_at=None)
             incidents = tuple(come_home(incident) for incident in members.incidents)
             members = msgspec.structs.replace(members, group=home, incidents=incidents, edits=0, told=0)
         if members.group.where not in self._rules.rooms:
             self.result.groups[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
-            return
-        if is_storm(members.group.id):
-            self._look_at_storm(members)
             return
         policy = self._rules.policy_of(members.group.lineage)
         incidents = tuple(self._settle(incident, policy) for incident in members.incidents)
@@ -59,8 +67,15 @@ class _GroupPlanner:
         wakes = [at for at in (group.flush_at, group.remind_at) if at is not None]
         self.result.groups[group.id] = msgspec.structs.replace(group, wake_at=min(wakes, default=None))
 
-    def _look_at_storm(self, members: Members) -> None:
+    def _look_at_storm(self, members: StormMembers) -> None:
         """Have a digest take up what waits, or say how its alerts go on."""
+        if members.group.at and members.group.at not in self._rules.rooms:
+            home = msgspec.structs.replace(members.group, at="", message=0, flush_at=None, flushed_at=None)
+            incidents = tuple(come_home(incident) for incident in members.incidents)
+            members = msgspec.structs.replace(members, group=home, incidents=incidents, edits=0)
+        if members.group.where not in self._rules.rooms:
+            self.result.storms[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
+            return
         before, changed = self._storms.latest(members.group), members.incidents
         storm, steps = look(
             before, members.edits, news=bool(changed), firing=members.firing,
@@ -76,8 +91,9 @@ class _GroupPlanner:
             self.result.intents.append(
                 Intent(
                     action=step.action, room=storm.where, message=message, event_seq=seq, rank=0, content=step.content,
-                    also=tuple(also), group=storm.id, route=storm.route, haste="first" if goes_on else "in turn",
-                    absorbs=goes_on and (step.action in (*POSTS, "edit") or step == Step("reply")),
+                    also=tuple(also), subject=Subject(kind="digest", route="storm", group=storm.id),
+                    haste="first" if goes_on else "in turn",
+                    absorbs=storm.room if goes_on and _takes_up(step) else None,
                 )
             )  # fmt: skip
             seqs = seqs[-1:]
@@ -86,7 +102,7 @@ class _GroupPlanner:
             self.result.suppressed.extend((seq, "repeat") for seq in seqs)
         for incident in changed:
             self.result.incidents[incident.id] = told(incident, incident.message) if looked else incident
-        self.result.groups[storm.id] = msgspec.structs.replace(storm, message=message)
+        self.result.storms[storm.id] = msgspec.structs.replace(storm, message=message)
 
     def _settle(self, incident: Incident, policy: Policy) -> Incident:
         """An incident with what holds it now; what is held or over before anything was said of it is no news."""
@@ -115,7 +131,8 @@ class _GroupPlanner:
                 self._intend(group, members.incidents, step, self._handle, seqs, policy)
                 if message and before.where not in self._rules.plain:
                     worst = worst_first(members.incidents)[0].event
-                    self.result.intents.append(move(before.where, message, self._handle, seqs[-1], worst))
+                    subject = self._subject(group)
+                    self.result.intents.append(move(before.where, message, self._handle, seqs[-1], worst, subject))
                 message = self._handle
             else:
                 self._intend(group, members.incidents, step, message, seqs, policy)
@@ -143,7 +160,7 @@ class _GroupPlanner:
         ]  # fmt: skip
         if due and group.message and group.where in self._rules.rooms:
             said, plain = reminder_of(due, self._now), group.where in self._rules.plain
-            step = Step("reply", of_what(said, worst_first(due)[0].event.title) if plain else said)
+            step = Step("reply", with_title(said, worst_first(due)[0].event.title) if plain else said)
             self._intend(group, tuple(due), step, group.message, [max(one.seq for one in due)], policy)
         firing = any(one.firing for one in incidents)
         remind_at = self._now + policy.repeat_interval if firing else None
@@ -161,8 +178,17 @@ class _GroupPlanner:
                 action=step.action, room=group.where, message=message, event_seq=seq,
                 rank=rank, content=step.content, also=tuple(also),
                 haste=self._storms.haste(group.room, rank, seq, self._now) if step.action == "post" else "in turn",
-                group=group.id, route=route.path, template=template_for(group.room, route, self._rules),
+                subject=self._subject(group), template=template_for(group.room, route, self._rules),
                 mention=policy.mention if step.ring else (),
                 replaces=group.message if step.action == "post" else 0,
             )
         )  # fmt: skip
+
+    def _subject(self, group: Group) -> Subject:
+        route = self._rules.route_of(group.lineage).path
+        return Subject(kind="living", lineage=group.lineage, route=route, group=group.id, labels=group.labels)
+
+
+def _takes_up(step: Step) -> bool:
+    """Return whether a step of a digest tells what waits for its room, so that this goes out with it."""
+    return step.action in (*POSTS, "edit") or step == Step("reply")

@@ -11,26 +11,17 @@ from typing import Literal
 
 import msgspec
 
+from relay.core import phrases
 from relay.core.delivery import Ack, Action, Told
 from relay.core.event import RANK, Event, Severity
-from relay.core.markdown import escape_markdown, one_line
+from relay.core.phrases import HOLD
 from relay.core.suppression import Held
-from relay.core.words import say_duration
 
 Change = Literal["edit", "reply", "post", "none"]
 IncidentState = Literal["firing", "resolved", "expired"]
-SIGNS = {"critical": "🔴", "major": "🟠", "minor": "🟡", "warning": "🔵", "info": "⚪"}
-ENDS = {"resolved": "✅", "expired": "⌛"}
-SILENCED = "🔕"
-ACKNOWLEDGED = "👤"
-MOVED = "⏩"
-WITHIN_A_BREATH = 1.0
-"""Seconds below which nobody wants to know how long something lasted."""
 FLAPS = 5
 """Openings and ends within `FLAP_WINDOW` from which an incident is flapping."""
 FLAP_WINDOW = 1_200.0
-HOLD = 600.0
-"""Seconds without a change after which it is flapping no more."""
 MOST_CHANGES = 100
 
 
@@ -78,18 +69,23 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     `quiet`, as it flaps, they change no message. `said` is what its message says, None where none ever did; `fresh`
     that its text has changed since; `ended_before` is the end after which it was reopened. `at` is the room that its
     message stands in, where that is a fallback of its own.
+
+    `lineage` is the identity of the route by whose policy it lives. `labels` are those of its group, None where it is
+    told of alone; `storm` is the storm that has taken it up, if one has.
     """
 
     id: int
     source: str
     key: str
     room: str
-    group: str
+    lineage: str
     message: int
     seq: int
     event: Event
     started_at: float
     remind_at: float
+    labels: dict[str, str] | None = None
+    storm: str | None = None
     opened_at: float = 0.0
     over_at: float = 0.0
     state: IncidentState = "firing"
@@ -118,13 +114,42 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def grouped(self) -> bool:
         """True where others may be in its group."""
-        return "\n" in self.group
+        return self.labels is not None or self.storm is not None
+
+    @property
+    def group_id(self) -> str | None:
+        """The group or the storm that it is told of with others; None where it is told of alone."""
+        if self.storm is not None or self.labels is None:
+            return self.storm
+        return GroupKey(self.room, self.lineage, self.labels).id
 
     @property
     def live(self) -> bool:
         """True while its group must look at it: until its end is told."""
         said = self.said
         return self.firing or self.news != () or (said is not None and (self.fresh or said.state == "firing"))
+
+    @property
+    def changed(self) -> bool:
+        """True where a digest must be told of it: its text, its events or its end are newer than its message."""
+        return self.fresh or self.news != () or (self.said is not None and self.said.state != self.state)
+
+
+class GroupKey(msgspec.Struct, frozen=True):
+    """The identity of a group: a room, a route's identity, and the group labels; None where an alert is told of alone.
+
+    Alertmanager's group key has the same parts (`dispatch.go`, `groupKey`).
+    """
+
+    room: str
+    lineage: str
+    labels: dict[str, str] | None
+
+    @property
+    def id(self) -> str:
+        """One text for all of it, which nothing takes apart again."""
+        labels = sorted((self.labels or {}).items())
+        return f"{self.room}|{self.lineage}\n{msgspec.json.encode(labels).decode()}"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -209,11 +234,22 @@ def end(incident: Incident, state: Literal["resolved", "expired"], when: End, bo
     return _changed(ended, when.now)
 
 
-def may_reopen(incident: Incident, group: str, now: float, policy: Policy) -> bool:
-    """Tell whether an incident that ended lives again, rather than a new one; while it flaps it does in any case."""
+def may_reopen(incident: Incident, group: GroupKey, now: float, policy: Policy) -> bool:
+    """Return whether an ended incident is reopened, rather than a new one opened; a flapping one always is."""
     if incident.state != "resolved":
         return False
-    return incident.quiet or (incident.group == group and now - incident.over_at <= policy.reopen_within)
+    return incident.quiet or (group_of(incident) == group and now - incident.over_at <= policy.reopen_within)
+
+
+def group_of(incident: Incident) -> GroupKey | None:
+    """Return the group of an incident; None where a storm has taken it up."""
+    return GroupKey(incident.room, incident.lineage, incident.labels) if incident.storm is None else None
+
+
+def absorb(incident: Incident, storm: str, message: int, room: str) -> Incident:
+    """Have a storm's digest, which stands in a room, tell of an incident in the place of its own message."""
+    at = "" if incident.room == room else room
+    return msgspec.structs.replace(incident, storm=storm, message=message, at=at)
 
 
 def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: float) -> Incident:
@@ -324,9 +360,10 @@ def tell_one(incident: Incident, policy: Policy) -> list[Step]:
     if incident.held is not None:
         return quietly(policy)
     if incident.quiet:
-        return [Step("edit"), Step("reply", flapping(incident))]
+        return [Step("edit"), Step("reply", phrases.flapping(incident.changes))]
     if said.quiet:
-        return [Step("edit"), Step("reply", held_for_long(incident))]
+        end = None if incident.state == "firing" else incident.state
+        return [Step("edit"), Step("reply", phrases.flaps_no_more(incident.event.severity, end))]
     if incident.firing != (said.state == "firing"):
         return _again(incident, policy) if incident.firing else by_policy(policy.on_resolve, end_of(incident))
     return _update(incident, said, policy)
@@ -336,13 +373,13 @@ def _update(incident: Incident, said: Said, policy: Policy) -> list[Step]:
     if alarms(incident) and policy.mention:
         return [Step("post", ring=True)]
     if said.silenced and incident.firing:
-        return [Step("edit"), Step("reply", f"{_sign(incident)} · its silence is over, and it still fires")]
+        return [Step("edit"), Step("reply", phrases.silence_is_over(incident.event.severity))]
     if is_owed(incident):
-        return [Step("edit"), Step("reply", f"{_sign(incident)} · was held back, and still fires")]
+        return [Step("edit"), Step("reply", phrases.was_held_back(incident.event.severity))]
     steps = by_policy(policy.on_update, None)
     if alarms(incident) and any(step.action == "edit" for step in steps):
-        before = (said.aloud or said.severity).upper()
-        steps.append(Step("reply", f"{_sign(incident)} · was {before}"))  # an edit rings no phone
+        worsened = phrases.worsened(incident.event.severity, said.aloud or said.severity)
+        steps.append(Step("reply", worsened))  # an edit rings no phone
     return steps
 
 
@@ -350,8 +387,7 @@ def _again(incident: Incident, policy: Policy) -> list[Step]:
     if alarms(incident) and policy.mention:
         return [Step("post", ring=True)]
     down = incident.event.occurred_at - (incident.ended_before or incident.event.occurred_at)
-    after = f", {say_duration(down)} after its end" if down >= WITHIN_A_BREATH else ""
-    return [Step("edit"), Step("reply", f"{_sign(incident)} again{after}")]
+    return [Step("edit"), Step("reply", phrases.fires_again(incident.event.severity, down))]
 
 
 def quietly(policy: Policy) -> list[Step]:
@@ -376,50 +412,15 @@ def plainly(steps: Sequence[Step], incident: Incident) -> list[Step]:
         return posts[:1]
     if any(step.action == "edit" for step in steps):
         return [Step("reply")]
-    return [Step("reply", of_what(step.content, incident.event.title)) for step in steps[:1]]
-
-
-def of_what(content: str | None, title: str) -> str | None:
-    """A reply's text with what it speaks of, for where it stands in no thread."""
-    named = escape_markdown(one_line(title))
-    return content if content is None or named in content else f"{content} · {named}"
-
-
-# In words
+    return [Step("reply", phrases.with_title(step.content, incident.event.title)) for step in steps[:1]]
 
 
 def end_of(incident: Incident) -> str:
-    """That it is over, and after how long."""
+    """Return the sentence that an incident is over, and after how long."""
     lasted = (incident.ended_at or incident.started_at) - incident.started_at
-    said = f"{ENDS[incident.state]} {incident.state}"
-    said += f" after {say_duration(lasted)}" if lasted >= WITHIN_A_BREATH else ""
-    return said + (": its source has said nothing of it any more" if incident.state == "expired" else "")
-
-
-def flapping(incident: Incident) -> str:
-    """That it flaps and what follows of it."""
-    return f"{flaps(incident.changes)}; quiet until it holds for {say_duration(HOLD)}"
-
-
-def held_for_long(incident: Incident) -> str:
-    """That it flaps no more, and how it stands."""
-    held = say_duration(HOLD)
-    if incident.firing:
-        return f"{_sign(incident)} · fires for {held} now, and flaps no more"
-    return f"{ENDS[incident.state]} {incident.state}, and flaps no more for {held}"
-
-
-def flaps(changes: tuple[float, ...]) -> str:
-    """What a flapping incident does, in words."""
-    took = changes[-1] - changes[0]
-    return f"flapping: {len(changes)} changes" + (f" in {say_duration(took)}" if took >= WITHIN_A_BREATH else "")
+    return phrases.ended("expired" if incident.state == "expired" else "resolved", lasted)
 
 
 def reminder(incident: Incident, now: float) -> str:
-    """Say that it still fires, and for how long; `now` by the relay's own clock."""
-    return f"{_sign(incident)} · still firing after {say_duration(now - incident.opened_at)}"
-
-
-def _sign(incident: Incident) -> str:
-    severity = incident.event.severity
-    return f"{SIGNS[severity]} **{severity.upper()}**"
+    """Return the sentence that an incident still fires; `now` by the relay's own clock."""
+    return phrases.still_firing(incident.event.severity, now - incident.opened_at)

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Sequence, Set
 import msgspec
 
 from relay.core.alert import Alert, AlertKey, fold, inherit
-from relay.core.delivery import Ack, Intent
+from relay.core.delivery import Ack, Intent, MessageKind, Subject
 from relay.core.event import RANK, Event, is_about_alert
-from relay.core.group import Group, group_name, grouped_labels, lineage_of
+from relay.core.group import Group, group_key
 from relay.core.incident import (
-    MOVED,
     End,
     Incident,
     Policy,
@@ -23,6 +22,7 @@ from relay.core.incident import (
     calm,
     come_home,
     end,
+    group_of,
     holds_at,
     in_downtime,
     is_news,
@@ -37,10 +37,10 @@ from relay.core.incident import (
     uneditable,
     update,
 )
-from relay.core.markdown import escape_markdown, one_line
+from relay.core.phrases import continued
 from relay.core.routing import Destination, Route
 from relay.core.rules import Rules, card_for, route_event, template_for
-from relay.core.storm import Storms
+from relay.core.storm import Storm, Storms
 from relay.core.suppression import Held, Suppression, Suppressor
 
 GRACE = 300.0
@@ -66,10 +66,11 @@ class Known(msgspec.Struct):
 
 
 class Plan(msgspec.Struct):
-    """What a batch changes; `incidents` and `groups` by id, as they stand after it.
+    """The changes that a batch makes; `incidents`, `groups` and `storms` by id, as they stand after it.
 
-    `touched` are groups that something has happened in: they are to be looked at, and made where they are not there
-    yet. `suppressed` are events that change nothing, and why.
+    `touched` are groups whose incidents have changed: they are looked at next, and made where they do not exist yet.
+    `stirred` are storms whose incidents have changed, each with when to look at it. `suppressed` are events that change
+    nothing, and why.
     """
 
     up_to: int
@@ -78,6 +79,8 @@ class Plan(msgspec.Struct):
     incidents: dict[int, Incident] = {}
     groups: dict[str, Group] = {}
     touched: dict[str, Group] = {}
+    storms: dict[str, Storm] = {}
+    stirred: dict[str, float] = {}
     adopted: list[Waiting] = []
     suppressed: list[tuple[int, Suppression]] = []
 
@@ -163,16 +166,16 @@ def plan_due(
     return planner.result
 
 
-def move(room: str, message: int, to: int, seq: int, event: Event) -> Intent:
-    """The last edit of a message whose place a new one takes."""
-    content = f"{MOVED} **continued** · {escape_markdown(one_line(event.title))} · a newer message tells of it"
+def move(room: str, message: int, to: int, seq: int, event: Event, subject: Subject) -> Intent:
+    """Return the last edit of a message whose place a new one takes."""
     return Intent(
         action="edit",
         room=room,
         message=message,
+        subject=subject,
         event_seq=seq,
         rank=RANK[event.severity],
-        content=content,
+        content=continued(event.title),
         moved_to=to,
     )
 
@@ -194,7 +197,7 @@ class _Planner:
         self._known = known
         self._suppressor = suppressor
         self._storms = storms
-        self.result = Plan(up_to, groups=storms.changed)
+        self.result = Plan(up_to, storms=storms.changed)
         self._handle = 0
         self._taken = False
         self._why: Suppression = "repeat"
@@ -222,9 +225,8 @@ class _Planner:
         for target in (self._awake(target, now) for target in decision.rooms):
             held = self._held(event, target.route.policy, now)
             if held is None:
-                group = f"{target.room}|{target.route.lineage}"
                 step = Step("post", ring=event.severity == "critical")
-                self._post(seq, event, target.room, group, target.route, step, now)
+                self._post(seq, event, target.room, "notice", target.route, step, now)
             else:
                 self._why = held.reason
 
@@ -287,7 +289,7 @@ class _Planner:
 
     def _begin(self, last: Incident | None, seq: int, event: Event, target: Destination, now: float) -> None:
         target = self._awake(target, now)
-        policy, group = target.route.policy, group_name(event, target)
+        policy, group = target.route.policy, group_key(event, target)
         if last is not None and may_reopen(last, group, _own_time(event, now), policy):
             self._tell(reopen(last, seq, event, policy, now), now, news=seq)
             return
@@ -295,8 +297,9 @@ class _Planner:
             self._tell(last, now)  # its end is yet to be told
         self._handle -= 1
         opened = Incident(
-            id=self._handle, source=event.source, key=event.key, room=target.room, group=group, message=0, seq=seq,
-            event=event, started_at=event.occurred_at, opened_at=min(now, _own_time(event, now)),
+            id=self._handle, source=event.source, key=event.key, room=target.room, lineage=group.lineage,
+            labels=group.labels, message=0, seq=seq, event=event, started_at=event.occurred_at,
+            opened_at=min(now, _own_time(event, now)),
             remind_at=now + policy.repeat_interval, changes=(now,), ack=self._ack_of(event),
         )  # fmt: skip
         self._tell(opened, now, news=seq, target=target)
@@ -370,11 +373,10 @@ class _Planner:
         for step in self._possible(steps, incident):
             if step.action == "post":
                 self._handle -= 1
-                self._post(
-                    incident.seq, incident.event, incident.room, incident.group, route, step, now, replaces=message
-                )
+                self._post(incident.seq, incident.event, incident.room, "living", route, step, now, replaces=message)
                 if message and incident.where not in self._rules.plain:
-                    moved = move(incident.where, message, self._handle, incident.seq, incident.event)
+                    subject = _subject("living", route)
+                    moved = move(incident.where, message, self._handle, incident.seq, incident.event, subject)
                     self.result.intents.append(moved)
                 message = self._handle
                 incident = msgspec.structs.replace(incident, message=message, at="")
@@ -395,29 +397,33 @@ class _Planner:
             Intent(
                 action=step.action, room=incident.where, message=incident.message, event_seq=incident.seq,
                 rank=RANK[incident.event.severity], content=step.content,
+                subject=_subject("living", self._route_of(incident)),
             )
         )  # fmt: skip
 
     def _post(
-        self, seq: int, event: Event, room: str, group: str, route: Route, step: Step, now: float, replaces: int = 0
-    ) -> None:
+        self, seq: int, event: Event, room: str, kind: MessageKind, route: Route, step: Step, now: float,
+        replaces: int = 0,
+    ) -> None:  # fmt: skip
         self._taken = True
-        alert = event.status != "notice"
         rank = RANK[event.severity]
         self.result.intents.append(
             Intent(
-                action="post", room=room, message=self._handle if alert else 0, event_seq=seq,
-                rank=rank, group=group, route=route.path, haste=self._storms.haste(room, rank, seq, now),
+                action="post", room=room, message=self._handle if kind == "living" else 0, event_seq=seq,
+                rank=rank, subject=_subject(kind, route), haste=self._storms.haste(room, rank, seq, now),
                 template=template_for(room, route, self._rules),
                 mention=route.policy.mention if step.ring else (), replaces=replaces,
             )
         )  # fmt: skip
 
     def _touch(self, incident: Incident, now: float) -> None:
-        route = self._route_of(incident)
-        self.result.touched[incident.group] = Group(
-            id=incident.group, room=incident.room, labels=grouped_labels(incident.group), route=route.path, wake_at=now,
-        )  # fmt: skip
+        key = group_of(incident)
+        if incident.storm is not None:
+            self.result.stirred[incident.storm] = now
+        elif key is not None:
+            self.result.touched[key.id] = Group(
+                id=key.id, room=key.room, lineage=key.lineage, labels=key.labels or {}, wake_at=now
+            )
 
     def _record(self, incident: Incident) -> None:
         """Note an incident as it stands now, and when it wants to be looked at again."""
@@ -446,7 +452,12 @@ class _Planner:
         return self._suppressor.holds(event, policy.mute, policy.active, max(now, self._held_at))
 
     def _route_of(self, incident: Incident) -> Route:
-        return self._rules.route_of(lineage_of(incident.group))
+        return self._rules.route_of(incident.lineage)
+
+
+def _subject(kind: MessageKind, route: Route) -> Subject:
+    """Return what a message of one alert, or a notice, is about."""
+    return Subject(kind=kind, lineage=route.lineage, route=route.path)
 
 
 def _own_time(event: Event, now: float) -> float:

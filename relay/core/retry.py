@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 SET_ASIDE_AFTER = 120.0
@@ -25,6 +27,34 @@ def delay_after(attempts: int, policy: RetryPolicy, chance: float) -> float:
     """Seconds to wait after the n-th failed attempt: doubling, with up to half taken off by `chance` in [0, 1)."""
     doubled = policy.first * 2.0 ** min(attempts - 1, 60)
     return min(doubled, policy.longest) * (1.0 - chance / 2.0)
+
+
+class PutOff(msgspec.Struct, frozen=True, array_like=True):
+    """A delivery that waits for a later try, in a room that has taken something since.
+
+    Times in Unix seconds; `failed_at` is None for what only waits for another delivery of its message. `times` counts
+    how often it was brought forward.
+    """
+
+    id: int
+    message: int
+    due_at: float
+    failed_at: float | None
+    times: int
+
+
+def bring_all_forward(found: Sequence[PutOff], now: float) -> list[PutOff]:
+    """Return the deliveries that are due earlier, as their rooms work. The rest of a message goes with its failure."""
+    failed = {one.message: one for one in found if one.failed_at is not None}
+    sooner: list[PutOff] = []
+    for one in found:
+        cause = failed.get(one.message, one)
+        failed_at = now if cause.failed_at is None else cause.failed_at
+        due_at = bring_forward(one.due_at, failed_at, now, cause.times if cause.failed_at is not None else 0)
+        if due_at is not None:
+            times = one.times + 1 if one is cause and cause.failed_at is not None else 0
+            sooner.append(msgspec.structs.replace(one, due_at=due_at, times=times))
+    return sooner
 
 
 def bring_forward(due_at: float, failed_at: float, now: float, times: int) -> float | None:

@@ -12,12 +12,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from relay.core.delivery import Haste
-from relay.core.group import CHANGES, Group
-from relay.core.incident import WITHIN_A_BREATH, Step
-from relay.core.words import say_duration
+from relay.core.delivery import EDITS_OF_CHANGES, Haste
+from relay.core.incident import Incident, Step
+from relay.core.phrases import ALL_OF_STORM_ENDED, storm_is_over
 
-STORM = "storm"
 TOO_LONG = 5.0
 """Seconds that new posts may take to go out one by one, where more of them wait than the room wants to see so."""
 WINDOW = 10.0
@@ -31,7 +29,7 @@ MOST_EDITS = 6
 LATER = 60.0
 """Seconds after which a digest says how its alerts go on, once the storm is over; doubled with each time."""
 
-ALL_ENDED = Step("reply", "✅ all of the storm's alerts have ended")
+ALL_ENDED = Step("reply", ALL_OF_STORM_ENDED)
 
 
 class Pressure(msgspec.Struct, frozen=True):
@@ -51,11 +49,49 @@ class Pressure(msgspec.Struct, frozen=True):
         return waiting > self.digest_over and waiting * self.seconds_each > TOO_LONG
 
 
-def open_storm(room: str, now: float, seq: int = 0) -> Group:
-    """A storm that begins with the event `seq`."""
-    return Group(
-        id=f"{STORM} {now:.3f} {seq}|{room}\n[]", room=room, labels={}, route=STORM, began_at=now, seen_at=now,
-        window_at=now, wake_at=now, flush_at=now, seq=seq,
+class Storm(msgspec.Struct, frozen=True, kw_only=True):
+    """A storm in a room, and its digest. Times are Unix seconds.
+
+    It `began_at` and was `seen_at` last. So many posts have `joined` since `window_at`, so many went out `alone`, and
+    `seq` is its last event's. `flush_at` is when the digest is due next, `flushed_at` when it was last, `ended_at` when
+    the storm was over. `at` is the room that the digest stands in, where that is a fallback of its own.
+    """
+
+    id: str
+    room: str
+    message: int = 0
+    began_at: float
+    seen_at: float
+    window_at: float
+    joined: int = 0
+    alone: int = 0
+    seq: int = 0
+    flush_at: float | None = None
+    flushed_at: float | None = None
+    ended_at: float | None = None
+    wake_at: float | None = None
+    at: str = ""
+
+    @property
+    def where(self) -> str:
+        """The room that its digest stands in."""
+        return self.at or self.room
+
+
+class StormMembers(msgspec.Struct, frozen=True, tag_field="kind", tag="storm"):
+    """A storm, its incidents that its digest must be told of, the digest's edits, and how many incidents still fire."""
+
+    group: Storm
+    incidents: tuple[Incident, ...]
+    edits: int = 0
+    firing: int = 0
+
+
+def open_storm(room: str, now: float, seq: int = 0) -> Storm:
+    """Return a storm that begins with the event `seq`."""
+    return Storm(
+        id=f"storm {now:.3f} {seq}|{room}", room=room, began_at=now, seen_at=now, window_at=now, wake_at=now,
+        flush_at=now, seq=seq,
     )  # fmt: skip
 
 
@@ -66,11 +102,11 @@ class Storms:
     `changed` are the storms that have begun or grown by it.
     """
 
-    def __init__(self, found: Iterable[Group] = (), pressure: Mapping[str, Pressure] | None = None) -> None:
+    def __init__(self, found: Iterable[Storm] = (), pressure: Mapping[str, Pressure] | None = None) -> None:
         self._open = {storm.room: storm for storm in found}
         self._pressure = dict(pressure or {})
         self._made: Counter[str] = Counter()
-        self.changed: dict[str, Group] = {}
+        self.changed: dict[str, Storm] = {}
 
     def haste(self, room: str, rank: int, seq: int, now: float) -> Haste:
         """How one more new post, for the event `seq`, goes out."""
@@ -93,17 +129,12 @@ class Storms:
                 self._open[room] = self.changed[storm.id] = storm
         return bool(self.changed)
 
-    def latest(self, storm: Group) -> Group:
+    def latest(self, storm: Storm) -> Storm:
         """A storm as it stands after what has joined it by this plan."""
         return self.changed.get(storm.id, storm)
 
 
-def is_storm(group_id: str) -> bool:
-    """Tell whether a group is a storm's digest: no room's name has a blank in it."""
-    return group_id.startswith(f"{STORM} ")
-
-
-def joined(storm: Group, seq: int, now: float, *, alone: bool) -> Group:
+def joined(storm: Storm, seq: int, now: float, *, alone: bool) -> Storm:
     """The storm after one more post, for the event `seq`; `alone` where that has a message of its own."""
     seen_at = max(now, (storm.flushed_at or 0.0) + 0.001)  # the next digest has it, whenever the event came
     return _awake(
@@ -112,8 +143,8 @@ def joined(storm: Group, seq: int, now: float, *, alone: bool) -> Group:
 
 
 def look(
-    storm: Group, edits: int, *, news: bool, firing: int, few: int, now: float, plain: bool = False
-) -> tuple[Group, list[Step]]:
+    storm: Storm, edits: int, *, news: bool, firing: int, few: int, now: float, plain: bool = False
+) -> tuple[Storm, list[Step]]:
     """What is asked of the digest now; `news` where its alerts have changed, `firing` how many of them fire still.
 
     `few` new posts are none that the room could not take one by one. In a `plain` room each edit is a new message, so
@@ -130,12 +161,13 @@ def look(
     return _awake(storm), steps
 
 
-def _meanwhile(storm: Group, edits: int, few: int, now: float, *, plain: bool) -> tuple[Group, list[Step]]:
+def _meanwhile(storm: Storm, edits: int, few: int, now: float, *, plain: bool) -> tuple[Storm, list[Step]]:
     shown = Step("edit" if storm.message else "digest")
     counted = now - storm.window_at >= WINDOW
     if (counted and storm.joined <= few) or edits >= MOST_EDITS:
         over = msgspec.structs.replace(storm, ended_at=now, flush_at=None, flushed_at=now)
-        return over, [shown, Step("file", over_note(storm, plain=plain))]
+        note = storm_is_over(storm.seen_at - storm.began_at, attached=not plain)
+        return over, [shown, Step("file", note)]
     if counted:
         storm = msgspec.structs.replace(storm, window_at=now, joined=0)
     fresh = storm.flushed_at is None or storm.seen_at > storm.flushed_at
@@ -145,7 +177,7 @@ def _meanwhile(storm: Group, edits: int, few: int, now: float, *, plain: bool) -
     return msgspec.structs.replace(storm, flushed_at=now, flush_at=now + every), [shown]
 
 
-def _afterwards(storm: Group, edits: int, news: bool, firing: int, now: float) -> tuple[Group, list[Step]]:
+def _afterwards(storm: Storm, edits: int, news: bool, firing: int, now: float) -> tuple[Storm, list[Step]]:
     """A storm that is over: its digest says now and then how its alerts go on, and that all have ended."""
     if not news:
         return msgspec.structs.replace(storm, flush_at=None), []
@@ -154,21 +186,14 @@ def _afterwards(storm: Group, edits: int, news: bool, firing: int, now: float) -
         return msgspec.structs.replace(storm, flush_at=due), []
     said = msgspec.structs.replace(storm, flush_at=None, flushed_at=now)
     if firing:
-        return said, [Step("edit")] if edits < CHANGES else []
+        return said, [Step("edit")] if edits < EDITS_OF_CHANGES else []
     return said, [Step("edit"), ALL_ENDED]
 
 
-def _awake(storm: Group) -> Group:
+def _awake(storm: Storm) -> Storm:
     """The storm with when it wants to be looked at next."""
     if storm.ended_at is not None:
         return msgspec.structs.replace(storm, wake_at=storm.flush_at)
     counted = storm.window_at + WINDOW
     fresh = storm.flushed_at is None or storm.seen_at > storm.flushed_at
     return msgspec.structs.replace(storm, wake_at=min(counted, storm.flush_at or counted) if fresh else counted)
-
-
-def over_note(storm: Group, *, plain: bool) -> str:
-    """That a storm is over."""
-    lasted = storm.seen_at - storm.began_at
-    after = f" after {say_duration(lasted)}" if lasted >= WITHIN_A_BREATH else ""
-    return f"🌊 **Storm over**{after} · the full list {'follows' if plain else 'is attached'}"

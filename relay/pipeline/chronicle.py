@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from relay.core.delivery import DeliveryState, Failed, Lease, Refused, Settlement, Throttled
+from relay.core.diverting import Divert
 from relay.core.rules import OPERATOR_SOURCE
-from relay.ports import Divert, Diverted, Log, Telemetry, Tell
+from relay.ports import Diverted, Log, Telemetry, Tell
 
 
 class Chronicle:

@@ -12,17 +12,18 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled, files_of
+from relay.core.diverting import Divert
 from relay.core.event import Event
-from relay.core.group import lineage_of
-from relay.core.lanes import Circumstances, Verdict, judge, put_back
+from relay.core.judgement import Circumstances, Verdict, judge, put_back
+from relay.core.leasing import remark_of
 from relay.core.markdown import escape_markdown, file_name, hard_breaks, numbered, plain_text
+from relay.core.phrases import file_is_missing
 from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
 from relay.ports import (
     Clock,
-    Divert,
     Diverted,
     File,
     Files,
@@ -59,16 +60,6 @@ class Fallback(msgspec.Struct, frozen=True):
 
     to: str
     after: float
-
-
-def _remark(lease: Lease, service: Service) -> str:
-    """What a message says of its place, where that is not what it was, and of files that its service can't show."""
-    if lease.elsewhere is not None:
-        return "goes on in " + ("a newer message" if lease.elsewhere == lease.room else f"room {lease.elsewhere}")
-    said = [] if lease.origin is None else [f"for room {lease.origin}"]
-    if lease.action == "post" and not service.files:
-        said += [f"not shown here: {file_name(file)}" for file in files_of(lease) if "://" not in file]
-    return " · ".join(said)
 
 
 async def _at_once(_event: Event, _message: str) -> None:
@@ -369,7 +360,7 @@ class Dispatcher:
                 why = f"it was refused: {outcome.detail}"
         name = file_name(address)
         self._chronicle.file_missing(lease, name, why)
-        return await self._send(sender, lease, f"📎 {escape_markdown(name)} is not here: {escape_markdown(why)}", None)
+        return await self._send(sender, lease, file_is_missing(name, why), None)
 
     async def _texts(self, lease: Lease, service: Service) -> tuple[list[str], File | None]:
         """A delivery's texts, and the file that goes with the first: a digest's full list."""
@@ -388,7 +379,7 @@ class Dispatcher:
         return self._renderer.render(
             lease.event, lease.template, room=lease.room, told=lease.told, now=self._clock.wall(),
             mention=lease.mention if lease.action == "post" else (), longest=service.longest,
-            brief=lease.action == "reply" and not service.edits, remark=_remark(lease, service),
+            brief=lease.action == "reply" and not service.edits, remark=remark_of(lease, shows_files=service.files),
         )  # fmt: skip
 
     async def _send(
@@ -415,7 +406,7 @@ class Dispatcher:
         if lease.action != "post" or lease.note is not None or not sender.service.files:
             return None
         told, now = lease.told, self._clock.wall()
-        return self._renderer.card(lineage_of(lease.group), lease.event, room=lease.room, told=told, now=now)
+        return self._renderer.card(lease.lineage, lease.event, room=lease.room, told=told, now=now)
 
     def _judge(self, attempt: Attempt, now: float) -> Settlement:
         """What an attempt means for its delivery; its lane and account take their part of it at once."""

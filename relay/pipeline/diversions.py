@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Protocol
 
-from relay.ports import Clock, Divert, Diverted, PlanStore
+from relay.core.diverting import Divert
+from relay.ports import Clock, Diverted, PlanStore
 
 EVERY = 1.0
 """Seconds between two looks at the rooms that are down, or were."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from relay.core.delivery import Lease, Settlement
 from relay.core.event import SEVERITIES
-from relay.core.lanes import ACCOUNT_PAUSE, FIRST_PAUSE
+from relay.core.judgement import ACCOUNT_PAUSE, FIRST_PAUSE
 from relay.core.rate import TokenBucket
 from relay.ports import Sender
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence, Set
 
 from relay.core.alert import AlertKey
-from relay.core.group import Group, Members
+from relay.core.group import Members
 from relay.core.grouping import plan_groups
 from relay.core.planning import Known, Plan, Waiting, concerns_alert, plan, plan_due
 from relay.core.rules import Rules
-from relay.core.storm import TOO_LONG, Pressure, Storms, is_storm
+from relay.core.storm import TOO_LONG, Pressure, Storm, StormMembers, Storms
 from relay.core.suppression import Suppressor
 from relay.pipeline.brake import Brake
 from relay.pipeline.diversions import Diversions, Fallbacks
@@ -72,7 +72,7 @@ class Planner:
         self._planned = planned
         self._rate = rate
         self.diversions = Diversions(store, fallbacks, clock)
-        self._open: list[Group] | None = None
+        self._open: list[Storm] | None = None
         self._storms_at = 0.0
         self._wake, self._full = asyncio.Event(), asyncio.Event()
         self._company = 0.0
@@ -232,10 +232,10 @@ class Planner:
         self._storms_at = now + LOOK_FOR_STORMS
         storms = await self._storms(0)
         if storms.begin(now):
-            await self._commit(Plan(0, groups=storms.changed))
+            await self._commit(Plan(0, storms=storms.changed))
 
     async def _commit(self, made: Plan) -> None:
-        if any(is_storm(group) for group in made.groups):
+        if made.storms:
             self._open = None  # as they stand after the commit, or its failure
         commit = self._store.commit_plan(made, self._clock.now())
         self._expect(made)
@@ -243,9 +243,9 @@ class Planner:
         self.diversions.note({intent.room for intent in made.intents})
         wakes = [*(one.wake_at for one in made.incidents.values()), *(one.wake_at for one in made.alerts.values())]
         self._wake_at = min([self._wake_at, *(at for at in wakes if at is not None)])
-        for group in (*made.groups.values(), *made.touched.values()):
-            if group.wake_at is not None:
-                self._groups_at = min(self._groups_at, group.wake_at)
+        looks = [*(group.wake_at for group in (*made.groups.values(), *made.touched.values())), *made.stirred.values()]
+        looks += [storm.wake_at for storm in made.storms.values()]
+        self._groups_at = min([self._groups_at, *(at for at in looks if at is not None)])
 
     async def _divert(self) -> None:
         if await self.diversions.look():
@@ -280,7 +280,7 @@ class Planner:
         _, next_at = await self._store.next_wakes()
         self._groups_at = next_at or now + LOOK_AGAIN
 
-    async def _plan_group_alone(self, members: Members, now: float) -> None:
+    async def _plan_group_alone(self, members: Members | StormMembers, now: float) -> None:
         try:
             await self._commit(plan_groups([members], self._rules, self.suppressor, now, await self._storms(1)))
         except StoreError:

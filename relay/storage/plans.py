@@ -9,12 +9,12 @@ from typing import NamedTuple
 import msgspec
 
 from relay.core.alert import Alert, AlertKey
-from relay.core.delivery import POSTS, Intent
+from relay.core.delivery import HELD_AT_MOST, POSTS, Intent, position_of
 from relay.core.event import RANK
 from relay.core.group import Group, Members
-from relay.core.incident import Incident
+from relay.core.incident import Incident, absorb
 from relay.core.planning import Known, Plan, Waiting
-from relay.core.storm import MOST_ALONE
+from relay.core.storm import MOST_ALONE, Storm, StormMembers
 from relay.core.suppression import Silence
 from relay.ports import Over
 from relay.storage.inbox import as_json
@@ -26,8 +26,8 @@ _waiting = msgspec.json.Decoder(list[Waiting])
 _alerts = msgspec.json.Decoder(list[Alert])
 _incidents = msgspec.json.Decoder(list[Incident])
 _keys = msgspec.json.Decoder(list[AlertKey])
-_groups = msgspec.json.Decoder(list[Group])
-_members = msgspec.json.Decoder(list[Members])
+_storms = msgspec.json.Decoder(list[Storm])
+_members = msgspec.json.Decoder(list[Members | StormMembers])
 _silences = msgspec.json.Decoder(list[Silence])
 
 
@@ -57,7 +57,7 @@ def due_keys(connection: Connection, wanted: tuple[float, int]) -> list[AlertKey
     return _keys.decode(read_json(connection, _SQL["due_keys"], {"now": wanted[0], "limit": wanted[1]}))
 
 
-def due_groups(connection: Connection, wanted: tuple[float, int]) -> list[Members]:
+def due_groups(connection: Connection, wanted: tuple[float, int]) -> list[Members | StormMembers]:
     """Groups that want to be looked at by a time, each with the incidents that it must look at; so many at the most."""
     return _members.decode(read_json(connection, _SQL["due_groups"], wanted))
 
@@ -73,9 +73,9 @@ def next_wakes(connection: Connection) -> tuple[float | None, float | None]:
     return incident, group
 
 
-def storms(connection: Connection) -> list[Group]:
-    """Storms that are not over."""
-    return _groups.decode(read_json(connection, _SQL["storms"]))
+def storms(connection: Connection) -> list[Storm]:
+    """Return the storms that are not over."""
+    return _storms.decode(read_json(connection, _SQL["storms"]))
 
 
 def waiting_posts(connection: Connection, wanted: tuple[str, int]) -> tuple[int, int]:
@@ -106,12 +106,6 @@ def firing_keys(connection: Connection, source: str) -> list[str]:
     return list(msgspec.json.decode(read_json(connection, _SQL["firing_keys"], {"source": source}), type=list[str]))
 
 
-HASTE = 2**40
-"""By so much the place of what is in haste is before all others."""
-HELD = 3_600.0
-"""Seconds after which a post that is held for a digest goes out all the same, should none take it up."""
-
-
 class _Placed(NamedTuple):
     """The rows of a post."""
 
@@ -123,31 +117,45 @@ def _message(number: int, placed: Mapping[int, _Placed]) -> int:
     return placed[number].message if number < 0 else number
 
 
-def _position(delivery: int, intent: Intent) -> int:
-    """A place in the lane's order; what is in haste goes before all that is not, and what is absorbed never is."""
-    return delivery - HASTE if intent.haste == "first" else delivery
+def _group_row(group: Group | Storm, placed: Mapping[int, _Placed]) -> Row:
+    settled = msgspec.structs.replace(group, message=_message(group.message, placed))
+    kind = "storm" if isinstance(group, Storm) else "route"
+    return (settled.id, kind, as_json(settled), settled.ended_at, settled.wake_at)
 
 
-def _absorb(connection: Connection, digest: Intent, placed: Mapping[int, _Placed], now: float) -> list[Over]:
-    """Have a digest take up the posts that wait for its room, but for the first criticals, which go before it."""
+def _message_row(message: int, intent: Intent) -> Row:
+    """The row of a message, up to its route."""
+    about = intent.subject
+    labels = as_json(about.labels) if about.labels else None
+    return (message, intent.room, about.kind, about.lineage, about.group, labels, about.route)
+
+
+def _incident_row(incident: Incident) -> Row:
+    return (
+        incident.id, incident.source, incident.key, incident.room, incident.group_id, incident.message, incident.seq,
+        RANK[incident.event.severity], int(incident.live), int(incident.changed), as_json(incident),
+        incident.started_at, incident.ended_at, incident.wake_at,
+    )  # fmt: skip
+
+
+def _absorb(connection: Connection, digest: Intent, home: str, placed: Mapping[int, _Placed], now: float) -> list[Over]:
+    """Have a digest take up the posts that wait for room `home`, but for the first criticals, which go before it."""
     at = placed[digest.message]
     values: dict[str, object] = {
-        "id": at.delivery, "message": at.message, "room": digest.room, "group": digest.group, "now": now,
-        "home": digest.group.partition("|")[2].partition("\n")[0],
-        "haste": HASTE, "alone": MOST_ALONE if digest.action == "digest" else 0,
+        "id": at.delivery, "message": at.message, "now": now, "home": home,
+        "ahead": position_of(0, "first"), "alone": MOST_ALONE if digest.action == "digest" else 0,
     }  # fmt: skip
     connection.execute(_SQL["hasten"], values)
     taken = connection.execute(_SQL["absorb"], values).fetchall()
     if taken:
         values["messages"] = as_json([message for *_, message in taken])
-        for name in ("absorb_incidents", "absorb_groups", "absorb_messages", "absorb_tales", "forget_messages"):
+        incidents = _incidents.decode(read_json(connection, _SQL["incidents_of"], values))
+        storm = str(digest.subject.group)
+        rows = [_incident_row(absorb(incident, storm, at.message, digest.room)) for incident in incidents]
+        write_rows(connection, _SQL["upsert_incidents"], rows)
+        for name in ("absorb_groups", "absorb_messages", "absorb_tales", "forget_messages"):
             connection.execute(_SQL[name], values)
     return [(room, rank, state) for room, rank, state, _ in taken]
-
-
-def _group_row(group: Group, placed: Mapping[int, _Placed]) -> Row:
-    settled = msgspec.structs.replace(group, message=_message(group.message, placed))
-    return (settled.id, as_json(settled), settled.ended_at, settled.wake_at)
 
 
 class PlanWriter:
@@ -171,10 +179,12 @@ class PlanWriter:
         )
         write_rows(connection, _SQL["upsert_incidents"], self._incidents(plan, placed))
         write_rows(connection, _SQL["upsert_groups"], [_group_row(g, placed) for g in plan.groups.values()])
+        write_rows(connection, _SQL["upsert_groups"], [_group_row(s, placed) for s in plan.storms.values()])
         write_rows(connection, _SQL["touch_groups"], [_group_row(g, placed) for g in plan.touched.values()])
+        write_rows(connection, _SQL["stir_storms"], list(plan.stirred.items()))
         for intent in plan.intents:
-            if intent.absorbs:
-                over += _absorb(connection, intent, placed, now)
+            if intent.absorbs is not None:
+                over += _absorb(connection, intent, intent.absorbs, placed, now)
         for waiting in plan.adopted:
             connection.execute(_SQL["adopt_event"], (as_json(waiting.event), waiting.seq))
         for seq, why in plan.suppressed:
@@ -192,12 +202,11 @@ class PlanWriter:
             message, delivery = self._sequences.next("message"), self._sequences.next("delivery")
             placed[intent.message] = _Placed(message, delivery)
             mention = as_json(intent.mention) if intent.mention else None
-            living = int(intent.message != 0)
-            messages.append((message, intent.room, intent.group, intent.route, intent.template, mention, living))
+            messages.append((*_message_row(message, intent), intent.template, mention))
             held = intent.haste == "held"
             rows.append(
                 (delivery, message, intent.event_seq, intent.room, intent.action, intent.rank,
-                 _position(delivery, intent), int(held), now, now + HELD if held else now)
+                 position_of(delivery, intent.haste), int(held), now, now + HELD_AT_MOST if held else now)
             )  # fmt: skip
             if intent.also:
                 merged += self._merged(intent, delivery)
@@ -225,8 +234,8 @@ class PlanWriter:
             delivery = self._sequences.next("delivery")
             message = _message(change.message, placed)
             row = (delivery, message, change.event_seq, change.room, change.action, change.rank,
-                   _position(delivery, change), change.content, now)  # fmt: skip
-            connection.execute(_SQL["ensure_message"], (message, change.room, change.group, change.route))
+                   position_of(delivery, change.haste), change.content, now)  # fmt: skip
+            connection.execute(_SQL["ensure_message"], _message_row(message, change))
             write_rows(connection, _SQL["insert_changes"], [row])
             write_rows(connection, _SQL["insert_merged"], self._merged(change, delivery))
             values = {"id": delivery, "message": message, "now": now, "action": change.action}
@@ -234,7 +243,7 @@ class PlanWriter:
                 new = placed[change.moved_to]
                 over += self._move(connection, {**values, "new": new.message, "post": new.delivery})
                 continue
-            if change.absorbs:
+            if change.absorbs is not None:
                 placed[change.message] = _Placed(message, delivery)
             if change.action == "file":
                 continue
@@ -262,11 +271,7 @@ class PlanWriter:
                 id=incident.id if incident.id > 0 else self._sequences.next("incident"),
                 message=_message(incident.message, placed),
             )
-            rows.append(
-                (settled.id, settled.source, settled.key, settled.room, settled.group if settled.grouped else None,
-                 settled.message, settled.seq, RANK[settled.event.severity], int(settled.live), as_json(settled),
-                 settled.started_at, settled.ended_at, settled.wake_at)
-            )  # fmt: skip
+            rows.append(_incident_row(settled))
         return rows
 
     @staticmethod

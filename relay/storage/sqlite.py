@@ -15,14 +15,15 @@ import msgspec
 
 from relay.core.alert import Alert, AlertKey
 from relay.core.delivery import DigestLine, Settlement
-from relay.core.group import Group, Members
+from relay.core.diverting import Divert
+from relay.core.group import Members
 from relay.core.planning import Known, Plan, Waiting
+from relay.core.storm import Storm, StormMembers
 from relay.core.suppression import Silence
 from relay.ports import (
     Accepted,
     Conflict,
     DeliveryFilter,
-    Divert,
     Diverted,
     EventFilter,
     IncidentFilter,
@@ -147,7 +148,7 @@ class SqliteStore:
         """Keys of incidents that want to be looked at by a time."""
         return await self._read(plans.due_keys, (now, limit))
 
-    async def due_groups(self, now: float, limit: int) -> list[Members]:
+    async def due_groups(self, now: float, limit: int) -> list[Members | StormMembers]:
         """Groups that want to be looked at by a time, each with the incidents that it must look at."""
         return await self._read(plans.due_groups, (now, limit))
 
@@ -155,7 +156,7 @@ class SqliteStore:
         """Keys of open incidents behind a key, in their order."""
         return await self._read(plans.open_keys, (after, limit))
 
-    async def storms(self) -> list[Group]:
+    async def storms(self) -> list[Storm]:
         """Storms that are not over."""
         return await self._read(lambda connection, _: plans.storms(connection), None)
 

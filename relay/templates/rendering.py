@@ -21,6 +21,7 @@ from relay.core.markdown import (
     one_line,
     whole_end,
 )
+from relay.core.phrases import room_is_back
 from relay.core.words import say_clock
 from relay.templates.bounds import BoundedEnvironment, TemplateError, words_of
 from relay.templates.environment import MarkdownEnvironment, builtin_environment
@@ -104,15 +105,9 @@ class TemplateRenderer:
 
     def note(self, diversion: Diversion, room: str, now: float) -> str:
         """The message by which a room, or its fallback, hears that a diversion is over."""
-        since = say_clock(diversion.began_at, now, self._zone)
-        count, stay = f"{diversion.moved:,} message{'' if diversion.moved == 1 else 's'}", "stay"
-        if diversion.moved == 1:
-            stay = "stays"
-        if room == diversion.room:
-            said = f"could not be reached from {since} on; {count} went to room {diversion.to} and {stay} there"
-            return f"↩ **this room is back** · {Markdown.escape(said)}"
-        said = f"{count} for it came here from {since} on, and {stay}"
-        return f"↩ **room {Markdown.escape(diversion.room)} is back** · {Markdown.escape(said)}"
+        began = say_clock(diversion.began_at, now, self._zone)
+        to = diversion.to if room == diversion.room else None
+        return room_is_back(diversion.room, diversion.moved, began, to=to)
 
     def listing(self, lines: Sequence[DigestLine]) -> str:
         """The full list of a digest as plain text, a line each."""

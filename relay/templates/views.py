@@ -9,8 +9,8 @@ import msgspec
 
 from relay.core.delivery import MOST_LINES, Digest, DigestLine, Standing, Told
 from relay.core.event import SEVERITIES, Event
-from relay.core.incident import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
 from relay.core.markdown import Markdown, escape_markdown, file_name, link, middle, one_line
+from relay.core.phrases import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
 from relay.core.words import say_clock, say_duration
 
 MOST_DIGEST_BYTES = 6_500

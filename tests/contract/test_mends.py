@@ -12,7 +12,6 @@ import msgspec
 
 from relay.core.event import Draft
 from relay.core.matching import parse_matchers
-from relay.core.storm import is_storm, open_storm
 from relay.core.suppression import Silence
 from relay.ports import Limits
 from relay.sandbox.server import Sandbox
@@ -51,8 +50,6 @@ async def test_a_label_that_speaks_of_storms_is_only_a_label(tmp_path: Path, san
             await relay.post(at("x|storm y"))
             await relay.until(lambda: len(top(relay)) == 1)
             assert await relay.daemon.store.storms() == []
-    assert is_storm(open_storm("noc", 1.0).id)
-    assert not is_storm('noc|{}/{a=~"b|storm c"}\n[["site","x|storm y"]]')
 
 
 async def test_a_restart_tells_no_alert_to_be_expired_before_it_has_been_heard_of(

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from relay.core.delivery import Intent, Settlement
+from relay.core.delivery import Intent, Settlement, Subject
 from relay.core.event import Event
 from relay.core.planning import Plan, Waiting
 from relay.ports import (
@@ -72,8 +72,11 @@ def submission(*numbers: int, key: str | None = None, payload: bytes = b"{}") ->
 async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
     waiting = await store.waiting_events(10_000, NOW)
     posts = [
-        Intent(action="post", room=room, message=0, event_seq=w.seq, rank=1, group=room, route="route") for w in waiting
-    ]
+        Intent(
+            action="post", room=room, message=0, event_seq=w.seq, rank=1, subject=Subject(kind="notice", route="route")
+        )
+        for w in waiting
+    ]  # fmt: skip
     await store.commit_plan(Plan(waiting[-1].seq, posts), NOW)
     return waiting
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.core.delivery import POSTS, Intent
 from relay.core.event import Event
-from relay.core.group import Group, Members, group_name, grouped_labels, schedule
+from relay.core.group import Group, Members, group_key, schedule
 from relay.core.grouping import plan_groups
 from relay.core.incident import Incident, Policy, is_news
 from relay.core.matching import parse_matchers
@@ -64,7 +64,7 @@ class GroupLedger(Ledger):
                 self.incidents[number] = msgspec.structs.replace(incident, message=new)
 
     def members(self, group: Group) -> Members:
-        mine = tuple(i for i in self.incidents.values() if i.group == group.id and i.live)
+        mine = tuple(i for i in self.incidents.values() if i.group_id == group.id and i.live)
         told = sum(i.message == group.message != 0 for i in self.incidents.values())
         return Members(group, mine, self.edits[group.message], told)
 
@@ -166,14 +166,14 @@ def test_a_group_is_reminded_of_unless_somebody_has_it() -> None:
 
 def test_groups_are_told_apart_by_room_route_and_labels() -> None:
     route = Route(path="route", rooms=("noc",), policy=Policy(group_by=("site", "severity")))
-    name = group_name(at(T0), Destination("noc", route))
-    assert grouped_labels(name) == {"site": "a", "severity": "major"}
-    assert name != group_name(at(T0, severity="info"), Destination("noc", route))
-    assert name != group_name(at(T0), Destination("core", route))
+    key = group_key(at(T0), Destination("noc", route))
+    assert key.labels == {"site": "a", "severity": "major"}
+    assert key.id != group_key(at(T0, severity="info"), Destination("noc", route)).id
+    assert key.id != group_key(at(T0), Destination("core", route)).id
     everything = msgspec.structs.replace(route, policy=Policy(group_by=("...",)))
-    assert grouped_labels(group_name(at(T0), Destination("noc", everything))) == {"site": "a", "source": "fabric"}
+    assert group_key(at(T0), Destination("noc", everything)).labels == {"site": "a", "source": "fabric"}
     alone = msgspec.structs.replace(route, policy=Policy())
-    assert "\n" not in group_name(at(T0), Destination("noc", alone))
+    assert group_key(at(T0), Destination("noc", alone)).labels is None
 
 
 @given(st.floats(0, 1e6), st.floats(0.001, 1e5), st.floats(0, 1e6))
@@ -181,13 +181,14 @@ def test_a_group_is_due_at_a_whole_number_of_intervals_and_never_in_the_past(
     flushed_at: float, interval: float, later: float
 ) -> None:
     now = flushed_at + later
-    group = Group(id="noc|{}\n[]", room="noc", labels={}, route="route", flushed_at=flushed_at)
+    group = Group(id="noc|{}\n[]", room="noc", lineage="{}", labels={}, flushed_at=flushed_at)
     known = Incident(
         id=1,
         source="s",
         key="k",
         room="noc",
-        group=group.id,
+        lineage=group.lineage,
+        labels={},
         message=0,
         seq=1,
         event=at(now),
@@ -271,13 +272,13 @@ def check(ledger: GroupLedger, firing: set[str]) -> None:
             assert incident.message == group.message != 0
 
 
-def test_matchers_of_a_route_do_not_end_up_in_its_labels() -> None:
+def test_what_a_matcher_says_is_no_part_of_a_groups_labels() -> None:
     route = Route(
         path="route", rooms=("noc",), matchers=tuple(parse_matchers('x=~"a|b\\nc"')), policy=Policy(group_by=("site",)),
         lineage='{}/{x=~"a|b\\\\nc"}',
     )  # fmt: skip
-    name = group_name(at(T0), Destination("noc", route))
-    assert Group(id=name, room="noc", labels={}, route="r").lineage == route.lineage
+    key = group_key(at(T0), Destination("noc", route))
+    assert (key.lineage, key.labels) == (route.lineage, {"site": "a"})
     assert plan(
         [waiting(1, at(T0))], rules(), GroupLedger(rules()).known(set()), GroupLedger(rules()).suppressor
     ).touched

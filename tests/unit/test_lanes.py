@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Reason, Refused, Scope, Settlement, Throttled
-from relay.core.lanes import ACCOUNT_PAUSE, LONGEST_ERROR, Circumstances, Verdict, judge, put_back
+from relay.core.judgement import ACCOUNT_PAUSE, LONGEST_ERROR, Circumstances, Verdict, judge, put_back
 from relay.core.retry import (
     PROBE_AFTER,
     SET_ASIDE_AFTER,

@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Sequence, Set
 
 from relay.core.alert import Alert, AlertKey
-from relay.core.group import Group, Members
+from relay.core.diverting import Divert
+from relay.core.group import Members
 from relay.core.planning import Known, Plan, Waiting
 from relay.core.routing import Route
 from relay.core.rules import Rules
+from relay.core.storm import Storm, StormMembers
 from relay.core.suppression import Silence
 from relay.lifecycle import SystemClock
 from relay.logs import make_log
 from relay.pipeline.planner import Planner
-from relay.ports import Divert, Diverted
+from relay.ports import Diverted
 
 
 def ignore(*_: object) -> None:
@@ -42,10 +44,10 @@ class Store:
     async def due_keys(self, now: float, limit: int) -> list[AlertKey]:  # noqa: ARG002 - the port's
         return [BAD, GOOD]
 
-    async def due_groups(self, now: float, limit: int) -> list[Members]:  # noqa: ARG002 - the port's
+    async def due_groups(self, now: float, limit: int) -> list[Members | StormMembers]:  # noqa: ARG002 - the port's
         return []
 
-    async def storms(self) -> list[Group]:
+    async def storms(self) -> list[Storm]:
         return []
 
     async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:  # noqa: ARG002 - the port's

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from relay.core.alert import Alert, AlertKey, fold, inherit
 from relay.core.delivery import Intent
 from relay.core.event import Event
-from relay.core.group import lineage_of
 from relay.core.incident import Incident, Policy, is_news
 from relay.core.matching import parse_matchers
 from relay.core.planning import Known, Plan, Waiting, decide, plan, plan_due
@@ -435,7 +434,7 @@ def with_rooms(route: Route) -> Route:
 
 def waits(ledger: Ledger) -> dict[str, float]:
     """Each incident's room, and the policy that it lives by."""
-    return {one.room: ledger.rules.policy_of(lineage_of(one.group)).group_wait for one in ledger.incidents.values()}
+    return {one.room: ledger.rules.policy_of(one.lineage).group_wait for one in ledger.incidents.values()}
 
 
 @given(plain_trees, views, st.data())

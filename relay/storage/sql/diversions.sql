@@ -7,14 +7,13 @@ FROM diversions AS v LEFT JOIN deliveries AS d ON d.id = v.note
 WHERE v.room = ? AND v.ended_at IS NULL;
 
 -- name: divertible
-SELECT d.id, d.message, d.action, d.event_seq, d.rank, d.position, m.remote_id IS NOT NULL, m.grp, m.route, m.template,
-    coalesce(m.origin, d.room)
+SELECT d.id, d.message, d.action, d.event_seq, d.rank, d.position, m.remote_id IS NOT NULL, coalesce(m.origin, d.room)
 FROM deliveries AS d JOIN messages AS m ON m.id = d.message
-WHERE d.state = 'waiting' AND d.room = :room AND d.part = 0 AND m.grp NOT GLOB 'diversion *'
+WHERE d.state = 'waiting' AND d.room = :room AND d.part = 0 AND m.kind != 'note'
   AND m.tells IS NULL AND NOT (d.aside AND d.attempts = 0 AND d.action = 'post')
   AND NOT EXISTS (SELECT 1 FROM deliveries AS l WHERE l.message = d.message AND l.state = 'leased')
   AND (m.remote_id IS NULL OR (
-    m.living AND d.file IS NULL AND (d.action != 'edit' OR d.content IS NULL)
+    m.kind IN ('living', 'digest') AND d.file IS NULL AND (d.action != 'edit' OR d.content IS NULL)
     AND EXISTS (SELECT 1 FROM incidents WHERE message = m.id)
   ))
 ORDER BY d.position LIMIT :limit;
@@ -35,7 +34,7 @@ UPDATE diversions SET moved = moved + :moved, fallback = :to WHERE id = :id;
 UPDATE diversions SET ended_at = :now WHERE id = :id;
 
 -- name: insert_note
-INSERT INTO messages (id, room, grp, route, living) VALUES (:message, :room, :group, 'diversion', 0);
+INSERT INTO messages (id, room, kind, lineage, route, about) VALUES (:message, :room, 'note', '', 'diversion', :diversion);
 
 -- name: insert_delivery
 INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, created_at, due_at)
@@ -48,8 +47,8 @@ UPDATE messages SET room = :to, origin = coalesce(origin, :room) WHERE id = :mes
 UPDATE messages SET origin = NULL WHERE room = :room AND origin = :room AND remote_id IS NULL;
 
 -- name: copy_message
-INSERT INTO messages (id, room, grp, route, template, living, origin)
-VALUES (:new, :to, :group, :route, :template, 1, :origin);
+INSERT INTO messages (id, room, kind, lineage, grp, labels, route, template, origin)
+SELECT :new, :to, kind, lineage, grp, labels, route, template, :origin FROM messages WHERE id = :message;
 
 -- name: leave_behind
 UPDATE messages SET diverted = :diversion, tells = :new WHERE id = :message;

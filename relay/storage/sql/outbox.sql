@@ -2,13 +2,13 @@
 SELECT json_group_array(json_object(
     'lane', lanes.value ->> 1, 'due_at', d.due_at, 'position', d.position, 'part', d.part,
     'lease', json_object(
-        'id', d.id, 'room', d.room, 'action', d.action, 'rank', d.rank, 'message', d.message, 'group', m.grp,
+        'id', d.id, 'room', d.room, 'action', d.action, 'rank', d.rank, 'message', d.message, 'kind', m.kind, 'lineage', m.lineage,
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
         'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since,
         'content', d.content, 'file', d.file, 'origin', m.origin,
         'elsewhere', iif(m.tells IS NULL, NULL, (SELECT room FROM messages WHERE id = m.tells)), 
         'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
-        'event', json(e.event), 'told', iif(m.living, json((
+        'event', json(e.event), 'told', iif(m.kind IN ('living', 'digest'), json((
             SELECT iif(count(*) = 0, NULL, json_object(
                 'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started
             ))
@@ -21,8 +21,8 @@ SELECT json_group_array(json_object(
             )
         )), NULL)
     ),
-    'edits', m.edits,
-    'told_by', iif(m.tells IS NULL, NULL, (SELECT grp FROM messages WHERE id = m.tells))
+    'edits', m.edits, 'labels', json(m.labels),
+    'newer', iif(m.tells IS NULL, NULL, (SELECT kind FROM messages WHERE id = m.tells))
 ))
 FROM json_each(:lanes) AS lanes
 CROSS JOIN deliveries AS d ON d.id = (
@@ -59,7 +59,7 @@ UPDATE deliveries SET
 FROM (VALUES :rows(2)) AS v
 WHERE deliveries.id = v.column1 AND deliveries.state = 'waiting';
 
--- name: drop_last_word
+-- name: drop
 UPDATE deliveries SET state = 'dropped', settled_at = ?, aside = 0 WHERE id = ? AND state = 'waiting';
 
 -- name: take_over
@@ -69,16 +69,16 @@ WHERE message = :message AND state = 'waiting' AND part = 0 AND id > :id AND (co
 RETURNING room, rank, state;
 
 -- name: count_edit
-UPDATE messages SET edits = edits + 1 WHERE id = ? AND edits < 10;
+UPDATE messages SET edits = edits + 1 WHERE id = ? AND edits < ?;
 
 -- name: uncount_edit
-UPDATE messages SET edits = max(0, edits - 1) WHERE id = ?;
+UPDATE messages SET edits = max(0, edits - 1) WHERE id = :message;
 
 -- name: seal_message
-UPDATE messages SET edits = 10 WHERE id = ?;
+UPDATE messages SET edits = :most WHERE id = :message;
 
 -- name: forget_message
-UPDATE messages SET remote_id = NULL, state = 'pending', edits = 0 WHERE id = ?;
+UPDATE messages SET remote_id = NULL, state = 'pending', edits = 0 WHERE id = :message;
 
 -- name: settle
 UPDATE deliveries SET
@@ -128,7 +128,7 @@ UPDATE deliveries SET state = 'waiting', attempts = max(0, attempts - 1) WHERE s
 UPDATE groups SET wake_at = :now
 WHERE wake_at IS NULL AND (
     id IN (SELECT grp FROM incidents WHERE live = 1 AND grp IS NOT NULL)
-    OR (ended_at IS NULL AND id GLOB 'storm *')
+    OR (ended_at IS NULL AND kind = 'storm')
 );
 
 -- name: wake_ended
@@ -196,7 +196,8 @@ SELECT json_group_array(json_array(rank, state, json_set(
 );
 
 -- name: storm_of
-SELECT state FROM groups WHERE id = ?;
+SELECT g.state FROM messages AS m JOIN groups AS g ON g.id = m.grp AND g.kind = 'storm' WHERE m.id = ?;
 
 -- name: note_of
-SELECT json_object('room', room, 'to', fallback, 'began_at', began_at, 'moved', moved) FROM diversions WHERE id = ?;
+SELECT json_object('room', v.room, 'to', v.fallback, 'began_at', v.began_at, 'moved', v.moved)
+FROM messages AS m JOIN diversions AS v ON v.id = m.about WHERE m.id = ?;

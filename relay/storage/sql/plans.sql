@@ -41,20 +41,18 @@ FROM (
 
 -- name: due_groups
 SELECT json_group_array(json_object(
-    'group', json(g.state),
+    'kind', g.kind, 'group', json(g.state),
     'edits', coalesce((SELECT edits FROM messages WHERE id = g.state ->> 'message'), 0),
     'told', (SELECT count(*) FROM incidents WHERE message = g.state ->> 'message' AND message != 0),
     'incidents', (
         SELECT json_group_array(json(incident)) FROM incidents
-        WHERE grp = g.id AND live = 1
-          AND (g.id NOT GLOB 'storm *' OR incident ->> 'fresh' OR incident ->> 'news' != '[]'
-               OR incident -> 'said' ->> 'state' != incident ->> 'state')
+        WHERE grp = g.id AND live = 1 AND (g.kind != 'storm' OR changed = 1)
     ),
     'firing', (
         SELECT count(*) FROM incidents WHERE message = g.state ->> 'message' AND message != 0 AND ended_at IS NULL
     )
 ))
-FROM (SELECT id, state FROM groups WHERE wake_at <= ? ORDER BY wake_at LIMIT ?) AS g;
+FROM (SELECT id, kind, state FROM groups WHERE wake_at <= ? ORDER BY wake_at LIMIT ?) AS g;
 
 -- name: open_keys
 SELECT json_group_array(json_array(source, key)) FROM (
@@ -86,7 +84,7 @@ ON CONFLICT (id) DO UPDATE SET silence = excluded.silence, ends_at = excluded.en
 UPDATE meta SET value = ? WHERE name = 'planned_up_to' AND value < ?;
 
 -- name: insert_messages
-INSERT INTO messages (id, room, grp, route, template, mention, living) VALUES :rows(7);
+INSERT INTO messages (id, room, kind, lineage, grp, labels, route, template, mention) VALUES :rows(9);
 
 -- name: insert_deliveries
 INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, aside, created_at, due_at)
@@ -99,7 +97,7 @@ SELECT column1, column2, column3, column4, column5, 'waiting', column6, column7,
 FROM (VALUES :rows(9));
 
 -- name: ensure_message
-INSERT OR IGNORE INTO messages (id, room, grp, route, living) VALUES (?, ?, ?, ?, 1);
+INSERT OR IGNORE INTO messages (id, room, kind, lineage, grp, labels, route) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: supersede_edits
 UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
@@ -136,7 +134,7 @@ WHERE id = :id
 RETURNING room, rank, state;
 
 -- name: hasten
-UPDATE deliveries SET position = id - :haste
+UPDATE deliveries SET position = id + :ahead
 WHERE id IN (
     SELECT id FROM deliveries
     WHERE state = 'waiting' AND room = :home AND action = 'post' AND part = 0 AND rank = 0 AND aside = 0 AND position > 0
@@ -148,17 +146,8 @@ UPDATE deliveries SET state = 'merged', successor = :id, settled_at = :now, asid
 WHERE state = 'waiting' AND room = :home AND action = 'post' AND part = 0 AND attempts = 0 AND position > 0
 RETURNING room, rank, state, message;
 
--- name: absorb_incidents
-UPDATE incidents SET
-    message = :message, grp = :group,
-    live = coalesce(
-        ended_at IS NULL OR incident ->> 'news' != '[]' OR incident -> 'said' ->> 'state' = 'firing'
-            OR (incident ->> 'said' IS NOT NULL AND incident ->> 'fresh'), 0
-    ),
-    incident = json_set(
-        incident, '$.message', :message, '$.group', :group, '$.at', iif(room = :room, '', :room)
-    )
-WHERE message IN (SELECT value FROM json_each(:messages));
+-- name: incidents_of
+SELECT json_group_array(json(incident)) FROM incidents WHERE message IN (SELECT value FROM json_each(:messages));
 
 -- name: absorb_groups
 UPDATE groups SET state = json_set(state, '$.message', 0, '$.at', '')
@@ -174,7 +163,7 @@ UPDATE messages SET tells = :message WHERE tells IN (SELECT value FROM json_each
 DELETE FROM messages WHERE id IN (SELECT value FROM json_each(:messages));
 
 -- name: storms
-SELECT json_group_array(json(state)) FROM groups WHERE wake_at IS NOT NULL AND ended_at IS NULL AND id GLOB 'storm *';
+SELECT json_group_array(json(state)) FROM groups WHERE wake_at IS NOT NULL AND ended_at IS NULL AND kind = 'storm';
 
 -- name: waiting_posts
 SELECT count(*), coalesce(max(event_seq), 0) FROM (
@@ -196,20 +185,25 @@ ON CONFLICT (source, key) DO UPDATE SET
 
 -- name: upsert_incidents
 INSERT INTO incidents (
-    id, source, key, room, grp, message, seq, rank, live, incident, started_at, ended_at, wake_at
-) VALUES :rows(13)
+    id, source, key, room, grp, message, seq, rank, live, changed, incident, started_at, ended_at, wake_at
+) VALUES :rows(14)
 ON CONFLICT (id) DO UPDATE SET
-    message = excluded.message, seq = excluded.seq, rank = excluded.rank, live = excluded.live,
+    grp = excluded.grp, changed = excluded.changed, message = excluded.message, seq = excluded.seq, rank = excluded.rank, live = excluded.live,
     incident = excluded.incident, ended_at = excluded.ended_at, wake_at = excluded.wake_at;
 
 -- name: upsert_groups
-INSERT INTO groups (id, state, ended_at, wake_at) VALUES :rows(4)
+INSERT INTO groups (id, kind, state, ended_at, wake_at) VALUES :rows(5)
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at, wake_at = excluded.wake_at;
 
 -- name: touch_groups
-INSERT INTO groups (id, state, ended_at, wake_at) VALUES :rows(4)
+INSERT INTO groups (id, kind, state, ended_at, wake_at) VALUES :rows(5)
 ON CONFLICT (id) DO UPDATE SET wake_at = min(coalesce(wake_at, excluded.wake_at), excluded.wake_at)
 WHERE groups.state ->> 'flush_at' IS NULL;
+
+-- name: stir_storms
+UPDATE groups SET wake_at = min(coalesce(wake_at, v.column2), v.column2)
+FROM (VALUES :rows(2)) AS v
+WHERE groups.id = v.column1 AND groups.state ->> 'flush_at' IS NULL;
 
 -- name: suppress_event
 UPDATE events SET suppressed = ? WHERE seq = ?;

@@ -1,0 +1,164 @@
+"""The decision about what a lane sends next, made when its first delivery is leased. Pure.
+
+A delivery says what was wanted when it was planned. Since then its message may have been posted, edited as often as the
+service allows, or replaced: so a post becomes an edit if the message already stands, an edit becomes a post if it does
+not, and an edit beyond the service's limit becomes a reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from relay.core.delivery import (
+    EDITS_OF_CHANGES,
+    MOST_EDITS,
+    Action,
+    Digest,
+    DigestLine,
+    Diversion,
+    Lease,
+    MessageKind,
+    Standing,
+    files_of,
+)
+from relay.core.markdown import file_name
+from relay.core.phrases import ROOM_IS_BACK, continued_in, file_is_not_shown, goes_on_in, meant_for
+from relay.core.storm import Storm
+
+Wants = Literal["nothing", "digest", "note", "attached"]
+"""What must be loaded before a delivery can be rendered: few need any of it."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The first delivery that waits for one room of a lane, with its message.
+
+    `due_at` is in Unix seconds; `position` and `part` are its place in the lane. `edits` counts the message's edits,
+    `labels` are those of the group that it tells of. `newer` is the kind of the message that tells of the same in its
+    place, None where none does.
+    """
+
+    lane: str
+    due_at: float
+    position: int
+    part: int
+    lease: Lease
+    edits: int
+    labels: dict[str, str] | None = None
+    newer: MessageKind | None = None
+
+
+class Later(msgspec.Struct, frozen=True):
+    """Nothing is due before a time, in Unix seconds."""
+
+    due_at: float
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """The last edit of a message that was never posted: nobody would read it."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A delivery to send now. `recorded_as` is the action that its row shows, which keeps a digest's own."""
+
+    lease: Lease
+    recorded_as: Action
+    wants: Wants = "nothing"
+
+    @property
+    def supersedes(self) -> bool:
+        """Whether it tells the present state, so that what waits to tell the same need not be sent."""
+        return self.lease.told is not None and self.lease.action not in ("reply", "file")
+
+
+def first_of_lanes(heads: Iterable[Head]) -> dict[str, Head]:
+    """Return the first delivery of each lane, whichever of its rooms it is for."""
+    first: dict[str, Head] = {}
+    for head in heads:
+        known = first.get(head.lane)
+        if known is None or (head.position, head.part) < (known.position, known.part):
+            first[head.lane] = head
+    return first
+
+
+def next_step(head: Head, now: float) -> Later | Drop | Ready:
+    """Decide what becomes of a lane's first delivery; `now` in Unix seconds."""
+    if head.due_at > now:
+        return Later(head.due_at)
+    lease = _as_left_behind(head)
+    last_word = lease.content is not None or lease.elsewhere is not None
+    if lease.action == "edit" and last_word and lease.remote is None:
+        return Drop()
+    possible = _possible(lease, head)
+    recorded_as: Action = "digest" if lease.action == "digest" and possible.action == "post" else possible.action
+    return Ready(possible, recorded_as, _wants(possible))
+
+
+def _as_left_behind(head: Head) -> Lease:
+    """Return the lease of a message that another took the place of: it tells the present, or where to read on."""
+    lease = head.lease
+    if lease.action != "edit" or lease.elsewhere is None or lease.content is not None:
+        return lease
+    if lease.told is not None and head.newer != "digest":
+        return lease
+    room = None if lease.elsewhere == lease.room else lease.elsewhere
+    return msgspec.structs.replace(lease, content=continued_in(room), told=None)
+
+
+def _possible(lease: Lease, head: Head) -> Lease:
+    """Return the lease with the action that its message allows now.
+
+    A file, or a part of a long text, stays what it is: if its message is gone it stands alone.
+    """
+    if lease.action == "file" or head.part > 0 or (lease.told is None and lease.action not in ("edit", "digest")):
+        return lease
+    if lease.told is not None and head.labels:
+        lease = msgspec.structs.replace(lease, told=msgspec.structs.replace(lease.told, labels=head.labels))
+    if lease.remote is None:
+        return msgspec.structs.replace(lease, action="post", content=None)
+    if lease.action == "reply":
+        return lease
+    most = EDITS_OF_CHANGES if lease.told is not None and lease.told.firing else MOST_EDITS
+    return msgspec.structs.replace(lease, action="edit" if head.edits < most else "reply")
+
+
+def _wants(lease: Lease) -> Wants:
+    if lease.kind == "note":
+        return "note"
+    if lease.kind == "digest":
+        return "digest" if lease.content is None else "nothing"
+    return "attached" if lease.told is not None and files_of(lease) else "nothing"
+
+
+def with_digest(
+    lease: Lease, storm: Storm | None, counts: tuple[tuple[int, str, int], ...], lines: tuple[DigestLine, ...]
+) -> Lease:
+    """Return the lease of a storm's message with what the storm is now: its counts, and the worst by name."""
+    told = lease.told or Standing((), 0, 0, lease.created_at)
+    began_at, seen_at, over = lease.created_at, lease.created_at, False
+    if storm is not None:
+        began_at, seen_at, over = storm.began_at, storm.seen_at, storm.ended_at is not None
+    digest = Digest(counts, lines, began_at, seen_at, over)
+    return msgspec.structs.replace(lease, told=msgspec.structs.replace(told, digest=digest))
+
+
+def with_note(lease: Lease, diversion: Diversion | None) -> Lease:
+    """Return the lease of a note with the diversion that it tells of; one that was pruned is told of in short."""
+    return msgspec.structs.replace(lease, note=diversion, content=ROOM_IS_BACK if diversion is None else None)
+
+
+def with_attached(lease: Lease, attached: tuple[str, ...]) -> Lease:
+    """Return the lease with the addresses of the files that its thread has, or that are on their way there."""
+    return msgspec.structs.replace(lease, attached=attached)
+
+
+def remark_of(lease: Lease, *, shows_files: bool) -> str:
+    """Return what a message's last line says of its place, and of files that its service can't show. Plain text."""
+    if lease.elsewhere is not None:
+        return goes_on_in(None if lease.elsewhere == lease.room else lease.elsewhere)
+    said = [] if lease.origin is None else [meant_for(lease.origin)]
+    if lease.action == "post" and not shows_files:
+        said += [file_is_not_shown(file_name(file)) for file in files_of(lease) if "://" not in file]
+    return " · ".join(said)

@@ -1,0 +1,179 @@
+"""Databases of earlier releases are carried over, whole, whenever the process is killed meanwhile."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from relay.ports import StoreNewerError
+from relay.storage.database import migrations, open_database
+from relay.storage.sqlite import SqliteStore
+
+DUMPS = sorted((Path(__file__).parents[1] / "golden" / "databases").glob("schema-*.sql"))
+"""Databases as an earlier release wrote them, with every kind of row in them."""
+
+KILLED_AT_EACH_STATEMENT = """
+import os, shutil, signal, sys
+from pathlib import Path
+from relay.storage import database
+
+folder, before = Path(sys.argv[1]), Path(sys.argv[2])
+connect, number = database.connect, 0
+while True:
+    number += 1
+    file = folder / f"killed-{number}.db"
+    shutil.copy(before, file)
+    child = os.fork()
+    if child == 0:
+        left = number
+        def at_each_statement(_):
+            global left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        def watched(path, **options):
+            connection = connect(path, **options)
+            connection.set_trace_callback(at_each_statement)
+            return connection
+        database.connect = watched
+        database.open_database(file).close()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status == 0:
+        break
+    assert os.WTERMSIG(status) == signal.SIGKILL, status
+print(number)
+"""
+
+
+def version_of(dump: Path) -> int:
+    return int(dump.stem.rpartition("-")[2])
+
+
+def restore(dump: Path, file: Path) -> None:
+    connection = sqlite3.connect(file)
+    connection.executescript(dump.read_text(encoding="utf-8"))
+    connection.close()
+
+
+def contents(file: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table."""
+    connection = sqlite3.connect(file)
+    try:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in tables}  # noqa: S608 - our own tables
+    finally:
+        connection.close()
+
+
+def schema(file: Path) -> int:
+    connection = sqlite3.connect(file)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def test_there_is_a_database_of_the_release_before() -> None:
+    assert len(migrations()) - 1 in [version_of(dump) for dump in DUMPS]
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+def test_kinds_that_names_said_are_columns_and_nothing_else_has_changed(dump: Path, tmp_path: Path) -> None:
+    file = tmp_path / "relay.db"
+    restore(dump, file)
+    old = sqlite3.connect(file)
+    names = dict(old.execute("SELECT id, grp FROM messages"))
+    living = dict(old.execute("SELECT id, living FROM messages"))
+    groups = dict(old.execute("SELECT id, incident ->> '$.group' FROM incidents"))
+    deliveries = old.execute("SELECT * FROM deliveries ORDER BY id").fetchall()
+    old.close()
+    open_database(file).close()
+    new = sqlite3.connect(file)
+    kinds = {"diversion": "note", "storm": "digest"}
+    found = {}
+    for number, kind, lineage, group, labels, about in new.execute(
+        "SELECT id, kind, lineage, grp, labels, about FROM messages"
+    ):
+        place, _, grouped = names[number].partition("\n")
+        word = place.partition(" ")[0]
+        expected = kinds.get(word, "living" if living[number] else "notice")
+        assert kind == expected
+        assert about == (int(place.partition(" ")[2]) if kind == "note" else None)
+        assert lineage == (place.partition("|")[2] if kind in ("living", "notice") else "")
+        assert group == (names[number] if grouped or kind == "digest" else None)
+        told = dict(json.loads(grouped)) if grouped and kind == "living" else None
+        assert (None if labels is None else json.loads(labels)) == (told or None)
+        found[kind] = found.get(kind, 0) + 1
+    assert set(found) == {"living", "notice", "digest", "note"}
+    for number, incident in new.execute("SELECT id, incident FROM incidents"):
+        one = json.loads(incident)
+        place, _, grouped = groups[number].partition("\n")
+        stormy = place.startswith("storm ")
+        assert one.get("storm") == (groups[number] if stormy else None)
+        assert one["lineage"] == ("" if stormy else place.partition("|")[2])
+        assert one.get("labels") == (dict(json.loads(grouped)) if grouped and not stormy else None)
+        assert "group" not in one
+    assert new.execute("SELECT * FROM deliveries ORDER BY id").fetchall() == deliveries
+    assert new.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert new.execute("PRAGMA foreign_key_check").fetchall() == []
+    new.close()
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+async def test_what_is_carried_over_is_read_as_what_it_was(dump: Path, tmp_path: Path) -> None:
+    file = tmp_path / "relay.db"
+    restore(dump, file)
+    store = SqliteStore(file, None)
+    try:
+        keys = await store.open_keys(("", ""), 1_000)
+        known = await store.known(keys)
+        incidents = [one for rooms in known.incidents.values() for one in rooms.values()]
+        assert {one.grouped for one in incidents} == {True, False}
+        assert any(one.storm is not None for one in incidents)
+        assert any(one.labels for one in incidents)
+        groups = await store.due_groups(float("inf"), 1_000)
+        assert groups
+        assert all(one.lineage in one.group_id for members in groups for one in members.incidents if one.group_id)
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+def test_a_kill_at_any_statement_leaves_the_database_as_before_or_as_after(dump: Path, tmp_path: Path) -> None:
+    before, after = tmp_path / "before.db", tmp_path / "after.db"
+    restore(dump, before)
+    restore(dump, after)
+    open_database(after).close()
+    said = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_EACH_STATEMENT, str(tmp_path), str(before)],
+        check=True, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    statements = int(said.stdout)
+    assert statements > 20
+    whole = {version_of(dump): contents(before), len(migrations()): contents(after)}
+    versions = set()
+    for number in range(1, statements):
+        file = tmp_path / f"killed-{number}.db"
+        version = schema(file)
+        versions.add(version)
+        if version in whole:
+            assert contents(file) == whole[version], f"killed at statement {number}"
+        open_database(file).close()
+        assert contents(file) == whole[len(migrations())], f"killed at statement {number}, and started again"
+    assert version_of(dump) in versions
+
+
+def test_an_older_relay_refuses_a_newer_database(tmp_path: Path) -> None:
+    file = tmp_path / "relay.db"
+    open_database(file).close()
+    connection = sqlite3.connect(file)
+    connection.execute(f"PRAGMA user_version = {len(migrations()) + 1}")
+    connection.close()
+    with pytest.raises(StoreNewerError, match="written by a newer relay"):
+        open_database(file)
