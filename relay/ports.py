@@ -28,7 +28,7 @@ from relay.core.event import Event, Severity, Status
 from relay.core.group import Members
 from relay.core.planning import Known, Plan, Waiting
 from relay.core.storm import Storm, StormMembers
-from relay.core.suppression import Silence
+from relay.core.suppression import Silence, Suppression
 
 
 class StoreError(Exception):
@@ -210,6 +210,10 @@ class Inbox(Protocol):
 
 class PlanStore(Protocol):
     """What the planner reads and writes. Raises `StoreError`."""
+
+    async def count_waiting_events(self) -> int:
+        """Return how many events wait for the planner."""
+        ...
 
     async def waiting_events(self, limit: int, now: float) -> list[Waiting]:
         """Events that wait for the planner, in order of arrival; `now` is when they are read."""
@@ -507,6 +511,10 @@ class Telemetry(Protocol):
 
     def unknown_severity(self, source: str, count: int) -> None:
         """Count committed events whose severity is a word that nobody knows."""
+        ...
+
+    def suppressed(self, why: Suppression) -> None:
+        """Count an event that changed no message."""
         ...
 
     def own(self) -> None:

@@ -15,7 +15,7 @@ from relay.app.tls import client_context
 from relay.core.retry import RetryPolicy
 from relay.core.rules import Rules, card_for
 from relay.pipeline import lanes
-from relay.pipeline.dispatcher import Fallback
+from relay.pipeline.book import Fallback
 from relay.ports import Clock, Log, Sender, Service
 from relay.senders import oauth, spika, webex
 from relay.senders.attachments import Attachments

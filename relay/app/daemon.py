@@ -6,7 +6,7 @@ import asyncio
 import os
 import random  # noqa: TID251 - this is the chance port
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -26,7 +26,6 @@ from relay.app.sources import make_controllers, make_feed, make_renewal, patienc
 from relay.app.status import StatusBoard
 from relay.core.delivery import Outcome
 from relay.core.event import Severity, Status
-from relay.core.planning import Plan, Waiting
 from relay.core.rate import TokenBucket
 from relay.core.rules import OPERATOR_SOURCE
 from relay.lifecycle import Lifecycle, Loop, SystemClock
@@ -38,19 +37,17 @@ from relay.listeners.staying import Staying
 from relay.listeners.webhook import WebhookListener
 from relay.listeners.websocket import WebsocketListener
 from relay.logs import redact_log
-from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.credentials import CredentialKeeper
-from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.hearing import Hearing
-from relay.pipeline.intake import Intake
 from relay.pipeline.janitor import Janitor
 from relay.pipeline.operator import OperatorDesk
-from relay.pipeline.planner import Planner
-from relay.ports import File, Limits, Log, Over, SendNow, Spawn
+from relay.pipeline.pipeline import InForce, Pipeline, World
+from relay.ports import File, Limits, Log, SendNow, Spawn
 from relay.senders.heartbeat import Heartbeat
 from relay.senders.webex import WebexSender
 from relay.settings.load import Loaded
 from relay.settings.model import Settings, WebsocketSettings
+from relay.settings.rules import compile_rules
 from relay.settings.secrets import secrets_of
 from relay.storage.sqlite import SqliteStore
 from relay.templates.rendering import BUILT_IN
@@ -100,38 +97,23 @@ class RelayDaemon:
         self._undo = AsyncExitStack()
         self.metrics = metrics = Metrics((), {}, 0)
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
-        self._intake = intake = Intake(
-            store, clock, new_event_id, metrics, log, self._offer, self._has_room, self._redact
-        )
-        self._operator = operator = OperatorDesk(intake, clock, log)
-        self._chronicle = Chronicle(metrics, log, self._tell)
         self._hearing = hearing = Hearing({}, clock, self._tell)
+        self.pipeline = pipeline = Pipeline(
+            store,
+            compile_rules(settings),
+            World(
+                clock=clock, log=log, telemetry=metrics, tell=self._tell, spawn=self._spawn, new_id=new_event_id,
+                chance=chance, redact=self._redact,
+            ),
+        )  # fmt: skip
+        self._intake = intake = pipeline.intake
         self._arranger = Arranger(clock, log, self._make_feed, self._template_failed)
         self.arrangement = first = self._arranger.arrange(loaded)
         redact_log(first.vault.redactor.redact)
-        self.dispatcher = Dispatcher(
-            store,
-            {},
-            first.renderer,
-            first.files,
-            retry_policy(settings),
-            clock,
-            chance,
-            self._chronicle,
-            self._spawn,
-            redact=self._redact,
-        )
-        self.planner = Planner(
-            store, first.rules, clock, log, self._tell, self.dispatcher.expect, self._planned, self.dispatcher.rate,
-            self.dispatcher,
-        )  # fmt: skip
-        self.planner.taken = intake.planned
-        self.dispatcher.rehomed = self.planner.look_again
-        self.dispatcher.sending = self.planner.brake.sending
+        self._operator = operator = OperatorDesk(intake, clock, log)
         self._keeper = CredentialKeeper(
-            self.dispatcher.accounts, self._reread, self.dispatcher.nudge, clock, log, self._tell, self._spawn,
-            self._chronicle.account_resumed,
-        )  # fmt: skip
+            pipeline.book, pipeline.chronicle, self._reread, clock, log, self._tell, self._spawn
+        )
         self._janitor = Janitor(store, _limits(settings), clock, log)
         store.on_full = self._janitor.nudge
         self._heartbeat = Heartbeat(lambda: lifecycle.stuck() or self._ready(), clock, log)
@@ -140,8 +122,8 @@ class RelayDaemon:
         self._trends = Trends(metrics, clock)
         self.reloader = Reloader(loaded, self._prepare, self._use, clock, log, self._tell, self._reloaded)
         self.loops: dict[str, Loop] = {
-            "planner": self.planner,
-            "dispatcher": self.dispatcher,
+            "planner": pipeline.planner,
+            "dispatcher": pipeline.dispatcher,
             "janitor": self._janitor,
             "credentials": self._keeper,
             "operator": operator,
@@ -164,14 +146,14 @@ class RelayDaemon:
 
     def _make_admin(self) -> web.Application:
         """The admin address's application."""
-        store, clock, dispatcher = self.store, self._clock, self.dispatcher
+        store, clock, planner, dispatcher = self.store, self._clock, self.pipeline.planner, self.pipeline.dispatcher
         board = StatusBoard(
-            self.settings, store, dispatcher, self._chronicle, self._feeds, self._intake, self._hearing,
-            self._heartbeat, self._keeper, self.planner.diversions, self.metrics, self.reloader, self._ready, clock.now,
+            self.settings, store, self.pipeline, self._feeds, self._hearing, self._heartbeat, self._keeper,
+            self.metrics, self.reloader, self._ready, clock.now,
         )  # fmt: skip
-        desk = SilenceDesk(self.planner.vigil, lambda: str(uuid.uuid4()), clock)
+        desk = SilenceDesk(planner.vigil, lambda: str(uuid.uuid4()), clock)
         configured = ConfiguredDocuments(
-            self.reloader, board, desk, lambda: self.planner.rules, clock.wall, self._intake.own.has
+            self.reloader, board, desk, lambda: planner.rules, clock.wall, self._intake.own.has
         )
         accounts = AccountDesk(
             lambda: self.arrangement.accounts, lambda: make_addresses(self.settings()), self._keeper.nudge
@@ -182,7 +164,7 @@ class RelayDaemon:
             SilenceApi(
                 desk, store.list_incidents, store.key_of_incident, self._intake.acknowledge, self._intake.unacknowledge
             ),
-            AlertmanagerApi(desk, store.list_alerts, self.planner.suppressor, lambda: self.planner.rules, clock.now()),
+            AlertmanagerApi(desk, store.list_alerts, planner.suppressor, lambda: planner.rules, clock.now()),
             AccountApi(accounts.ask, Asked | Login),
             ConfigurationApi(configured),
             TrendsApi(self._trends.points),
@@ -222,10 +204,9 @@ class RelayDaemon:
 
     async def _use(self, made: Arrangement) -> bool:
         """Put another configuration in force, all of it; nothing of it, and False, where the stop has begun."""
-        async with self.planner.turn, self.dispatcher.turn:
+        async with self.pipeline.planner.turn, self.pipeline.dispatcher.turn:
             if self._stopping():
                 return False
-            self.planner.use(made.rules)
             self._put(made)
         self._run(self._pushes.close_gone(), self._errands)
         return True
@@ -238,8 +219,16 @@ class RelayDaemon:
                 account.sender.met = self._intake.own.add
         settings, now = made.settings, self._clock.now()
         senders = {name: account.sender for name, account in made.accounts.items()}
-        lanes = make_lanes(settings, senders, now, self.dispatcher.known())
-        self.dispatcher.use(lanes, made.renderer, made.files, retry_policy(settings), make_fallbacks(settings))
+        self.pipeline.use(InForce(
+            rules=made.rules,
+            lanes=make_lanes(settings, senders, now, self.pipeline.book.known()),
+            fallbacks=make_fallbacks(settings),
+            renderer=made.renderer,
+            files=made.files,
+            policy=retry_policy(settings),
+            queue=settings.limits.queue,
+            backlog=settings.limits.backlog,
+        ))  # fmt: skip
         accounts = {name: room.account for name, room in settings.rooms.items()}
         templates = [BUILT_IN, *settings.templates, *made.loaded.cards]
         self.metrics.use([*settings.sources, OPERATOR_SOURCE], accounts, made.loaded.digest, templates)
@@ -248,17 +237,16 @@ class RelayDaemon:
         self._feeds.use(made.feeds, self._spawn)
         self._hearing.use(patience_of(settings))
         self._janitor.limits = _limits(settings)
-        self._intake.backlog = settings.limits.backlog
         interval = 0.0 if settings.heartbeat is None else settings.heartbeat.interval
         self._heartbeat.use(made.heartbeat, interval)
-        self._chronicle.keep(settings.rooms, settings.accounts)
+        self.pipeline.chronicle.keep(settings.rooms, settings.accounts)
         fresh = {name for name, account in made.accounts.items() if before.accounts.get(name) is not account}
         if before is made:
             fresh = set(made.accounts)
         else:
             self._run(self._retire(before, made), self._errands)
         if fresh:
-            self._run(self.dispatcher.check_accounts(fresh), self._checking)
+            self._run(self.pipeline.dispatcher.check_accounts(fresh), self._checking)
 
     def _run(self, errand: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
         """Have something done that nobody waits for."""
@@ -270,7 +258,7 @@ class RelayDaemon:
         """Close what is in force no more, once what began with it has ended."""
         gone = [account for name, account in before.accounts.items() if now.accounts.get(name) is not account]
         try:
-            if in_flight := self.dispatcher.in_flight():
+            if in_flight := self.pipeline.dispatcher.in_flight():
                 await asyncio.wait(in_flight)
             for account in gone:
                 await account.unused()
@@ -305,11 +293,11 @@ class RelayDaemon:
         self.metrics.reloaded(self.reloader.good_at)
         told = await self.store.firing_keys(OPERATOR_SOURCE)
         self._put(self.arrangement)
-        for part in (self._chronicle, self._keeper, self._hearing, self._feeds, self.planner.brake, self.reloader):
+        chronicle, brake = self.pipeline.chronicle, self.pipeline.brake
+        for part in (chronicle, self._keeper, self._hearing, self._feeds, brake, self.reloader):
             part.recall(told)
-        self._chronicle.keep(self.settings().rooms, self.settings().accounts)
-        await self.dispatcher.recover()
-        self.planner.waiting = await self.store.count_waiting_events()
+        self.pipeline.chronicle.keep(self.settings().rooms, self.settings().accounts)
+        await self.pipeline.recover()
         self.admin = self._make_admin()
         admin = self._admin = WatchedRunner(
             self.admin, self._at_admin, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=ADMIN_GRACE
@@ -347,7 +335,7 @@ class RelayDaemon:
             checking.cancel()
         await self._live.stop()
         try:
-            await self.dispatcher.finish(self.settings().stop_grace)
+            await self.pipeline.dispatcher.finish(self.settings().stop_grace)
             await self.store.note_time(self._clock.now(), self._clock.wall())
         finally:
             for errand in tuple(self._errands):
@@ -375,22 +363,11 @@ class RelayDaemon:
         assert self._tasks is not None  # noqa: S101 - nothing is sent before the start
         return self._tasks(work)
 
-    def _offer(self, committed: Sequence[Waiting]) -> None:
-        self.planner.offer(committed)
-
-    def _planned(self, plan: Plan, over: Sequence[Over]) -> None:
-        for _, why in plan.suppressed:
-            self.metrics.suppressed(why)
-        self.dispatcher.planned(plan, over)
-
-    def _has_room(self) -> bool:
-        return self.planner.waiting + self.dispatcher.depths.total < self.settings().limits.queue
-
     def _template_failed(self, template: str, event_id: str, error: str) -> None:
         self.metrics.template_failed(template)
         loaded = self.arrangement.loaded
         text = loaded.templates.get(template) or loaded.cards.get(template)
-        self._chronicle.template_failed(template, text, event_id, self._redact(error))
+        self.pipeline.chronicle.template_failed(template, text, event_id, self._redact(error))
 
     def _tell(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
         """Tell the operator; the log, where the configuration names none."""

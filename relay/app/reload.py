@@ -13,6 +13,7 @@ from relay.app.arrangement import Arrangement
 from relay.app.checks import adapter_problems
 from relay.core.routing import confusable
 from relay.lifecycle import notify
+from relay.pipeline.loop import LONGEST_REST, Loop
 from relay.ports import Clock, Log, Tell
 from relay.settings.load import Loaded, card_files
 from relay.settings.model import Settings, TemplateFile
@@ -39,7 +40,7 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
     restart: tuple[str, ...] = ()
 
 
-class Reloader:
+class Reloader(Loop):
     """A loop that reloads where it was asked to, or where a file of a configuration that is watched has changed."""
 
     def __init__(
@@ -59,13 +60,12 @@ class Reloader:
         self._first = first
         self._prepare = prepare
         self._put = put
-        self._clock = clock
+        super().__init__(clock)
         self._log = log
         self._tell = tell
         self._told = told
         self._told_operator = False
         self._turn = asyncio.Lock()
-        self._wake = asyncio.Event()
         self._asked = False
         self._watched = _files_of(first)
         self._seen = self._looked = _stamps(self._watched)
@@ -78,19 +78,14 @@ class Reloader:
     def request(self) -> None:
         """Reload soon."""
         self._asked = True
-        self._wake.set()
+        self.nudge()
 
-    def nudge(self) -> None:
-        """Have `wait` return."""
-        self._wake.set()
+    def rest(self) -> float:
+        """Return the seconds until the files are looked at again."""
+        return LOOK if self.loaded.settings.watch else LONGEST_REST
 
-    async def wait(self) -> None:
-        """Wait until it is asked to, or until the files are to be looked at."""
-        await self._clock.wait(self._wake, LOOK if self.loaded.settings.watch else 5.0)
-
-    async def run_once(self) -> int:
-        """Reload where that is due; 1 where it was."""
-        self._wake.clear()
+    async def step(self) -> int:
+        """Reload if that is due; return 1 if it was."""
         if not (self._asked or (self.loaded.settings.watch and await self._has_changed())):
             return 0
         self._asked = False

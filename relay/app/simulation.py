@@ -18,12 +18,11 @@ import msgspec
 from relay.app.accounts import make_fallbacks, make_lanes, make_renderer, retry_policy, service_of
 from relay.core.delivery import Action, Delivered, Outcome
 from relay.core.event import Event
-from relay.core.planning import Plan, Waiting
+from relay.core.planning import Waiting
+from relay.core.rules import Rules
 from relay.core.suppression import Silence
-from relay.pipeline.chronicle import Chronicle
-from relay.pipeline.dispatcher import Dispatcher
-from relay.pipeline.planner import Planner
-from relay.ports import Accepted, Credentials, File, Log, Missing, Over, Send, Service, Submission
+from relay.pipeline.pipeline import InForce, Pipeline, World
+from relay.ports import Accepted, Credentials, File, Log, Missing, Send, Service, Submission
 from relay.settings.load import Loaded
 from relay.settings.model import Settings
 from relay.settings.rules import compile_rules
@@ -120,23 +119,27 @@ class Simulation:
         self._senders: dict[str, _Service] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
-        chronicle = Chronicle(_Uncounted(), log, lambda *_: None)
-        self._dispatcher = Dispatcher(
+        self._pipeline = Pipeline(
             store,
-            make_lanes(settings, self._senders_of(settings), start),
-            make_renderer(loaded, compile_rules(settings), lambda *_: None),
-            NoFiles(),
-            retry_policy(settings),
-            self.clock,
-            lambda: 0.0,
-            chronicle,
-            self._spawn,
-            make_fallbacks(settings),
-        )
-        self._planner = Planner(
-            store, compile_rules(settings), self.clock, log, lambda *_: None, self._dispatcher.expect,
-            self._planned, lambda _: (0, 0.0), self._dispatcher,
+            _rules_of(settings),
+            World(
+                clock=self.clock, log=log, telemetry=_Uncounted(), tell=lambda *_: None, spawn=self._spawn,
+                new_id=str, chance=lambda: 0.0, brakes=False,
+            ),
         )  # fmt: skip
+        self._use(loaded)
+
+    def _use(self, loaded: Loaded) -> None:
+        settings, rules = loaded.settings, _rules_of(loaded.settings)
+        known = self._pipeline.book.known()
+        self._pipeline.use(InForce(
+            rules=rules,
+            lanes=make_lanes(settings, self._senders_of(settings), self.clock.time, known),
+            fallbacks=make_fallbacks(settings),
+            renderer=make_renderer(loaded, rules, lambda *_: None),
+            files=NoFiles(),
+            policy=retry_policy(settings),
+        ))  # fmt: skip
 
     def _senders_of(self, settings: Settings) -> Mapping[str, _Service]:
         for name, account in settings.accounts.items():
@@ -150,9 +153,6 @@ class Simulation:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _planned(self, plan: Plan, over: Sequence[Over]) -> None:
-        self._dispatcher.planned(plan, over)
-
     async def take(self, events: Sequence[Event]) -> None:
         """Have events come in now."""
         submission = Submission(
@@ -161,23 +161,19 @@ class Simulation:
         outcome = await self._store.accept(submission)
         if isinstance(outcome, Accepted):
             now = self.clock.time
-            self._planner.offer([Waiting(seq, event, now) for seq, event in enumerate(events, outcome.first_seq)])
+            self._pipeline.arrivals.offer(
+                [Waiting(seq, event, now) for seq, event in enumerate(events, outcome.first_seq)]
+            )
         await self._settle()
 
     async def silence(self, silences: Sequence[Silence]) -> None:
         """Put silences in force now."""
-        await self._planner.vigil.put(silences)
+        await self._pipeline.planner.vigil.put(silences)
         await self._settle()
 
     async def reload(self, loaded: Loaded) -> None:
         """Put another configuration in force now."""
-        settings, rules = loaded.settings, compile_rules(loaded.settings)
-        self._planner.use(rules)
-        lanes = make_lanes(settings, self._senders_of(settings), self.clock.time, self._dispatcher.known())
-        self._dispatcher.use(
-            lanes, make_renderer(loaded, rules, lambda *_: None), NoFiles(), retry_policy(settings),
-            make_fallbacks(settings),
-        )  # fmt: skip
+        self._use(loaded)
         await self._settle()
 
     async def fail(self, room: str, outcome: Outcome | None) -> None:
@@ -192,7 +188,7 @@ class Simulation:
     def _due_at(self) -> float:
         """When there is something to do; while a room fails, its fallback may be due."""
         look = self.clock.time + LOOK_AT_FAILING if self._failing else float("inf")
-        return min(self._planner.due_at, self._dispatcher.due_at, look)
+        return min(self._pipeline.planner.due_at, self._pipeline.dispatcher.due_at, look)
 
     async def run_until(self, end: float) -> None:
         """Let the time go on to a moment, and everything happen that is due on the way."""
@@ -208,11 +204,16 @@ class Simulation:
     async def _settle(self) -> None:
         """Plan and send until nothing is left for now."""
         async with asyncio.TaskGroup() as self._group:
-            while await self._planner.run_once() or self._planner.due_at <= self.clock.time:
+            while await self._pipeline.planner.run_once() or self._pipeline.planner.due_at <= self.clock.time:
                 pass
-            while await self._dispatcher.run_once() or self._tasks:
+            while await self._pipeline.dispatcher.run_once() or self._tasks:
                 if self._tasks:
                     await asyncio.wait(self._tasks)
+
+
+def _rules_of(settings: Settings) -> Rules:
+    """The rules of a configuration but for its storms: nothing waits here for a service."""
+    return msgspec.structs.replace(compile_rules(settings), digest_over={})
 
 
 async def simulate(

@@ -10,12 +10,9 @@ from relay.app.feeds import Feeds
 from relay.app.reload import Reloader
 from relay.core.words import iso
 from relay.listeners.staying import FeedState
-from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.credentials import CredentialKeeper
-from relay.pipeline.dispatcher import Dispatcher
-from relay.pipeline.diversions import Diversions
 from relay.pipeline.hearing import Hearing
-from relay.pipeline.intake import Intake
+from relay.pipeline.pipeline import Pipeline
 from relay.ports import Credentials
 from relay.senders.heartbeat import Heartbeat
 from relay.settings.model import Settings
@@ -30,14 +27,11 @@ class StatusBoard:
         self,
         settings: Callable[[], Settings],
         store: SqliteStore,
-        dispatcher: Dispatcher,
-        chronicle: Chronicle,
+        pipeline: Pipeline,
         feeds: Feeds,
-        intake: Intake,
         hearing: Hearing,
         heartbeat: Heartbeat,
         keeper: CredentialKeeper,
-        diversions: Diversions,
         metrics: Metrics,
         reloader: Reloader,
         ready: Callable[[], str | None],
@@ -45,14 +39,11 @@ class StatusBoard:
     ) -> None:
         self._settings = settings
         self._store = store
-        self._dispatcher = dispatcher
-        self._chronicle = chronicle
+        self._pipeline = pipeline
         self._feeds = feeds
-        self._intake = intake
         self._hearing = hearing
         self._heartbeat = heartbeat
         self._keeper = keeper
-        self._diversions = diversions
         self._metrics = metrics
         self._reloader = reloader
         self._ready = ready
@@ -79,13 +70,13 @@ class StatusBoard:
                     "rests_for_seconds": round(max(0.0, account.open_at - now), 1),
                     **_ends(self._keeper.states.get(account.name, Credentials())),
                 }
-                for account in self._dispatcher.accounts()
+                for account in self._pipeline.book.accounts()
             ],
             "rooms": [
                 {
                     **queue.room(room, now),
                     "rests_for_seconds": self._rest(room, now),
-                    "error": self._chronicle.room_errors.get(room),
+                    "error": self._pipeline.chronicle.room_errors.get(room),
                     **self._failing(room, now),
                     "goes_to": self._goes_to(room),
                 }
@@ -94,10 +85,12 @@ class StatusBoard:
             "sources": [
                 {
                     "source": name,
-                    "waiting": self._intake.waiting.get(name, 0),
+                    "waiting": self._pipeline.arrivals.waiting_of(name),
                     "refused": self._metrics.refusals[name],
                     "silent": name in self._hearing.silent,
-                    "last_event_at": iso(self._intake.last_at[name]) if name in self._intake.last_at else None,
+                    "last_event_at": iso(self._pipeline.intake.last_at[name])
+                    if name in self._pipeline.intake.last_at
+                    else None,
                 }
                 for name in self._settings().sources
             ],
@@ -131,31 +124,31 @@ class StatusBoard:
 
     def _rest(self, room: str, now: float) -> float:
         """For how long a room is left alone; that nothing is due there is no rest."""
-        lane = self._dispatcher.lanes[room]
+        lane = self._pipeline.book.lanes[room]
         return 0.0 if lane.dozing else round(lane.rest(now), 1)
 
     def _failing(self, room: str, now: float) -> dict[str, object]:
         """For how long a room has been failing, and its last error."""
-        since = self._dispatcher.lanes[room].failed_since
+        since = self._pipeline.book.lanes[room].failed_since
         if since is None:
             return {"failing_seconds": 0, "last_error": None}
         return {
             "failing_seconds": round(max(0.0, now - since), 1),
-            "last_error": self._chronicle.last_errors.get(room),
+            "last_error": self._pipeline.chronicle.last_errors.get(room),
         }
 
     def _goes_to(self, room: str) -> str | None:
         """The fallback that takes a room's messages just now."""
-        return self._dispatcher.fallback_of(room) if room in self._diversions.rooms else None
+        return self._pipeline.book.fallback_of(room) if room in self._pipeline.planner.diversions.rooms else None
 
     async def metrics(self) -> bytes:
         """The exposition, its gauges set from what is true now."""
         now = self._now()
         queue = await self._store.snapshot(list(self._settings().rooms), everything=False)
         ages = {room: max(0.0, now - at) for room, at in queue.oldest.items()}
-        self._metrics.set_rooms(queue.waiting, ages, queue.dead, self._diversions.rooms)
+        self._metrics.set_rooms(queue.waiting, ages, queue.dead, self._pipeline.planner.diversions.rooms)
         self._metrics.set_aside({room: aside.counts for room, aside in queue.aside.items()})
-        for account in self._dispatcher.accounts():
+        for account in self._pipeline.book.accounts():
             state = self._keeper.states.get(account.name, Credentials())
             self._metrics.set_account(account.name, refused=account.refused is not None,
                                       access_until=state.access_until, refresh_until=state.refresh_until)  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from relay.core.delivery import DeliveryState, Failed, Lease, Refused, Settlement, Throttled
 from relay.core.diverting import Divert
 from relay.core.rules import OPERATOR_SOURCE
+from relay.core.suppression import Suppression
 from relay.ports import Diverted, Log, Telemetry, Tell
 
 
@@ -42,6 +43,10 @@ class Chronicle:
             self._refused.remove(account)
             title = f"relay: account {account} is configured no more"
             self._tell(f"account:{account}", title, "info", "resolved", "")
+
+    def suppressed(self, why: Suppression) -> None:
+        """An event changes no message."""
+        self._telemetry.suppressed(why)
 
     def ambiguous(self, account: str) -> None:
         """A send may have arrived unseen."""

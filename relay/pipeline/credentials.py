@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from relay.core.words import say_duration
+from relay.pipeline.book import LaneBook
+from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account
+from relay.pipeline.loop import Loop
 from relay.ports import Clock, Credentials, Log, Spawn, Tell
 
 EVERY = 30.0
@@ -15,55 +18,44 @@ ENDING = 7 * 86_400.0
 """Seconds before a refresh token's end at which the operator is told."""
 
 
-class CredentialKeeper:
+class CredentialKeeper(Loop):
     """Reads credentials again, of senders and of sources, and has those that end renewed in time."""
 
     def __init__(
         self,
-        accounts: Callable[[], Sequence[Account]],
+        book: LaneBook,
+        chronicle: Chronicle,
         reread: Callable[[], None],
-        wake: Callable[[], None],
         clock: Clock,
         log: Log,
         tell: Tell,
         spawn: Spawn,
-        resumed: Callable[[str], None],
     ) -> None:
-        """`accounts` are those in force; `reread` reads the sources' secrets again.
-
-        `wake` has the dispatcher look at its accounts; `resumed` is told of an account that its service takes again.
-        """
+        """`book` knows the accounts in force; `reread` reads the sources' secrets again."""
         self.states: dict[str, Credentials] = {}
         """How each account's credentials stood at the last look."""
-        self._accounts = accounts
+        super().__init__(clock)
+        self._book = book
+        self._chronicle = chronicle
         self._reread = reread
-        self._wake_dispatcher = wake
-        self._clock = clock
         self._log = log
         self._tell = tell
         self._spawn = spawn
-        self._resumed = resumed
         self._told: set[str] = set()
         self._looking: dict[str, asyncio.Task[None]] = {}
-        self._wake = asyncio.Event()
 
-    def nudge(self) -> None:
-        """Have `wait` return."""
-        self._wake.set()
-
-    async def wait(self) -> None:
-        """Wait until the next look is due."""
-        await self._clock.wait(self._wake, EVERY)
+    def rest(self) -> float:
+        """Return the seconds until the next look."""
+        return EVERY
 
     def recall(self, keys: Iterable[str]) -> None:
         """Take up what an earlier process told as firing."""
         self._told |= {key.removeprefix("credentials:") for key in keys if key.startswith("credentials:")}
 
-    async def run_once(self) -> int:
-        """Begin to look at all accounts that are not looked at still; how many."""
-        self._wake.clear()
+    async def step(self) -> int:
+        """Begin to look at all accounts that are not looked at still; return how many."""
         await asyncio.to_thread(self._reread)
-        idle = [one for one in self._accounts() if one.name not in self._looking or self._looking[one.name].done()]
+        idle = [one for one in self._book.accounts() if one.name not in self._looking or self._looking[one.name].done()]
         for account in idle:
             self._looking[account.name] = self._spawn(self.look_after(account))
         return len(idle)
@@ -77,8 +69,8 @@ class CredentialKeeper:
             self._log.info("credentials_renewed", account=account.name)
             if await account.sender.check() is None:
                 account.resume()
-                self._resumed(account.name)
-            self._wake_dispatcher()
+                self._chronicle.account_resumed(account.name)
+            self._book.work.set()
 
     def _tell_of(self, name: str, state: Credentials) -> None:
         """Tell the operator of a refresh token that is about to end, while there is time."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from relay.core.event import Severity
 from relay.core.words import say_duration
+from relay.pipeline.loop import LONGEST_REST, Loop
 from relay.ports import Clock, Tell
 
 
@@ -19,7 +19,7 @@ class Patience(msgspec.Struct, frozen=True):
     severity: Severity
 
 
-class Hearing:
+class Hearing(Loop):
     """A loop that tells of sources that have fallen silent, and of their return.
 
     A start counts as a sign of life of every source: what was missed while the relay was down is no source's fault.
@@ -27,9 +27,8 @@ class Hearing:
 
     def __init__(self, patience: Mapping[str, Patience], clock: Clock, tell: Tell) -> None:
         self._patience: Mapping[str, Patience] = {}
-        self._clock = clock
+        super().__init__(clock)
         self._tell = tell
-        self._wake = asyncio.Event()
         self._began_at: dict[str, float] = {}
         self._heard_at: dict[str, float] = {}
         self.silent: set[str] = set()
@@ -45,7 +44,7 @@ class Hearing:
         self._heard_at = {name: self._heard_at.get(name, now) for name in patience}
         self._back |= self.silent - set(patience)
         self.silent &= set(patience)
-        self._wake.set()
+        self.nudge()
 
     def recall(self, keys: Iterable[str]) -> None:
         """Take up which sources an earlier process told to be silent."""
@@ -58,25 +57,20 @@ class Hearing:
         if source in self._heard_at:
             self._heard_at[source] = self._clock.now()
             if source in self.silent:
-                self._wake.set()
+                self.nudge()
 
-    def nudge(self) -> None:
-        """Have `wait` return."""
-        self._wake.set()
-
-    async def wait(self) -> None:
-        """Wait until a source is due to be heard."""
+    def rest(self) -> float:
+        """Return the seconds until a source is due to be heard."""
         now = self._clock.now()
         due = [
             self._heard_at[name] + patience.seconds - now
             for name, patience in self._patience.items()
             if name not in self.silent
         ]
-        self._wake.clear()
-        await self._clock.wait(self._wake, min(5.0, max(0.05, min(due, default=5.0))))
+        return min(LONGEST_REST, max(0.05, min(due, default=LONGEST_REST)))
 
-    async def run_once(self) -> int:
-        """Tell what has changed; how many sources."""
+    async def step(self) -> int:
+        """Tell the operator of sources that have fallen silent, or speak again; return how many fell silent."""
         now = self._clock.now()
         told = 0
         for name, patience in self._patience.items():

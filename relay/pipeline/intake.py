@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -13,7 +12,7 @@ from relay.core.alert import AlertKey
 from relay.core.event import Draft, Event, SourceDefaults, Unread, has_unknown_severity, stamp
 from relay.core.own import OwnAccounts
 from relay.core.planning import Waiting
-from relay.core.rules import OPERATOR_SOURCE
+from relay.pipeline.arrivals import Arrivals
 from relay.ports import (
     Accepted,
     Clock,
@@ -57,18 +56,11 @@ class Intake:
         new_id: Callable[[float], str],
         telemetry: Telemetry,
         log: Log,
-        offer: Callable[[Sequence[Waiting]], None],
+        arrivals: Arrivals,
         has_room: Callable[[], bool],
         redact: Callable[[str], str],
-        backlog: int | None = None,
     ) -> None:
-        """`offer` is given what was committed, in order; `redact` takes secrets out of reasons.
-
-        `backlog`: events of one source that may wait for a plan.
-        """
-        self.backlog = backlog
-        self.waiting: Counter[str] = Counter()
-        """Events of each source that wait to be planned, since the start."""
+        """`arrivals` get what was committed; `redact` takes secrets out of reasons."""
         self.last_at: dict[str, float] = {}
         """When the last event of each source was committed since the start, in Unix seconds."""
         self._inbox = inbox
@@ -76,7 +68,7 @@ class Intake:
         self._new_id = new_id
         self._telemetry = telemetry
         self._log = log
-        self._offer = offer
+        self._arrivals = arrivals
         self._has_room = has_room
         self._redact = redact
         self._noted: dict[tuple[str, str], float] = {}
@@ -171,7 +163,7 @@ class Intake:
         submission = notice_of_alert(key, said, self._new_id(now), now)
         outcome = await self._inbox.accept(submission)
         if isinstance(outcome, Accepted):
-            self._offer([Waiting(outcome.first_seq, submission.events[0], self._clock.now())])
+            self._arrivals.offer([Waiting(outcome.first_seq, submission.events[0], self._clock.now())])
 
     def _commit(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
         """Begin to commit; its events wait for a plan from now on, unless that fails."""
@@ -182,7 +174,7 @@ class Intake:
             raise
         except Exception as error:  # noqa: BLE001 - drafts that can't be written are their own submission's trouble
             begun = _failing(error)
-        self.waiting[submission.source] += len(submission.events)
+        self._arrivals.expect(submission.source, len(submission.events))
         return self._committed(submission, begun)
 
     async def _committed(self, submission: Submission, begun: Awaitable[Accepted | Conflict]) -> Accepted | Conflict:
@@ -192,20 +184,15 @@ class Intake:
             fresh = isinstance(outcome, Accepted) and not outcome.duplicate
         finally:
             if not fresh:
-                self.waiting[submission.source] -= len(submission.events)
+                self._arrivals.expect(submission.source, -len(submission.events))
         return outcome
 
     def _check_room(self, source: str) -> None:
         if not self._has_room():
             raise QueueFullError("the queue has reached `limits.queue`")
-        if self.backlog is not None and self.waiting[source] >= self.backlog and source != OPERATOR_SOURCE:
-            raise QueueFullError(f"{self.backlog} events of this source wait already: its share, `limits.backlog`")
-
-    def planned(self, sources: Iterable[str]) -> None:
-        """Take note of events that wait no more, by their sources."""
-        self.waiting.subtract(sources)
-        for source in [source for source, count in self.waiting.items() if count <= 0]:
-            del self.waiting[source]
+        if self._arrivals.has_backlog(source):
+            share = self._arrivals.backlog
+            raise QueueFullError(f"{share} events of this source wait already: its share, `limits.backlog`")
 
     def _submission(
         self,
@@ -244,7 +231,8 @@ class Intake:
             self._telemetry.received(source, event.status, 1)
         if submission.events:
             self.last_at[source] = submission.received_at
-            self._offer([Waiting(seq, event, now) for seq, event in enumerate(submission.events, outcome.first_seq)])
+            placed = enumerate(submission.events, outcome.first_seq)
+            self._arrivals.offer([Waiting(seq, event, now) for seq, event in placed])
 
     def _record_refused(self, source: str, refused: Sequence[Refusal]) -> None:
         """Count the items of a request that were refused; one line of the log tells of all."""

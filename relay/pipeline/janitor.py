@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from relay.pipeline.loop import Loop
 from relay.ports import Clock, Limits, Log, Retention
 
 BETWEEN_ROUNDS = 60.0
@@ -13,27 +12,21 @@ CLOCK_JUMP = 3_600.0
 """Seconds that the wall clock may run away from the monotonic one before pruning stops."""
 
 
-class Janitor:
+class Janitor(Loop):
     """Keeps the store small."""
 
     def __init__(self, store: Retention, limits: Limits, clock: Clock, log: Log) -> None:
         self._store = store
         self.limits = limits
-        self._clock = clock
+        super().__init__(clock)
         self._log = log
-        self._wake = asyncio.Event()
         self._rest = 0.0
         self._was_full = False
         self._noted_at = 0.0
 
-    def nudge(self) -> None:
-        """Have `wait` return."""
-        self._wake.set()
-
-    async def wait(self) -> None:
-        """Wait until the next slice is due."""
-        self._wake.clear()
-        await self._clock.wait(self._wake, self._rest)
+    def rest(self) -> float:
+        """Return the seconds until the next slice is due."""
+        return self._rest
 
     async def _note_time(self) -> None:
         now = self._clock.now()
@@ -41,7 +34,7 @@ class Janitor:
             await self._store.note_time(now, self._clock.wall())
             self._noted_at = now
 
-    async def run_once(self) -> int:
+    async def step(self) -> int:
         """Prune one slice; 1 where there is more to do. Raises `StoreError`."""
         await self._note_time()
         roomy = await self._store.make_room()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from relay.core.event import Draft, Severity, SourceDefaults, Status
 from relay.core.rules import OPERATOR_SOURCE
 from relay.pipeline.intake import Intake
+from relay.pipeline.loop import Loop
 from relay.ports import Clock, Log
 
 QUIET = 300.0
@@ -14,14 +13,13 @@ QUIET = 300.0
 MOST_WAITING = 1_000
 
 
-class OperatorDesk:
+class OperatorDesk(Loop):
     """Collects what the operator is to be told, and brings it into the inbox."""
 
     def __init__(self, intake: Intake, clock: Clock, log: Log) -> None:
         self._intake = intake
-        self._clock = clock
+        super().__init__(clock)
         self._log = log
-        self._wake = asyncio.Event()
         self._waiting: list[Draft] = []
         self._noticed: dict[str, float] = {}
         self._defaults = SourceDefaults(source=OPERATOR_SOURCE, format="relay")
@@ -35,19 +33,10 @@ class OperatorDesk:
             self._noticed[key] = now
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(Draft(title=title, severity=severity, status=status, key=key, body=body))
-            self._wake.set()
+            self.nudge()
 
-    def nudge(self) -> None:
-        """Have `wait` return."""
-        self._wake.set()
-
-    async def wait(self) -> None:
-        """Wait for something to tell."""
-        await self._clock.wait(self._wake, 5.0)
-
-    async def run_once(self) -> int:
-        """Bring what waits into the inbox; how many. Raises `StoreError`."""
-        self._wake.clear()
+    async def step(self) -> int:
+        """Bring what waits into the inbox; return how many notices. Raises `StoreError`."""
         drafts, self._waiting = self._waiting, []
         try:
             if drafts:

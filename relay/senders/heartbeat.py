@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from relay import __version__
+from relay.pipeline.loop import LONGEST_REST, Loop
 from relay.ports import Clock, Log
 from relay.senders.http import Secret
 
 TIMEOUT = 5.0
 
 
-class Heartbeat:
+class Heartbeat(Loop):
     """A loop that posts to an address, which is a secret, as long as `why_not` gives no reason against it."""
 
     def __init__(self, why_not: Callable[[], str | None], clock: Clock, log: Log) -> None:
         self._url: Secret | None = None
         self._interval = 0.0
         self._why_not = why_not
-        self._clock = clock
+        super().__init__(clock)
         self._log = log
-        self._wake = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self.trouble: str | None = None
         """Why the last one was not taken."""
@@ -42,18 +41,11 @@ class Heartbeat:
         if self._session is not None:
             await self._session.close()
 
-    def nudge(self) -> None:
-        """Have `wait` return."""
-        self._wake.set()
+    def rest(self) -> float:
+        """Return the seconds until the next one is due."""
+        return LONGEST_REST if self._url is None else min(LONGEST_REST, self._due_at - self._clock.now())
 
-    async def wait(self) -> None:
-        """Wait until the next one is due."""
-        self._wake.clear()
-        await self._clock.wait(
-            self._wake, 5.0 if self._url is None else min(5.0, max(0.0, self._due_at - self._clock.now()))
-        )
-
-    async def run_once(self) -> int:
+    async def step(self) -> int:
         """Post, where one is due and all is well; 1 where it was taken."""
         now = self._clock.now()
         if self._url is None or now < self._due_at:

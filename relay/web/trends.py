@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -10,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from relay.core.words import iso
+from relay.pipeline.loop import Loop
 from relay.ports import Clock
 from relay.web.answers import json_answer
 from relay.web.metrics import BOUNDS, Metrics
@@ -33,27 +33,21 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     latency_p90_seconds: float | None
 
 
-class Trends:
+class Trends(Loop):
     """A loop that takes a point at even times."""
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
-        self._clock = clock
-        self._wake = asyncio.Event()
+        super().__init__(clock)
         self._points: deque[Point] = deque(maxlen=MOST)
         self._due_at = clock.now() + EVERY
         self._before = (clock.now(), 0, 0, metrics.delivery.counts())
 
-    def nudge(self) -> None:
-        """Have `wait` return."""
-        self._wake.set()
+    def rest(self) -> float:
+        """Return the seconds until a point is due."""
+        return min(EVERY, self._due_at - self._clock.now())
 
-    async def wait(self) -> None:
-        """Wait until a point is due."""
-        self._wake.clear()
-        await self._clock.wait(self._wake, min(EVERY, max(0.0, self._due_at - self._clock.now())))
-
-    async def run_once(self) -> int:
+    async def step(self) -> int:
         """Take a point where one is due; 1 where it was."""
         now = self._clock.now()
         if now < self._due_at:

@@ -110,7 +110,7 @@ async def test_whoever_asks_for_many_alerts_holds_nobody_up(relay: Running) -> N
         return many
 
     daemon, turns = relay.daemon, 0
-    desk = SilenceDesk(daemon.planner.vigil, lambda: "s1", ManualClock())
+    desk = SilenceDesk(daemon.pipeline.planner.vigil, lambda: "s1", ManualClock())
     rules = Rules(Route(path="route", rooms=("noc",)), {"noc": None})
     api = AlertmanagerApi(desk, all_of_them, Suppressor(), lambda: rules, 0.0)
     async with asyncio.TaskGroup() as tasks:

@@ -25,6 +25,7 @@ from relay.listeners.apic import ApicListener
 from relay.listeners.apic_client import ApicClient, ApicError, Query, Snapshot
 from relay.listeners.staying import Staying
 from relay.logs import make_log
+from relay.pipeline.arrivals import Arrivals
 from relay.pipeline.intake import Intake
 from relay.ports import Accepted, Refusal, StoreUnavailableError, Submission
 from relay.sandbox.apic import FabricAnswerError, StandInFabric
@@ -438,8 +439,8 @@ class Week:
         log = make_log("info", self.log)
         numbers = itertools.count()
         intake = Intake(
-            self.shelf, self.clock, lambda _: f"e{next(numbers)}", Metrics(["fabric"], {}, 0), log, lambda _: None,
-            lambda: True, str,
+            self.shelf, self.clock, lambda _: f"e{next(numbers)}", Metrics(["fabric"], {}, 0), log,
+            Arrivals(self.shelf, self.clock), lambda: True, str,
         )  # fmt: skip
         staying = Staying("fabric", self.clock, log, lambda *_: None, lambda _: None, Redactor())
         controllers: list[Any] = [self.controller]
@@ -548,8 +549,9 @@ async def test_a_fabric_that_drops_each_websocket_is_told_once() -> None:
     week.controller = Dropping(week.fabric)
     log = make_log("info", week.log)
     intake = Intake(
-        week.shelf, week.clock, lambda _: "e", Metrics(["fabric"], {}, 0), log, lambda _: None, lambda: True, str
-    )
+        week.shelf, week.clock, lambda _: "e", Metrics(["fabric"], {}, 0), log, Arrivals(week.shelf, week.clock),
+        lambda: True, str,
+    )  # fmt: skip
     staying = Staying("fabric", week.clock, log, lambda *said: told.append(said[1]), lambda _: None, Redactor())
     controllers: list[Any] = [week.controller]
     defaults = SourceDefaults(source="fabric", format="apic")

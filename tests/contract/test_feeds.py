@@ -19,6 +19,7 @@ from relay.app.sources import make_controllers, make_feed, make_renewal
 from relay.listeners.staying import HELD, REFUSED_DELAY, TOLD_AFTER, Staying
 from relay.listeners.websocket import WebsocketListener
 from relay.logs import make_log
+from relay.pipeline.arrivals import Arrivals
 from relay.pipeline.intake import Intake
 from relay.sandbox.server import Sandbox
 from relay.settings.model import ApicSettings, WebsocketSettings
@@ -78,8 +79,8 @@ class Fed:
         self.store = SqliteStore(folder / "relay.db", None)
         numbers = itertools.count()
         intake = Intake(
-            self.store, self.clock, lambda _: f"e{next(numbers)}", Metrics(["feed"], {}, 0), log, lambda _: None,
-            lambda: True, vault.redactor.redact,
+            self.store, self.clock, lambda _: f"e{next(numbers)}", Metrics(["feed"], {}, 0), log,
+            Arrivals(self.store, self.clock), lambda: True, vault.redactor.redact,
         )  # fmt: skip
         self.listener = WebsocketListener(make_feed("feed", settings, vault), self.staying, intake, self.clock)
 

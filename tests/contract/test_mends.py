@@ -32,7 +32,7 @@ async def test_pruning_takes_nothing_that_a_group_waits_for(tmp_path: Path, sand
         async with asyncio.timeout(PATIENCE):
             while (await relay.get("/api/v1/status"))[1]["events"]["waiting"]:
                 pass
-        await relay.daemon.store.prune(ALL, relay.daemon.planner.vigil._clock.now())
+        await relay.daemon.store.prune(ALL, relay.daemon.pipeline.planner.vigil._clock.now())
         await relay.until(lambda: any("2 firing" in message.text for message in relay.messages()))
         await settled(relay)
         await relay.post([end(key="k1", occurred_at="2020-01-01T00:00:00Z"), end(key="k2")])
@@ -40,7 +40,7 @@ async def test_pruning_takes_nothing_that_a_group_waits_for(tmp_path: Path, sand
             while (await relay.get("/api/v1/status"))[1]["events"]["waiting"]:
                 pass
         for _ in range(3):
-            await relay.daemon.store.prune(ALL, relay.daemon.planner.vigil._clock.now())
+            await relay.daemon.store.prune(ALL, relay.daemon.pipeline.planner.vigil._clock.now())
         await relay.until(lambda: any("all 2 resolved" in message.text for message in relay.messages()))
 
 

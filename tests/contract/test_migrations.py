@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ DUMPS = sorted((Path(__file__).parents[1] / "golden" / "databases").glob("schema
 KILLED_AT_EACH_STATEMENT = """
 import os, shutil, signal, sys
 from pathlib import Path
+from typing import Any
 from relay.storage import database
 
 folder, before = Path(sys.argv[1]), Path(sys.argv[2])
@@ -71,10 +73,10 @@ def contents(file: Path) -> dict[str, list[tuple[object, ...]]]:
         connection.close()
 
 
-def schema(file: Path) -> int:
+def rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
     connection = sqlite3.connect(file)
     try:
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+        return connection.execute(sql).fetchall()
     finally:
         connection.close()
 
@@ -84,34 +86,33 @@ def test_there_is_a_database_of_the_release_before() -> None:
 
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
-def test_kinds_that_names_said_are_columns_and_nothing_else_has_changed(dump: Path, tmp_path: Path) -> None:
+def test_a_message_is_of_the_kind_that_its_group_was_named_for(dump: Path, tmp_path: Path) -> None:
     file = tmp_path / "relay.db"
     restore(dump, file)
-    old = sqlite3.connect(file)
-    names = dict(old.execute("SELECT id, grp FROM messages"))
-    living = dict(old.execute("SELECT id, living FROM messages"))
-    groups = dict(old.execute("SELECT id, incident ->> '$.group' FROM incidents"))
-    deliveries = old.execute("SELECT * FROM deliveries ORDER BY id").fetchall()
-    old.close()
+    old = {number: (name, living) for number, name, living in rows(file, "SELECT id, grp, living FROM messages")}
     open_database(file).close()
-    new = sqlite3.connect(file)
-    kinds = {"diversion": "note", "storm": "digest"}
-    found = {}
-    for number, kind, lineage, group, labels, about in new.execute(
-        "SELECT id, kind, lineage, grp, labels, about FROM messages"
-    ):
-        place, _, grouped = names[number].partition("\n")
-        word = place.partition(" ")[0]
-        expected = kinds.get(word, "living" if living[number] else "notice")
-        assert kind == expected
-        assert about == (int(place.partition(" ")[2]) if kind == "note" else None)
+    found = rows(file, "SELECT id, kind, lineage, grp, labels, about FROM messages")
+    assert {kind for _, kind, *_ in found} == {"living", "notice", "digest", "note"}
+    for number, kind, lineage, group, labels, about in found:
+        name, living = old[number]
+        place, _, grouped = name.partition("\n")
+        word, _, rest = place.partition(" ")
+        assert kind == {"diversion": "note", "storm": "digest"}.get(word, "living" if living else "notice")
+        assert about == (int(rest) if kind == "note" else None)
         assert lineage == (place.partition("|")[2] if kind in ("living", "notice") else "")
-        assert group == (names[number] if grouped or kind == "digest" else None)
-        told = dict(json.loads(grouped)) if grouped and kind == "living" else None
-        assert (None if labels is None else json.loads(labels)) == (told or None)
-        found[kind] = found.get(kind, 0) + 1
-    assert set(found) == {"living", "notice", "digest", "note"}
-    for number, incident in new.execute("SELECT id, incident FROM incidents"):
+        assert group == (name if kind == "digest" or (kind == "living" and grouped) else None)
+        told = dict(json.loads(grouped)) if grouped and kind == "living" else {}
+        assert json.loads(labels or "{}") == told
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+def test_an_incident_keeps_its_group_and_all_else_is_as_it_was(dump: Path, tmp_path: Path) -> None:
+    file = tmp_path / "relay.db"
+    restore(dump, file)
+    groups = dict(rows(file, "SELECT id, incident ->> '$.group' FROM incidents"))
+    deliveries = rows(file, "SELECT * FROM deliveries ORDER BY id")
+    open_database(file).close()
+    for number, incident in rows(file, "SELECT id, incident FROM incidents"):
         one = json.loads(incident)
         place, _, grouped = groups[number].partition("\n")
         stormy = place.startswith("storm ")
@@ -119,10 +120,9 @@ def test_kinds_that_names_said_are_columns_and_nothing_else_has_changed(dump: Pa
         assert one["lineage"] == ("" if stormy else place.partition("|")[2])
         assert one.get("labels") == (dict(json.loads(grouped)) if grouped and not stormy else None)
         assert "group" not in one
-    assert new.execute("SELECT * FROM deliveries ORDER BY id").fetchall() == deliveries
-    assert new.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert new.execute("PRAGMA foreign_key_check").fetchall() == []
-    new.close()
+    assert rows(file, "SELECT * FROM deliveries ORDER BY id") == deliveries
+    assert rows(file, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(file, "PRAGMA foreign_key_check") == []
 
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
@@ -160,7 +160,7 @@ def test_a_kill_at_any_statement_leaves_the_database_as_before_or_as_after(dump:
     versions = set()
     for number in range(1, statements):
         file = tmp_path / f"killed-{number}.db"
-        version = schema(file)
+        ((version,),) = rows(file, "PRAGMA user_version")
         versions.add(version)
         if version in whole:
             assert contents(file) == whole[version], f"killed at statement {number}"

@@ -161,7 +161,7 @@ async def test_feeds_are_connected_again_only_where_they_changed(tmp_path: Path,
 async def in_flight(relay: Running) -> asyncio.Task[None]:
     """The send that has begun, once it has."""
     async with asyncio.timeout(20):
-        while not (found := relay.daemon.dispatcher.in_flight()):
+        while not (found := relay.daemon.pipeline.dispatcher.in_flight()):
             await relay.get("/healthz")
     (task,) = found
     return task
@@ -444,13 +444,13 @@ async def test_a_stop_in_the_middle_of_a_reload_ends_all_the_same(tmp_path: Path
         async with running(tmp_path, sandbox, sources={"a": a}) as relay:
             await feeds.until(a=1)
             relay.write(sources={"a": {**a, "labels": {"n": "1"}}, "b": {**a, "url": f"{url}/b"}})
-            await relay.daemon.planner.turn.acquire()
+            await relay.daemon.pipeline.planner.turn.acquire()
             reloading = asyncio.ensure_future(relay.daemon.reloader.reload())  # noqa: TID251 - outlives the block
             async with asyncio.timeout(20):
-                while not relay.daemon.planner.turn._waiters:  # noqa: ASYNC110 - a lock tells nobody of its waiters
+                while not relay.daemon.pipeline.planner.turn._waiters:  # noqa: ASYNC110 - a lock tells nobody of its waiters
                     await asyncio.sleep(0)  # noqa: TID251 - until it waits for its turn
-            relay.daemon.planner.nudge()
-            asyncio.get_running_loop().call_soon(relay.daemon.planner.turn.release)
+            relay.daemon.pipeline.planner.nudge()
+            asyncio.get_running_loop().call_soon(relay.daemon.pipeline.planner.turn.release)
             relay.lifecycle.stop()
         await reloading
         await feeds.until()

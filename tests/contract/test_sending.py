@@ -107,7 +107,7 @@ async def test_two_names_of_one_space_come_to_share_a_lane(tmp_path: Path, sandb
         for number in range(5):
             await relay.post({"title": f"{number}"})
         await relay.until_state("done", 10)
-        assert relay.daemon.dispatcher.lanes["noc"] is relay.daemon.dispatcher.lanes["core"]
+        assert relay.daemon.pipeline.book.lanes["noc"] is relay.daemon.pipeline.book.lanes["core"]
 
 
 async def test_a_template_that_fails_gives_the_plain_message_and_is_counted(tmp_path: Path, sandbox: Sandbox) -> None:

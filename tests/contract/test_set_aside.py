@@ -275,11 +275,12 @@ async def test_what_was_set_aside_is_sent_by_the_lane_that_a_reload_gives_to_its
     await set_aside_a_critical(place)
     file = place.folder / "other.yaml"
     file.write_text(yaml.safe_dump(rooms("noc", "ops", "more")), encoding="utf-8")
-    changed, dispatcher = load(file, FORMATS).settings, place.relay.dispatcher
-    lanes = make_lanes(changed, {"webex": place.service}, place.clock.now(), dispatcher.known())
-    assert lanes["noc"] is not dispatcher.lanes["noc"]
+    changed, book = load(file, FORMATS).settings, place.relay.book
+    lanes = make_lanes(changed, {"webex": place.service}, place.clock.now(), book.known())
+    assert lanes["noc"] is not book.lanes["noc"]
     renderer = TemplateRenderer({}, changed.timezone, never)
-    dispatcher.use(lanes, renderer, NoFiles(), POLICY, make_fallbacks(changed))
+    book.use(lanes, make_fallbacks(changed))
+    place.relay.dispatcher.use(renderer, NoFiles(), POLICY)
     place.service.closed.clear()
     await place.post("newer")
     await place.pass_time(10)
@@ -301,11 +302,11 @@ async def test_what_was_set_aside_for_one_name_of_a_space_is_sent_when_another_n
     await place.post("behind it")
     while not await place.is_set_aside("core router down"):
         await place.pass_time(1)
-        place.relay.dispatcher.accounts()[0].succeeded_at = place.clock.time  # a third room's messages get through
+        place.relay.book.accounts()[0].succeeded_at = place.clock.time  # a third room's messages get through
     place.service.poison.clear()
     await place.post("by the other name", "ops")
     await place.pass_time(5)
-    assert place.relay.dispatcher.lanes["noc"] is place.relay.dispatcher.lanes["ops"]
+    assert place.relay.book.lanes["noc"] is place.relay.book.lanes["ops"]
     assert place.came("core router down") is not None
 
 

@@ -118,7 +118,7 @@ async def test_a_token_that_is_not_taken_is_told_before_the_first_alert(tmp_path
         assert "account spika is refused" in relay.messages("OWN")[0].text
         await relay.post(fault())
         sandbox.state.add_token("another", "bot@sandbox.example", "Bot")
-        relay.daemon.dispatcher.accounts()[0].open_at = 0.0
+        relay.daemon.pipeline.book.accounts()[0].open_at = 0.0
         await relay.until(lambda: len(texts(relay)) == 1)
 
 

@@ -248,7 +248,7 @@ async def test_a_rate_is_held_and_says_when_to_come_again(tmp_path: Path, sandbo
 async def test_a_full_queue_is_503_and_nothing_is_taken(tmp_path: Path, sandbox: Sandbox) -> None:
     async with running(tmp_path, sandbox, limits={"queue": 3}) as relay:
         sandbox.state.faults = []
-        relay.daemon.dispatcher.depths.total = 3
+        relay.daemon.pipeline.book.depths.total = 3
         async with relay.session.post(relay.events + "/hooks/lab", json={"title": "x"}) as answer:
             assert answer.status == 503
             assert answer.headers["Retry-After"]

@@ -18,16 +18,12 @@ from relay.app.accounts import make_fallbacks
 from relay.app.simulation import NoFiles
 from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled
 from relay.core.event import Draft, SourceDefaults
-from relay.core.planning import Plan
 from relay.core.retry import RetryPolicy
 from relay.formats import FORMATS
 from relay.logs import make_log
-from relay.pipeline.chronicle import Chronicle
-from relay.pipeline.dispatcher import Dispatcher
-from relay.pipeline.intake import Intake
 from relay.pipeline.lanes import Account, Lane
-from relay.pipeline.planner import Planner
-from relay.ports import Credentials, IncidentFilter, Over, Send, Service, StoreUnavailableError
+from relay.pipeline.pipeline import InForce, Pipeline, World
+from relay.ports import Credentials, IncidentFilter, Send, Service, StoreUnavailableError
 from relay.senders.webex import SERVICE as WEBEX
 from relay.settings.load import load
 from relay.settings.rules import compile_rules
@@ -184,21 +180,28 @@ class Simulated:
             lanes["backup"] = Lane("backup", Account("spika", backup, None, clock.now()), ["backup"])
         self.rooms = [room] if backup is None else [room, backup]
         metrics = Metrics(["lab"], dict.fromkeys(lanes, "webex"), 0)
-        rules, renderer = compile_rules(loaded.settings), TemplateRenderer({}, loaded.settings.timezone, _never)
-        chronicle = Chronicle(metrics, log, _tell_nobody)
-        self.dispatcher = Dispatcher(
-            self.flaky, lanes, renderer, NoFiles(), policy, clock, dice.random, chronicle, self._spawn,
-            make_fallbacks(loaded.settings),
+        rules = compile_rules(loaded.settings)
+        self.pipeline = Pipeline(
+            self.flaky,
+            rules,
+            World(
+                clock=clock, log=log, telemetry=metrics, tell=_tell_nobody, spawn=self._spawn, new_id=self._new_id,
+                chance=dice.random, brakes=False,
+            ),
         )  # fmt: skip
-        self.planner = Planner(
-            self.flaky, rules, clock, log, _tell_nobody, self._expect, self._planned, self._rate, self.dispatcher
-        )
-        self.intake = Intake(self.store, clock, self._new_id, metrics, log, self.planner.offer, lambda: True, str)
+        self.pipeline.use(
+            InForce(
+                rules=rules, lanes=lanes, fallbacks=make_fallbacks(loaded.settings), files=NoFiles(), policy=policy,
+                renderer=TemplateRenderer({}, loaded.settings.timezone, _never),
+            )
+        )  # fmt: skip
+        self.planner, self.dispatcher = self.pipeline.planner, self.pipeline.dispatcher
+        self.book, self.intake = self.pipeline.book, self.pipeline.intake
         self._sends: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Recover what an earlier process left."""
-        await self.dispatcher.recover()
+        await self.pipeline.recover()
 
     async def stop(self) -> None:
         """Die: what the service has answered since the last commit is forgotten."""
@@ -235,8 +238,8 @@ class Simulated:
             await self.turn()
             if (
                 sum(len(room.shown) for room in self.rooms) != before
-                or self.dispatcher.depths.total
-                or self.planner.waiting
+                or self.book.depths.total
+                or self.pipeline.arrivals.waiting
             ):
                 quiet_until = max(quiet_until, self.clock.time + seconds)
             self.clock.time += 1.0
@@ -252,15 +255,6 @@ class Simulated:
         send = asyncio.get_running_loop().create_task(work)
         self._sends.append(send)
         return send
-
-    def _expect(self, plan: Plan) -> None:
-        self.dispatcher.expect(plan)
-
-    def _planned(self, plan: Plan, over: Sequence[Over]) -> None:
-        self.dispatcher.planned(plan, over)
-
-    def _rate(self, room: str) -> tuple[int, float]:
-        return self.dispatcher.rate(room)
 
 
 def _tell_nobody(*_: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 from relay.core.alert import Alert, AlertKey
 from relay.core.diverting import Divert
@@ -15,8 +15,13 @@ from relay.core.storm import Storm, StormMembers
 from relay.core.suppression import Silence
 from relay.lifecycle import SystemClock
 from relay.logs import make_log
+from relay.pipeline.arrivals import Arrivals
+from relay.pipeline.book import LaneBook
+from relay.pipeline.brake import Brake
+from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.planner import Planner
 from relay.ports import Diverted
+from relay.web.metrics import Metrics
 
 
 def ignore(*_: object) -> None:
@@ -31,6 +36,9 @@ class Store:
 
     def __init__(self) -> None:
         self.looked_at: list[AlertKey] = []
+
+    async def count_waiting_events(self) -> int:
+        return 0
 
     async def waiting_events(self, limit: int, now: float) -> list[Waiting]:  # noqa: ARG002 - the port's
         return []
@@ -83,35 +91,12 @@ class Store:
         raise AssertionError(f"{seq} {why}")
 
 
-class NoFallbacks:
-    def down(self, now: float) -> Set[str]:
-        assert now
-        return set()
-
-    def fallback_of(self, room: str) -> str | None:
-        raise AssertionError(room)
-
-    def has(self, room: str) -> bool:
-        raise AssertionError(room)
-
-    def diverted(self, order: Divert, done: Diverted) -> None:
-        raise AssertionError(f"{order} {done}")
-
-
 async def test_an_alert_that_cannot_be_looked_at_stops_no_other() -> None:
     store = Store()
     rules = Rules(Route(path="route", rooms=("noc",)), {"noc": None})
-    planner = Planner(
-        store,
-        rules,
-        SystemClock(),
-        make_log("error"),
-        lambda *_: None,
-        lambda _: None,
-        lambda _, __: None,
-        lambda _: (0, 0.0),
-        NoFallbacks(),
-    )
+    clock, log = SystemClock(), make_log("error")
+    book = LaneBook(clock, Chronicle(Metrics((), {}, 0), log, ignore))
+    planner = Planner(store, rules, Arrivals(store, clock), book, Brake(clock, log, ignore), clock, log, ignore)
     await planner.run_once()  # events that wait go first
     await planner.run_once()
     assert store.looked_at == [GOOD]

@@ -1,0 +1,41 @@
+"""A loop: a step that is repeated, when it is woken and at the latest once its rest is over."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+
+from relay.ports import Clock
+
+LONGEST_REST = 5.0
+"""Seconds after which a loop comes round though nothing is due, so that the watchdog sees that it lives."""
+
+
+class Loop(ABC):
+    """What the lifecycle repeats. A subclass says what a step does, and how long it may rest."""
+
+    def __init__(self, clock: Clock, woken: asyncio.Event | None = None) -> None:
+        """`woken` is set by whoever has work for the loop; it has its own event if none is given."""
+        self._clock = clock
+        self._woken = asyncio.Event() if woken is None else woken
+
+    @abstractmethod
+    async def step(self) -> int:
+        """Do what is due; return how much that was. Raises `StoreError`."""
+
+    def rest(self) -> float:
+        """Return the seconds until something is due."""
+        return LONGEST_REST
+
+    async def run_once(self) -> int:
+        """Take a step; return how much it did. Raises `StoreError`."""
+        self._woken.clear()  # before the step: who wakes the loop meanwhile has work that the step may have missed
+        return await self.step()
+
+    async def wait(self) -> None:
+        """Wait until the loop is woken, or its rest is over."""
+        await self._clock.wait(self._woken, max(0.0, self.rest()))
+
+    def nudge(self) -> None:
+        """Wake the loop."""
+        self._woken.set()

@@ -1,0 +1,97 @@
+"""The pipeline put together: intake, planner and dispatcher, for the daemon, for simulations and for tests alike.
+
+An event's way: intake commits it and hands it to the arrivals; the planner makes deliveries of it; the book of lanes
+knows where they wait; the dispatcher has them sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from relay.core.retry import RetryPolicy
+from relay.core.rules import Rules
+from relay.pipeline.arrivals import Arrivals
+from relay.pipeline.book import Fallback, LaneBook
+from relay.pipeline.brake import Brake
+from relay.pipeline.chronicle import Chronicle
+from relay.pipeline.dispatcher import Dispatcher
+from relay.pipeline.intake import Intake
+from relay.pipeline.lanes import Lane
+from relay.pipeline.planner import Planner
+from relay.ports import Clock, Files, Inbox, Log, Outbox, PlanStore, Renderer, Spawn, Telemetry, Tell
+
+
+class Store(Inbox, PlanStore, Outbox, Protocol):
+    """Where everything is kept."""
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pipeline needs beside the store. `new_id` makes an event's id at a time in Unix seconds.
+
+    `chance` gives numbers in [0, 1); `redact` takes secrets out of texts. With `brakes`, sources that answer themselves
+    are braked: that takes a clock that really waits.
+    """
+
+    clock: Clock
+    log: Log
+    telemetry: Telemetry
+    tell: Tell
+    spawn: Spawn
+    new_id: Callable[[float], str]
+    chance: Callable[[], float]
+    redact: Callable[[str], str] = str
+    brakes: bool = True
+
+
+class InForce(msgspec.Struct, frozen=True, kw_only=True):
+    """What a configuration decides for the pipeline; `lanes` and `fallbacks` by room.
+
+    `queue` bounds what waits in all, `backlog` the events of one source that wait to be planned.
+    """
+
+    rules: Rules
+    lanes: Mapping[str, Lane]
+    fallbacks: Mapping[str, Fallback]
+    renderer: Renderer
+    files: Files
+    policy: RetryPolicy
+    queue: int | None = None
+    backlog: int | None = None
+
+
+class Pipeline:
+    """Ties the parts together. It takes nothing and sends nothing until something is in force."""
+
+    def __init__(self, store: Store, rules: Rules, world: World) -> None:
+        clock, log, tell = world.clock, world.log, world.tell
+        self._queue: int | None = None
+        self.chronicle = Chronicle(world.telemetry, log, tell)
+        self.book = LaneBook(clock, self.chronicle)
+        self.arrivals = Arrivals(store, clock)
+        self.brake = Brake(clock, log, tell)
+        self.intake = Intake(
+            store, clock, world.new_id, world.telemetry, log, self.arrivals, self._has_room, world.redact
+        )
+        self.planner = Planner(store, rules, self.arrivals, self.book, self.brake, clock, log, tell)
+        self.dispatcher = Dispatcher(
+            store, self.book, self.brake if world.brakes else None, clock, world.chance, self.chronicle, world.spawn,
+            self.planner.look_again, world.redact,
+        )  # fmt: skip
+
+    def use(self, new: InForce) -> None:
+        """Put a configuration in force; nothing here can fail. What is in flight goes on as it began."""
+        self._queue, self.arrivals.backlog = new.queue, new.backlog
+        self.planner.use(new.rules)
+        self.book.use(new.lanes, new.fallbacks)
+        self.dispatcher.use(new.renderer, new.files, new.policy)
+
+    async def recover(self) -> None:
+        """Put right what an earlier process left. Raises `StoreError`."""
+        await self.dispatcher.recover()
+        await self.arrivals.count()
+
+    def _has_room(self) -> bool:
+        return self._queue is None or self.arrivals.waiting + self.book.depths.total < self._queue

@@ -1,0 +1,202 @@
+"""The planner's stages: each knows when it is due, and does one kind of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from relay.core.alert import AlertKey
+from relay.core.group import Members
+from relay.core.grouping import plan_groups
+from relay.core.planning import Known, Plan, Waiting, concerns_alert, plan, plan_due
+from relay.core.storm import StormMembers
+from relay.pipeline.arrivals import BATCH, Arrivals
+from relay.pipeline.brake import Brake
+from relay.pipeline.plans import Plans, together_or_alone
+from relay.pipeline.vigil import Vigil
+from relay.ports import Clock, PlanStore, StoreError, Tell
+
+LATE = 60.0
+"""Seconds that alerts which are due let waiting events go first: these may say otherwise."""
+GENTLE_FOR = 10.0
+"""Seconds from the start in which what was missed while the relay was down is looked at a little at a time."""
+GENTLE = 50
+GENTLE_REST = 0.5
+LOOK_FOR_STORMS = 1.0
+"""Seconds between two looks at what waits for the rooms, though nothing comes."""
+LOOK_AGAIN = 3_600.0
+"""Seconds after which a stage looks what is due though it knows of nothing."""
+
+
+class Stage(Protocol):
+    """One kind of planning."""
+
+    @property
+    def due_at(self) -> float:
+        """When there is something to do, in Unix seconds on the relay's own clock."""
+        ...
+
+    async def run(self, now: float) -> int:
+        """Do a bounded part of it, and return how many events that planned. Raises `StoreError`."""
+        ...
+
+
+class DueAlerts:
+    """Alerts that expire, and reminders of incidents that are told of alone."""
+
+    def __init__(self, store: PlanStore, plans: Plans, arrivals: Arrivals) -> None:
+        self._store = store
+        self._plans = plans
+        self._arrivals = arrivals
+
+    @property
+    def due_at(self) -> float:
+        """When the first wants to be looked at; later while events wait that may say otherwise."""
+        return self._plans.alerts_due_at + (LATE if self._arrivals.more else 0.0)
+
+    async def run(self, now: float) -> int:
+        """Look at a batch of alerts; right after a start at fewer of them, and not at once at more."""
+        gentle = now < self._plans.started_at + GENTLE_FOR
+        keys = await self._store.due_keys(now, GENTLE if gentle else BATCH)
+        if await self.look_at(keys, now):
+            self._plans.alerts_due_at = now + LATE  # what failed is due still
+        elif gentle and len(keys) == GENTLE:
+            self._plans.alerts_due_at = now + GENTLE_REST
+        else:
+            next_at, _ = await self._store.next_wakes()
+            self._plans.alerts_due_at = next_at or now + LOOK_AGAIN
+        return 0
+
+    async def look_at(self, keys: Sequence[AlertKey], now: float, *, expires: bool = True) -> bool:
+        """Look at alerts by their keys; return whether any failed."""
+
+        async def plan_keys(some: Sequence[AlertKey]) -> None:
+            if some:
+                known, storms = await self._store.known(some), await self._plans.storms(len(some))
+                made = plan_due(
+                    some, self._plans.rules, known, self._plans.suppressor, now, storms,
+                    started_at=self._plans.started_at, expires=expires,
+                )  # fmt: skip
+                await self._plans.commit(made)
+
+        async def failed(key: AlertKey, error: Exception) -> None:
+            self._plans.log.error("alert_not_looked_at", source=key[0], key=key[1], error=repr(error))
+
+        return await together_or_alone(keys, plan_keys, failed, self._plans.log)
+
+
+class HeldAlerts:
+    """All open alerts, each time that something may have changed of what is held back."""
+
+    def __init__(self, vigil: Vigil, alerts: DueAlerts) -> None:
+        self._vigil = vigil
+        self._alerts = alerts
+
+    @property
+    def due_at(self) -> float:
+        """When a silence, a time or an inhibiting alert begins or ends."""
+        return self._vigil.due_at
+
+    async def run(self, now: float) -> int:
+        """Look at a batch of open alerts."""
+        keys = await self._vigil.next_keys(BATCH)
+        if keys:
+            await self._alerts.look_at(keys, now, expires=False)
+            self._vigil.done()
+        return 0
+
+
+class NewStorms:
+    """Storms that begin though nothing comes, as a room takes what waits more slowly than was expected."""
+
+    def __init__(self, plans: Plans) -> None:
+        self._plans = plans
+        self.due_at = 0.0
+
+    async def run(self, now: float) -> int:
+        """Look at what waits for each room."""
+        self.due_at = now + LOOK_FOR_STORMS
+        storms = await self._plans.storms(0)
+        if storms.begin(now):
+            await self._plans.commit(Plan(0, storms=storms.changed))
+        return 0
+
+
+class DueGroups:
+    """Groups whose rooms are to be told what is new or what still fires, and digests of storms."""
+
+    def __init__(self, store: PlanStore, plans: Plans) -> None:
+        self._store = store
+        self._plans = plans
+
+    @property
+    def due_at(self) -> float:
+        """When the first wants to be looked at."""
+        return self._plans.groups_due_at
+
+    async def run(self, now: float) -> int:
+        """Look at a batch of groups."""
+        found = await self._store.due_groups(now, BATCH)
+        self._plans.groups_due_at = now + LOOK_AGAIN
+
+        async def plan_some(some: Sequence[Members | StormMembers]) -> None:
+            storms = await self._plans.storms(len(some))
+            await self._plans.commit(plan_groups(some, self._plans.rules, self._plans.suppressor, now, storms))
+
+        async def failed(members: Members | StormMembers, error: Exception) -> None:
+            self._plans.log.error("group_not_looked_at", group=members.group.id, error=repr(error))
+
+        try:
+            if await together_or_alone(found, plan_some, failed, self._plans.log):
+                self._plans.groups_due_at = now + LATE
+                return 0
+        except StoreError:
+            self._plans.groups_due_at = now
+            raise
+        _, next_at = await self._store.next_wakes()
+        self._plans.groups_due_at = next_at or now + LOOK_AGAIN
+        return 0
+
+
+class NewEvents:
+    """Events that were committed. A bad one is set aside as a bug, and the operator hears of it."""
+
+    def __init__(
+        self, store: PlanStore, plans: Plans, arrivals: Arrivals, brake: Brake, clock: Clock, tell: Tell
+    ) -> None:
+        self._store = store
+        self._plans = plans
+        self._arrivals = arrivals
+        self._brake = brake
+        self._clock = clock
+        self._tell = tell
+        self.due_at = 0.0
+
+    async def run(self, now: float) -> int:  # noqa: ARG002 - time goes on while earlier stages work
+        """Plan a batch of events."""
+        batch = await self._arrivals.next_batch()
+        if not batch:
+            return 0
+        try:
+            if await together_or_alone(batch, self._plan, self._set_aside, self._plans.log):
+                self._arrivals.fall_behind()
+        except StoreError:
+            self._arrivals.fall_behind()
+            raise
+        self._arrivals.planned(batch)
+        return len(batch)
+
+    async def _plan(self, batch: Sequence[Waiting]) -> None:
+        keys = list({(one.event.source, one.event.key): None for one in batch if concerns_alert(one.event)})
+        known = await self._store.known(keys) if keys else Known({}, {})
+        storms = await self._plans.storms(len(batch))
+        echoes = self._brake.hold(batch)
+        rules, suppressor = self._plans.rules, self._plans.suppressor
+        await self._plans.commit(plan(batch, rules, known, suppressor, storms, now=self._clock.now(), echoes=echoes))
+
+    async def _set_aside(self, waiting: Waiting, error: Exception) -> None:
+        event = waiting.event
+        self._plans.log.error("event_set_aside", event_id=event.id, source=event.source, error=repr(error))
+        await self._store.set_event_aside(waiting.seq, f"bug: {error!r}")
+        title = f"relay: an event of {event.source} could not be planned"
+        self._tell("planner", title, "major", "notice", f"event {event.id} is set aside: {error!r}")
