@@ -8,6 +8,7 @@ from typing import Any
 from relay import __version__
 from relay.app.feeds import Feeds
 from relay.app.reload import Reloader
+from relay.core.event import SEVERITIES
 from relay.core.words import iso
 from relay.listeners.staying import FeedState
 from relay.pipeline.credentials import CredentialKeeper
@@ -16,8 +17,24 @@ from relay.pipeline.pipeline import Pipeline
 from relay.ports import Credentials
 from relay.senders.heartbeat import Heartbeat
 from relay.settings.model import Settings
+from relay.storage.queries import Snapshot
 from relay.storage.sqlite import SqliteStore
 from relay.web.metrics import Metrics
+
+
+def room_status(queue: Snapshot, room: str, now: float) -> dict[str, object]:
+    """Return how a room's queue stands; `now` in Unix seconds."""
+    aside = queue.aside.get(room)
+    worst = next((rank for rank, count in enumerate(aside.counts) if count), 0) if aside else 0
+    return {
+        "room": room,
+        "waiting": queue.waiting.get(room, 0),
+        "oldest_seconds": round(max(0.0, now - queue.oldest.get(room, now)), 1),
+        "set_aside": sum(aside.counts) if aside else 0,
+        "set_aside_until": iso(aside.until) if aside else None,
+        "set_aside_severity": SEVERITIES[worst] if aside else None,
+        "dead": queue.dead.get(room, 0),
+    }
 
 
 class StatusBoard:
@@ -74,7 +91,7 @@ class StatusBoard:
             ],
             "rooms": [
                 {
-                    **queue.room(room, now),
+                    **room_status(queue, room, now),
                     "rests_for_seconds": self._rest(room, now),
                     "error": self._pipeline.chronicle.room_errors.get(room),
                     **self._failing(room, now),

@@ -350,6 +350,7 @@ class Stored:
     def status(self) -> dict[str, Any]:
         """What the store alone can tell."""
         from relay import __version__
+        from relay.app.status import room_status
         from relay.lifecycle import SystemClock
         from relay.storage.queries import snapshot
 
@@ -361,7 +362,7 @@ class Stored:
             **queue.counts,
             "accounts": [],
             "rooms": [
-                {**queue.room(room, now), "error": None, "rests_for_seconds": 0} for room in self._rooms
+                {**room_status(queue, room, now), "error": None, "rests_for_seconds": 0} for room in self._rooms
             ],
             "feeds": [],
         }  # fmt: skip

@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from markupsafe import Markup
 
+from relay.core.encoding import whole
+
 WEBEX_MAX_BYTES = 7439
 """The most that Webex takes as `text` or `markdown`, in bytes of UTF-8."""
 
@@ -25,7 +27,6 @@ _ESCAPES = {**_CLEAN, **{ord(char): "\\" + char for char in "\\`*_[]~|"}, **_ENT
 _LINE_START = re.compile(r"^( *)(?:([#+\-=.)])|(\d+)(?=[.)]))?", re.MULTILINE)
 _NOTABLE = re.compile(r"""[^ !"#$%'()+,\-./0-9:;=?@A-Z^a-z{}]|^[ #+\-=.)0-9]""")
 """What plain ASCII text must have for anything in it to need escaping; most titles have nothing."""
-_SURROGATES = re.compile("[\ud800-\udfff]")
 LONGEST_NAME = 100
 """Characters of a file's name."""
 _MENTION = re.compile(r"<(?=/?\s*(?:@|spark-mention))", re.IGNORECASE)
@@ -49,11 +50,6 @@ class Markdown(Markup):
     def escape(cls, s: object, /) -> Markdown:
         """Make markdown of anything: itself if it is `Markdown`, else its text with every sign made literal."""
         return s if isinstance(s, Markdown) else cls(escape_markdown(str(s)))
-
-
-def whole(text: str) -> str:
-    """Replace unpaired surrogates, which no UTF-8 encoder takes and which have brought services down."""
-    return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def clean(text: str) -> str:

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from relay.core.encoding import whole
 from relay.core.event import Draft, Unread
-from relay.core.markdown import whole
 
 MOST_EVENTS = 10_000
 """Events that one payload may hold."""

@@ -4,41 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
-from functools import partial
-from io import BytesIO
-from typing import Any, Literal, assert_never
+from collections.abc import Callable, Sequence, Set
+from typing import Literal, assert_never
 
 import msgspec
 
 from relay.core.delivery import Delivered, Failed, Lease, Outcome, Refused, Settlement, Throttled, files_of
 from relay.core.judgement import Circumstances, Verdict, judge, put_back
-from relay.core.leasing import remark_of
-from relay.core.markdown import escape_markdown, file_name, hard_breaks, numbered, plain_text
-from relay.core.phrases import file_is_missing
 from relay.core.retry import RetryPolicy
 from relay.pipeline.book import LaneBook
 from relay.pipeline.brake import Brake
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Lane
 from relay.pipeline.loop import LONGEST_REST, Loop
+from relay.pipeline.sending import Sending
 from relay.ports import (
     Clock,
-    File,
     Files,
     LaneHead,
-    Missing,
     Outbox,
     Renderer,
-    Send,
     Sender,
-    Service,
     Spawn,
     Start,
 )
 
-MOST_LISTED = 1_000_000
-"""Lines of a digest's full list."""
 LONGEST_THROTTLE = 3_600.0
 """Seconds that a service may ask a delivery to wait: nothing is due later than that, whatever the clock was."""
 
@@ -78,7 +68,7 @@ class Dispatcher(Loop):
         """Held through each step: who has it may put other lanes in force."""
         self._outbox = outbox
         self._book = book
-        self._brake = brake
+        self._sending = Sending(outbox, brake, clock, chronicle)
         self._chance = chance
         self._chronicle = chronicle
         self._spawn = spawn
@@ -93,7 +83,8 @@ class Dispatcher(Loop):
 
     def use(self, renderer: Renderer, files: Files, policy: RetryPolicy) -> None:
         """Put others in force, within `turn`; the book's lanes may be others, too."""
-        self._renderer, self._files, self._policy = renderer, files, policy
+        self._policy = policy
+        self._sending.use(renderer, files)
         self._strays = True
         self.nudge()
 
@@ -200,7 +191,7 @@ class Dispatcher(Loop):
                 begun += 1
                 lane.sending, lane.served_at = head.lease, now
                 self._book.depths.add(head.lease.room, head.lease.rank, -1)
-                task = self._spawn(self._attempt(lane, head.lease, lane.account.sender))
+                task = self._spawn(self._attempt(lane, head.lease, lane.account.sender))  # a reload may change it
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 continue
@@ -217,80 +208,15 @@ class Dispatcher(Loop):
         outcome: Outcome | None = None
         parts: tuple[str, ...] = ()
         try:
-            if lease.file is not None:
-                outcome = await self._attach(sender, lease, lease.file)
-            else:
-                texts, file = await self._texts(lease, sender.service)
-                parts = tuple(texts[1:]) if lease.action in ("post", "file") else ()
-                outcome = await self._send(sender, lease, texts[0], file)
+            outcome, parts = await self._sending.send(
+                lease, sender
+            )  # as it was leased: a reload may give the lane another
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
             self._chronicle.bug(lease, error)
             outcome = Refused("bug", "delivery", self._redact(repr(error)))
         finally:
             self._ended.append(Attempt(lane, lease, outcome, parts, self._clock.now() - began))
             self._woken.set()
-
-    async def _attach(self, sender: Sender, lease: Lease, address: str) -> Outcome:
-        """Post a file that an event names, or a note of why it can't be had."""
-        async with self._files.get(address) as found:
-            if isinstance(found, Missing):
-                why = found.why
-            else:
-                file, link = (found, None) if isinstance(found, File) else (None, found)
-                outcome = await self._send(sender, lease, "", file, link)
-                if not (isinstance(outcome, Refused) and outcome.scope == "delivery"):
-                    return outcome
-                why = f"it was refused: {outcome.detail}"
-        name = file_name(address)
-        self._chronicle.file_missing(lease, name, why)
-        return await self._send(sender, lease, file_is_missing(name, why), None)
-
-    async def _texts(self, lease: Lease, service: Service) -> tuple[list[str], File | None]:
-        """A delivery's texts, and the file that goes with the first: a digest's full list."""
-        texts = [lease.content] if lease.content is not None else self._rendered(lease, service)
-        if lease.note is not None:
-            return [self._renderer.note(lease.note, lease.room, self._clock.wall())], None
-        if lease.action != "file":
-            return texts, None
-        listed = self._renderer.listing(await self._outbox.digest_lines(lease.message, MOST_LISTED))
-        if not service.files:
-            return numbered([*texts, hard_breaks(escape_markdown(listed))], service.longest_list), None
-        name, content = f"storm-{lease.message}.txt", partial(BytesIO, listed.encode())
-        return texts, File(name=name, content_type="text/plain; charset=utf-8", open=content)
-
-    def _rendered(self, lease: Lease, service: Service) -> list[str]:
-        return self._renderer.render(
-            lease.event, lease.template, room=lease.room, told=lease.told, now=self._clock.wall(),
-            mention=lease.mention if lease.action == "post" else (), longest=service.longest,
-            brief=lease.action == "reply" and not service.edits, remark=remark_of(lease, shows_files=service.files),
-        )  # fmt: skip
-
-    async def _send(
-        self, sender: Sender, lease: Lease, markdown: str, file: File | None, link: str | None = None
-    ) -> Outcome:
-        text = plain_text(markdown)
-        if self._brake is not None:
-            await self._brake.sending(lease.event, text)
-        message = Send(
-            action=lease.action,
-            room=lease.room,
-            markdown=markdown,
-            text=text,
-            message=None if lease.action == "post" else lease.remote,
-            space=None if lease.action == "post" else lease.space,
-            delivery=str(lease.id),
-            file=file,
-            link=link,
-            card=self._card(sender, lease),
-        )
-        return await sender.send(message)
-
-    def _card(self, sender: Sender, lease: Lease) -> Mapping[str, Any] | None:
-        """The card that goes with a new message, where there is one and the service takes it."""
-        if lease.action != "post" or lease.note is not None or not sender.service.files:
-            return None
-        told, now = lease.told, self._clock.wall()
-        return self._renderer.card(lease.lineage, lease.event, room=lease.room, told=told, now=now)
 
     def _judge(self, attempt: Attempt, now: float) -> Settlement:
         """What an attempt means for its delivery; its lane and account take their part of it at once."""

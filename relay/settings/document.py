@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 
 import yaml
 
-from relay.core.markdown import whole
+from relay.core.encoding import whole
 from relay.settings.composed import Composed, mark_of
 from relay.settings.problems import ConfigurationError, Mark, Path, Problem
 

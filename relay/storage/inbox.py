@@ -6,8 +6,8 @@ from sqlite3 import Connection
 
 import msgspec
 
+from relay.core.encoding import whole
 from relay.core.event import Event
-from relay.core.markdown import whole
 from relay.ports import Accepted, Conflict, Refusal, Submission
 from relay.storage.sequence import Sequences
 from relay.storage.statements import Row, statements, write_rows

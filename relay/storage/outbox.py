@@ -8,7 +8,7 @@ from typing import assert_never
 
 import msgspec
 
-from relay.core.delivery import MOST_DIGEST_LINES, MOST_EDITS, DigestLine, Diversion, Lease, Settlement
+from relay.core.delivery import MOST_DIGEST_LINES, MOST_EDITS, MOST_LINES, DigestLine, Diversion, Lease, Settlement
 from relay.core.event import SEVERITIES
 from relay.core.leasing import (
     Drop,
@@ -120,7 +120,7 @@ class OutboxWriter:
 def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, ...]:
     """Lease the next delivery of each free lane, as `next_step` decides."""
     lanes, now = request.lanes, request.now
-    wanted = {"lanes": msgspec.json.encode(list(lanes.items())).decode(), "now": now}
+    wanted = {"lanes": msgspec.json.encode(list(lanes.items())).decode(), "now": now, "named": MOST_LINES}
     first = first_of_lanes(_heads.decode(read_json(connection, _SQL["heads"], wanted)))
     found: list[LaneHead] = []
     leased: list[Row] = []

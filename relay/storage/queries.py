@@ -8,8 +8,6 @@ from typing import Literal
 import msgspec
 
 from relay.core.alert import AlertKey
-from relay.core.event import SEVERITIES
-from relay.core.words import iso
 from relay.ports import DeliveryFilter, EventFilter, IncidentFilter
 from relay.storage.outbox import SetAside, dead_counts, depths, oldest_waiting, set_aside
 from relay.storage.statements import read_json, statements
@@ -87,20 +85,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     dead: dict[str, int]
     aside: dict[str, SetAside]
     counts: dict[str, dict[str, int]]
-
-    def room(self, room: str, now: float) -> dict[str, object]:
-        """Return how a room's queue stands, for the status document."""
-        aside = self.aside.get(room)
-        worst = next((rank for rank, count in enumerate(aside.counts) if count), 0) if aside else 0
-        return {
-            "room": room,
-            "waiting": self.waiting.get(room, 0),
-            "oldest_seconds": round(max(0.0, now - self.oldest.get(room, now)), 1),
-            "set_aside": sum(aside.counts) if aside else 0,
-            "set_aside_until": iso(aside.until) if aside else None,
-            "set_aside_severity": SEVERITIES[worst] if aside else None,
-            "dead": self.dead.get(room, 0),
-        }
 
 
 def snapshot(connection: Connection, wanted: tuple[list[str], bool]) -> Snapshot:

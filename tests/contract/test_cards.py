@@ -121,7 +121,7 @@ def test_check_tries_cards_on_samples(sandbox_free: Callable[..., Path], card: P
 
 
 def test_a_card_that_is_not_there_is_an_error_in_its_place(tmp_path: Path, sandbox_free: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigurationError, match=r"rooms\.noc\.card\.file: .*nothing\.json can't be read"):
+    with pytest.raises(ConfigurationError, match=r"rooms\.noc\.card\.file: .*nothing\.json: can't be read"):
         load(sandbox_free(tmp_path / "nothing.json"), FORMATS)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from relay.core.encoding import whole
 from relay.core.markdown import (
     WEBEX_MAX_BYTES,
     Markdown,
@@ -25,7 +26,6 @@ from relay.core.markdown import (
     plain_text,
     safe_url,
     split,
-    whole,
 )
 from tests.unit.made import harmful
 

@@ -17,7 +17,7 @@ SELECT json_group_array(json_object(
                     incident, count(*) FILTER (WHERE ended_at IS NULL) OVER () AS firing,
                     count(*) FILTER (WHERE ended_at IS NOT NULL) OVER () AS ended, min(started_at) OVER () AS started
                 FROM incidents WHERE message = coalesce(m.tells, m.id)
-                ORDER BY ended_at IS NOT NULL, rank, id LIMIT 10
+                ORDER BY ended_at IS NOT NULL, rank, id LIMIT :named
             )
         )), NULL)
     ),

@@ -1,0 +1,103 @@
+"""One attempt: what a leased delivery says is rendered now, and sent once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+from relay.core.delivery import Lease, Outcome, Refused
+from relay.core.leasing import remark_of
+from relay.core.markdown import escape_markdown, file_name, hard_breaks, numbered, plain_text
+from relay.core.phrases import file_is_missing
+from relay.pipeline.brake import Brake
+from relay.pipeline.chronicle import Chronicle
+from relay.ports import Clock, File, Files, Missing, Outbox, Renderer, Send, Sender, Service
+
+MOST_LISTED = 1_000_000
+"""Lines of a digest's full list."""
+
+
+class Sending:
+    """Renders deliveries and has them sent."""
+
+    def __init__(self, outbox: Outbox, brake: Brake | None, clock: Clock, chronicle: Chronicle) -> None:
+        self._outbox = outbox
+        self._brake = brake
+        self._clock = clock
+        self._chronicle = chronicle
+
+    def use(self, renderer: Renderer, files: Files) -> None:
+        """Put others in force for attempts that begin from now on."""
+        self._renderer, self._files = renderer, files
+
+    async def send(self, lease: Lease, sender: Sender) -> tuple[Outcome, tuple[str, ...]]:
+        """Send a delivery; return what became of it, and the texts of the replies that follow it."""
+        if lease.file is not None:
+            return await self._attach(sender, lease, lease.file), ()
+        texts, file = await self._texts(lease, sender.service)
+        outcome = await self._send(sender, lease, texts[0], file)
+        return outcome, tuple(texts[1:]) if lease.action in ("post", "file") else ()
+
+    async def _attach(self, sender: Sender, lease: Lease, address: str) -> Outcome:
+        """Post a file that an event names, or a note of why it can't be had."""
+        async with self._files.get(address) as found:
+            if isinstance(found, Missing):
+                why = found.why
+            else:
+                file, link = (found, None) if isinstance(found, File) else (None, found)
+                outcome = await self._send(sender, lease, "", file, link)
+                if not (isinstance(outcome, Refused) and outcome.scope == "delivery"):
+                    return outcome
+                why = f"it was refused: {outcome.detail}"
+        name = file_name(address)
+        self._chronicle.file_missing(lease, name, why)
+        return await self._send(sender, lease, file_is_missing(name, why), None)
+
+    async def _texts(self, lease: Lease, service: Service) -> tuple[list[str], File | None]:
+        """A delivery's texts, and the file that goes with the first: a digest's full list."""
+        texts = [lease.content] if lease.content is not None else self._rendered(lease, service)
+        if lease.note is not None:
+            return [self._renderer.note(lease.note, lease.room, self._clock.wall())], None
+        if lease.action != "file":
+            return texts, None
+        listed = self._renderer.listing(await self._outbox.digest_lines(lease.message, MOST_LISTED))
+        if not service.files:
+            return numbered([*texts, hard_breaks(escape_markdown(listed))], service.longest_list), None
+        name, content = f"storm-{lease.message}.txt", partial(BytesIO, listed.encode())
+        return texts, File(name=name, content_type="text/plain; charset=utf-8", open=content)
+
+    def _rendered(self, lease: Lease, service: Service) -> list[str]:
+        return self._renderer.render(
+            lease.event, lease.template, room=lease.room, told=lease.told, now=self._clock.wall(),
+            mention=lease.mention if lease.action == "post" else (), longest=service.longest,
+            brief=lease.action == "reply" and not service.edits, remark=remark_of(lease, shows_files=service.files),
+        )  # fmt: skip
+
+    async def _send(
+        self, sender: Sender, lease: Lease, markdown: str, file: File | None, link: str | None = None
+    ) -> Outcome:
+        text = plain_text(markdown)
+        if self._brake is not None:
+            await self._brake.sending(lease.event, text)
+        message = Send(
+            action=lease.action,
+            room=lease.room,
+            markdown=markdown,
+            text=text,
+            message=None if lease.action == "post" else lease.remote,
+            space=None if lease.action == "post" else lease.space,
+            delivery=str(lease.id),
+            file=file,
+            link=link,
+            card=self._card(sender, lease),
+        )
+        return await sender.send(message)
+
+    def _card(self, sender: Sender, lease: Lease) -> Mapping[str, Any] | None:
+        """The card that goes with a new message, where there is one and the service takes it."""
+        if lease.action != "post" or lease.note is not None or not sender.service.files:
+            return None
+        told, now = lease.told, self._clock.wall()
+        return self._renderer.card(lease.lineage, lease.event, room=lease.room, told=told, now=now)
