@@ -26,7 +26,7 @@ from relay.core.delivery import (
 from relay.core.diverting import Divert
 from relay.core.event import Event, Severity, Status
 from relay.core.group import Members
-from relay.core.planning import Known, Plan, Waiting
+from relay.core.plan import Known, Plan, Waiting
 from relay.core.storm import Storm, StormMembers
 from relay.core.suppression import Silence, Suppression
 

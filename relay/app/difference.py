@@ -9,7 +9,8 @@ import msgspec
 
 from relay.core.alert import AlertKey, fold
 from relay.core.event import Event
-from relay.core.planning import Known, decide
+from relay.core.plan import Known
+from relay.core.planning import decide
 from relay.core.rules import Rules
 from relay.core.suppression import Suppressor
 from relay.core.words import parse_time

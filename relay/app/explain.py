@@ -14,7 +14,8 @@ from relay.core.group import Group, Members, schedule
 from relay.core.grouping import plan_groups
 from relay.core.incident import Incident, told_of
 from relay.core.matching import view_of
-from relay.core.planning import Decision, Known, Plan, Waiting, decide, plan
+from relay.core.plan import Known, Plan, Waiting
+from relay.core.planning import Decision, decide, plan
 from relay.core.routing import RouteTrace, trace
 from relay.core.suppression import Held, Silence, Suppressor
 from relay.core.words import iso

@@ -18,7 +18,7 @@ import msgspec
 from relay.app.accounts import make_fallbacks, make_lanes, make_renderer, retry_policy, service_of
 from relay.core.delivery import Action, Delivered, Outcome
 from relay.core.event import Event
-from relay.core.planning import Waiting
+from relay.core.plan import Waiting
 from relay.core.rules import Rules
 from relay.core.suppression import Silence
 from relay.pipeline.pipeline import InForce, Pipeline, World

@@ -13,21 +13,9 @@ import msgspec
 from relay.core import phrases
 from relay.core.delivery import EDITS_OF_CHANGES
 from relay.core.event import RANK, Event
-from relay.core.incident import (
-    GroupKey,
-    Incident,
-    Policy,
-    Step,
-    alarms,
-    by_policy,
-    is_news,
-    is_owed,
-    plainly,
-    quietly,
-    reminder,
-    tell_one,
-)
+from relay.core.incident import GroupKey, Incident, Policy
 from relay.core.matching import view_of
+from relay.core.news import Step, alarms, by_policy, is_news, is_owed, plainly, quietly, reminder, tell_one
 from relay.core.routing import Destination
 
 ALL = "..."

@@ -9,9 +9,11 @@ import msgspec
 from relay.core.delivery import POSTS, Intent, Subject
 from relay.core.event import RANK
 from relay.core.group import Group, Members, flush, flush_plainly, flushed, reminder_of, revive, schedule, worst_first
-from relay.core.incident import Incident, Policy, Step, come_home, is_news, told
+from relay.core.incident import Incident, Policy, come_home
+from relay.core.news import Step, is_news, told
 from relay.core.phrases import with_title
-from relay.core.planning import Plan, move, untold
+from relay.core.plan import Plan
+from relay.core.planning import move, untold
 from relay.core.rules import Rules, template_for
 from relay.core.storm import StormMembers, Storms, look
 from relay.core.suppression import Suppression, Suppressor

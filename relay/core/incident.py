@@ -6,14 +6,12 @@ and what the message is to say follows from the difference, when its group is du
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from relay.core import phrases
-from relay.core.delivery import Ack, Action, Told
-from relay.core.event import RANK, Event, Severity
+from relay.core.delivery import Ack, Told
+from relay.core.event import Event, Severity
 from relay.core.phrases import HOLD
 from relay.core.suppression import Held
 
@@ -152,27 +150,9 @@ class GroupKey(msgspec.Struct, frozen=True):
         return f"{self.room}|{self.lineage}\n{msgspec.json.encode(labels).decode()}"
 
 
-class Step(msgspec.Struct, frozen=True):
-    """What a change asks of the message. `content` is a reply's text; without one the present state is shown.
-
-    A `post` takes the place of a message that stands; one that is to `ring` mentions whom the route names.
-    """
-
-    action: Action
-    content: str | None = None
-    ring: bool = False
-
-
 def come_home(incident: Incident) -> Incident:
     """The incident where the fallback that its message stands in is gone: its own room is to be told of it anew."""
     return msgspec.structs.replace(incident, at="", message=0, said=None, fresh=True)
-
-
-def uneditable(steps: Sequence[Step]) -> list[Step]:
-    """The steps where the message can't be edited, as it has a card: a reply tells the present state, once."""
-    if not any(step.action == "edit" for step in steps):
-        return list(steps)
-    return [*(step for step in steps if step.action == "post"), Step("reply")]
 
 
 def told_of(incident: Incident) -> Told:
@@ -290,137 +270,3 @@ def holds_at(incident: Incident) -> float | None:
 def calm(incident: Incident) -> Incident:
     """It has held for long enough: it flaps no more."""
     return msgspec.structs.replace(incident, quiet=False, changes=())
-
-
-# What its message is to say of that
-
-
-def is_news(incident: Incident) -> bool:
-    """Tell whether its message says anything else than what is true."""
-    said = incident.said
-    if said is None:
-        return incident.firing and incident.held is None and not is_taken_up(incident)
-    if incident.quiet and said.quiet:
-        return False
-    return incident.fresh or said != _present(incident) or is_owed(incident)
-
-
-def is_taken_up(incident: Incident) -> bool:
-    """Tell whether someone has it; not any more where it has become critical since."""
-    return incident.ack is not None and not (incident.event.severity == "critical" and incident.ack.rank > 0)
-
-
-def is_owed(incident: Incident) -> bool:
-    """Tell whether it worsened, or began again, while it was held back, and people are to be told aloud now."""
-    said = incident.said
-    if said is None or said.state != "firing" or not incident.firing or incident.held is not None or incident.quiet:
-        return False
-    return said.aloud is None or RANK[said.aloud] > RANK[said.severity]
-
-
-def told(incident: Incident, message: int, remind_at: float | None = None) -> Incident:
-    """Its message says now what is true; its next reminder is at another time where one is given."""
-    return msgspec.structs.replace(
-        incident, message=message, said=_aloud(incident), fresh=False, news=(),
-        remind_at=incident.remind_at if remind_at is None else remind_at,
-    )  # fmt: skip
-
-
-def _present(incident: Incident) -> Said:
-    """Return the true state of an incident, with the severity that people last heard aloud."""
-    silenced = incident.held is not None and incident.firing and incident.held.reason == "silenced"
-    aloud = None if incident.said is None else incident.said.aloud
-    return Said(incident.state, incident.event.severity, incident.quiet, silenced, aloud)
-
-
-def _aloud(incident: Incident) -> Said:
-    """Return the state that the message shows after this telling; a held incident is edited without ringing anyone."""
-    said = _present(incident)
-    if incident.held is not None and incident.firing:
-        return said
-    return msgspec.structs.replace(said, aloud=said.severity if incident.firing else None)
-
-
-def alarms(incident: Incident) -> bool:
-    """Tell whether it has opened at, or worsened to, critical since people were last told of it aloud."""
-    said = incident.said
-    critical = (
-        incident.firing and incident.held is None and not incident.quiet and incident.event.severity == "critical"
-    )
-    return critical and (said is None or said.state != "firing" or said.aloud is None or RANK[said.aloud] > 0)
-
-
-def tell_one(incident: Incident, policy: Policy) -> list[Step]:
-    """What is asked of the message of an incident that is a group of its own."""
-    said = incident.said
-    if not is_news(incident):
-        return []
-    if said is None:
-        return [Step("post", ring=alarms(incident))]
-    if incident.held is not None:
-        return quietly(policy)
-    if incident.quiet:
-        return [Step("edit"), Step("reply", phrases.flapping(incident.changes))]
-    if said.quiet:
-        end = None if incident.state == "firing" else incident.state
-        return [Step("edit"), Step("reply", phrases.flaps_no_more(incident.event.severity, end))]
-    if incident.firing != (said.state == "firing"):
-        return _again(incident, policy) if incident.firing else by_policy(policy.on_resolve, end_of(incident))
-    return _update(incident, said, policy)
-
-
-def _update(incident: Incident, said: Said, policy: Policy) -> list[Step]:
-    if alarms(incident) and policy.mention:
-        return [Step("post", ring=True)]
-    if said.silenced and incident.firing:
-        return [Step("edit"), Step("reply", phrases.silence_is_over(incident.event.severity))]
-    if is_owed(incident):
-        return [Step("edit"), Step("reply", phrases.was_held_back(incident.event.severity))]
-    steps = by_policy(policy.on_update, None)
-    if alarms(incident) and any(step.action == "edit" for step in steps):
-        worsened = phrases.worsened(incident.event.severity, said.aloud or said.severity)
-        steps.append(Step("reply", worsened))  # an edit rings no phone
-    return steps
-
-
-def _again(incident: Incident, policy: Policy) -> list[Step]:
-    if alarms(incident) and policy.mention:
-        return [Step("post", ring=True)]
-    down = incident.event.occurred_at - (incident.ended_before or incident.event.occurred_at)
-    return [Step("edit"), Step("reply", phrases.fires_again(incident.event.severity, down))]
-
-
-def quietly(policy: Policy) -> list[Step]:
-    """What a change does that is to disturb nobody: the message says it, where it is one that is edited at all."""
-    return [Step("edit")] if "edit" in (*policy.on_update, *policy.on_resolve) else []
-
-
-def by_policy(changes: tuple[Change, ...], content: str | None) -> list[Step]:
-    """The steps that a policy names."""
-    return [Step(change, content if change == "reply" else None) for change in changes if change != "none"]
-
-
-def plainly(steps: Sequence[Step], incident: Incident) -> list[Step]:
-    """The steps where no message can be edited and none has a thread: at most one new message.
-
-    It tells the present state, or says what a reply would have, and of what; none tells that something is held.
-    """
-    if incident.said is not None and incident.firing and incident.held is not None:
-        return []
-    posts = [step for step in steps if step.action == "post"]
-    if posts:
-        return posts[:1]
-    if any(step.action == "edit" for step in steps):
-        return [Step("reply")]
-    return [Step("reply", phrases.with_title(step.content, incident.event.title)) for step in steps[:1]]
-
-
-def end_of(incident: Incident) -> str:
-    """Return the sentence that an incident is over, and after how long."""
-    lasted = (incident.ended_at or incident.started_at) - incident.started_at
-    return phrases.ended("expired" if incident.state == "expired" else "resolved", lasted)
-
-
-def reminder(incident: Incident, now: float) -> str:
-    """Return the sentence that an incident still fires; `now` by the relay's own clock."""
-    return phrases.still_firing(incident.event.severity, now - incident.opened_at)

@@ -17,7 +17,6 @@ from relay.core.incident import (
     End,
     Incident,
     Policy,
-    Step,
     acknowledge,
     calm,
     come_home,
@@ -25,64 +24,21 @@ from relay.core.incident import (
     group_of,
     holds_at,
     in_downtime,
-    is_news,
-    is_taken_up,
     may_reopen,
-    plainly,
-    reminder,
     reopen,
-    tell_one,
-    told,
     unacknowledge,
-    uneditable,
     update,
 )
+from relay.core.news import Step, is_news, is_taken_up, plainly, reminder, tell_one, told, uneditable
 from relay.core.phrases import continued
+from relay.core.plan import Known, Plan, Waiting
 from relay.core.routing import Destination, Route
 from relay.core.rules import Rules, card_for, route_event, template_for
-from relay.core.storm import Storm, Storms
+from relay.core.storm import Storms
 from relay.core.suppression import Held, Suppression, Suppressor
 
 GRACE = 300.0
 """Seconds from the start in which no alert expires that was heard of before it."""
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """An event in the inbox with its place in the order of arrival.
-
-    `at` is when it arrived, by the relay's own clock; of one that is read back from the store, when that was read.
-    """
-
-    seq: int
-    event: Event
-    at: float
-
-
-class Known(msgspec.Struct):
-    """What is on record of the keys that a batch speaks of: alerts, and the last incident of each in each room."""
-
-    alerts: dict[AlertKey, Alert]
-    incidents: dict[AlertKey, dict[str, Incident]]
-
-
-class Plan(msgspec.Struct):
-    """The changes that a batch makes; `incidents`, `groups` and `storms` by id, as they stand after it.
-
-    `touched` are groups whose incidents have changed: they are looked at next, and made where they do not exist yet.
-    `stirred` are storms whose incidents have changed, each with when to look at it. `suppressed` are events that change
-    nothing, and why.
-    """
-
-    up_to: int
-    intents: list[Intent] = []
-    alerts: dict[AlertKey, Alert] = {}
-    incidents: dict[int, Incident] = {}
-    groups: dict[str, Group] = {}
-    touched: dict[str, Group] = {}
-    storms: dict[str, Storm] = {}
-    stirred: dict[str, float] = {}
-    adopted: list[Waiting] = []
-    suppressed: list[tuple[int, Suppression]] = []
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from relay.core.delivery import EDITS_OF_CHANGES, Haste
-from relay.core.incident import Incident, Step
+from relay.core.incident import Incident
+from relay.core.news import Step
 from relay.core.phrases import ALL_OF_STORM_ENDED, storm_is_over
 
 TOO_LONG = 5.0

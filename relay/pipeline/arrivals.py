@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from relay.core.planning import Waiting
+from relay.core.plan import Waiting
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Clock, PlanStore, StoreError
 

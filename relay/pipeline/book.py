@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 import msgspec
 
 from relay.core.diverting import Divert
-from relay.core.planning import Plan
+from relay.core.plan import Plan
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
 from relay.ports import Clock, Diverted, Over

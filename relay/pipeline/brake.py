@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from relay.core.echo import Echoes
 from relay.core.event import Event
 from relay.core.lockstep import Lockstep
-from relay.core.planning import Waiting
+from relay.core.plan import Waiting
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Clock, Log, Tell
 

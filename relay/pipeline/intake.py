@@ -11,7 +11,7 @@ import msgspec
 from relay.core.alert import AlertKey
 from relay.core.event import Draft, Event, SourceDefaults, Unread, has_unknown_severity, stamp
 from relay.core.own import OwnAccounts
-from relay.core.planning import Waiting
+from relay.core.plan import Waiting
 from relay.pipeline.arrivals import Arrivals
 from relay.ports import (
     Accepted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence, Set
 from typing import TypeVar
 
-from relay.core.planning import Plan
+from relay.core.plan import Plan
 from relay.core.rules import Rules
 from relay.core.storm import TOO_LONG, Pressure, Storm, Storms
 from relay.core.suppression import Suppressor

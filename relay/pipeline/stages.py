@@ -8,7 +8,8 @@ from typing import Protocol
 from relay.core.alert import AlertKey
 from relay.core.group import Members
 from relay.core.grouping import plan_groups
-from relay.core.planning import Known, Plan, Waiting, concerns_alert, plan, plan_due
+from relay.core.plan import Known, Plan, Waiting
+from relay.core.planning import concerns_alert, plan, plan_due
 from relay.core.storm import StormMembers
 from relay.pipeline.arrivals import BATCH, Arrivals
 from relay.pipeline.brake import Brake

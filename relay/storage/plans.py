@@ -13,7 +13,7 @@ from relay.core.delivery import HELD_AT_MOST, POSTS, Intent, position_of
 from relay.core.event import RANK
 from relay.core.group import Group, Members
 from relay.core.incident import Incident, absorb
-from relay.core.planning import Known, Plan, Waiting
+from relay.core.plan import Known, Plan, Waiting
 from relay.core.storm import MOST_ALONE, Storm, StormMembers
 from relay.core.suppression import Silence
 from relay.ports import Over

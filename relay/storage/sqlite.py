@@ -17,7 +17,7 @@ from relay.core.alert import Alert, AlertKey
 from relay.core.delivery import DigestLine, Settlement
 from relay.core.diverting import Divert
 from relay.core.group import Members
-from relay.core.planning import Known, Plan, Waiting
+from relay.core.plan import Known, Plan, Waiting
 from relay.core.storm import Storm, StormMembers
 from relay.core.suppression import Silence
 from relay.ports import (

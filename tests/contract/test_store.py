@@ -16,7 +16,7 @@ import pytest
 
 from relay.core.delivery import Intent, Settlement, Subject
 from relay.core.event import Event
-from relay.core.planning import Plan, Waiting
+from relay.core.plan import Plan, Waiting
 from relay.ports import (
     Accepted,
     Conflict,

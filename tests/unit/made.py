@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relay.core.delivery import Lease
 from relay.core.event import Event
-from relay.core.planning import Waiting
+from relay.core.plan import Waiting
 
 EVENT = Event(
     id="e1",

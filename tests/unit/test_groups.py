@@ -13,8 +13,9 @@ from relay.core.delivery import POSTS, Intent
 from relay.core.event import Event
 from relay.core.group import Group, Members, group_key, schedule
 from relay.core.grouping import plan_groups
-from relay.core.incident import Incident, Policy, is_news
+from relay.core.incident import Incident, Policy
 from relay.core.matching import parse_matchers
+from relay.core.news import is_news
 from relay.core.planning import plan, plan_due
 from relay.core.routing import Destination, Route
 from relay.core.rules import Rules

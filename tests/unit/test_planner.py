@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from relay.core.alert import Alert, AlertKey
 from relay.core.diverting import Divert
 from relay.core.group import Members
-from relay.core.planning import Known, Plan, Waiting
+from relay.core.plan import Known, Plan, Waiting
 from relay.core.routing import Route
 from relay.core.rules import Rules
 from relay.core.storm import Storm, StormMembers

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from relay.core.alert import Alert, AlertKey, fold, inherit
 from relay.core.delivery import Intent
 from relay.core.event import Event
-from relay.core.incident import Incident, Policy, is_news
+from relay.core.incident import Incident, Policy
 from relay.core.matching import parse_matchers
-from relay.core.planning import Known, Plan, Waiting, decide, plan, plan_due
+from relay.core.news import is_news
+from relay.core.plan import Known, Plan, Waiting
+from relay.core.planning import decide, plan, plan_due
 from relay.core.routing import Route, walk
 from relay.core.rules import OPERATOR_SOURCE, Rules, route_event
 from relay.core.suppression import Silence, Suppressor

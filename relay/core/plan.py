@@ -1,0 +1,51 @@
+"""Values of planning: an event that waits, what is known of its alert, and the plan that comes of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from relay.core.alert import Alert, AlertKey
+from relay.core.delivery import Intent
+from relay.core.event import Event
+from relay.core.group import Group
+from relay.core.incident import Incident
+from relay.core.storm import Storm
+from relay.core.suppression import Suppression
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """An event in the inbox with its place in the order of arrival.
+
+    `at` is when it arrived, by the relay's own clock; of one that is read back from the store, when that was read.
+    """
+
+    seq: int
+    event: Event
+    at: float
+
+
+class Known(msgspec.Struct):
+    """What is on record of the keys that a batch speaks of: alerts, and the last incident of each in each room."""
+
+    alerts: dict[AlertKey, Alert]
+    incidents: dict[AlertKey, dict[str, Incident]]
+
+
+class Plan(msgspec.Struct):
+    """The changes that a batch makes; `incidents`, `groups` and `storms` by id, as they stand after it.
+
+    `touched` are groups whose incidents have changed: they are looked at next, and made where they do not exist yet.
+    `stirred` are storms whose incidents have changed, each with when to look at it. `suppressed` are events that change
+    nothing, and why.
+    """
+
+    up_to: int
+    intents: list[Intent] = []
+    alerts: dict[AlertKey, Alert] = {}
+    incidents: dict[int, Incident] = {}
+    groups: dict[str, Group] = {}
+    touched: dict[str, Group] = {}
+    storms: dict[str, Storm] = {}
+    stirred: dict[str, float] = {}
+    adopted: list[Waiting] = []
+    suppressed: list[tuple[int, Suppression]] = []
