@@ -9,7 +9,6 @@ from typing import Annotated, Any, BinaryIO, Protocol
 
 import msgspec
 
-from relay.core.alert import Alert, AlertKey
 from relay.core.delivery import (
     Action,
     DeliveryState,
@@ -23,12 +22,8 @@ from relay.core.delivery import (
     Settlement,
     Standing,
 )
-from relay.core.diverting import Divert
 from relay.core.event import Event, Severity, Status
-from relay.core.group import Members
-from relay.core.plan import Known, Plan, Waiting
-from relay.core.storm import Storm, StormMembers
-from relay.core.suppression import Silence, Suppression
+from relay.core.suppression import Suppression
 
 
 class StoreError(Exception):
@@ -205,74 +200,6 @@ class Inbox(Protocol):
 
     async def source_state(self, source: str) -> dict[str, bytes]:
         """What was last committed as a source's `state`, by name."""
-        ...
-
-
-class PlanStore(Protocol):
-    """What the planner reads and writes. Raises `StoreError`."""
-
-    async def count_waiting_events(self) -> int:
-        """Return how many events wait for the planner."""
-        ...
-
-    async def waiting_events(self, limit: int, now: float) -> list[Waiting]:
-        """Events that wait for the planner, in order of arrival; `now` is when they are read."""
-        ...
-
-    async def known(self, keys: Sequence[AlertKey]) -> Known:
-        """What is on record of these keys."""
-        ...
-
-    async def due_keys(self, now: float, limit: int) -> list[AlertKey]:
-        """Keys of incidents that want to be looked at by a time."""
-        ...
-
-    async def due_groups(self, now: float, limit: int) -> list[Members | StormMembers]:
-        """Groups that want to be looked at by a time, each with the incidents that it must look at."""
-        ...
-
-    async def open_keys(self, after: AlertKey, limit: int) -> list[AlertKey]:
-        """Keys of open incidents behind a key, in their order."""
-        ...
-
-    async def next_wakes(self) -> tuple[float | None, float | None]:
-        """When the next incident, and when the next group, wants to be looked at."""
-        ...
-
-    async def storms(self) -> list[Storm]:
-        """Storms that are not over."""
-        ...
-
-    async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:
-        """How many new posts are among the first deliveries that wait for a room, and the last event of these."""
-        ...
-
-    async def firing_alerts(self) -> list[Alert]:
-        """All alerts that fire."""
-        ...
-
-    async def silences(self) -> list[Silence]:
-        """All silences on record."""
-        ...
-
-    async def save_silence(self, silence: Silence) -> None:
-        """Write a silence, in the place of one of the same id."""
-        ...
-
-    def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
-        """Begin at once to write a plan, all of it or nothing; what waits no more because of it."""
-        ...
-
-    async def diversions(self) -> list[str]:
-        """Rooms whose messages go to a fallback."""
-        ...
-
-    async def divert(self, order: Divert) -> Diverted:
-        """Move what waits for a room, unless the room has come back."""
-        ...
-
-    async def set_event_aside(self, seq: int, why: str) -> None:
-        """Take one event out of the way, with the reason."""
         ...
 
 

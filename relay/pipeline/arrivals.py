@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from typing import Protocol
 
 from relay.core.plan import Waiting
 from relay.core.rules import OPERATOR_SOURCE
-from relay.ports import Clock, PlanStore, StoreError
+from relay.ports import Clock, StoreError
 
 BATCH = 512
 """Events that one plan takes at the most."""
@@ -16,10 +17,22 @@ MOST_IN_MEMORY = 2_048
 """Committed events that are held in memory; if more wait, the planner reads them from the store."""
 
 
+class ArrivalStore(Protocol):
+    """Events that are committed and not planned yet. Raises `StoreError`."""
+
+    async def count_waiting_events(self) -> int:
+        """Return how many events wait for the planner."""
+        ...
+
+    async def waiting_events(self, limit: int, now: float) -> list[Waiting]:
+        """Events that wait for the planner, in order of arrival; `now` is when they are read."""
+        ...
+
+
 class Arrivals:
     """The queue between intake and planner. What it holds is on disk: it may forget, and read again."""
 
-    def __init__(self, store: PlanStore, clock: Clock, backlog: int | None = None) -> None:
+    def __init__(self, store: ArrivalStore, clock: Clock, backlog: int | None = None) -> None:
         self.woken = asyncio.Event()
         """Set when there is something to plan."""
         self.full = asyncio.Event()

@@ -6,19 +6,33 @@ A stage of the planner, as both change where incidents are told of.
 from __future__ import annotations
 
 from collections.abc import Set
+from typing import Protocol
 
+from relay.core.diverting import Divert
 from relay.pipeline.book import LaneBook
 from relay.pipeline.plans import Plans
-from relay.ports import PlanStore
+from relay.ports import Diverted
 
 EVERY = 1.0
 """Seconds between two looks at the rooms that are down, or were."""
 
 
+class DiversionStore(Protocol):
+    """Where what waits for a room can be moved. Raises `StoreError`."""
+
+    async def diversions(self) -> list[str]:
+        """Rooms whose messages go to a fallback."""
+        ...
+
+    async def divert(self, order: Divert) -> Diverted:
+        """Move what waits for a room, unless the room has come back."""
+        ...
+
+
 class Diversions:
     """Moves what waits for rooms that are down, until they are back."""
 
-    def __init__(self, store: PlanStore, book: LaneBook, plans: Plans) -> None:
+    def __init__(self, store: DiversionStore, book: LaneBook, plans: Plans) -> None:
         self._store = store
         self._book = book
         self._plans = plans

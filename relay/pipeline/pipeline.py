@@ -13,18 +13,18 @@ import msgspec
 
 from relay.core.retry import RetryPolicy
 from relay.core.rules import Rules
-from relay.pipeline.arrivals import Arrivals
+from relay.pipeline.arrivals import Arrivals, ArrivalStore
 from relay.pipeline.book import Fallback, LaneBook
 from relay.pipeline.brake import Brake
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.intake import Intake
 from relay.pipeline.lanes import Lane
-from relay.pipeline.planner import Planner
-from relay.ports import Clock, Files, Inbox, Log, Outbox, PlanStore, Renderer, Spawn, Telemetry, Tell
+from relay.pipeline.planner import Planner, PlannerStore
+from relay.ports import Clock, Files, Inbox, Log, Outbox, Renderer, Spawn, Telemetry, Tell
 
 
-class Store(Inbox, PlanStore, Outbox, Protocol):
+class Store(Inbox, ArrivalStore, PlannerStore, Outbox, Protocol):
     """Where everything is kept."""
 
 

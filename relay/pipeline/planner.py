@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from relay.core.rules import Rules
 from relay.core.suppression import Suppressor
 from relay.pipeline.arrivals import BATCH, Arrivals
 from relay.pipeline.book import LaneBook
 from relay.pipeline.brake import Brake
-from relay.pipeline.diversions import Diversions
+from relay.pipeline.diversions import Diversions, DiversionStore
 from relay.pipeline.loop import LONGEST_REST, Loop
-from relay.pipeline.plans import Plans
-from relay.pipeline.stages import DueAlerts, DueGroups, HeldAlerts, NewEvents, NewStorms, Stage
-from relay.pipeline.vigil import Vigil
-from relay.ports import Clock, Log, PlanStore, Tell
+from relay.pipeline.plans import Plans, PlanStore
+from relay.pipeline.stages import DueAlerts, DueGroups, DueStore, EventStore, HeldAlerts, NewEvents, NewStorms, Stage
+from relay.pipeline.vigil import HeldStore, Vigil
+from relay.ports import Clock, Log, Tell
 
 CROWD = 32
 """Events in a plan from which on the next one waits for company: many at once cost the store far less each."""
@@ -22,12 +23,16 @@ COMPANY = 0.1
 """Seconds that it waits for a full batch after a full one; after a smaller one its share of that."""
 
 
+class PlannerStore(PlanStore, DueStore, EventStore, HeldStore, DiversionStore, Protocol):
+    """What the stages need of the store, together."""
+
+
 class Planner(Loop):
     """Runs the stages that are due, in their order: what moves messages comes before what adds to them."""
 
     def __init__(
-        self, store: PlanStore, rules: Rules, arrivals: Arrivals, book: LaneBook, brake: Brake, clock: Clock, log: Log,
-        tell: Tell,
+        self, store: PlannerStore, rules: Rules, arrivals: Arrivals, book: LaneBook, brake: Brake, clock: Clock,
+        log: Log, tell: Tell,
     ) -> None:  # fmt: skip
         super().__init__(clock, arrivals.woken)
         self.turn = asyncio.Lock()

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence, Set
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from relay.core.plan import Plan
 from relay.core.rules import Rules
 from relay.core.storm import TOO_LONG, Pressure, Storm, Storms
 from relay.core.suppression import Suppressor
 from relay.pipeline.book import LaneBook
-from relay.ports import Clock, Log, PlanStore, StoreError
+from relay.ports import Clock, Log, Over, StoreError
 
 MOST_COUNTED = 10_000
 """New posts that are counted beyond those that a room wants to see one by one."""
 T = TypeVar("T")
+
+
+class PlanStore(Protocol):
+    """Where plans are committed. Raises `StoreError`."""
+
+    async def storms(self) -> list[Storm]:
+        """Storms that are not over."""
+        ...
+
+    async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:
+        """How many new posts are among the first deliveries that wait for a room, and the last event of these."""
+        ...
+
+    def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
+        """Begin at once to write a plan, all of it or nothing; what waits no more because of it."""
+        ...
 
 
 class Plans:

@@ -15,7 +15,7 @@ from relay.pipeline.arrivals import BATCH, Arrivals
 from relay.pipeline.brake import Brake
 from relay.pipeline.plans import Plans, together_or_alone
 from relay.pipeline.vigil import Vigil
-from relay.ports import Clock, PlanStore, StoreError, Tell
+from relay.ports import Clock, StoreError, Tell
 
 LATE = 60.0
 """Seconds that alerts which are due let waiting events go first: these may say otherwise."""
@@ -27,6 +27,38 @@ LOOK_FOR_STORMS = 1.0
 """Seconds between two looks at what waits for the rooms, though nothing comes."""
 LOOK_AGAIN = 3_600.0
 """Seconds after which a stage looks what is due though it knows of nothing."""
+
+
+class DueStore(Protocol):
+    """What is on record, and when it wants to be looked at. Raises `StoreError`."""
+
+    async def known(self, keys: Sequence[AlertKey]) -> Known:
+        """What is on record of these keys."""
+        ...
+
+    async def due_keys(self, now: float, limit: int) -> list[AlertKey]:
+        """Keys of incidents that want to be looked at by a time."""
+        ...
+
+    async def due_groups(self, now: float, limit: int) -> list[Members | StormMembers]:
+        """Groups that want to be looked at by a time, each with the incidents that it must look at."""
+        ...
+
+    async def next_wakes(self) -> tuple[float | None, float | None]:
+        """When the next incident, and when the next group, wants to be looked at."""
+        ...
+
+
+class EventStore(Protocol):
+    """What is on record of events' alerts. Raises `StoreError`."""
+
+    async def known(self, keys: Sequence[AlertKey]) -> Known:
+        """What is on record of these keys."""
+        ...
+
+    async def set_event_aside(self, seq: int, why: str) -> None:
+        """Take one event out of the way, with the reason."""
+        ...
 
 
 class Stage(Protocol):
@@ -45,7 +77,7 @@ class Stage(Protocol):
 class DueAlerts:
     """Alerts that expire, and reminders of incidents that are told of alone."""
 
-    def __init__(self, store: PlanStore, plans: Plans, arrivals: Arrivals) -> None:
+    def __init__(self, store: DueStore, plans: Plans, arrivals: Arrivals) -> None:
         self._store = store
         self._plans = plans
         self._arrivals = arrivals
@@ -126,7 +158,7 @@ class NewStorms:
 class DueGroups:
     """Groups whose rooms are to be told what is new or what still fires, and digests of storms."""
 
-    def __init__(self, store: PlanStore, plans: Plans) -> None:
+    def __init__(self, store: DueStore, plans: Plans) -> None:
         self._store = store
         self._plans = plans
 
@@ -163,7 +195,7 @@ class NewEvents:
     """Events that were committed. A bad one is set aside as a bug, and the operator hears of it."""
 
     def __init__(
-        self, store: PlanStore, plans: Plans, arrivals: Arrivals, brake: Brake, clock: Clock, tell: Tell
+        self, store: EventStore, plans: Plans, arrivals: Arrivals, brake: Brake, clock: Clock, tell: Tell
     ) -> None:
         self._store = store
         self._plans = plans

@@ -4,18 +4,39 @@ open is looked at again."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from relay.core.alert import AlertKey
+from relay.core.alert import Alert, AlertKey
 from relay.core.suppression import Silence, Suppressor
-from relay.ports import Clock, PlanStore
+from relay.ports import Clock
 
 _FIRST: AlertKey = ("", "")
+
+
+class HeldStore(Protocol):
+    """Silences, and alerts that may be held back. Raises `StoreError`."""
+
+    async def silences(self) -> list[Silence]:
+        """All silences on record."""
+        ...
+
+    async def save_silence(self, silence: Silence) -> None:
+        """Write a silence, in the place of one of the same id."""
+        ...
+
+    async def firing_alerts(self) -> list[Alert]:
+        """All alerts that fire."""
+        ...
+
+    async def open_keys(self, after: AlertKey, limit: int) -> list[AlertKey]:
+        """Keys of open incidents behind a key, in their order."""
+        ...
 
 
 class Vigil:
     """Keeps the suppressor up to date, and goes through the open alerts when that changes something."""
 
-    def __init__(self, suppressor: Suppressor, store: PlanStore, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, suppressor: Suppressor, store: HeldStore, clock: Clock, wake: Callable[[], None]) -> None:
         """`wake` has the planner look for work."""
         self._suppressor = suppressor
         self._store = store

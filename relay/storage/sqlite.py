@@ -62,7 +62,7 @@ R_co = TypeVar("R_co")
 
 
 class SqliteStore:
-    """Implements the pipeline's ports `Inbox`, `PlanStore`, `Outbox` and `Retention`, and the API's queries."""
+    """Implements the pipeline's `Store` and `Retention`, and the API's queries."""
 
     def __init__(self, path: Path, size: int | None) -> None:
         """Open (and lock) the database at `path`, to grow to `size` bytes at most. Raises a `StoreError`."""
