@@ -36,9 +36,14 @@ def left_out(payload: dict[str, Any], sender: str) -> list[Draft]:
     if not isinstance(missing, (int, str)) or missing in (0, "", "0"):
         return []
     many = f"{missing} more" if type(missing) is int else "more"
-    return [Draft(title=f"{many} alerts were left out by {sender}", severity="warning",
-                  body="its `max_alerts` for this receiver is lower than the group is large",
-                  links=_links(None, payload.get("externalURL")))]  # fmt: skip
+    return [
+        Draft(
+            title=f"{many} alerts were left out by {sender}",
+            severity="warning",
+            body="its `max_alerts` for this receiver is lower than the group is large",
+            links=_links(None, payload.get("externalURL")),
+        )
+    ]
 
 
 def read_alertmanager_api(request: Request) -> list[Item]:

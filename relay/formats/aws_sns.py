@@ -46,8 +46,12 @@ def read_aws_sns(request: Request) -> list[Draft]:
 def _words(payload: Reading, said: str, topic: str) -> Draft:
     first = said.strip().split("\n", 1)[0][:200] if said.strip()[:1] not in ("{", "[") else ""
     title = payload.text("Subject") or first or f"message of {topic.rpartition(':')[2] or 'a topic'}"
-    return Draft(title=title, body=said if said.strip() != title else "",
-                 labels=labels(topic=topic.rpartition(":")[2]), occurred_at=payload.moment("Timestamp"))  # fmt: skip
+    return Draft(
+        title=title,
+        body=said if said.strip() != title else "",
+        labels=labels(topic=topic.rpartition(":")[2]),
+        occurred_at=payload.moment("Timestamp"),
+    )
 
 
 def _alarm(alarm: Reading, topic: str) -> Draft:
@@ -63,11 +67,16 @@ def _alarm(alarm: Reading, topic: str) -> Draft:
         status=_STATES.get(state, "notice"),
         key=arn or f"{account}/{region or alarm.text('Region')}/{name}",
         body=lines(alarm.text("AlarmDescription"), alarm.text("NewStateReason"), ", ".join(dimensions)),
-        labels=labels(region=region or alarm.text("Region"), account=account, topic=topic.rpartition(":")[2],
-                      metric=alarm.text("Trigger.MetricName"), namespace=alarm.text("Trigger.Namespace")),
+        labels=labels(
+            region=region or alarm.text("Region"),
+            account=account,
+            topic=topic.rpartition(":")[2],
+            metric=alarm.text("Trigger.MetricName"),
+            namespace=alarm.text("Trigger.Namespace"),
+        ),
         links=links(("CloudWatch", url)) if region else (),
         occurred_at=alarm.moment("StateChangeTime"),
-    )  # fmt: skip
+    )
 
 
 FORMAT = Format(read=read_aws_sns, delivery_id="x-amz-sns-message-id")

@@ -40,11 +40,12 @@ def _common(essentials: Reading, context: Reading) -> Draft:
         severity=severity(essentials.text("severity")),
         key=incident or essentials.text("originAlertId") or alert or rule,
         body=lines(essentials.text("description"), *_conditions(context)),
-        labels=labels(rule=rule, signal=essentials.text("signalType"), service=essentials.text("monitoringService"),
-                      target=what),
+        labels=labels(
+            rule=rule, signal=essentials.text("signalType"), service=essentials.text("monitoringService"), target=what
+        ),
         links=links(("Azure", PORTAL + quote(alert, safe=""))) if alert else (),
         occurred_at=essentials.moment("resolvedDateTime") if ended else essentials.moment("firedDateTime"),
-    )  # fmt: skip
+    )
 
 
 def _health(service: str, context: Reading, target: str) -> tuple[bool, str]:

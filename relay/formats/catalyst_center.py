@@ -39,13 +39,16 @@ def read_catalyst_center(request: Request) -> list[Draft]:
             key=payload.text("instanceId") or f"{payload.text('eventId')}/{device}",
             body=body,
             labels=labels(
-                event_id=payload.text("eventId"), category=details.text("Assurance Issue Category"), device=device,
-                site=details.text("Site", "siteHierarchy"), domain=payload.text("domain"),
+                event_id=payload.text("eventId"),
+                category=details.text("Assurance Issue Category"),
+                device=device,
+                site=details.text("Site", "siteHierarchy"),
+                domain=payload.text("domain"),
             ),
             links=about,
             occurred_at=None if state == "resolved" else payload.moment("timestamp"),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _facts(details: Reading) -> str:

@@ -43,13 +43,16 @@ def read_catalyst_sdwan(request: Request) -> list[Draft]:
             key=one,
             body="\n".join(_facts(place) for place in places[:10]),
             labels=labels(
-                rule=rule, component=payload.text("component"), host=first.text("host-name"),
-                system_ip=first.text("system-ip"), site=first.text("site-id"),
+                rule=rule,
+                component=payload.text("component"),
+                host=first.text("host-name"),
+                system_ip=first.text("system-ip"),
+                site=first.text("site-id"),
             ),
             occurred_at=payload.moment("entry_time", "receive_time", "statcycletime"),
         )
         for one in dict.fromkeys([key, *(cleared if status == "resolved" else [])])
-    ]  # fmt: skip
+    ]
 
 
 def _status(rule: str, active: str, cleared: list[str]) -> Literal["firing", "resolved", "notice"]:

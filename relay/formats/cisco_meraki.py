@@ -15,16 +15,36 @@ from relay.formats.reading import Reading, labels, links, severity
 from relay.formats.signatures import field
 
 _PAIRS = (
-    ("stopped_reporting", "started_reporting"), ("rps_backup", "rps_base_supply_up"),
-    ("running_on_backup_power", "returned_to_using_primary_power"), ("went_down", "came_up"), ("_down", "_up"),
-    ("_disconnected", "_reconnected"), ("_disconnected", "_connected"), ("_begin", "_end"), ("_lost", "_restored"),
-    ("_failed", "_recovered"), ("battery_low", "battery_improved"), ("cover_removed", "cover_replaced"),
-    ("tampering_detected", "tampering_reset"), ("geofencing_out", "geofencing_in"),
-    ("security_violation", "security_compliance"), ("pcc_unmanaged", "pcc_enrollment"),
-)  # fmt: skip
+    ("stopped_reporting", "started_reporting"),
+    ("rps_backup", "rps_base_supply_up"),
+    ("running_on_backup_power", "returned_to_using_primary_power"),
+    ("went_down", "came_up"),
+    ("_down", "_up"),
+    ("_disconnected", "_reconnected"),
+    ("_disconnected", "_connected"),
+    ("_begin", "_end"),
+    ("_lost", "_restored"),
+    ("_failed", "_recovered"),
+    ("battery_low", "battery_improved"),
+    ("cover_removed", "cover_replaced"),
+    ("tampering_detected", "tampering_reset"),
+    ("geofencing_out", "geofencing_in"),
+    ("security_violation", "security_compliance"),
+    ("pcc_unmanaged", "pcc_enrollment"),
+)
 """How the name of a type ends that begins something, and that of the type which ends it."""
-_WHICH = ("portNum", "port", "peerIdent", "peerContact", "clientMac", "mac", "interface", "powerSupplySlot", "num",
-          "alertConfigId")  # fmt: skip
+_WHICH = (
+    "portNum",
+    "port",
+    "peerIdent",
+    "peerContact",
+    "clientMac",
+    "mac",
+    "interface",
+    "powerSupplySlot",
+    "num",
+    "alertConfigId",
+)
 """What tells several things of one device apart, in an alert's data."""
 _TRUE = ("true", "1", "connected", "up", "online")
 _STATES = (("connectivity", True), ("connected", True), ("startedAlerting", False))
@@ -44,8 +64,14 @@ def read_meraki(request: Request) -> list[Draft]:
     where = device or network
     data = payload.at("alertData")
     facts = data.items() if isinstance(data, dict) else ()
-    key = "/".join([payload.text("organizationId", "organizationName"), payload.text("networkId", "networkName"),
-                    payload.text("deviceSerial", "deviceMac"), name])  # fmt: skip
+    key = "/".join(
+        [
+            payload.text("organizationId", "organizationName"),
+            payload.text("networkId", "networkName"),
+            payload.text("deviceSerial", "deviceMac"),
+            name,
+        ]
+    )
     if which := payload.text(*(f"alertData.{field}" for field in _WHICH)):
         key = f"{key}/{which}"
     return [
@@ -56,13 +82,17 @@ def read_meraki(request: Request) -> list[Draft]:
             key=key if status != "notice" else None,
             body="\n".join(f"{name}: {as_text(value)}" for name, value in list(facts)[:20]),
             labels=labels(
-                organization=payload.text("organizationName"), network=network, device=payload.text("deviceName"),
-                serial=payload.text("deviceSerial"), model=payload.text("deviceModel"), alert_type=kind,
+                organization=payload.text("organizationName"),
+                network=network,
+                device=payload.text("deviceName"),
+                serial=payload.text("deviceSerial"),
+                model=payload.text("deviceModel"),
+                alert_type=kind,
             ),
             links=links(("Device", payload.text("deviceUrl")), ("Network", payload.text("networkUrl"))),
             occurred_at=payload.moment("occurredAt", "sentAt"),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _status(kind: str, payload: Reading) -> tuple[Literal["firing", "resolved", "notice"], str]:

@@ -33,20 +33,21 @@ def _one(payload: Reading) -> Draft | None:
     transition = payload.text("alert_transition", "transition").lower()
     scope = payload.text("aggreg_key", "alert_scope", "scope")
     alert = payload.text("alert_id", "monitor_id", "id")
+    priority = payload.text("alert_priority", "priority")
+    rated = priority.upper() in ("P1", "P2", "P3", "P4", "P5")
     return Draft(
         title=_STATE.sub("", title) or title,
         status=_status(transition),
-        severity=severity(payload.text("alert_priority", "priority"))
-        if payload.text("alert_priority", "priority").upper() in ("P1", "P2", "P3", "P4", "P5")
-        else severity(payload.text("alert_type"), _TYPES),
+        severity=severity(priority) if rated else severity(payload.text("alert_type"), _TYPES),
         key="/".join(part for part in (alert or _STATE.sub("", title), scope) if part),
         body=_FENCE.sub("", payload.text("body", "event_msg", "text")).strip(),
-        labels=labels(tags=payload.text("tags"), host=payload.text("hostname", "host"), scope=scope,
-                      transition=transition),
+        labels=labels(
+            tags=payload.text("tags"), host=payload.text("hostname", "host"), scope=scope, transition=transition
+        ),
         links=links(("Datadog", payload.text("link", "url")), ("Snapshot", payload.text("snapshot"))),
         occurred_at=payload.moment("date", "last_updated"),
         notes=("there is no data",) if transition == "no data" else (),
-    )  # fmt: skip
+    )
 
 
 def _status(transition: str) -> Literal["firing", "resolved", "notice"]:

@@ -24,8 +24,15 @@ CHARACTERS = 64
 """Characters of text that are handled in one step."""
 _MAKERS = frozenset({"flatten", "function_expression", "slice", "value_projection"})
 """Nodes that make lists or texts without visiting each of their parts."""
-FAILURES = (jmespath.exceptions.JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
-            ValueError)  # fmt: skip
+FAILURES = (
+    jmespath.exceptions.JMESPathError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 """What an expression may raise: its functions are Python's underneath, and trust what they are given."""
 
 

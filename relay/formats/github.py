@@ -16,23 +16,53 @@ from relay.formats.signatures import hexadecimal
 
 Status = Literal["firing", "resolved", "notice"]
 _OBJECTS = {
-    "check_run": "check_run", "check_suite": "check_suite", "workflow_run": "workflow_run",
-    "workflow_job": "workflow_job", "deployment_status": "deployment_status", "security_advisory": "security_advisory",
-    "pull_request": "pull_request", "release": "release", "build": "page_build", "issue": "issues",
-    "discussion": "discussion", "zen": "ping", "pusher": "push", "context": "status",
-}  # fmt: skip
+    "check_run": "check_run",
+    "check_suite": "check_suite",
+    "workflow_run": "workflow_run",
+    "workflow_job": "workflow_job",
+    "deployment_status": "deployment_status",
+    "security_advisory": "security_advisory",
+    "pull_request": "pull_request",
+    "release": "release",
+    "build": "page_build",
+    "issue": "issues",
+    "discussion": "discussion",
+    "zen": "ping",
+    "pusher": "push",
+    "context": "status",
+}
 _CONCLUSIONS: dict[str, Status] = {
-    "success": "resolved", "neutral": "resolved", "failure": "firing", "error": "firing", "timed_out": "firing",
-    "startup_failure": "firing", "action_required": "firing", "errored": "firing", "built": "resolved",
-}  # fmt: skip
+    "success": "resolved",
+    "neutral": "resolved",
+    "failure": "firing",
+    "error": "firing",
+    "timed_out": "firing",
+    "startup_failure": "firing",
+    "action_required": "firing",
+    "errored": "firing",
+    "built": "resolved",
+}
 _LEVELS: dict[Status, str | None] = {"firing": "minor", "resolved": None, "notice": "info"}
 _ALERTS: dict[str, Status] = {
-    "created": "firing", "create": "firing", "opened": "firing", "reopened": "firing", "reopened_by_user": "firing",
-    "reopen": "firing", "appeared_in_branch": "firing", "revoked": "resolved",
-    "reintroduced": "firing", "auto_reopened": "firing", "publicly_leaked": "firing", "fixed": "resolved",
-    "resolved": "resolved", "resolve": "resolved", "dismissed": "resolved", "dismiss": "resolved",
-    "closed_by_user": "resolved", "auto_dismissed": "resolved",
-}  # fmt: skip
+    "created": "firing",
+    "create": "firing",
+    "opened": "firing",
+    "reopened": "firing",
+    "reopened_by_user": "firing",
+    "reopen": "firing",
+    "appeared_in_branch": "firing",
+    "revoked": "resolved",
+    "reintroduced": "firing",
+    "auto_reopened": "firing",
+    "publicly_leaked": "firing",
+    "fixed": "resolved",
+    "resolved": "resolved",
+    "resolve": "resolved",
+    "dismissed": "resolved",
+    "dismiss": "resolved",
+    "closed_by_user": "resolved",
+    "auto_dismissed": "resolved",
+}
 ZERO = "0" * 40
 
 
@@ -70,9 +100,12 @@ def _kind(payload: Reading) -> str:
 
 def _common(kind: str, payload: Reading, **more: str) -> dict[str, str]:
     return labels(
-        repository=payload.text("repository.full_name"), event=kind, action=payload.text("action"),
-        sender=payload.text("sender.login"), **more,
-    )  # fmt: skip
+        repository=payload.text("repository.full_name"),
+        event=kind,
+        action=payload.text("action"),
+        sender=payload.text("sender.login"),
+        **more,
+    )
 
 
 def _run(kind: str, payload: Reading) -> Draft:
@@ -147,8 +180,10 @@ def _push(payload: Reading) -> Draft:
         did = "deleted"
     elif payload.text("before") == ZERO and not commits:
         did = "created"
-    said = [f"{one.text('id')[:8]} {one.text('message').splitlines()[0] if one.text('message') else ''}"
-            for one in commits[:5]]  # fmt: skip
+    said = [
+        f"{one.text('id')[:8]} {one.text('message').splitlines()[0] if one.text('message') else ''}"
+        for one in commits[:5]
+    ]
     return Draft(
         title=f"{repository}: {who or 'someone'} {did} {ref}",
         severity="info",
@@ -173,10 +208,11 @@ def _notice(kind: str, payload: Reading) -> Draft:
         severity=severity(one.text("severity")) or "info",
         body=one.text("body", "description"),
         labels=_common(kind, payload),
-        links=links(("GitHub", payload.text("comment.html_url") or one.text("html_url") or
-                     payload.text("repository.html_url"))),
+        links=links(
+            ("GitHub", payload.text("comment.html_url") or one.text("html_url") or payload.text("repository.html_url"))
+        ),
         occurred_at=one.moment("updated_at", "published_at", "created_at"),
-    )  # fmt: skip
+    )
 
 
 FORMAT = Format(

@@ -64,9 +64,10 @@ def _run(kind: str, payload: Reading) -> Draft:
         body=payload.text("commit.title", "commit_title", "commit.message", "build_failure_reason"),
         labels=_common(kind, payload, ref=ref, state=state),
         links=links(("GitLab", url)),
-        occurred_at=one.moment("finished_at", "build_finished_at", "status_changed_at", "created_at",
-                               "build_created_at"),
-    )  # fmt: skip
+        occurred_at=one.moment(
+            "finished_at", "build_finished_at", "status_changed_at", "created_at", "build_created_at"
+        ),
+    )
 
 
 def _push(kind: str, payload: Reading) -> Draft:
@@ -113,13 +114,14 @@ def _notice(kind: str, payload: Reading) -> Draft:
     body = one.text("note", "description", "message") or payload.text("description")
     return Draft(
         title=f"{f'{project}: ' if project else ''}{what} {action}".rstrip()
-        + (f" by {who}" if who else "") + (f": {title}" if title else ""),
+        + (f" by {who}" if who else "")
+        + (f": {title}" if title else ""),
         severity="info",
         body=body,
         labels=_common(kind, payload, action=action),
         links=links(("GitLab", one.text("url") or payload.text("url", "project.web_url"))),
         occurred_at=one.moment("updated_at", "created_at") or payload.moment("updated_at", "created_at"),
-    )  # fmt: skip
+    )
 
 
 FORMAT = Format(read=read_gitlab, scheme=gitlab)

@@ -26,8 +26,9 @@ def read_google_cloud(request: Request) -> list[Draft]:
     if payload.text("version") == "test":
         return [trial(incident.text("summary") or name, "Google Cloud", links=about)]
     ended = incident.text("state").lower() == "closed"
-    word = incident.text("severity", "policy_user_labels.severity", "metadata.system_labels.severity",
-                         "metadata.user_labels.severity")  # fmt: skip
+    word = incident.text(
+        "severity", "policy_user_labels.severity", "metadata.system_labels.severity", "metadata.user_labels.severity"
+    )
     return [
         Draft(
             title=f"{name}: {what}" if what and what not in name and len(what) < 120 else name,
@@ -35,12 +36,17 @@ def read_google_cloud(request: Request) -> list[Draft]:
             severity=severity(word, {"no severity": "warning"}),
             key=incident.text("incident_id") or incident.text("url") or f"{policy}/{condition}/{what}",
             body=body,
-            labels=labels(policy=policy, condition=condition, resource=incident.text("resource_type_display_name"),
-                          project=incident.text("scoping_project_id"), metric=incident.text("metric.displayName")),
+            labels=labels(
+                policy=policy,
+                condition=condition,
+                resource=incident.text("resource_type_display_name"),
+                project=incident.text("scoping_project_id"),
+                metric=incident.text("metric.displayName"),
+            ),
             links=about,
             occurred_at=incident.moment("ended_at") if ended else incident.moment("started_at"),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _unwrapped(payload: Reading) -> Reading:

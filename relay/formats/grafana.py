@@ -53,8 +53,11 @@ def _alert(alert: Reading, payload: Reading) -> Draft:
         ("Silence", alert.text("silenceURL")),
     )
     reason = notes.text("grafana_state_reason")
-    body = lines(notes.text("description", "message", "Error", "error"), _values(alert),
-                 f"state reason: {reason}" if reason else "")  # fmt: skip
+    body = lines(
+        notes.text("description", "message", "Error", "error"),
+        _values(alert),
+        f"state reason: {reason}" if reason else "",
+    )
     if name == "TestAlert":
         return trial(summary or "Grafana's test alert", "Grafana", body, links=about)
     image = alert.text("imageURL")

@@ -49,8 +49,15 @@ def _frame(frame: Reading, request: Request) -> list[Draft]:
     name = event.text("event_type") or "event"
     if name == "test":
         return [trial("Home Assistant's test event", "Home Assistant")]
-    return [Draft(title=data.text("title", "message") or f"event {name}", severity="info", body=data.text("message"),
-                  labels=labels(event_type=name), occurred_at=event.moment("time_fired"))]  # fmt: skip
+    return [
+        Draft(
+            title=data.text("title", "message") or f"event {name}",
+            severity="info",
+            body=data.text("message"),
+            labels=labels(event_type=name),
+            occurred_at=event.moment("time_fired"),
+        )
+    ]
 
 
 def _change(entity: str, old: Reading, new: Reading, event: Reading) -> list[Draft]:
@@ -81,8 +88,15 @@ class _Entity(msgspec.Struct, frozen=True):
 
     def draft(self, title: str, status: Status, severity: str | None, key: str = "", body: str = "") -> Draft:
         about = labels(entity=self.id, device_class=self.device_class, state=self.state)
-        return Draft(title=title, status=status, severity=severity, key=key or self.id, body=body, labels=about,
-                     occurred_at=self.at)  # fmt: skip
+        return Draft(
+            title=title,
+            status=status,
+            severity=severity,
+            key=key or self.id,
+            body=body,
+            labels=about,
+            occurred_at=self.at,
+        )
 
 
 def _judged(entity: _Entity, was: str | None) -> list[Draft]:

@@ -13,8 +13,15 @@ from relay.formats.reading import Reading, downtime, labels, taken_up, withdrawn
 _SERVICE = {"0": None, "1": "warning", "2": "critical", "3": "minor"}
 _SAID = {"0": "OK", "1": "WARNING", "2": "CRITICAL", "3": "UNKNOWN"}
 _ENDS = ("RECOVERY",)
-_CONTROL = ("CheckResult", "ObjectModified", "ObjectCreated", "ObjectDeleted", "CommentAdded", "CommentRemoved",
-            "DowntimeAdded")  # fmt: skip
+_CONTROL = (
+    "CheckResult",
+    "ObjectModified",
+    "ObjectCreated",
+    "ObjectDeleted",
+    "CommentAdded",
+    "CommentRemoved",
+    "DowntimeAdded",
+)
 _DOWNTIMES = {"DowntimeStarted": True, "DowntimeTriggered": True, "DowntimeRemoved": False}
 _DOWNTIME_NOTIFICATIONS = {"DOWNTIMESTART": True, "DOWNTIMEEND": False, "DOWNTIMEREMOVED": False}
 
@@ -77,8 +84,16 @@ def _downtime(payload: Reading, name: str, shown: str, *, begins: bool) -> list[
         return []
     said = f"{about.text('author')}: {about.text('comment')}".strip(": ")
     title = f"a downtime of {shown} {'began' if begins else 'ended'}"
-    return [downtime(title, name, said, begins=begins, occurred_at=payload.moment("timestamp"),
-                     labels=labels(host=about.text("host_name"), service=about.text("service_name")))]  # fmt: skip
+    return [
+        downtime(
+            title,
+            name,
+            said,
+            begins=begins,
+            occurred_at=payload.moment("timestamp"),
+            labels=labels(host=about.text("host_name"), service=about.text("service_name")),
+        )
+    ]
 
 
 def _notification(payload: Reading, name: str, shown: str) -> list[Draft]:
@@ -90,10 +105,25 @@ def _notification(payload: Reading, name: str, shown: str) -> list[Draft]:
     if kind in _DOWNTIME_NOTIFICATIONS:
         begins = _DOWNTIME_NOTIFICATIONS[kind]
         title = f"a downtime of {shown} {'began' if begins else 'ended'}"
-        return [downtime(title, name, payload.text("text"), begins=begins, labels=_labels(payload),
-                         occurred_at=payload.moment("timestamp"))]  # fmt: skip
-    return [Draft(title=f"{shown}: {kind.lower() or 'notification'}", severity="info", body=payload.text("text"),
-                  labels=_labels(payload), occurred_at=payload.moment("timestamp"))]  # fmt: skip
+        return [
+            downtime(
+                title,
+                name,
+                payload.text("text"),
+                begins=begins,
+                labels=_labels(payload),
+                occurred_at=payload.moment("timestamp"),
+            )
+        ]
+    return [
+        Draft(
+            title=f"{shown}: {kind.lower() or 'notification'}",
+            severity="info",
+            body=payload.text("text"),
+            labels=_labels(payload),
+            occurred_at=payload.moment("timestamp"),
+        )
+    ]
 
 
 def _draft(payload: Reading, name: str, shown: str, state: str, *, resolved: bool, held: bool = False) -> Draft:
@@ -114,8 +144,9 @@ def _draft(payload: Reading, name: str, shown: str, state: str, *, resolved: boo
 
 
 def _labels(payload: Reading) -> dict[str, str]:
-    return labels(host=payload.text("host"), service=payload.text("service"),
-                  zone=payload.text("check_result.check_source"))  # fmt: skip
+    return labels(
+        host=payload.text("host"), service=payload.text("service"), zone=payload.text("check_result.check_source")
+    )
 
 
 FORMAT = Format(read=read_icinga2)

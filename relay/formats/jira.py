@@ -33,8 +33,9 @@ def read_jira(request: Request) -> list[Draft]:
     at = payload.moment("timestamp") or fields.moment("updated", "created")
     if not key:
         what = event.removeprefix("jira:").replace("_", " ")
-        return [Draft(title=f"Jira: {what}" + (f" by {who}" if who else ""), severity="info", body=comment,
-                      occurred_at=at)]  # fmt: skip
+        return [
+            Draft(title=f"Jira: {what}" + (f" by {who}" if who else ""), severity="info", body=comment, occurred_at=at)
+        ]
     did = payload.text("issue_event_type_name").removeprefix("issue_").replace("_", " ")
     changes = [
         f'{one.text("field")}: "{one.text("fromString")}" → "{one.text("toString")}"'
@@ -50,12 +51,16 @@ def read_jira(request: Request) -> list[Draft]:
             severity=severity(fields.text("priority.name"), _PRIORITIES),
             key=key,
             body=news or (f"{did} by {who}" if did and who else _words(fields.at("description")).strip()),
-            labels=labels(project=fields.text("project.key", "project.name"), type=fields.text("issuetype.name"),
-                          state=fields.text("status.name"), assignee=fields.text("assignee.displayName")),
+            labels=labels(
+                project=fields.text("project.key", "project.name"),
+                type=fields.text("issuetype.name"),
+                state=fields.text("status.name"),
+                assignee=fields.text("assignee.displayName"),
+            ),
             links=links(("Jira", _address(issue.text("self"), key))),
             occurred_at=at,
         )
-    ]  # fmt: skip
+    ]
 
 
 def _status(event: str, payload: Reading, fields: Reading) -> Literal["firing", "resolved", "notice"]:
@@ -91,6 +96,7 @@ def _words(body: Any, depth: int = 20) -> str:
 
 
 FORMAT = Format(
-    read=read_jira, scheme=hexadecimal("X-Hub-Signature", prefix="sha256="),
+    read=read_jira,
+    scheme=hexadecimal("X-Hub-Signature", prefix="sha256="),
     delivery_id="X-Atlassian-Webhook-Identifier",
-)  # fmt: skip
+)

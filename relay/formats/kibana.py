@@ -55,11 +55,12 @@ def _rule(body: Reading) -> Draft | None:
         body=context.text("reason", "message", "conditions"),
         labels=labels(**{**named, "rule": name, "group": group, "space": rule.text("spaceId")}),
         links=links(
-            ("Alert", context.text("alertDetailsUrl")), ("Kibana", context.text("viewInAppUrl", "link")),
+            ("Alert", context.text("alertDetailsUrl")),
+            ("Kibana", context.text("viewInAppUrl", "link")),
             ("Rule", rule.text("url")),
         ),
         occurred_at=context.moment("timestamp", "date") or body.moment("date"),
-    )  # fmt: skip
+    )
 
 
 def _detection(body: Reading) -> Draft | None:
@@ -74,17 +75,17 @@ def _detection(body: Reading) -> Draft | None:
     if not name:
         return None
     host = text("host.name", "host.hostname", "user.name")
+    over = text("kibana.alert.workflow_status", "kibana.alert.status") in ("closed", "recovered")
     return Draft(
         title=f"{name}: {host}" if host else name,
-        status="resolved" if text("kibana.alert.workflow_status", "kibana.alert.status") in ("closed", "recovered")
-        else "firing",
+        status="resolved" if over else "firing",
         severity=severity(text("kibana.alert.severity", "signal.rule.severity")),
         key=uuid or None,
         body=text("kibana.alert.reason", "signal.reason"),
         labels=labels(rule=name, host=text("host.name"), user=text("user.name")),
         links=links(("Kibana", text("kibana.alert.url"))),
         occurred_at=Reading({"at": text("@timestamp", "kibana.alert.start")}).moment("at"),
-    )  # fmt: skip
+    )
 
 
 def _watch(body: Reading) -> Draft | None:

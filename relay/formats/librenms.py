@@ -10,10 +10,15 @@ from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, severity, taken_up, trial, without_tags
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {
-    "0": "resolved", "1": "firing", "3": "firing", "4": "firing", "5": "firing",
-    "recovered": "resolved", "ok": "resolved",
-}  # fmt: skip
-"""Recovered, alerted, (2: acknowledged,) got worse, got better, changed."""
+    "0": "resolved",
+    "1": "firing",
+    "3": "firing",  # got worse
+    "4": "firing",  # got better
+    "5": "firing",  # changed
+    "recovered": "resolved",
+    "ok": "resolved",
+}
+"""The state of an alert by LibreNMS's number or word; 2 means acknowledged and is read apart."""
 
 
 def read_librenms(request: Request) -> list[Draft]:
@@ -40,11 +45,12 @@ def read_librenms(request: Request) -> list[Draft]:
             severity=None if word == "ok" else severity(word),
             key=key,
             body=body if body != title else "",
-            labels=labels(host=host, rule=payload.text("name"), location=payload.text("location"),
-                          os=payload.text("os")),
+            labels=labels(
+                host=host, rule=payload.text("name"), location=payload.text("location"), os=payload.text("os")
+            ),
             occurred_at=payload.moment("timestamp"),
         )
-    ]  # fmt: skip
+    ]
 
 
 FORMAT = Format(read=read_librenms)

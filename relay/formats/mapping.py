@@ -24,17 +24,25 @@ MOST_SHOWN = 100
 """Items whose values are shown to people."""
 _NOTHING: tuple[Any, ...] = (None, False, "", [], {})
 """What JMESPath counts as false."""
-STATUS_WORDS: dict[str, Status] = {
-    "firing": "firing", "resolved": "resolved", "notice": "notice", "alerting": "firing", "problem": "firing",
-    "down": "firing", "critical": "firing", "open": "firing", "triggered": "firing", "active": "firing",
-    "ok": "resolved", "up": "resolved", "closed": "resolved", "cleared": "resolved", "recovered": "resolved",
-    "recovery": "resolved", "normal": "resolved",
-}  # fmt: skip
-
-
+_WORDS: Mapping[Status, tuple[str, ...]] = {
+    "firing": ("firing", "alerting", "problem", "down", "critical", "open", "triggered", "active"),
+    "resolved": ("resolved", "ok", "up", "closed", "cleared", "recovered", "recovery", "normal"),
+    "notice": ("notice",),
+}
+STATUS_WORDS: dict[str, Status] = {word: status for status, words in _WORDS.items() for word in words}
 _DOWNTIMES = {"true": True, "began": True, "ended": False}
-OPTIONAL = ("status", "severity", "key", "body", "occurred_at", "files", "acknowledged_by", "unacknowledged_by",
-            "downtime", "when")  # fmt: skip
+OPTIONAL = (
+    "status",
+    "severity",
+    "key",
+    "body",
+    "occurred_at",
+    "files",
+    "acknowledged_by",
+    "unacknowledged_by",
+    "downtime",
+    "when",
+)
 """Fields of a mapping that may be absent, beside `each`, labels and links."""
 
 

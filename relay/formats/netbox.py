@@ -31,12 +31,13 @@ def read_netbox(request: Request) -> list[Draft]:
             severity="info",
             key=f"{kind}/{data.text('id')}" if data.text("id") else None,
             body="\n".join([*changes[:MOST_CHANGES], *([more] if more else [])]) or data.text("description"),
-            labels=labels(object_type=kind, change=did, user=who, site=data.text("site.name"),
-                          tenant=data.text("tenant.name")),
+            labels=labels(
+                object_type=kind, change=did, user=who, site=data.text("site.name"), tenant=data.text("tenant.name")
+            ),
             links=links(("NetBox", data.text("display_url"))),
             occurred_at=payload.moment("timestamp"),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _changes(before: Any, after: Any) -> list[str]:

@@ -10,8 +10,12 @@ from relay.formats.contract import Format, Request, as_text, unrecognised
 from relay.formats.reading import Reading, labels, links, severity, taken_up
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {
-    "created": "firing", "activated": "firing", "open": "firing", "closed": "resolved", "recovered": "resolved",
-}  # fmt: skip
+    "created": "firing",
+    "activated": "firing",
+    "open": "firing",
+    "closed": "resolved",
+    "recovered": "resolved",
+}
 
 
 def read_newrelic(request: Request) -> list[Draft]:
@@ -23,8 +27,10 @@ def read_newrelic(request: Request) -> list[Draft]:
         return [unrecognised(request)]
     entities = [as_text(one.value) for one in payload.each("impactedEntities")]
     state = payload.text("state", "current_state").lower()
-    about = links(("New Relic", payload.text("issueUrl", "incident_url", "violationChartUrl")),
-                  ("Runbook", payload.text("runbook_url")))  # fmt: skip
+    about = links(
+        ("New Relic", payload.text("issueUrl", "incident_url", "violationChartUrl")),
+        ("Runbook", payload.text("runbook_url")),
+    )
     details = payload.text("details")
     at = payload.moment("updatedAt", "timestamp", "createdAt") if state in ("closed", "acknowledged") else None
     at = at or payload.moment("createdAt", "timestamp")
@@ -39,14 +45,15 @@ def read_newrelic(request: Request) -> list[Draft]:
             body=details if details != title else "",
             labels=labels(
                 policy=payload.text("policy_name", "alertPolicyNames.0"),
-                condition=payload.text("condition_name", "alertConditionNames.0"), entities=", ".join(entities[:10]),
+                condition=payload.text("condition_name", "alertConditionNames.0"),
+                entities=", ".join(entities[:10]),
                 account=payload.text("account_name"),
             ),
             links=about,
             occurred_at=at,
             notes=() if state in _STATES else (f"state {state or '(none)'!r} is none that is known",),
         )
-    ]  # fmt: skip
+    ]
 
 
 FORMAT = Format(read=read_newrelic)

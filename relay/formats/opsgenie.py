@@ -9,12 +9,35 @@ from relay.formats.reading import Reading, labels, lines, severity, taken_up, wi
 
 _ENDS = ("close", "delete")
 _UPDATES = (
-    "create", "addnote", "addrecipient", "addteam", "addtags", "removetags", "addresponder", "adddetails",
-    "removedetails", "assignownership", "takeownership", "escalate", "escalatenext", "escalatetonext", "updatepriority",
-    "updatemessage", "updatedescription", "snooze", "unsnooze", "snoozeended",
-)  # fmt: skip
-_TOLD = (("team", "team"), ("recipient", "recipient"), ("owner", "owner"), ("tags", "addedTags"),
-         ("tags", "removedTags"), ("note", "note"))  # fmt: skip
+    "create",
+    "addnote",
+    "addrecipient",
+    "addteam",
+    "addtags",
+    "removetags",
+    "addresponder",
+    "adddetails",
+    "removedetails",
+    "assignownership",
+    "takeownership",
+    "escalate",
+    "escalatenext",
+    "escalatetonext",
+    "updatepriority",
+    "updatemessage",
+    "updatedescription",
+    "snooze",
+    "unsnooze",
+    "snoozeended",
+)
+_TOLD = (
+    ("team", "team"),
+    ("recipient", "recipient"),
+    ("owner", "owner"),
+    ("tags", "addedTags"),
+    ("tags", "removedTags"),
+    ("note", "note"),
+)
 """What an action adds or takes away, and the field that has it."""
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
 
@@ -47,11 +70,15 @@ def read_opsgenie(request: Request) -> list[Draft]:
             severity=_NUMBERS.get(alert.text("priority")) or severity(alert.text("priority")),
             key=key,
             body=said,
-            labels=labels(action=action, entity=alert.text("entity"), source=alert.text("source"),
-                          tags=", ".join(tag.value for tag in alert.each("tags") if isinstance(tag.value, str))),
+            labels=labels(
+                action=action,
+                entity=alert.text("entity"),
+                source=alert.text("source"),
+                tags=", ".join(tag.value for tag in alert.each("tags") if isinstance(tag.value, str)),
+            ),
             occurred_at=alert.moment("createdAt") if verb == "create" else at,
         )
-    ]  # fmt: skip
+    ]
 
 
 def _spoken(action: str) -> str:

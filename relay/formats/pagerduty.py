@@ -39,16 +39,21 @@ def _event(event: Reading, request: Request) -> list[Item]:
         if not kind:
             return [unrecognised(request)]
         name = data.text("summary", "name", "title")
-        return [Draft(title=f"{what} {name} {verb}".replace("_", " "), severity="info",
-                      labels=labels(event_type=kind), links=links(("PagerDuty", data.text("html_url"))),
-                      occurred_at=event.moment("occurred_at"))]  # fmt: skip
+        return [
+            Draft(
+                title=f"{what} {name} {verb}".replace("_", " "),
+                severity="info",
+                labels=labels(event_type=kind),
+                links=links(("PagerDuty", data.text("html_url"))),
+                occurred_at=event.moment("occurred_at"),
+            )
+        ]
     if verb in _NOTES or data.has("incident"):
         incident = data.sub("incident")
         said = data.text("content", "message")
         what = "note" if verb in _NOTES or not verb else verb.replace("_", " ").replace(".", " ")
         title = f"{what} on {incident.text('summary', 'title', 'id') or 'an incident'}"
-        return [Draft(title=title, severity="info", body=said,
-                      links=links(("PagerDuty", incident.text("html_url"))))]  # fmt: skip
+        return [Draft(title=title, severity="info", body=said, links=links(("PagerDuty", incident.text("html_url"))))]
     return [_incident(data, verb, event.text("agent.summary"), event.moment("occurred_at"))]
 
 
@@ -86,11 +91,12 @@ def _incident(incident: Reading, verb: str, who: str, at: float | None) -> Draft
             f"{verb.replace('_', ' ')}" + (f" by {who}" if who else "") if verb not in ("triggered", "trigger") else "",
             f"assigned to {', '.join(name for name in assigned if name)}" if any(assigned) else "",
         ),
-        labels=labels(service=service, urgency=incident.text("urgency"), number=incident.text("number",
-                                                                                             "incident_number")),
+        labels=labels(
+            service=service, urgency=incident.text("urgency"), number=incident.text("number", "incident_number")
+        ),
         links=about,
         occurred_at=at,
-    )  # fmt: skip
+    )
 
 
 FORMAT = Format(read=read_pagerduty, scheme=hexadecimal("X-PagerDuty-Signature", prefix="v1="))

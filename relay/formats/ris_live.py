@@ -55,10 +55,16 @@ def _update(data: Reading) -> list[Draft]:
             drafts.append(_draft(data, f"{said} to {peer}", "notice", None, "info", body, **more))
             drafts.append(_draft(data, f"{said} to {peer}", "resolved", key, "info", body, **more))
     drafts += [
-        _draft(data, f"{prefix.value} is withdrawn by {peer}", "firing", f"{prefix.value}/{_peer(data)}", "major",
-               prefix=str(prefix.value))
+        _draft(
+            data,
+            f"{prefix.value} is withdrawn by {peer}",
+            "firing",
+            f"{prefix.value}/{_peer(data)}",
+            "major",
+            prefix=str(prefix.value),
+        )
         for prefix in data.each("withdrawals")
-    ]  # fmt: skip
+    ]
     unique = {(draft.key or draft.title, draft.status): draft for draft in drafts}
     return list(unique.values())[:MOST_EVENTS]
 
@@ -67,8 +73,15 @@ def _draft(
     data: Reading, title: str, status: Any, key: str | None, severity: str, body: str = "", **more: str
 ) -> Draft:
     about = labels(peer=data.text("peer"), peer_as=data.text("peer_asn"), collector=data.text("host"), **more)
-    return Draft(title=title, status=status, severity=severity, key=key, body=body, labels=about,
-                 occurred_at=data.moment("timestamp"))  # fmt: skip
+    return Draft(
+        title=title,
+        status=status,
+        severity=severity,
+        key=key,
+        body=body,
+        labels=about,
+        occurred_at=data.moment("timestamp"),
+    )
 
 
 def _peer(data: Reading) -> str:

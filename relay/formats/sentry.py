@@ -17,8 +17,12 @@ SAMPLE = "This is an example"
 """How the event of the test button begins."""
 Status = Literal["firing", "resolved", "notice"]
 _ISSUE: dict[str, Status] = {
-    "created": "firing", "unresolved": "firing", "assigned": "firing", "unassigned": "firing", "resolved": "resolved",
-}  # fmt: skip
+    "created": "firing",
+    "unresolved": "firing",
+    "assigned": "firing",
+    "unassigned": "firing",
+    "resolved": "resolved",
+}
 _METRIC: dict[str, Status] = {"critical": "firing", "warning": "firing", "resolved": "resolved"}
 
 
@@ -52,11 +56,14 @@ def _issue(data: Reading, action: str) -> Draft:
         severity=severity(issue.text("level")),
         key=issue.text("id") or None,
         body=lines(issue.text("culprit"), said),
-        labels=labels(project=issue.text("project.slug", "project.name"), platform=issue.text("platform"),
-                      issue=issue.text("shortId")),
+        labels=labels(
+            project=issue.text("project.slug", "project.name"),
+            platform=issue.text("platform"),
+            issue=issue.text("shortId"),
+        ),
         links=links(("Sentry", issue.text("web_url", "permalink"))),
         occurred_at=issue.moment("lastSeen"),
-    )  # fmt: skip
+    )
 
 
 def _metric(data: Reading, action: str) -> Draft:
@@ -105,11 +112,12 @@ def _plugin(payload: Reading) -> Draft:
         severity=severity(payload.text("level")),
         key=payload.text("id") or None,
         body=lines(payload.text("culprit"), said if said != title else ""),
-        labels=labels(**_tags(event.at("tags")), project=payload.text("project_slug", "project"),
-                      logger=payload.text("logger")),
+        labels=labels(
+            **_tags(event.at("tags")), project=payload.text("project_slug", "project"), logger=payload.text("logger")
+        ),
         links=about,
         occurred_at=event.moment("datetime", "timestamp", "received"),
-    )  # fmt: skip
+    )
 
 
 def _tags(tags: Any) -> dict[str, str]:

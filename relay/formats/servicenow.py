@@ -46,13 +46,17 @@ def read_servicenow(request: Request) -> list[Draft]:
             severity=_NUMBERS.get(priority[:1]) or severity(priority),
             key=key,
             body=lines(without_tags(_shown(record, "description")), _shown(record, "close_code")),
-            labels=labels(table=table, group=_shown(record, "assignment_group"), ci=_shown(record, "cmdb_ci"),
-                          category=_shown(record, "category")),
+            labels=labels(
+                table=table,
+                group=_shown(record, "assignment_group"),
+                ci=_shown(record, "cmdb_ci"),
+                category=_shown(record, "category"),
+            ),
             links=about,
             occurred_at=at,
         ),
         *taken,
-    ]  # fmt: skip
+    ]
 
 
 def _changed(record: Reading) -> bool:

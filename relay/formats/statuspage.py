@@ -9,8 +9,12 @@ from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, links, severity, without_tags
 
 _IMPACTS = {"maintenance": "info", "none": "warning"}
-_COMPONENTS = {"major_outage": "critical", "partial_outage": "major", "degraded_performance": "minor",
-               "under_maintenance": "info"}  # fmt: skip
+_COMPONENTS = {
+    "major_outage": "critical",
+    "partial_outage": "major",
+    "degraded_performance": "minor",
+    "under_maintenance": "info",
+}
 _ENDS = ("resolved", "postmortem")
 _PLANNED = ("scheduled", "in_progress", "verifying", "completed")
 
@@ -21,22 +25,24 @@ def read_statuspage(request: Request) -> list[Draft]:
     page = links(("Page", payload.text("page.url")))
     if payload.has("incident"):
         incident = payload.sub("incident")
-        state = incident.text("status")
+        name, state = incident.text("name") or "incident", incident.text("status")
         ended, planned = state in _ENDS, state in _PLANNED
         return [
             Draft(
-                title=f"{incident.text('name') or 'incident'} ({state.replace('_', ' ')})" if state and not ended
-                else incident.text("name") or "incident",
+                title=f"{name} ({state.replace('_', ' ')})" if state and not ended else name,
                 status="resolved" if ended else "notice" if planned else "firing",
                 severity=None if ended else severity(incident.text("impact"), _IMPACTS),
                 key=f"incident/{incident.text('id') or incident.text('name')}",
                 body=without_tags(incident.text("incident_updates.0.body")),
-                labels=labels(page=payload.text("page.name", "page.id"), state=state,
-                              components=", ".join(one.text("name") for one in incident.each("components")[:10])),
+                labels=labels(
+                    page=payload.text("page.name", "page.id"),
+                    state=state,
+                    components=", ".join(one.text("name") for one in incident.each("components")[:10]),
+                ),
                 links=links(("Statuspage", incident.text("shortlink"))) or page,
                 occurred_at=incident.moment("resolved_at") if ended else incident.moment("updated_at", "created_at"),
             )
-        ]  # fmt: skip
+        ]
     if payload.has("component"):
         component, state = payload.sub("component"), payload.text("component_update.new_status", "component.status")
         name, good = component.text("name") or "component", state == "operational"

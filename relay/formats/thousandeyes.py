@@ -32,14 +32,15 @@ def read_thousandeyes(request: Request) -> list[Draft]:
             key=alert.text("alertId", "id") or f"{rule}/{what}",
             body=lines(alert.text("ruleExpression"), *agents, f"and {more} more agents" if more > 0 else ""),
             labels=labels(
-                rule=alert.text("ruleName"), test=alert.text("testName"), alert_type=alert.text("type"),
+                rule=alert.text("ruleName"),
+                test=alert.text("testName"),
+                alert_type=alert.text("type"),
                 agent=alert.text("agentName"),
             ),
             links=links(("ThousandEyes", alert.text("permalink", "apiLinks.0.href"))),
-            occurred_at=alert.moment("dateEndZoned", "dateEnd") if cleared
-            else alert.moment("dateStartZoned", "dateStart"),
+            occurred_at=alert.moment(*(("dateEndZoned", "dateEnd") if cleared else ("dateStartZoned", "dateStart"))),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _agent(agent: Reading, cleared: bool) -> str:

@@ -15,8 +15,11 @@ from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, labels, links, trial
 
 _STATES: dict[str, Literal["firing", "resolved", "notice"]] = {
-    "0": "firing", "1": "resolved", "2": "notice", "3": "notice",
-}  # fmt: skip
+    "0": "firing",
+    "1": "resolved",
+    "2": "notice",
+    "3": "notice",
+}
 _WORDS = {"0": "is down", "1": "is up", "2": "is pending", "3": "is under maintenance"}
 _CERTIFICATE = re.compile(r"\[(?P<monitor>[^\]]{1,200})\] ?\[(?P<url>[^\]]{1,2000})\] ?(?P<said>.+)", re.DOTALL)
 
@@ -31,9 +34,16 @@ def read_uptime_kuma(request: Request) -> list[Draft]:
         found = _CERTIFICATE.fullmatch(said[:MAX_TITLE]) if "certificate" in said[:MAX_TITLE] else None
         if found is None:
             return [trial(said, "Uptime Kuma")]
-        return [Draft(title=f"{found['monitor']}: {found['said']}", status="firing", severity="warning",
-                      key=f"certificate/{found['monitor']}", labels=labels(monitor=found["monitor"]),
-                      links=links(("Monitored", found["url"])))]  # fmt: skip
+        return [
+            Draft(
+                title=f"{found['monitor']}: {found['said']}",
+                status="firing",
+                severity="warning",
+                key=f"certificate/{found['monitor']}",
+                labels=labels(monitor=found["monitor"]),
+                links=links(("Monitored", found["url"])),
+            )
+        ]
     name, state = monitor.text("name") or f"monitor {beat.text('monitorID')}", beat.text("status")
     return [
         Draft(

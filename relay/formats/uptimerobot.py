@@ -30,13 +30,16 @@ def read_uptimerobot(request: Request) -> list[Draft]:
             status=_STATES.get(kind, "notice"),
             severity="critical" if kind == "1" else "warning" if kind == "3" else None,
             key=payload.text("monitorID", "monitor_id") or name,
-            body=lines(payload.text("alertDetails", "alert_details"), f"{days} days are left" if days else "",
-                       f"it was down for {lasted}" if lasted and kind == "2" else ""),
+            body=lines(
+                payload.text("alertDetails", "alert_details"),
+                f"{days} days are left" if days else "",
+                f"it was down for {lasted}" if lasted and kind == "2" else "",
+            ),
             labels=labels(monitor=name),
             links=links(("Monitored", url)),
             occurred_at=payload.moment("alertDateTime", "alert_date_time"),
         )
-    ]  # fmt: skip
+    ]
 
 
 FORMAT = Format(read=read_uptimerobot)

@@ -113,10 +113,14 @@ class StandInFabric:
         session = self._session(token)
         where, _, what = path.removeprefix("node/").partition("/")
         interest = Interest(
-            session=session, kind=what if where == "class" else None, dn=what if where == "mo" else None,
-            target=wanted.get("query-target", "self"), target_class=wanted.get("target-subtree-class"),
-            filter=wanted.get("query-target-filter"), until=self._now() + self._subscription,
-        )  # fmt: skip
+            session=session,
+            kind=what if where == "class" else None,
+            dn=what if where == "mo" else None,
+            target=wanted.get("query-target", "self"),
+            target_class=wanted.get("target-subtree-class"),
+            filter=wanted.get("query-target-filter"),
+            until=self._now() + self._subscription,
+        )
         found = [
             (kind, attributes) for kind, attributes in self.objects.values() if _matches(interest, kind, attributes)
         ]
@@ -249,8 +253,15 @@ def _any_term(terms: Iterator[re.Match[str]], kind: str, attributes: Attributes)
             continue
         of, _, name = term["name"].partition(".")
         value, wanted = attributes.get(name, ""), term["value"]
-        tests = {"eq": value == wanted, "ne": value != wanted, "wcard": re.search(wanted, value) is not None,
-                 "lt": value < wanted, "gt": value > wanted, "le": value <= wanted, "ge": value >= wanted}  # fmt: skip
+        tests = {
+            "eq": value == wanted,
+            "ne": value != wanted,
+            "wcard": re.search(wanted, value) is not None,
+            "lt": value < wanted,
+            "gt": value > wanted,
+            "le": value <= wanted,
+            "ge": value >= wanted,
+        }
         said.append(of == kind and tests.get(term["test"], False))
     return said or [True]
 

@@ -134,10 +134,16 @@ class Directory:
     def _membership_json(self, room: Room, email: str) -> dict[str, Any]:
         person = self._state.person(email)
         return {
-            "id": _membership_id(room, email), "roomId": room.id, "roomType": room.kind, "personId": person.id,
-            "personEmail": email, "personDisplayName": person.name, "isModerator": False, "isMonitor": False,
+            "id": _membership_id(room, email),
+            "roomId": room.id,
+            "roomType": room.kind,
+            "personId": person.id,
+            "personEmail": email,
+            "personDisplayName": person.name,
+            "isModerator": False,
+            "isMonitor": False,
             "created": iso(room.created),
-        }  # fmt: skip
+        }
 
     async def list_webhooks(self, request: web.Request) -> web.Response:
         """All webhooks."""
@@ -152,9 +158,15 @@ class Directory:
             raise WebexError(400, "The sandbox knows the resource messages with the event created.")
         room = (wanted.filter or "").partition("roomId=")[2] or None
         made = Webhook(
-            make_id("WEBHOOK"), wanted.name, wanted.targetUrl, wanted.resource, wanted.event, self._state.wall(), room,
-            wanted.secret,
-        )  # fmt: skip
+            id=make_id("WEBHOOK"),
+            name=wanted.name,
+            target=wanted.targetUrl,
+            resource=wanted.resource,
+            event=wanted.event,
+            created=self._state.wall(),
+            room=room,
+            secret=wanted.secret,
+        )
         self._state.webhooks[made.id] = made
         return json_answer(_webhook_json(made))
 
@@ -195,7 +207,12 @@ def _membership_id(room: Room, email: str) -> str:
 def _webhook_json(one: Webhook) -> dict[str, Any]:
     """A webhook as Webex answers it; its secret is not shown."""
     answer: dict[str, Any] = {
-        "id": one.id, "name": one.name, "targetUrl": one.target, "resource": one.resource, "event": one.event,
-        "status": "active", "created": iso(one.created),
-    }  # fmt: skip
+        "id": one.id,
+        "name": one.name,
+        "targetUrl": one.target,
+        "resource": one.resource,
+        "event": one.event,
+        "status": "active",
+        "created": iso(one.created),
+    }
     return {**answer, "filter": f"roomId={one.room}"} if one.room else answer

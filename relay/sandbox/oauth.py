@@ -59,9 +59,11 @@ class SandboxOAuth:
         self._redirect_of(request)
         scopes = "".join(f"<li>{html.escape(scope)}</li>" for scope in request.query.get("scope", "").split())
         page = _PAGE.format(
-            client=html.escape(request.query.get("client_id", "")), person=html.escape(self._owner.name), scopes=scopes,
+            client=html.escape(request.query.get("client_id", "")),
+            person=html.escape(self._owner.name),
+            scopes=scopes,
             query=html.escape(request.query_string),
-        )  # fmt: skip
+        )
         return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
     async def post_page(self, request: web.Request) -> web.Response:
@@ -109,10 +111,13 @@ class SandboxOAuth:
         self._state.ends[access] = now + self.switches.expires_in
         return json_answer(
             {
-                "access_token": access, "expires_in": self.switches.expires_in, "refresh_token": refresh,
-                "refresh_token_expires_in": max(0, int(self._refresh[refresh] - now)), "token_type": "Bearer",
+                "access_token": access,
+                "expires_in": self.switches.expires_in,
+                "refresh_token": refresh,
+                "refresh_token_expires_in": max(0, int(self._refresh[refresh] - now)),
+                "token_type": "Bearer",
             }
-        )  # fmt: skip
+        )
 
     def expire(self) -> None:
         """End all access tokens that were granted, as if their time had come."""

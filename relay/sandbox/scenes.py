@@ -35,23 +35,25 @@ def _scenes(turn: int, now: float) -> Iterator[Scene]:
     port = f"topology/pod-1/{leaf}/sys/phys-[eth1/1]/phys/fault-F0532"
     down = {"code": "F0532", "cause": "port-down", "severity": "critical", "lc": "raised", "descr": "usage: infra"}
     yield Scene(0.6, "fabric", "a port of the ACI fabric goes down", [("faultInst", port, down)])
-    yield Scene(1.2, "cameras", "two cameras report", {"events": [
-        {"site": "ams1", "what": "door open at night", "level": 2}, {"site": "fra2", "what": "lens dirty", "level": 3},
-    ]})  # fmt: skip
+    reports = [
+        {"site": "ams1", "what": "door open at night", "level": 2},
+        {"site": "fra2", "what": "lens dirty", "level": 3},
+    ]
+    yield Scene(1.2, "cameras", "two cameras report", {"events": reports})
     for change in range(6):
         up = change % 2 == 1
         event = _fault(f"{tunnel} is down", "major", tunnel, "resolved" if up else "firing")
         yield Scene(2.0 + change * 0.25, "lines", "a tunnel flaps" if change == 0 else "", [event])
-    yield Scene(4.0, "faults", "Webex stops answering: what is urgent goes to Spika, the rest waits",
-                [Fault(status=503, method="*", service="webex")])  # fmt: skip
+    outage = Fault(status=503, method="*", service="webex")
+    yield Scene(4.0, "faults", "Webex stops answering: urgent messages go to Spika, the others wait", [outage])
     for second in range(3):
         said = _fault(f"BGP session to edge-{second + 1} lost", "major", f"bgp-{turn}-{second}")
         yield Scene(4.3 + second, "lines", "", [said])
     yield Scene(7.5, "faults", "Webex answers again", [])
     yield Scene(8.0, "faults", "Webex becomes slow", [Fault(latency=0.6, room="Core network", count=2)])
     yield Scene(8.1, "lines", "", [_fault(f"CRC errors on {leaf} eth1/2", "minor", f"{leaf}/2")])
-    yield Scene(9.5, "faults", "Webex asks to slow down (429, Retry-After: 1)",
-                [Fault(status=429, retry_after="1", count=2)])  # fmt: skip
+    throttle = Fault(status=429, retry_after="1", count=2)
+    yield Scene(9.5, "faults", "Webex asks to slow down (429, Retry-After: 1)", [throttle])
     storm = [
         _fault(f"endpoint {number} unreachable", "critical" if number % 20 == 0 else "minor", f"storm-{turn}-{number}")
         for number in range(60)

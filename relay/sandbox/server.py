@@ -97,9 +97,13 @@ class Sandbox:
 
     async def _post(self, webhook: Webhook, message: Message, room: Room) -> None:
         data = {
-            "id": message.id, "roomId": room.id, "roomType": room.kind, "personId": message.person.id,
-            "personEmail": message.person.email, "created": iso(message.created),
-        }  # fmt: skip
+            "id": message.id,
+            "roomId": room.id,
+            "roomType": room.kind,
+            "personId": message.person.id,
+            "personEmail": message.person.email,
+            "created": iso(message.created),
+        }
         said = {"id": webhook.id, "name": webhook.name, "resource": "messages", "event": "created", "data": data}
         body = msgspec.json.encode(said)
         headers = {"Content-Type": "application/json"}

@@ -76,10 +76,20 @@ class SandboxSpika:
         message = self.state.add_message(room, person, text, None, None, message_id=f"spika-{room.id}-{number}")
         at = int(message.created * 1000)
         made = {
-            "id": len(self.state.where), "roomId": wanted.roomId, "fromUserId": 3, "totalUserCount": 3,
-            "deliveredCount": 0, "seenCount": 0, "type": "text", "body": {"text": text}, "createdAt": at,
-            "modifiedAt": at, "localId": wanted.localId, "replyId": None, "deleted": False,
-        }  # fmt: skip
+            "id": len(self.state.where),
+            "roomId": wanted.roomId,
+            "fromUserId": 3,
+            "totalUserCount": 3,
+            "deliveredCount": 0,
+            "seenCount": 0,
+            "type": "text",
+            "body": {"text": text},
+            "createdAt": at,
+            "modifiedAt": at,
+            "localId": wanted.localId,
+            "replyId": None,
+            "deleted": False,
+        }
         return _json({"status": "success", "data": {"message": made}})
 
 

@@ -179,10 +179,17 @@ class WebexState:
         return found
 
     def add_message(
-        self, room: Room, person: Person, text: str, markdown: str | None, parent: str | None,
-        file: File | None = None, message_id: str | None = None, link: str | None = None,
+        self,
+        room: Room,
+        person: Person,
+        text: str,
+        markdown: str | None,
+        parent: str | None,
+        file: File | None = None,
+        message_id: str | None = None,
+        link: str | None = None,
         card: dict[str, Any] | None = None,
-    ) -> Message:  # fmt: skip
+    ) -> Message:
         """Post a message, with a file or the address of one, or a card."""
         made = message_id or make_id("MESSAGE")
         message = Message(made, room.id, person, text, markdown, parent, self.wall(), file=file, link=link, card=card)
@@ -272,5 +279,11 @@ def last_activity(room: Room) -> float:
 
 def room_json(room: Room) -> dict[str, Any]:
     """A room as Webex answers it."""
-    return {"id": room.id, "title": room.title, "type": room.kind, "isLocked": False,
-            "lastActivity": iso(last_activity(room)), "created": iso(room.created)}  # fmt: skip
+    return {
+        "id": room.id,
+        "title": room.title,
+        "type": room.kind,
+        "isLocked": False,
+        "lastActivity": iso(last_activity(room)),
+        "created": iso(room.created),
+    }

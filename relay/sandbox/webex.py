@@ -296,9 +296,14 @@ class SandboxWebex:
         if message.card is None or wanted.type != "submit":
             raise WebexError(400, "The message has no card, or the type is not submit.")
         made = {
-            "id": make_id("ATTACHMENT_ACTION"), "type": "submit", "messageId": message.id, "inputs": wanted.inputs,
-            "personId": self._person(request).id, "roomId": message.room, "created": iso(self.state.wall()),
-        }  # fmt: skip
+            "id": make_id("ATTACHMENT_ACTION"),
+            "type": "submit",
+            "messageId": message.id,
+            "inputs": wanted.inputs,
+            "personId": self._person(request).id,
+            "roomId": message.room,
+            "created": iso(self.state.wall()),
+        }
         self.state.actions[made["id"]] = made
         return json_answer(made)
 

@@ -137,9 +137,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self, filters: Iterable[str], own: Mapping[str, Any], **options: bool) -> None:
         """`filters` of Jinja2 by name, and `own` ones beside them."""
-        super().__init__(
-            autoescape=False, finalize=self._write, undefined=StrictUndefined, optimized=False, **options
-        )  # fmt: skip
+        super().__init__(autoescape=False, finalize=self._write, undefined=StrictUndefined, optimized=False, **options)
         self.left = MOST_STEPS
         self._deep = 0
         self.globals = {"range": safe_range}

@@ -17,8 +17,24 @@ from relay.templates.bounds import BoundedEnvironment, TemplateError, words_of
 from relay.templates.rendering import MAX_OUTPUT, compile_template
 from relay.templates.views import View
 
-FILTERS = ("batch", "default", "dictsort", "first", "int", "items", "join", "last", "length", "lower", "replace",
-           "round", "title", "trim", "truncate", "upper")  # fmt: skip
+FILTERS = (
+    "batch",
+    "default",
+    "dictsort",
+    "first",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lower",
+    "replace",
+    "round",
+    "title",
+    "trim",
+    "truncate",
+    "upper",
+)
 
 
 class Json(str):
@@ -31,9 +47,12 @@ class CardRenderer:
     """Renders cards by name; one that fails is left out, and its message goes without."""
 
     def __init__(
-        self, sources: Mapping[str, str], chosen: Callable[[str, str], str | None], zone: tzinfo,
+        self,
+        sources: Mapping[str, str],
+        chosen: Callable[[str, str], str | None],
+        zone: tzinfo,
         failed: Callable[[str, str, str], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`sources` by name; `chosen` names the card of a lineage and room; `failed` is told template, event
         id and error. Raises `TemplateError`."""
         self._chosen = chosen

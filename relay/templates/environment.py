@@ -33,9 +33,13 @@ class MarkdownEnvironment(BoundedEnvironment):
 
     def __init__(self) -> None:
         own = {
-            "code": code, "fenced": fenced, "oneline": one_line, "middle": middle, "duration": say_duration,
+            "code": code,
+            "fenced": fenced,
+            "oneline": one_line,
+            "middle": middle,
+            "duration": say_duration,
             "link": _link_filter,
-        }  # fmt: skip
+        }
         super().__init__(_FILTERS, own, trim_blocks=True, lstrip_blocks=True)
 
     def literal(self, value: object) -> str:

@@ -53,9 +53,12 @@ class TemplateRenderer:
     """Renders messages by their templates; one that fails gives the built-in message."""
 
     def __init__(
-        self, sources: Mapping[str, str], zone: tzinfo, failed: Callable[[str, str, str], None],
+        self,
+        sources: Mapping[str, str],
+        zone: tzinfo,
+        failed: Callable[[str, str, str], None],
         cards: Cards | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`sources` by name; `failed` is told template, event id and error. Raises `TemplateError`."""
         self._cards = cards
         self._zone = zone
@@ -66,9 +69,18 @@ class TemplateRenderer:
         self._for_groups = {name for name, text in sources.items() if tells_of_groups(environment, text)}
 
     def render(
-        self, event: Event, template: str | None, *, room: str, told: Standing | None, now: float,
-        mention: Sequence[str] = (), longest: int = WEBEX_MAX_BYTES, brief: bool = False, remark: str = "",
-    ) -> list[str]:  # fmt: skip
+        self,
+        event: Event,
+        template: str | None,
+        *,
+        room: str,
+        told: Standing | None,
+        now: float,
+        mention: Sequence[str] = (),
+        longest: int = WEBEX_MAX_BYTES,
+        brief: bool = False,
+        remark: str = "",
+    ) -> list[str]:
         """The message's markdown and, behind it, its replies' (each of `longest` bytes at most). Never fails.
 
         A template that does not ask for `incidents` tells of one event; groups then have the built-in message.

@@ -23,8 +23,21 @@ THREAD = "\f"
 """What follows it goes into the message's thread. Event text can't hold it."""
 _THREAD = Markdown(THREAD)
 _SEPARATOR = Markdown(" · ")
-_TELLING = ("site", "pod", "cluster", "region", "host", "hostname", "device", "node", "instance", "service",
-            "namespace", "interface", "job")  # fmt: skip
+_TELLING = (
+    "site",
+    "pod",
+    "cluster",
+    "region",
+    "host",
+    "hostname",
+    "device",
+    "node",
+    "instance",
+    "service",
+    "namespace",
+    "interface",
+    "job",
+)
 _PLACES = {name: place for place, name in enumerate(_TELLING)}
 _SAID_ALREADY = {
     "action",
@@ -62,20 +75,33 @@ class View(msgspec.Struct, frozen=True):
         """The variables that the built-in message is made of."""
         body, rest = self._body()
         return {
-            "sign": Markdown(self.sign), "word": self.word, "title": self.title, "lasted": self.lasted,
-            "facts": self.facts, "body": body, "rest": rest, "links": self.links, "thread": _THREAD,
-        }  # fmt: skip
+            "sign": Markdown(self.sign),
+            "word": self.word,
+            "title": self.title,
+            "lasted": self.lasted,
+            "facts": self.facts,
+            "body": body,
+            "rest": rest,
+            "links": self.links,
+            "thread": _THREAD,
+        }
 
     def names(self) -> dict[str, object]:
         """All variables, for operators' templates."""
         event = self.event
         return {
             **self.parts(),
-            "event": event, "room": self.room, "labels": Labels(event.labels), "source": event.source,
-            "status": event.status, "severity": event.severity, "key": event.key, "late": self.late,
+            "event": event,
+            "room": self.room,
+            "labels": Labels(event.labels),
+            "source": event.source,
+            "status": event.status,
+            "severity": event.severity,
+            "key": event.key,
+            "late": self.late,
             "since": say_clock(self.started_at, self.now, self.zone),
             "at": say_clock(event.occurred_at, self.now, self.zone),
-        }  # fmt: skip
+        }
 
     @property
     def end(self) -> Literal["resolved", "expired"] | None:
@@ -194,11 +220,16 @@ class GroupView(msgspec.Struct, frozen=True):
     def parts(self) -> dict[str, object]:
         """The variables that the built-in message is made of."""
         return {
-            "sign": Markdown(self.sign), "word": self.word, "facts": self.facts, "about": self.about,
-            "firing": self.standing.firing, "ended": self.standing.ended, "thread": _THREAD,
+            "sign": Markdown(self.sign),
+            "word": self.word,
+            "facts": self.facts,
+            "about": self.about,
+            "firing": self.standing.firing,
+            "ended": self.standing.ended,
+            "thread": _THREAD,
             "incidents": [self._incident(told) for told in self.standing.incidents],
             "more": self.standing.firing + self.standing.ended - len(self.standing.incidents),
-        }  # fmt: skip
+        }
 
     def names(self) -> dict[str, object]:
         """All variables, for operators' templates."""
@@ -258,11 +289,14 @@ class GroupView(msgspec.Struct, frozen=True):
         lasted = view.lasted
         over = f"lasted {lasted}" if lasted else "ended"
         return {
-            "sign": Markdown(view.sign), "title": view.title, "severity": told.event.severity,
-            "source": told.event.source, "labels": Labels(told.event.labels),
+            "sign": Markdown(view.sign),
+            "title": view.title,
+            "severity": told.event.severity,
+            "source": told.event.source,
+            "labels": Labels(told.event.labels),
             "acknowledged": "" if told.ack is None else one_line(told.ack.by, 60),
             "lasts": say_duration(self.now - told.started_at) if view.end is None else over,
-        }  # fmt: skip
+        }
 
 
 class DigestView(msgspec.Struct, frozen=True):
@@ -278,9 +312,13 @@ class DigestView(msgspec.Struct, frozen=True):
         """The variables of the built-in message."""
         lines = self._lines()
         return {
-            "sign": Markdown(self.sign), "word": self.word, "counted": self.counted, "facts": self.facts,
-            "lines": lines, "more": self.total - len(lines),
-        }  # fmt: skip
+            "sign": Markdown(self.sign),
+            "word": self.word,
+            "counted": self.counted,
+            "facts": self.facts,
+            "lines": lines,
+            "more": self.total - len(lines),
+        }
 
     names = parts
 
