@@ -1,4 +1,4 @@
-"""Formats: a payload becomes drafts of events. One pure function a vendor, and users' mappings for everything else."""
+"""Formats, which read payloads into drafts of events: a pure function for each vendor, and mappings for the rest."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _BUILT_IN = (
     *("datadog", "newrelic", "sentry", "uptime-kuma", "uptimerobot", "statuspage", "aws-sns", "azure-monitor"),
     *("google-cloud", "kibana", "splunk", "home-assistant", "ris-live", "servicenow", "jira"),
 )
-"""Names of the formats that come with the relay; each is `FORMAT` of a module of this package (`relay` of `native`)."""
+"""Names of the formats that come with the relay. Each is `FORMAT` in the module of its name; `relay` is in `native`."""
 GROUP = "relay.formats"
-"""The group of entry points by which another package adds formats: each gives a `Format`."""
+"""The group of entry points through which another package adds formats. Each entry point loads a `Format`."""
 
 
 class _Formats(Mapping[str, Format]):
-    """All formats by name, each imported when it is first asked for."""
+    """All formats by name. Each is imported when it is first used, since a relay uses few of them."""
 
     def __init__(self) -> None:
         self._made: dict[str, Format] = {}
         self._others = {point.name: point for point in entry_points(group=GROUP) if point.name not in _BUILT_IN}
 
     def __getitem__(self, name: str) -> Format:
-        """Raises KeyError, and whatever the import of another package's format raises."""
+        """Return a format. Raises KeyError, and whatever the import of another package's format raises."""
         if name not in self._made:
             self._made[name] = self._loaded(name) if name in self._others else _built_in(name)
         return self._made[name]
@@ -38,7 +38,10 @@ class _Formats(Mapping[str, Format]):
     def _loaded(self, name: str) -> Format:
         found = self._others[name].load()
         if not isinstance(found, Format):
-            raise TypeError(f"{type(found).__name__} is no relay.formats.contract.Format")
+            raise TypeError(
+                f"expected a relay.formats.contract.Format, found {type(found).__name__}; "
+                f"correct the entry point {name!r} of the group {GROUP!r}"
+            )
         return checked(found)
 
     def __contains__(self, name: object) -> bool:
@@ -53,7 +56,7 @@ class _Formats(Mapping[str, Format]):
 
 
 def checked(format_: Format) -> Format:
-    """Return another package's format, which raises TypeError if what it reads has other types than it should."""
+    """Return another package's format with its drafts checked. Its `read` raises TypeError for a wrong type."""
 
     def read(request: Request) -> Sequence[Draft | Unread]:
         found = list(format_.read(request) or ())
@@ -65,14 +68,16 @@ def checked(format_: Format) -> Format:
 
 
 def check_types(one: object) -> None:
-    """Raise TypeError if a format made anything but a draft whose texts are texts, or an item that can't be read."""
+    """Raise TypeError if a format returned anything but a draft whose texts are `str`, or an `Unread`."""
     if isinstance(one, Unread):
         return
     if not isinstance(one, Draft):
-        raise TypeError(f"expected a Draft, found {type(one).__name__}")
-    texts = (one.title, one.body, one.key or "", one.severity or "", *one.labels.values(), *one.files)
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a Draft's title, body, key, severity, labels and files are str")
+        raise TypeError(f"expected a Draft or an Unread, found {type(one).__name__}")
+    texts: list[object] = [one.title, one.body, one.key or "", one.severity or ""]
+    texts += [*one.labels.values(), *one.files]
+    wrong = [type(text).__name__ for text in texts if not isinstance(text, str)]
+    if wrong:
+        raise TypeError(f"expected str in a Draft's title, body, key, severity, labels and files, found {wrong[0]}")
 
 
 def _built_in(name: str) -> Format:
@@ -84,6 +89,6 @@ def _built_in(name: str) -> Format:
 
 
 FORMATS: Mapping[str, Format] = _Formats()
-"""The formats that a source can name; `map` is made from its settings."""
+"""The formats that a source can name in its settings. The format of a `map` is made from the settings instead."""
 
 __all__ = ["FORMATS", "Format", "Reader", "Request", "checked"]

@@ -1,8 +1,8 @@
 """Alertmanager's webhook, version 4 (its documentation, "Configuration", section `webhook_config`), and the alerts that
 Prometheus posts to its API v2 (prometheus/alertmanager, `api/v2/openapi.yaml`, `postableAlerts`).
 
-A payload is a group of alerts, each firing or resolved by itself. Where an alert has no fingerprint, its key is a hash
-of its labels; where `truncatedAlerts` says that alerts are missing, a notice says so.
+A payload is a group of alerts, each firing or resolved by itself. The key of an alert is its fingerprint, else a hash
+of its labels. If `truncatedAlerts` says that alerts are missing, a notice reports it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from relay.core.event import Draft, Link
 from relay.core.fingerprint import fingerprint
 from relay.core.words import parse_time
 from relay.formats.batch import Item, read_each, read_known
-from relay.formats.contract import Format, Request, UnreadableError, as_text, say_type, unrecognised
+from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit, unrecognised
 from relay.formats.reading import severity
 
 
@@ -31,36 +31,38 @@ def read_alertmanager(request: Request) -> list[Item]:
 
 
 def left_out(payload: dict[str, Any], sender: str) -> list[Draft]:
-    """Return the notice that a sender left alerts out of a group, where it did."""
+    """Return the notice that a sender left alerts out of a group, or no notice if it did not."""
     missing = payload.get("truncatedAlerts")
     if not isinstance(missing, (int, str)) or missing in (0, "", "0"):
         return []
-    many = f"{missing} more" if type(missing) is int else "more"
+    many = f"{missing} more" if type(missing) is int else "more"  # true is an int as well, but no count
     return [
         Draft(
             title=f"{many} alerts were left out by {sender}",
             severity="warning",
-            body="its `max_alerts` for this receiver is lower than the group is large",
+            body="its `max_alerts` for this receiver is smaller than the group",
             links=_links(None, payload.get("externalURL")),
         )
     ]
 
 
 def read_alertmanager_api(request: Request) -> list[Item]:
-    """Read alerts as Prometheus posts them: one with an `endsAt` that is over is resolved, with a later one it fires
-    until then. Raises `UnreadableError`."""
+    """Read alerts as Prometheus posts them. Raises `UnreadableError` if the payload is not a list.
+
+    An alert is resolved if its `endsAt` has passed; else it fires until then.
+    """
     if not isinstance(request.payload, list):
-        raise UnreadableError("", f"a list of alerts would be right, not {say_type(request.payload)}")
+        raise UnreadableError("", misfit("a list of alerts", request.payload))
     return read_each(request.payload, lambda alert: [_read_posted(alert, request.received_at)])
 
 
 def _read_posted(alert: Any, now: float) -> Draft:
-    """Read a posted alert; labels without a value are none, as Alertmanager has it. Raises `UnreadableError`."""
+    """Read a posted alert. As in Alertmanager, a label with an empty value is no label. Raises `UnreadableError`."""
     if not isinstance(alert, dict):
-        raise UnreadableError("", f"an alert is an object with labels, not {say_type(alert)}")
+        raise UnreadableError("", misfit("an alert, as an object with labels", alert))
     labels = {name: text for name, value in _mapping(alert.get("labels")).items() if (text := as_text(value))}
     if not labels:
-        raise UnreadableError("labels", "an alert needs at least one label with a value, as an object of texts")
+        raise UnreadableError("labels", "expected an object with at least one label that has a value, found none")
     ends_at = _time(alert.get("endsAt"))
     over = ends_at is not None and ends_at <= now
     status = "resolved" if over else "firing"
@@ -72,9 +74,7 @@ def _read_alert(alert: Any, group: dict[str, Any]) -> Draft:
     """Read an alert of a group. Raises `UnreadableError`."""
     status = alert.get("status") if isinstance(alert, dict) else None
     if status not in ("firing", "resolved"):
-        raise UnreadableError(
-            "status", f"an alert is firing or resolved, not {as_text(status)[:40] or 'without one'!r}"
-        )
+        raise UnreadableError("status", misfit("firing or resolved", status))
     labels = {name: as_text(value) for name, value in _mapping(alert.get("labels")).items()}
     notes = {name: as_text(value) for name, value in _mapping(alert.get("annotations")).items()}
     fingerprint = alert.get("fingerprint")
@@ -95,7 +95,7 @@ def _read_alert(alert: Any, group: dict[str, Any]) -> Draft:
 
 
 def _title(name: str, summary: str, labels: dict[str, str]) -> str:
-    """The alert's name and what it concerns: the summary where there is one, else the instance."""
+    """Return the alert's name with its summary, or with its instance if it has no summary."""
     concerns = summary or labels.get("instance", "")
     if name and concerns and name.lower() not in concerns.lower():
         return f"{name}: {concerns}"
@@ -116,7 +116,7 @@ def _hash(labels: dict[str, str]) -> str:
 
 
 def _time(value: Any) -> float | None:
-    """A time; Go's zero time, which stands for "none", and what can't be read give None."""
+    """Return a time in Unix seconds, or None for an unreadable time and for Go's zero time, which means "none"."""
     if not isinstance(value, str) or value.startswith("0001-"):
         return None
     try:

@@ -1,8 +1,8 @@
 """Cisco APIC: managed objects of subscriptions and queries become faults that fire and end, and notices of changes.
 
 Source: Cisco APIC REST API Configuration Guide, "Subscribing to Query Results"; Cisco APIC Faults, Events, and System
-Messages Management Guide, "Fault Life Cycle". A frame tells of an object what has changed, and no more: whoever keeps
-the object's whole state (`Managed`) gets whole events by `fold`.
+Messages Management Guide, "Fault Life Cycle". A frame holds only the changed attributes of an object. A caller that
+keeps the object's whole state (`Managed`) gets complete events from `fold`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import msgspec
 from relay.core.event import Draft
 from relay.core.words import parse_time
 from relay.formats.batch import Item, read_known
-from relay.formats.contract import Format, Request, UnreadableError, as_text, unrecognised
+from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit, unrecognised
 from relay.formats.reading import taken_up, withdrawn
 
 FAULTS = ("faultInst", "faultDelegate")
 RECORDS = ("aaaModLR", "aaaSessionLR", "eventRecord", "faultRecord", "healthRecord")
-"""Classes of log entries: each is told once, by what it says."""
+"""Classes of log entries. An entry never changes, so each gives one notice."""
 _NOISE = frozenset({"childAction", "dn", "lcOwn", "modTs", "monPolDn", "rn", "status", "uid", "userdom", "extMngdBy"})
 """Attributes whose changes say nothing to a person."""
-_TOLD = ("severity", "descr", "cause", "code", "ack")
-"""Attributes of a fault whose changes are told."""
+_REPORTED = ("severity", "descr", "cause", "code", "ack")
+"""Attributes of a fault whose changes give an event."""
 _SHOWN = ("name", "nameAlias", "descr")
 _LABELS = ("code", "cause", "domain", "subject", "type", "rule", "name", "user")
 MOST_CHANGES = 20
@@ -36,20 +36,20 @@ _POLICY = re.compile(r"(tn|ap|epg|BD|ctx|brc|out)-([^/\[\]]+)")
 
 
 class Managed(msgspec.Struct, frozen=True):
-    """An object as far as it is known: its class, and its attributes by name."""
+    """The known state of an object: its class, and its attributes by name."""
 
     kind: str
     attributes: dict[str, str]
 
     @property
     def firing(self) -> bool:
-        """True of a fault that is not over: neither cleared nor only retained."""
+        """Return whether a fault is neither cleared nor only retained after its end."""
         attributes = self.attributes
         return attributes.get("severity") != "cleared" and attributes.get("lc") != "retaining"
 
 
 def objects_of(payload: Any) -> Iterator[tuple[str, dict[str, str]]]:
-    """Class and attributes of each object of an answer. Raises `UnreadableError`."""
+    """Yield the class and attributes of each object in an answer. Raises `UnreadableError`."""
     for number, item in enumerate(items_of(payload)):
         try:
             yield from objects_in(item)
@@ -58,28 +58,28 @@ def objects_of(payload: Any) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def items_of(payload: Any) -> list[Any]:
-    """The items of an answer or a frame. Raises `UnreadableError`."""
+    """Return the items of an answer or a frame. Raises `UnreadableError`."""
     items = payload.get("imdata") if isinstance(payload, dict) else None
     if not isinstance(items, list):
-        raise UnreadableError("imdata", "a list of objects would be right")
+        raise UnreadableError("imdata", misfit("a list of objects", items))
     return items
 
 
 def objects_in(item: Any) -> list[tuple[str, dict[str, str]]]:
-    """Class and attributes of the objects of one item, in practice one. Raises `UnreadableError`."""
+    """Return the class and attributes of each object in one item, in practice one. Raises `UnreadableError`."""
     if not isinstance(item, dict):
-        raise UnreadableError("", "an object by its class would be right")
+        raise UnreadableError("", misfit('an object by its class, like {"faultInst": {…}}', item))
     found = []
     for kind, content in item.items():
         attributes = content.get("attributes") if isinstance(content, dict) else None
         if not isinstance(attributes, dict):
-            raise UnreadableError(f"{kind}.attributes", "an object of names and texts")
+            raise UnreadableError(f"{kind}.attributes", misfit("an object of names and texts", attributes))
         found.append((kind, {name: as_text(value) for name, value in attributes.items()}))
     return found
 
 
 def read_apic(request: Request) -> list[Item]:
-    """Read a frame of which nothing else is known: an object that is modified shows what has changed alone."""
+    """Read a frame by itself. The notice of a modified object shows only the new values, not those before."""
     known: dict[str, Managed] = {}
     try:
         items = items_of(request.payload)
@@ -89,36 +89,36 @@ def read_apic(request: Request) -> list[Item]:
 
 
 def _read_item(item: Any, known: dict[str, Managed]) -> list[Draft]:
-    """Read one item beside what is `known` of its frame, which is kept up to date. Raises `UnreadableError`."""
+    """Read one item, and update the objects that are `known` from its frame. Raises `UnreadableError`."""
     drafts: list[Draft] = []
     for kind, attributes in objects_in(item):
         if kind == "error":
-            said = f"{attributes.get('code', '')}: {attributes.get('text', '')}".strip(": ")
-            drafts.append(Draft(title=f"APIC answers {said}"))
+            message = f"{attributes.get('code', '')}: {attributes.get('text', '')}".strip(": ")
+            drafts.append(Draft(title=f"APIC answers {message}"))
             continue
         dn = attributes.get("dn", "")
-        present = not attributes.get("status") and kind not in RECORDS  # an answer's objects: no news
-        now, told = fold(known.get(dn), kind, attributes, silent=present)
+        present = not attributes.get("status") and kind not in RECORDS  # a query's answer has no status and is no news
+        now, news = fold(known.get(dn), kind, attributes, silent=present)
         if now is not None and dn:
             known[dn] = now
-        drafts += told
+        drafts += news
     return drafts
 
 
 def fold(
     known: Managed | None, kind: str, attributes: Mapping[str, str], *, silent: bool = False, dated: bool = False
 ) -> tuple[Managed | None, list[Draft]]:
-    """What an object is after news of it, None where it is gone, and what is to be told.
+    """Return the state of an object after news of it, or None if it is gone, and the drafts about the news.
 
-    `attributes` may be a part of them; `silent`: it is no news that the object is there; `dated`: news that is older
-    than what is known changes nothing.
+    `attributes` may be only some of the object's. If `silent`, the existence of the object is no news. If `dated`, news
+    that is older than the known state changes nothing.
     """
     status = attributes.get("status", "")
     if status == "deleted":
         return None, gone(known or Managed(kind, dict(attributes)))
     if kind in RECORDS:
-        there = Managed(kind, {"dn": attributes.get("dn", "")})  # what it says is told once, and need not be kept
-        return there, [] if silent or known is not None else [_record(kind, attributes)]
+        entry = Managed(kind, {"dn": attributes.get("dn", "")})  # its text is reported once and need not be kept
+        return entry, [] if silent or known is not None else [_record(kind, attributes)]
     if known is not None and dated and _age(attributes, float("inf")) < _age(known.attributes, 0.0):
         return known, []
     now = _merged(known, kind, attributes)
@@ -136,7 +136,7 @@ def _merged(known: Managed | None, kind: str, attributes: Mapping[str, str]) -> 
 
 
 def _news(known: Managed | None, now: Managed, attributes: Mapping[str, str], status: str) -> list[Draft]:
-    """What is told of an object that is no fault."""
+    """Return the notice about a change of an object that is not a fault."""
     if known is None:
         change = "modified" if status == "modified" else "created"
         return [_notice(now, change, _changes({}, attributes, change))]
@@ -145,7 +145,7 @@ def _news(known: Managed | None, now: Managed, attributes: Mapping[str, str], st
 
 
 def gone(known: Managed) -> list[Draft]:
-    """What is told of an object that is there no more."""
+    """Return the drafts about an object that was deleted."""
     if known.kind in RECORDS:
         return []
     if known.kind in FAULTS:
@@ -154,7 +154,7 @@ def gone(known: Managed) -> list[Draft]:
 
 
 def unwatched(known: Managed) -> list[Draft]:
-    """What is told of an object that is not watched any more: that a fault of it won't be told to have ended."""
+    """Return the end of a fault that no subscription covers any more, since no news of its real end will come."""
     if known.kind not in FAULTS or not known.firing:
         return []
     draft = _draft_of_fault(known, "resolved")
@@ -165,12 +165,12 @@ def _fault(known: Managed | None, now: Managed, status: str) -> list[Draft]:
     was = known is not None and known.firing
     if not now.firing:
         return [_draft_of_fault(now, "resolved")] if was or (known is None and status) else []
-    told = [name for name in _TOLD if known is None or known.attributes.get(name) != now.attributes.get(name)]
-    if was and not told:
+    changed = [name for name in _REPORTED if known is None or known.attributes.get(name) != now.attributes.get(name)]
+    if was and not changed:
         return []
-    drafts = [_draft_of_fault(now, "firing")] if not was or told != ["ack"] else []
+    drafts = [_draft_of_fault(now, "firing")] if not was or changed != ["ack"] else []
     dn, ack = now.attributes.get("dn", ""), now.attributes.get("ack")
-    if ack == "yes" and "ack" in told:
+    if ack == "yes" and "ack" in changed:
         drafts.append(taken_up(f"acknowledged in APIC: {_title(now)}", dn, "", "APIC"))
     if ack == "no" and known is not None and known.attributes.get("ack") == "yes":
         drafts.append(withdrawn(f"not acknowledged any more in APIC: {_title(now)}", dn, "", "APIC"))
@@ -192,7 +192,7 @@ def _draft_of_fault(fault: Managed, status: Any) -> Draft:
 
 
 def _title(fault: Managed) -> str:
-    """The fault's cause and place, like `port-down on node-101 eth1/1 (F0532)`."""
+    """Return the fault's cause and place, like `port-down on node-101 eth1/1 (F0532)`."""
     attributes = fault.attributes
     dn = attributes.get("dn", "")
     code = attributes.get("code") or dn.rpartition("fault-")[2].partition("/")[0]
@@ -201,14 +201,14 @@ def _title(fault: Managed) -> str:
 
 
 def _record(kind: str, attributes: Mapping[str, str]) -> Draft:
-    """A log entry: what it says, and of what."""
+    """Return the notice of a log entry, with the object that it is about."""
     record = Managed(kind, dict(attributes))
-    said = attributes.get("descr") or f"{kind} {attributes.get('dn', '')}"
+    text = attributes.get("descr") or f"{kind} {attributes.get('dn', '')}"
     user, code = attributes.get("user"), attributes.get("code")
     facts = [f"by {user}" if user else "", attributes.get("changeSet", ""), f"code {code}" if code else ""]
     affected = attributes.get("affected") or attributes.get("dn", "")
     return Draft(
-        title=f"{said} ({place(affected)})" if affected and affected not in said else said,
+        title=f"{text} ({place(affected)})" if affected and affected not in text else text,
         severity=attributes.get("severity") if attributes.get("severity") != "cleared" else None,
         body="\n".join(fact for fact in facts if fact),
         labels={**_place_labels(record), "class": kind},
@@ -230,15 +230,15 @@ def _notice(now: Managed, change: str, changes: list[str]) -> Draft:
 
 
 def _changes(before: Mapping[str, str], after: Mapping[str, str], change: str) -> list[str]:
-    """`name: "a" → "b"` for what differs; of a new object what names it."""
+    """Return `name: "a" → "b"` for each difference, or the names and description of a new object."""
     if change != "modified":
         return [f'{name}: "{after[name]}"' for name in _SHOWN if after.get(name)]
-    said = []
+    changes = []
     for name, value in after.items():
         if name in _NOISE or before.get(name, "") == value:
             continue
-        said.append(f'{name}: "{before[name]}" → "{value}"' if name in before else f'{name}: "{value}"')
-    return said
+        changes.append(f'{name}: "{before[name]}" → "{value}"' if name in before else f'{name}: "{value}"')
+    return changes
 
 
 def _place_labels(one: Managed) -> dict[str, str]:
@@ -259,7 +259,7 @@ def _place_labels(one: Managed) -> dict[str, str]:
 
 
 def place(dn: str) -> str:
-    """What a distinguished name is of, for a title: node and port, or tenant, profile and group; else its beginning."""
+    """Return the place in a distinguished name: node and port, else tenant, profile and group, else the name itself."""
     outer = re.sub(r"/(fault|fd)-[^/]*$", "", dn)
     node = _NODE.search(outer)
     if node is not None:
@@ -271,13 +271,13 @@ def place(dn: str) -> str:
 
 
 def _age(attributes: Mapping[str, str], unknown: float) -> float:
-    """The time of an object's last change, for telling old news."""
+    """Return the time of an object's last change in Unix seconds, or `unknown`. It shows whether news is old."""
     times = [_time(attributes.get(name)) for name in ("modTs", "lastTransition")]
     return max((at for at in times if at is not None), default=unknown)
 
 
 def _time(text: str | None) -> float | None:
-    """A time; `never` and what can't be read are None."""
+    """Return a time in Unix seconds, or None for `never` and for an unreadable time."""
     try:
         return parse_time(text) if text else None
     except ValueError:

@@ -1,8 +1,8 @@
 """Amazon SNS, and the alarms of CloudWatch in it (Amazon SNS Developer Guide, "HTTP/HTTPS notification JSON format";
 Amazon CloudWatch User Guide, "Notify users on alarm changes").
 
-An alarm fires in ALARM and ends in OK; INSUFFICIENT_DATA is a notice. Any other message is a notice with its subject,
-or, where the message is the relay's own JSON with a title, that. Confirmations of a subscription give no event.
+An alarm fires in ALARM and ends in OK; INSUFFICIENT_DATA is a notice. A message in the relay's own JSON is an event.
+Any other message is a notice with its subject. Confirmations of a subscription give no event.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ def read_aws_sns(request: Request) -> list[Draft]:
         return []
     if payload.text("AlarmName"):
         return [_alarm(payload, "")]
-    said = payload.at("Message")
-    if not isinstance(said, str) or not payload.text("TopicArn", "Type"):
+    text = payload.at("Message")
+    if not isinstance(text, str) or not payload.text("TopicArn", "Type"):
         return [unrecognised(request)]
     topic = payload.text("TopicArn")
     try:
-        inner = decode_json(said.encode())
+        inner = decode_json(text.encode())
     except NotJsonError:
-        return [_words(payload, said, topic)]
+        return [_notice(payload, text, topic)]
     message = Reading(inner)
     if message.text("AlarmName"):
         return [_alarm(message, topic)]
     try:
         return [read_one(inner)]
     except UnreadableError:
-        return [_words(payload, said, topic)]
+        return [_notice(payload, text, topic)]
 
 
-def _words(payload: Reading, said: str, topic: str) -> Draft:
-    first = said.strip().split("\n", 1)[0][:200] if said.strip()[:1] not in ("{", "[") else ""
+def _notice(payload: Reading, text: str, topic: str) -> Draft:
+    first = text.strip().split("\n", 1)[0][:200] if text.strip()[:1] not in ("{", "[") else ""
     title = payload.text("Subject") or first or f"message of {topic.rpartition(':')[2] or 'a topic'}"
     return Draft(
         title=title,
-        body=said if said.strip() != title else "",
+        body=text if text.strip() != title else "",
         labels=labels(topic=topic.rpartition(":")[2]),
         occurred_at=payload.moment("Timestamp"),
     )

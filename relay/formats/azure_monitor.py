@@ -1,6 +1,9 @@
 """Azure Monitor: the common alert schema of action groups, and the older ones of metric and activity log alerts
-(Microsoft Learn, "Common alert schema", "Non-common alert schema definitions"). An alert of the activity log is never
-told to have ended, and ends by expiry; of Service Health and Resource Health their own words tell the end."""
+(Microsoft Learn, "Common alert schema", "Non-common alert schema definitions").
+
+Azure sends no end for an alert of the activity log, so it expires. The ends of Service Health and Resource Health are
+read from their own properties.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +52,9 @@ def _common(essentials: Reading, context: Reading) -> Draft:
 
 
 def _health(service: str, context: Reading, target: str) -> tuple[bool, str]:
-    """Return whether an event of Service Health or Resource Health is an end, and the key of what it ends.
+    """Return whether an event of Service Health or Resource Health is an end, and the key that start and end share.
 
-    Each of their events is an alert of its own, which `monitorCondition` never resolves.
+    Azure sends each such event as an alert of its own, which `monitorCondition` never resolves.
     """
     facts, service = context.sub("properties"), service.replace(" ", "").lower()
     if service == "servicehealth" and facts.text("trackingId"):
@@ -63,14 +66,14 @@ def _health(service: str, context: Reading, target: str) -> tuple[bool, str]:
 
 
 def _conditions(context: Reading) -> list[str]:
-    """What was measured, in words."""
-    said = []
+    """Return the measured values and their limits in words."""
+    conditions = []
     for one in context.each("condition.allOf")[:5]:
         name, value = one.text("metricName"), one.text("metricValue")
         if name:
             limit = f"{one.text('operator')} {one.text('threshold')}".strip()
-            said.append(f"{name} {value} ({limit})" if value else f"{name} {limit}")
-    return said
+            conditions.append(f"{name} {value} ({limit})" if value else f"{name} {limit}")
+    return conditions
 
 
 def _older(outer: Reading, context: Reading) -> Draft:

@@ -1,4 +1,4 @@
-"""Batches: each item of a payload is read by itself, so that a bad one never costs the others."""
+"""Batches: each item of a payload is read by itself, so that a bad item never loses the others."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import msgspec
 from relay.core.event import Draft, Unread
 from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, Unrecognised, unrecognised
 
-MOST_TOLD = 100
+MOST_NAMED = 100
 """Refused items that an answer names."""
 Item = Draft | Unread
 
 
 class Read(msgspec.Struct, frozen=True):
-    """What a payload gave: its events, and the items that could not be read, each in their order."""
+    """A payload's events, and its items that could not be read, each in the payload's order."""
 
     drafts: list[Draft] = []
     unread: list[Unread] = []
 
 
 class RefusedItem(msgspec.Struct, frozen=True):
-    """An item that was refused, as its sender is told."""
+    """A refused item, as the answer to its sender names it."""
 
     index: int
     error: str
 
 
 def refused_items(unread: Sequence[Unread]) -> tuple[list[RefusedItem], int]:
-    """What a sender is told of items that could not be read, and of how many more there are."""
-    shown = unread[:MOST_TOLD]
+    """Return the items that an answer names as refused, and how many more were refused."""
+    shown = unread[:MOST_NAMED]
     return [RefusedItem(one.index, one.error) for one in shown], len(unread) - len(shown)
 
 
 def read_payload(format_: Format, request: Request) -> Read:
-    """Read a payload; each item of a list by itself, unless the format reads lists whole.
+    """Read a payload. Each item of a list is read by itself, unless the format reads lists whole.
 
-    Raises `UnreadableError` where the payload is no batch and can't be read; a bug in the format is told so as well.
+    Raises `UnreadableError` if the payload is no batch and can't be read, or if the format has a bug.
     """
     if isinstance(request.payload, list) and request.payload and not format_.lists:
         return _read_list(format_, request)
@@ -53,7 +53,7 @@ def read_payload(format_: Format, request: Request) -> Read:
 def read_each(
     items: Sequence[Any], read: Callable[[Any], Iterable[Item]], where: str = "", most: int = MOST_EVENTS
 ) -> list[Item]:
-    """Read items one by one. `where` is their place in the payload, for errors; what is behind `most` is refused."""
+    """Read items one by one. `where` is their place in the payload, for errors. Items beyond `most` are refused."""
     found: list[Item] = []
     for index, item in enumerate(items[:most]):
         if isinstance(item, Unread):
@@ -66,26 +66,26 @@ def read_each(
         except Exception as error:  # noqa: BLE001 - the border around one item: a bug in a format loses no other
             found.append(Unread(index, f"{where}[{index}]: {_bug(error)}", item))
     if len(items) > most:
-        said = f"at most {most} items of one payload are read; send this one and the rest in another payload"
-        found.append(Unread(most, f"{where}[{most}]: {said}", items[most]))
+        limit = f"at most {most} items of one payload are read; send this one and the rest in another payload"
+        found.append(Unread(most, f"{where}[{most}]: {limit}", items[most]))
     return found
 
 
 def _placed(one: Unread, index: int, where: str) -> Unread:
-    """An item within an item by its place in the whole."""
+    """Return an unread item of an item with its place in the whole payload."""
     return Unread(index, f"{where}[{index}].{one.error}", one.item)
 
 
 def read_known(
     request: Request, items: Sequence[Any], read: Callable[[Any], Iterable[Item]], where: str = ""
 ) -> list[Item]:
-    """Read items as `read_each` does; a payload of which no item is known gives the notice that shows it."""
+    """Read items as `read_each` does. If none can be read, return the notice that shows the whole payload."""
     found = read_each(items, read, where)
     return [unrecognised(request)] if found and all(isinstance(one, Unread) for one in found) else found
 
 
 def _read_list(format_: Format, request: Request) -> Read:
-    """Read each item of a list by itself; a list of which a vendor's format knows no item gives the notice of it."""
+    """Read each item of a list by itself. If the format knows none of them, return the notice that shows the list."""
     unknown: list[Any] = []
 
     def read(item: Any) -> Sequence[Item]:
@@ -110,4 +110,4 @@ def sort_out(found: Iterable[Item]) -> Read:
 
 
 def _bug(error: Exception) -> str:
-    return f"a bug in the format: {error!r}"
+    return f"a bug in the format, please report it: {error!r}"

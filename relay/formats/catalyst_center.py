@@ -1,8 +1,8 @@
 """Cisco Catalyst Center (DNA Center): event notifications by webhook (Cisco DNA Center Platform User Guide, "Work with
 Events"; DevNet, "Event Notifications").
 
-An issue is known by its `instanceId`. Times are milliseconds, the same when it is active and when it is resolved, so
-that a resolved event has the time of its arrival.
+The key is an issue's `instanceId`. Times are in milliseconds. An issue has the same time when it is resolved as when it
+began, so a resolved event gets the time of its arrival.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Cisco Catalyst SD-WAN Manager (vManage): webhooks of alarms (Cisco Catalyst SD-WAN Monitor and Maintain, "Alarms",
 section "Webhook Notifications").
 
-An alarm is known by its rule and its place: `BFD_Site_Up` of a device ends `BFD_Site_Down` of it, `OMP_Vsmarts_Up` ends
-`OMP_All_Vsmarts_Down`, whether or not it lists in `cleared_events` the `uuid` of what it ends. Without a place the
-`uuid` is the key. What says neither that it is active nor that it clears, nor is named for it, is a notice.
+The key is an alarm's rule and place, so `BFD_Site_Up` of a device ends its `BFD_Site_Down`, and `OMP_Vsmarts_Up` ends
+`OMP_All_Vsmarts_Down`. An alarm need not list the `uuid` that it ends in `cleared_events`. Without a place the `uuid`
+is the key. An alarm is a notice if neither its fields nor its name say whether it is active.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read_catalyst_sdwan(request: Request) -> list[Draft]:
 
 
 def _status(rule: str, active: str, cleared: list[str]) -> Literal["firing", "resolved", "notice"]:
-    """Return the state of an alarm: by its rule's name where that ends in up, else by its flag."""
+    """Return the state of an alarm: by its rule's name if that ends in `up`, else by its flag."""
     end = _END.search(rule)
     if active == "false" or cleared or (end is not None and end[1].lower() == "up"):
         return "resolved"

@@ -1,8 +1,8 @@
 """Cisco Meraki: its alerts' webhooks (Meraki documentation, "Webhooks Introduction" and "Webhook Sample Alerts").
 
-An alert has no status: a type ends another (`started_reporting` what `stopped_reporting` began), or its data tell (a
-VPN's `connectivity`, a sensor's `startedAlerting`). What has no counterpart is a notice, and a critical one mentions.
-The shared secret stands in the body; it is not kept.
+An alert has no status. One type ends another, as `started_reporting` ends `stopped_reporting`, or the alert's data show
+the state: a VPN's `connectivity`, a sensor's `startedAlerting`. An alert whose type has no counterpart is a notice, and
+mentions people if it is critical. The shared secret is a field of the body, which is not stored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PAIRS = (
     ("security_violation", "security_compliance"),
     ("pcc_unmanaged", "pcc_enrollment"),
 )
-"""How the name of a type ends that begins something, and that of the type which ends it."""
+"""Suffixes of the types that begin and end the same problem. The first match counts: `went_down` is before `_down`."""
 _WHICH = (
     "portNum",
     "port",
@@ -45,10 +45,10 @@ _WHICH = (
     "num",
     "alertConfigId",
 )
-"""What tells several things of one device apart, in an alert's data."""
+"""Fields of an alert's data that distinguish several parts of one device."""
 _TRUE = ("true", "1", "connected", "up", "online")
 _STATES = (("connectivity", True), ("connected", True), ("startedAlerting", False))
-"""Fields of an alert's data that tell its state, and whether true means that all is well."""
+"""Fields of an alert's data that hold its state, and whether true means that all is well."""
 
 
 def read_meraki(request: Request) -> list[Draft]:
@@ -96,7 +96,7 @@ def read_meraki(request: Request) -> list[Draft]:
 
 
 def _status(kind: str, payload: Reading) -> tuple[Literal["firing", "resolved", "notice"], str]:
-    """What an alert's type says, and the name that both ends of a thing share."""
+    """Return the status of an alert's type, and the name that its begin and its end share."""
     for name, well in _STATES:
         if state := payload.text(f"alertData.{name}").lower():
             return ("resolved" if (state in _TRUE) == well else "firing"), kind

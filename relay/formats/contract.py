@@ -1,4 +1,4 @@
-"""What a format is, and how JSON is read safely."""
+"""The contract of a format, and the safe reading of bodies that anyone may have written."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ import msgspec
 
 from relay.core.encoding import whole
 from relay.core.event import Draft, Unread
+from relay.core.markdown import middle
 
 MOST_EVENTS = 10_000
-"""Events that one payload may hold."""
+"""Most events in one payload."""
 MOST_INDENTED = 4_000
-"""Bytes of a payload that is shown with line ends: what is nested deeply grows by that."""
+"""Bytes up to which a payload is shown indented. Indentation multiplies the size of deeply nested payloads."""
 MAX_DEPTH = 100
-"""How deep a payload may be nested."""
+"""Most levels of nesting in a payload."""
+LONGEST_SHOWN = 40
+"""Characters of a value that an error shows."""
+_TOO_DEEP = f"nested too deeply; send at most {MAX_DEPTH} levels"
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a format gets: the decoded payload, the headers with lower-case names (none from a websocket), and when it
-    came, in Unix seconds."""
+    """A payload to read. Header names are lower-case, and a websocket has none. `received_at` is in Unix seconds."""
 
     payload: Any
     source: str
@@ -31,12 +34,12 @@ class Request(msgspec.Struct, frozen=True):
     received_at: float = 0.0
 
     def header(self, name: str) -> str:
-        """A header's value, empty where there is none."""
+        """Return a header's value, or an empty text."""
         return self.headers.get(name) or self.headers.get(name.lower()) or ""
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A request as its sender has signed it: the bytes of its body as they came, and what stands around them."""
+    """A request as its sender signed it: the bytes of its body as received, its headers, method and target."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -44,17 +47,19 @@ class Signed(msgspec.Struct, frozen=True):
     target: str = "/"
 
     def header(self, name: str) -> str:
-        """A header's value, empty where there is none."""
+        """Return a header's value, or an empty text."""
         return self.headers.get(name) or self.headers.get(name.lower()) or ""
 
 
 Reader = Callable[[Request], Sequence[Draft | Unread]]
-"""Makes drafts of a payload; pure. Raises `UnreadableError` where the payload is not the format's. Of a batch within
-the payload the items that can't be read are `Unread` (`relay.formats.batch.read_each`)."""
+"""A pure function that reads a payload into drafts. Raises `UnreadableError` if the payload is not in its format.
+
+An item of a batch that can't be read becomes an `Unread` (`relay.formats.batch.read_each`).
+"""
 Refuses = Callable[[Any], str | None]
-"""Says how the peer of a feed refuses us in a frame, None where it does not; pure, and it never raises."""
+"""A pure function that returns the words with which a feed's peer refuses us in a frame, else None. Never raises."""
 Scheme = Callable[[Signed, str, float], bool]
-"""Tells whether a request is signed with a secret, at a time in Unix seconds; in constant time, and it never raises."""
+"""Returns whether a request is signed with a secret, at a time in Unix seconds. Takes constant time. Never raises."""
 
 
 def _never(_payload: Any) -> None:
@@ -62,12 +67,12 @@ def _never(_payload: Any) -> None:
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):
-    """How one vendor's payloads are read.
+    """The way in which one vendor's payloads are read.
 
-    `scheme` is how the vendor signs, where it does; `delivery_id` the header that names a delivery, the same when it is
-    sent again; `forms`: bodies may be forms, or JSON with the faults that templates make; `hides`: fields of the
-    payload that hold secrets, and are not kept; `lists`: `read` takes a list whole, else each of its items by itself;
-    `refuses` reads frames of a feed in which its peer refuses us.
+    `scheme` checks the vendor's signature, if it signs. `delivery_id` is the header that identifies a delivery; it has
+    the same value when the delivery is sent again. `forms` admits forms, and JSON with the faults that templates make.
+    `hides` names fields of the payload that hold secrets, which are not stored. If `lists` is true, `read` takes a list
+    as a whole, else one item at a time. `refuses` recognises frames in which a feed's peer refuses us.
     """
 
     read: Reader
@@ -84,7 +89,7 @@ class NotJsonError(ValueError):
 
 
 class UnreadableError(ValueError):
-    """JSON that a format can't read; its text names the field."""
+    """JSON that a format can't read. The text names the field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}" if field else message)
@@ -94,33 +99,34 @@ class UnreadableError(ValueError):
 def decode_json(body: bytes) -> Any:
     """Read JSON of untrusted origin. Raises `NotJsonError`."""
     if not body.strip():
-        raise NotJsonError("the body is empty; a JSON object or list would be right")
+        raise NotJsonError("expected a JSON object or list, found an empty body")
     try:
         return msgspec.json.decode(body)
     except RecursionError as error:
-        raise NotJsonError("nested too deeply") from error
+        raise NotJsonError(_TOO_DEEP) from error
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _decode_leniently(body)
 
 
 def _decode_leniently(body: bytes) -> Any:
-    """What strict decoders refuse though senders send it: a byte-order mark, lone surrogates, huge numbers."""
+    """Read JSON that the strict decoder refuses but senders send: a byte-order mark, lone surrogates, huge numbers."""
     try:
         payload = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except RecursionError as error:
-        raise NotJsonError("nested too deeply") from error
+        raise NotJsonError(_TOO_DEEP) from error
     except ValueError as error:
         raise NotJsonError(f"not JSON: {error}") from error
     return _whole(payload, MAX_DEPTH)
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"expected a JSON value, found {name}")
 
 
 def _whole(value: Any, depth: int) -> Any:
+    """Return a value with all its texts made whole: without lone surrogates, which can't be stored as UTF-8."""
     if depth == 0:
-        raise NotJsonError("nested too deeply")
+        raise NotJsonError(_TOO_DEEP)
     if isinstance(value, str):
         return whole(value)
     if isinstance(value, list):
@@ -136,10 +142,10 @@ MOST_FIELDS = 1_000
 
 
 def decode_body(body: bytes, kind: str = "", *, forms: bool = True) -> Any:
-    """Read JSON or, where `forms` are taken, a form (its JSON field `payload` or `data` alone, where it has one), and
-    JSON that a template has spoilt: raw line ends, stray backslashes, several documents. Raises `NotJsonError`.
+    """Read JSON. If `forms` is true, also read a form, XML, and JSON that a template has spoilt. Raises `NotJsonError`.
 
-    Of a document a line those that are no JSON are `Unread` in the list.
+    Only the field `payload` or `data` of a form is read if it holds JSON. Spoilt JSON has raw line ends, stray
+    backslashes or several documents. In a body with one document a line, a line that is not JSON becomes an `Unread`.
     """
     if not forms:
         return decode_json(body)
@@ -152,7 +158,10 @@ def decode_body(body: bytes, kind: str = "", *, forms: bool = True) -> Any:
 
 
 def _decode_otherwise(body: bytes, error: NotJsonError, *, lines: bool) -> Any:
-    """Read a form, XML, spoilt JSON or a document a line. Raises the error of plain JSON where it is none of these."""
+    """Read a form, XML, spoilt JSON, or one document a line. Raises `error`, that of plain JSON, if it is none of them.
+
+    If `lines` is true the sender announced one document a line, so the body is neither a form nor XML.
+    """
     if not lines and _FORM.match(body) is not None:
         return _sole(_fields(body))
     if not lines and body.lstrip()[:1] == b"<":
@@ -160,7 +169,7 @@ def _decode_otherwise(body: bytes, error: NotJsonError, *, lines: bool) -> Any:
     if not lines and body.lstrip()[:1] not in (b"{", b"["):
         raise error
     found = _decode_spoilt(body)
-    found = _decode_lines(body, told=lines) if found is None else found
+    found = _decode_lines(body, announced=lines) if found is None else found
     if found is None:
         raise error
     return found
@@ -169,13 +178,13 @@ def _decode_otherwise(body: bytes, error: NotJsonError, *, lines: bool) -> Any:
 LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 
-def _decode_lines(body: bytes, *, told: bool) -> list[Any] | None:
-    """Read a document a line; None where it is none, or where no line can be read.
+def _decode_lines(body: bytes, *, announced: bool) -> list[Any] | None:
+    """Read one document a line. Return None if the body is not written so, or if no line can be read.
 
-    Without being `told` so, each line must begin as an object does: no line of one document written large does that.
+    If the sender has not `announced` it, each line must start with a brace. An indented document has other lines too.
     """
     lines = [line for line in body.splitlines() if line.strip()]
-    if len(lines) < 2 or not (told or all(line.lstrip()[:1] == b"{" for line in lines)):
+    if len(lines) < 2 or not (announced or all(line.lstrip()[:1] == b"{" for line in lines)):
         return None
     found = [_decode_line(number, line) for number, line in enumerate(lines[: MOST_EVENTS + 1])]
     return None if all(isinstance(one, Unread) for one in found) else found
@@ -190,27 +199,27 @@ def _decode_line(number: int, line: bytes) -> Any:
 
 
 def _decode_xml(body: bytes) -> Any:
-    """XML as JSON would have it: elements by their names, or by their `key`; text where there is nothing below."""
+    """Read XML into JSON's shapes. An element is named by its `key`, or else its tag; one without children is text."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, fromstring
 
     try:
         root = fromstring(body)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise NotJsonError(f"neither JSON nor XML that can be read: {error}") from error
+        raise NotJsonError(f"expected JSON or XML, found XML that can't be read: {error}") from error
     return {root.tag: _element(root, MAX_DEPTH)}
 
 
 def _element(element: Any, depth: int) -> Any:
     if depth == 0:
-        raise NotJsonError("nested too deeply")
+        raise NotJsonError(_TOO_DEEP)
     if len(element) == 0:
         return element.text or ""
     return {inner.get("key") or inner.tag: _element(inner, depth - 1) for inner in element}
 
 
 def _fields(body: bytes) -> dict[str, str]:
-    """The fields of a form; those that were not encoded are read as they stand, with the `&` that is in them."""
+    """Read the fields of a form. A value that was not encoded is read as it is, with the `&` and line ends in it."""
     fields: list[list[str]] = []
     for line in body.decode(errors="replace").replace("\r", "").split("\n"):
         for piece in line.strip().split("&"):
@@ -219,21 +228,21 @@ def _fields(body: bytes) -> dict[str, str]:
             elif piece:
                 fields[-1].append(piece)
     if len(fields) > MOST_FIELDS:
-        raise NotJsonError(f"a form of at most {MOST_FIELDS} fields would be right")
+        raise NotJsonError(f"expected a form of at most {MOST_FIELDS} fields, found {len(fields)}")
     return dict(parse_qsl("&".join("%26".join(one) for one in fields), keep_blank_values=True, errors="replace"))
 
 
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]{1,200})')
 _PART_NAME = re.compile(rb'\bname="([^"]{1,200})"')
 MOST_HEADERS = 1_000
-"""Bytes of a part's headers that are looked at. (Python's own parsers take quadratic time for hostile ones.)"""
+"""Bytes of a part's headers that are read. Python's own parsers take quadratic time for hostile headers."""
 
 
 def _parts(body: bytes, kind: str) -> dict[str, str]:
-    """The fields of a multipart form (RFC 7578); files are read as text."""
+    """Read the fields of a multipart form (RFC 7578). Files are read as text. Raises `NotJsonError`."""
     boundary = _BOUNDARY.search(kind[:MOST_HEADERS])
     if boundary is None:
-        raise NotJsonError("a form with a boundary would be right")
+        raise NotJsonError("expected a Content-Type with a boundary, like multipart/form-data; boundary=x, found none")
     found: dict[str, str] = {}
     for part in body.split(b"--" + boundary[1].encode(), MOST_FIELDS + 1)[1:]:
         headers, blank, content = part.partition(b"\r\n\r\n")
@@ -241,12 +250,12 @@ def _parts(body: bytes, kind: str) -> dict[str, str]:
         if blank and name is not None:
             found[name[1].decode(errors="replace")] = content.removesuffix(b"\r\n").decode(errors="replace")
     if not found:
-        raise NotJsonError("no field could be read in the form")
+        raise NotJsonError("expected a form with at least one named field, found none")
     return found
 
 
 def _sole(fields: dict[str, str]) -> Any:
-    """The JSON in a form's field, where that is what the form is for."""
+    """Return the JSON in the form's field `payload` or `data`, else all fields: a vendor's form only wraps its JSON."""
     for name in ("payload", "data"):
         if fields.get(name, "").lstrip()[:1] in ("{", "["):
             return decode_body(fields[name].encode())
@@ -254,13 +263,13 @@ def _sole(fields: dict[str, str]) -> Any:
 
 
 def _decode_spoilt(body: bytes) -> Any:
-    """What can be read of such JSON, a list where there are several documents; None where nothing can."""
+    """Read JSON that a template has spoilt. Return a list of several documents, or None if it can't be read."""
     text = _STRAY_BACKSLASH.sub(r"\\\\", body.decode(errors="replace"))
     decoder = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
     found: list[Any] = []
     at = 0
     try:
-        while at < len(text) and len(found) <= MOST_EVENTS:  # one more shows that there are too many
+        while at < len(text) and len(found) <= MOST_EVENTS:  # one more than allowed, so that `read_each` reports it
             value, at = decoder.raw_decode(text, at)
             found.append(_whole(value, MAX_DEPTH))
             while at < len(text) and text[at] in " \t\r\n,":
@@ -271,7 +280,7 @@ def _decode_spoilt(body: bytes) -> Any:
 
 
 def as_text(value: object) -> str:
-    """A JSON value as the text that a person would write for it."""
+    """Return a JSON value as the text that a person would write for it."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -283,18 +292,28 @@ def as_text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def say_type(value: object) -> str:
-    """The JSON name of a value's type."""
-    names = {str: "text", bool: "true or false", int: "a number", float: "a number", dict: "an object", list: "a list"}
-    return names.get(type(value), "null")
+def misfit(expected: str, value: object) -> str:
+    """Return the words of an error: `expected a list, found the text 'x'`."""
+    return f"expected {expected}, found {describe(value)}"
+
+
+def describe(value: object) -> str:
+    """Return a JSON value in a few words: `the text 'x'`, `the number 5`, `true`, `null`, `an object`, `a list`."""
+    if isinstance(value, str):
+        return f"the text {middle(value, LONGEST_SHOWN)!r}"
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
+    if value is None or isinstance(value, bool):
+        return as_text(value) or "null"
+    return f"the number {middle(as_text(value), LONGEST_SHOWN)}"
 
 
 class Unrecognised(Draft, frozen=True, kw_only=True):
-    """The notice of a payload that a vendor's format does not know."""
+    """The notice of a payload that the source's format does not know."""
 
 
 def unrecognised(request: Request) -> Draft:
-    """Make a notice about authenticated JSON that a vendor's format does not know: shown, never lost."""
+    """Return the notice of authenticated JSON that the source's format does not know. It is shown, and never lost."""
     encoded = msgspec.json.encode(request.payload)
     shown = (
         msgspec.json.format(encoded, indent=2) if len(encoded) <= MOST_INDENTED else encoded[:MOST_INDENTED]
@@ -307,5 +326,5 @@ def unrecognised(request: Request) -> Draft:
 
 
 def is_useful(drafts: Iterable[Draft]) -> bool:
-    """Tell whether drafts hold more than what a format does not know."""
+    """Return whether at least one draft is more than the notice of an unknown payload."""
     return not all(isinstance(draft, Unrecognised) for draft in drafts)

@@ -1,5 +1,5 @@
 """Datadog: its webhooks integration, whose body an administrator writes from variables (Datadog documentation,
-"Webhooks"). The names of its own example are read, one object or a list. The key is the monitor and its scope."""
+"Webhooks"). The field names are those of the documentation's example. The key is the monitor and its scope."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _ENDS = ("recovered",)
 _FENCE = re.compile(r"%%%[ \t]*\n?")
 _WORDS = r"(?:Re-)?(?:Triggered|Alert|Warn|No Data|Recovered|Renotify|OK)\b[^\]]{0,300}"
 _STATE = re.compile(rf"^(?:\[(?:P[1-5]|{_WORDS})\]\s*)+", re.IGNORECASE)
-"""Priority and state before a monitor's name, as in `[P2] [Recovered on {host:a}] …`: they change, the name doesn't."""
+"""Priority and state before a monitor's name, like `[P2] [Recovered on {host:a}] …`. They change; the name does not."""
 _TYPES = {"error": "critical", "warning": "warning", "info": "info", "success": ""}
 
 
 def read_datadog(request: Request) -> list[Draft]:
     """Read an alert; anything else gives a notice."""
-    return [_one(Reading(request.payload)) or unrecognised(request)]
+    return [_alert(Reading(request.payload)) or unrecognised(request)]
 
 
-def _one(payload: Reading) -> Draft | None:
+def _alert(payload: Reading) -> Draft | None:
     title = payload.text("title", "event_title", "alert_title", "message")
     raw = payload.at("title")
     if isinstance(raw, str) and raw.startswith("$") and not title:

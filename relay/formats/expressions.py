@@ -1,7 +1,8 @@
 """JMESPath expressions of users, bounded in work (jmespath.org), with one function beside the standard's.
 
-`json(text)` reads JSON within a text. Every node that is visited is a step, and so is what it gives: each item of a
-list, and every few characters of a text. A payload's expressions share one purse, so that none holds up the relay.
+The function is `json(text)`, which reads JSON within a text. Each visited node costs a step. Its result costs a step
+for each item of a list, or for every few characters of a text. All expressions of a payload share one purse, so that no
+payload holds up the relay.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from relay.core.markdown import middle
 from relay.formats.contract import NotJsonError, decode_json
 
 MOST_STEPS = 1_000_000
-"""Steps that the expressions may take for one payload: a second or two. Ten thousand items of ten fields take half."""
+"""Steps that the expressions may take for one payload: a second or two. 10,000 items of ten fields take half."""
 CHARACTERS = 64
-"""Characters of text that are handled in one step."""
+"""Characters of text that one step handles."""
 _MAKERS = frozenset({"flatten", "function_expression", "slice", "value_projection"})
 """Nodes that make lists or texts without visiting each of their parts."""
 FAILURES = (
@@ -33,18 +34,18 @@ FAILURES = (
     TypeError,
     ValueError,
 )
-"""What an expression may raise: its functions are Python's underneath, and trust what they are given."""
+"""Errors that an expression may raise. JMESPath's functions are Python's underneath, and check few arguments."""
 
 
 class TooMuchWorkError(Exception):
-    """A mapping's expressions take more work than a payload is worth."""
+    """A mapping's expressions take more work than one payload may cost."""
 
     def __init__(self) -> None:
-        super().__init__(f"the mapping takes over {MOST_STEPS:,} steps of work; look at less of the payload at once")
+        super().__init__(f"the mapping takes over {MOST_STEPS:,} steps of work; select less of the payload at once")
 
 
 class Purse:
-    """What is left to spend for a payload."""
+    """The steps that are left for a payload."""
 
     def __init__(self, steps: int = MOST_STEPS) -> None:
         self._left = steps
@@ -56,7 +57,7 @@ class Purse:
             raise TooMuchWorkError
 
     def weigh(self, value: Any) -> None:
-        """Pay for all that is in a value, as often as it stands there. Raises `TooMuchWorkError`."""
+        """Pay for a value and everything within it, repeated parts each time. Raises `TooMuchWorkError`."""
         todo = [value]
         while todo:
             one = todo.pop()
@@ -68,18 +69,18 @@ class Purse:
 
 
 def size(value: Any) -> int:
-    """Tell the steps that a value itself takes, without what is in it."""
+    """Return the steps that a value itself costs, without the values within it."""
     if isinstance(value, str):
         return 1 + len(value) // CHARACTERS
     return 1 + len(value) if isinstance(value, (list, dict)) else 1
 
 
 class _OurFunctions(Functions):
-    """The standard's functions, and ours."""
+    """The standard's functions, and `json`."""
 
     @signature({"types": ["string", "null"]})
     def _func_json(self, text: str | None) -> Any:
-        """The JSON in a text; null where there is none."""
+        """Return the JSON in a text, or null if the text is not JSON."""
         try:
             return None if text is None else decode_json(text.encode())
         except NotJsonError:
@@ -90,14 +91,14 @@ _OPTIONS = jmespath.Options(custom_functions=_OurFunctions())
 
 
 class _Counting(TreeInterpreter):
-    """Pays for each node that it visits, and for what a node makes anew."""
+    """An interpreter that pays for each node that it visits, and for the lists and texts that a node makes."""
 
     def __init__(self, purse: Purse) -> None:
         super().__init__(_OPTIONS)
         self._purse = purse
 
     def visit(self, node: Any, *arguments: Any, **named: Any) -> Any:
-        """Visit a node. Raises `TooMuchWorkError`, and what the expression raises."""
+        """Visit a node. Raises `TooMuchWorkError`, and the errors of the expression."""
         self._purse.spend(1)
         found = super().visit(node, *arguments, **named)
         if node["type"] in _MAKERS:
@@ -105,11 +106,11 @@ class _Counting(TreeInterpreter):
         return found
 
     def visit_comparator(self, node: Any, value: Any) -> Any:
-        """Compare two values, each paid for in whole."""
+        """Compare two values after paying for all of both."""
         return super().visit_comparator(self._paid_for(node, value), value)
 
     def visit_function_expression(self, node: Any, value: Any) -> Any:
-        """Call a function, its values paid for in whole, and what `join` makes of them."""
+        """Call a function after paying for all of its arguments, and for the text that `join` makes."""
         paid = self._paid_for(node, value)
         if node["value"] == "join":
             glue, texts = (child.get("value") for child in (*paid["children"], {}, {})[:2])
@@ -118,7 +119,7 @@ class _Counting(TreeInterpreter):
         return super().visit_function_expression(paid, value)
 
     def _paid_for(self, node: Any, value: Any) -> Any:
-        """The node with its values in place of the expressions that give them."""
+        """Return the node with values in place of its expressions, so that each is evaluated and paid for once."""
         children = [child if child["type"] == "expref" else self._literal(child, value) for child in node["children"]]
         return {**node, "children": children}
 
@@ -132,11 +133,11 @@ class Expression:
     """A compiled expression."""
 
     def __init__(self, text: str) -> None:
-        """Raises ValueError with what is wrong."""
+        """Compile an expression. Raises ValueError if it can't be compiled."""
         try:
             compiled: ParsedResult = jmespath.compile(text)
         except RecursionError as error:
-            raise ValueError(f"{middle(text, 60)!r} is nested too deeply") from error
+            raise ValueError(f"{middle(text, 60)!r} is nested too deeply; write a simpler expression") from error
         except jmespath.exceptions.JMESPathError as error:
             raise ValueError(f"{text!r} is not a JMESPath expression: {_first_line(error)}") from error
         unknown = next((name for name in _functions(compiled.parsed) if name not in _OurFunctions.FUNCTION_TABLE), None)
@@ -145,18 +146,18 @@ class Expression:
         self._parsed = compiled.parsed
 
     def search(self, value: Any, purse: Purse) -> Any:
-        """Return what it gives for a value. Raises `TooMuchWorkError`, and `FAILURES` where it does not fit."""
+        """Return the expression's value for an item. Raises `TooMuchWorkError`, and `FAILURES` if they don't fit."""
         return _Counting(purse).visit(self._parsed, value)
 
     def search_text(self, value: Any, purse: Purse) -> Any:
-        """Return the same, all that is in it paid for, as it may become text."""
+        """Return the same value after paying for all of it, since the caller may write it as text."""
         found = self.search(value, purse)
         purse.weigh(found)
         return found
 
 
 def _functions(node: Any) -> Iterator[str]:
-    """Names of the functions that an expression calls."""
+    """Yield the names of the functions that an expression calls."""
     if isinstance(node, dict):
         if node.get("type") == "function_expression":
             yield node["value"]
@@ -165,5 +166,5 @@ def _functions(node: Any) -> Iterator[str]:
 
 
 def _first_line(error: Exception) -> str:
-    """What JMESPath says, without the drawing below it."""
+    """Return JMESPath's error in one line, without the drawing below it."""
     return str(error).splitlines()[0].removeprefix("Invalid jmespath expression: ").rstrip(":")

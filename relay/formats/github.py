@@ -1,8 +1,8 @@
-"""GitHub: its webhooks (GitHub Docs, "Webhook events and payloads"). The event's kind is in the header
-`X-GitHub-Event`; where that is lost, the object that is there tells it.
+"""GitHub: its webhooks (GitHub Docs, "Webhook events and payloads"). The kind of an event is in the header
+`X-GitHub-Event`. If a proxy dropped the header, the objects in the payload show the kind.
 
-Checks, jobs, workflows, statuses, deployments and page builds fire when they fail and end when the same one on the same
-branch succeeds; security alerts fire until they are fixed or dismissed. All else is a notice.
+Checks, jobs, workflows, statuses, deployments and page builds fire when they fail. They end when the same one succeeds
+on the same branch. Security alerts fire until they are fixed or dismissed. All other events are notices.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ ZERO = "0" * 40
 
 
 def read_github(request: Request) -> list[Draft]:
-    """Read a delivery; a ping has no event, and what is of no kind that is known is a notice of its action."""
+    """Read a delivery. A ping gives no event, and an unknown kind gives a notice of its action."""
     payload = Reading(request.payload)
     if not payload.is_object:
         return [unrecognised(request)]
@@ -109,14 +109,14 @@ def _common(kind: str, payload: Reading, **more: str) -> dict[str, str]:
 
 
 def _run(kind: str, payload: Reading) -> Draft:
-    """A check, a workflow or a job."""
+    """Read the result of a check, a workflow or a job."""
     run, repository = payload.sub(kind), payload.text("repository.full_name")
     branch = run.text("head_branch", "check_suite.head_branch")
     name, conclusion = run.text("name"), run.text("conclusion")
     which = run.text("workflow_id") if kind == "workflow_run" else f"{run.text('workflow_name')}/{name}"
-    said = conclusion.replace("_", " ") or run.text("status").replace("_", " ")
+    result = conclusion.replace("_", " ") or run.text("status").replace("_", " ")
     return Draft(
-        title=f"{repository}: {name} on {branch or run.text('head_sha')[:8]}: {said}",
+        title=f"{repository}: {name} on {branch or run.text('head_sha')[:8]}: {result}",
         status=_CONCLUSIONS.get(conclusion, "notice"),
         severity=_LEVELS[_CONCLUSIONS.get(conclusion, "notice")],
         key=f"{kind}/{repository}/{which}/{branch}",
@@ -128,7 +128,7 @@ def _run(kind: str, payload: Reading) -> Draft:
 
 
 def _state(kind: str, payload: Reading) -> Draft:
-    """A commit's status, a deployment's, or a page's build."""
+    """Read the status of a commit, a deployment or a page build."""
     one = {"status": payload, "deployment_status": payload.sub("deployment_status")}.get(kind, payload.sub("build"))
     repository, state = payload.text("repository.full_name"), one.text("state", "status")
     branch = payload.text("branches.0.name")
@@ -150,7 +150,7 @@ def _state(kind: str, payload: Reading) -> Draft:
 
 
 def _alert(kind: str, payload: Reading) -> Draft:
-    """A security alert: of code, of a dependency, of a secret."""
+    """Read a security alert about code, a dependency or a secret."""
     alert, repository, action = payload.sub("alert"), payload.text("repository.full_name"), payload.text("action")
     advisory = alert.sub("security_advisory")
     what = advisory.text("summary") or alert.text(
@@ -180,14 +180,14 @@ def _push(payload: Reading) -> Draft:
         did = "deleted"
     elif payload.text("before") == ZERO and not commits:
         did = "created"
-    said = [
+    shown = [
         f"{one.text('id')[:8]} {one.text('message').splitlines()[0] if one.text('message') else ''}"
         for one in commits[:5]
     ]
     return Draft(
         title=f"{repository}: {who or 'someone'} {did} {ref}",
         severity="info",
-        body="\n".join(said),
+        body="\n".join(shown),
         labels=_common("push", payload, branch=ref),
         links=links(("GitHub", payload.text("compare", "repository.html_url"))),
         occurred_at=payload.moment("head_commit.timestamp", "repository.pushed_at"),

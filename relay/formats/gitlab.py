@@ -1,6 +1,8 @@
-"""GitLab: its webhooks (GitLab documentation, "Webhook events"). Pipelines, jobs and deployments fire when they fail
-and end when the next one of the same branch (or environment) succeeds; an access token that is about to expire fires.
-All else is a notice."""
+"""GitLab: its webhooks (GitLab documentation, "Webhook events").
+
+Pipelines, jobs and deployments fire when they fail. They end when the next one of the same branch or environment
+succeeds. An access token that is about to expire fires. All other events are notices.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ def _common(kind: str, payload: Reading, **more: str) -> dict[str, str]:
 
 
 def _run(kind: str, payload: Reading) -> Draft:
-    """A pipeline, a job (`build`) or a deployment."""
+    """Read the status of a pipeline, a job (`build`) or a deployment."""
     project, one = _project(payload), payload.sub("object_attributes") if kind == "pipeline" else payload
     state = one.text("status", "build_status")
     ref = one.text("ref") or payload.text("ref")
@@ -79,18 +81,18 @@ def _push(kind: str, payload: Reading) -> Draft:
         did = "deleted"
     elif payload.text("before") == ZERO and count == "0":
         did = "created"
-    said = [f"{one.text('id')[:8]} {one.text('title', 'message')}".splitlines()[0] for one in payload.each("commits")]
+    shown = [f"{one.text('id')[:8]} {one.text('title', 'message')}".splitlines()[0] for one in payload.each("commits")]
     return Draft(
         title=f"{project}: {who or 'someone'} {did} {'tag ' if kind == 'tag_push' else ''}{ref}",
         severity="info",
-        body="\n".join(said[:5]),
+        body="\n".join(shown[:5]),
         labels=_common(kind, payload, ref=ref),
         links=links(("GitLab", payload.text("project.web_url"))),
     )
 
 
 def _token(payload: Reading) -> Draft:
-    """An access token that is about to expire: nothing tells that it was renewed, so that it ends by expiry."""
+    """Read the warning of an access token that is about to expire. GitLab sends no renewal, so the alert expires."""
     token = payload.sub("object_attributes")
     owner = _project(payload) or payload.text("group.group_name")
     return Draft(

@@ -1,4 +1,4 @@
-"""Google Cloud Monitoring: webhook notifications of incidents, also within a push of Pub/Sub (Google Cloud
+"""Google Cloud Monitoring: webhook notifications of incidents, direct or within a push of Pub/Sub (Google Cloud
 documentation, "Create and manage notification channels", "Webhooks"; "Push subscriptions")."""
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read_google_cloud(request: Request) -> list[Draft]:
 
 
 def _unwrapped(payload: Reading) -> Reading:
-    """The message of a Pub/Sub push."""
+    """Return the message within a Pub/Sub push, or the payload itself if it is not one."""
     data = payload.at("message.data")
     if not isinstance(data, str):
         return payload

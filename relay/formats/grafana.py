@@ -1,8 +1,8 @@
 """Grafana: its alerting's webhook (Grafana documentation, "Configure the webhook notifier"), and that of Grafana 8 and
 before ("Legacy alert notifications", section "Webhook").
 
-A delivery holds alerts that fire and others that ended. Its own `state` says nothing of them. The key is the alert's
-fingerprint; a legacy one has its rule's number.
+A delivery holds firing and resolved alerts together, so its own `state` is not used. The key is the alert's
+fingerprint, or the rule's number in a legacy alert.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import re
 from relay.core.event import Draft
 from relay.formats.alertmanager import left_out
 from relay.formats.batch import Item, read_known
-from relay.formats.contract import Format, Request, UnreadableError, as_text, unrecognised
+from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity, trial
 from relay.formats.signatures import grafana
 
 _STATE = re.compile(r"^\[(?:Alerting|OK|No Data|Paused|Pending)\]\s*", re.IGNORECASE)
 _STATES_OF_RULES = ("DatasourceNoData", "DatasourceError")
-"""Alerts that Grafana makes of a rule that has no data or can't be evaluated; `rulename` says which rule it is."""
+"""Alerts that Grafana makes if a rule has no data or can't be evaluated. The label `rulename` names the rule."""
 _LEGACY = {"alerting": "firing", "no_data": "firing", "ok": "resolved"}
 
 
@@ -37,7 +37,7 @@ def read_grafana(request: Request) -> list[Item]:
 def _alert(alert: Reading, payload: Reading) -> Draft:
     """Read an alert of a delivery. Raises `UnreadableError`."""
     if alert.text("status") not in ("firing", "resolved"):
-        raise UnreadableError("status", f"an alert is firing or resolved, not {alert.text('status')[:40]!r}")
+        raise UnreadableError("status", misfit("firing or resolved", alert.at("status")))
     named = alert.at("labels")
     given = {name: as_text(value) for name, value in named.items()} if isinstance(named, dict) else {}
     notes = alert.sub("annotations")

@@ -1,12 +1,12 @@
 """Home Assistant: its websocket API (Home Assistant Developer Docs, "WebSocket API"). A source of type `websocket`
 sends the login and the subscription: `send: [{type: auth, access_token: …}, {id: 1, type: subscribe_events, …}]`.
 
-Of binary sensors that tell of a problem (`device_class` problem, smoke, gas, moisture, …) `on` fires and `off` ends;
-of one that tells of something good (connectivity, power) it is the other way round. An alarm panel fires while it is
-`triggered`, a lock while it is `jammed`. All other changes of a state are notices.
+A binary sensor for a problem (`device_class` problem, smoke, gas, moisture, …) fires at `on` and ends at `off`. One for
+something good (connectivity, power) does the reverse. An alarm panel fires while it is `triggered`, a lock while it is
+`jammed`. All other changes of state are notices.
 
-`unavailable` and `unknown` fire for any entity, by a key of their own: an alarm of the entity stays open. The return
-ends that, and the new state is judged whatever it was before. An entity that is removed ends all that it began.
+`unavailable` and `unknown` fire for any entity under a separate key, so an alarm of the entity stays open. When the
+entity returns, that key ends and the new state is judged whatever it was before. Removing an entity ends its alerts.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _BAD = ("battery", "carbon_monoxide", "cold", "gas", "heat", "moisture", "proble
 _GOOD = ("connectivity", "plug", "power", "running")
 _ABSENT = ("unavailable", "unknown")
 _ALARMS = {"alarm_control_panel": ("triggered", "critical"), "lock": ("jammed", "major")}
-"""Domains with a state that fires, and how severe that is."""
+"""Domains with a state that fires, and its severity."""
 _CONTROL = ("auth_required", "auth_ok", "auth_invalid", "pong", "result")
 
 
 def read_home_assistant(request: Request) -> list[Draft]:
-    """Read a frame; frames of the protocol give no event."""
+    """Read a frame. Frames of the protocol give no event."""
     return _frame(Reading(request.payload), request)
 
 
@@ -61,7 +61,7 @@ def _frame(frame: Reading, request: Request) -> list[Draft]:
 
 
 def _change(entity: str, old: Reading, new: Reading, event: Reading) -> list[Draft]:
-    """Read a change of a state; none where nothing but attributes changed."""
+    """Read a change of state. A change of attributes alone gives no event."""
     was, now = old.text("state"), new.text("state")
     at = event.moment("time_fired") or new.moment("last_changed")
     if not new.is_object:
@@ -100,7 +100,7 @@ class _Entity(msgspec.Struct, frozen=True):
 
 
 def _judged(entity: _Entity, was: str | None) -> list[Draft]:
-    """Tell what an entity's state says; `was` is empty where it is new, and None where it is not known."""
+    """Return the drafts about an entity's state. `was` is its state before: empty if it is new, None if not known."""
     key, now = f"{entity.id}/available", entity.state
     if now in _ABSENT:
         return [entity.draft(f"{entity.name} is {now}", "firing", "warning", key)]
@@ -110,7 +110,7 @@ def _judged(entity: _Entity, was: str | None) -> list[Draft]:
 
 
 def _state(entity: _Entity, was: str | None, *, back: bool) -> Draft:
-    """Tell what a state says that is neither unavailable nor unknown; `back`: the state before it is not known."""
+    """Return the draft about a state other than unavailable or unknown. `back`: the state before it is not known."""
     kind, now, device = entity.id.partition(".")[0], entity.state, entity.device_class
     if kind == "binary_sensor" and device in (*_BAD, *_GOOD):
         bad = (now == "on") == (device in _BAD)
@@ -126,7 +126,7 @@ def _state(entity: _Entity, was: str | None, *, back: bool) -> Draft:
 
 
 def _removed(entity: _Entity) -> list[Draft]:
-    """Tell that an entity was removed, and end what it began: nothing else would."""
+    """Return the notice that an entity was removed, and the ends of its alerts, which nothing else would end."""
     title, away = f"{entity.name} was removed", entity.state in (*_ABSENT, "")
     alarms = away or _state(entity, None, back=True).status != "notice"
     keys = [f"{entity.id}/available"] * away + [entity.id] * alarms
@@ -134,12 +134,14 @@ def _removed(entity: _Entity) -> list[Draft]:
 
 
 def _compressed(event: Reading) -> list[Draft]:
-    """Read the short form of `subscribe_entities`. A change lacks the attributes, unless they changed too: where the
-    class of a binary sensor is not known, its change is a notice. Of what is there already alerts alone are told."""
+    """Read the short form of `subscribe_entities`.
+
+    A change lacks the attributes that did not change. The change of a binary sensor without its class is a notice.
+    Entities that are there at the start give alerts, but no notices.
+    """
     drafts: list[Draft] = []
     for entity, state in _items(event.at("a")):
-        told = _judged(_short(entity, state), None)
-        drafts += [draft for draft in told if draft.status != "notice"]
+        drafts += [draft for draft in _judged(_short(entity, state), None) if draft.status != "notice"]
     for entity, change in _items(event.at("c")):
         if change.text("+.s"):
             drafts += _judged(_short(entity, change.sub("+")), None)
@@ -159,7 +161,7 @@ def _short(entity: str, state: Reading) -> _Entity:
 
 
 def refuses(payload: Any) -> str | None:
-    """Return how Home Assistant refuses our token in a frame."""
+    """Return the words with which Home Assistant refuses our token in a frame, else None."""
     frame = Reading(payload)
     return (
         f"Home Assistant refuses the token: {frame.text('message')}" if frame.text("type") == "auth_invalid" else None

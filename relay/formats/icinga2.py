@@ -1,7 +1,7 @@
 """Icinga 2: its HTTP event stream (Icinga 2 documentation, "Event Streams"), an object a line.
 
-A hard state tells; a soft one is tried again by Icinga and gives no event. The key is `host!service`. A problem in a
-downtime says so, and the relay holds it back until `DowntimeRemoved`, which Icinga sends for every end of a downtime.
+A hard state gives an event; a soft one does not, as Icinga checks it again. The key is `host!service`. A problem within
+a downtime is marked so. The relay suppresses it until `DowntimeRemoved`, which Icinga sends at every end of a downtime.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from relay.formats.contract import Format, Request, unrecognised
 from relay.formats.reading import Reading, downtime, labels, taken_up, withdrawn
 
 _SERVICE = {"0": None, "1": "warning", "2": "critical", "3": "minor"}
-_SAID = {"0": "OK", "1": "WARNING", "2": "CRITICAL", "3": "UNKNOWN"}
+_WORDS = {"0": "OK", "1": "WARNING", "2": "CRITICAL", "3": "UNKNOWN"}
 _ENDS = ("RECOVERY",)
 _CONTROL = (
     "CheckResult",
@@ -27,7 +27,7 @@ _DOWNTIME_NOTIFICATIONS = {"DOWNTIMESTART": True, "DOWNTIMEEND": False, "DOWNTIM
 
 
 def read_icinga2(request: Request) -> list[Draft]:
-    """Read one object; an error's frame is a notice."""
+    """Read one object. An error's frame gives a notice."""
     return _one(Reading(request.payload), request)
 
 
@@ -54,17 +54,17 @@ def _one(payload: Reading, request: Request) -> list[Draft]:
 
 
 def _news(kind: str, payload: Reading, name: str, shown: str) -> Draft:
-    """Read what is no change of a state: an acknowledgement, its end, flapping."""
-    by, said = payload.text("author"), payload.text("comment", "text", "comment.text")
+    """Read an event other than a change of state: an acknowledgement, its end, flapping."""
+    by, comment = payload.text("author"), payload.text("comment", "text", "comment.text")
     about, at = _labels(payload), payload.moment("timestamp")
     if kind == "AcknowledgementSet":
-        return taken_up(f"{shown} is acknowledged", name, by, "Icinga", said, labels=about)
+        return taken_up(f"{shown} is acknowledged", name, by, "Icinga", comment, labels=about)
     if kind == "AcknowledgementCleared":
         title = f"{shown} is not acknowledged any more"
-        return withdrawn(title, name, by, "Icinga", said, labels=about, occurred_at=at)
+        return withdrawn(title, name, by, "Icinga", comment, labels=about, occurred_at=at)
     flaps = "flaps" if payload.text("is_flapping") == "true" else "flaps no more"
     what = flaps if kind == "Flapping" else f"has news: {kind}"
-    return Draft(title=f"{shown} {what}", severity="info", body=said, labels=about, occurred_at=at)
+    return Draft(title=f"{shown} {what}", severity="info", body=comment, labels=about, occurred_at=at)
 
 
 def _state(payload: Reading, name: str, shown: str) -> list[Draft]:
@@ -72,23 +72,24 @@ def _state(payload: Reading, name: str, shown: str) -> list[Draft]:
     good = state == "0"
     if payload.text("state_type") == "0":
         return []
-    held = not good and payload.text("downtime_depth") not in ("", "0")
-    return [_draft(payload, name, shown, state, resolved=good, held=held)]
+    in_downtime = not good and payload.text("downtime_depth") not in ("", "0")
+    return [_draft(payload, name, shown, state, resolved=good, in_downtime=in_downtime)]
 
 
 def _downtime(payload: Reading, name: str, shown: str, *, begins: bool) -> list[Draft]:
-    """Read the begin or end of a downtime; one that never took effect (no `trigger_time`) has no end."""
+    """Read the begin or end of a downtime. A downtime that never took effect (no `trigger_time`) has no end."""
     about = payload.sub("downtime")
+    # DowntimeStarted only announces a flexible downtime; DowntimeTriggered puts it into effect
     waits = about.text("fixed") == "false" and payload.text("type") == "DowntimeStarted"
     if waits or (not begins and about.text("trigger_time") == "0"):
         return []
-    said = f"{about.text('author')}: {about.text('comment')}".strip(": ")
+    comment = f"{about.text('author')}: {about.text('comment')}".strip(": ")
     title = f"a downtime of {shown} {'began' if begins else 'ended'}"
     return [
         downtime(
             title,
             name,
-            said,
+            comment,
             begins=begins,
             occurred_at=payload.moment("timestamp"),
             labels=labels(host=about.text("host_name"), service=about.text("service_name")),
@@ -126,9 +127,9 @@ def _notification(payload: Reading, name: str, shown: str) -> list[Draft]:
     ]
 
 
-def _draft(payload: Reading, name: str, shown: str, state: str, *, resolved: bool, held: bool = False) -> Draft:
+def _draft(payload: Reading, name: str, shown: str, state: str, *, resolved: bool, in_downtime: bool = False) -> Draft:
     if payload.text("service"):
-        word, severity = _SAID.get(state, ""), _SERVICE.get(state, "minor")
+        word, severity = _WORDS.get(state, ""), _SERVICE.get(state, "minor")
     else:
         word, severity = ("UP", None) if resolved else ("DOWN", "critical")
     return Draft(
@@ -139,7 +140,7 @@ def _draft(payload: Reading, name: str, shown: str, state: str, *, resolved: boo
         body=payload.text("check_result.output"),
         labels=_labels(payload),
         occurred_at=payload.moment("timestamp"),
-        downtime=True if held else None,
+        downtime=True if in_downtime else None,
     )
 
 

@@ -1,5 +1,5 @@
 """Cisco Intersight: webhooks of `mo.WebhookResult` (Intersight Help Center, "Webhooks"). A `cond.Alarm` fires until its
-severity is Cleared; its `Moid` is the key. Other objects are notices of what was done to them. A ping has no event."""
+severity is Cleared; its `Moid` is the key. Changes of other objects are notices. A ping has no event."""
 
 from __future__ import annotations
 

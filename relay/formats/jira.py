@@ -1,6 +1,6 @@
 """Jira: its webhooks (Atlassian Developer, "Webhooks"). An issue fires when it is created or reopened, and ends when it
-is resolved, done or deleted; what is done to an open one changes it. Where a webhook tells of a comment alone, the
-issue may be thin or absent: that is a notice."""
+is resolved, done or deleted. Other changes update an open issue. A webhook without an issue's key, as for a comment
+alone, is a notice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relay.formats.reading import Reading, labels, lines, links, severity
 from relay.formats.signatures import hexadecimal
 
 _PRIORITIES = {"minor": "warning"}
-"""Jira's minor is one above trivial."""
+"""Jira's minor is its lowest priority but one, above trivial."""
 _DONE = ("done", "closed", "resolved", "fixed", "won't do", "cancelled", "canceled")
 _MARKUP = re.compile(r"\{(?:code|noformat|quote|color|panel)[^{}]{0,200}\}")
 MOST_CHANGES = 5
@@ -84,7 +84,7 @@ def _address(own: str, key: str) -> str:
 
 
 def _words(body: Any, depth: int = 20) -> str:
-    """The words of wiki markup, or of an Atlassian document."""
+    """Return the plain text of wiki markup, or of an Atlassian document."""
     if isinstance(body, str):
         return _MARKUP.sub("", body[:MAX_BODY])
     if not depth or not isinstance(body, dict):

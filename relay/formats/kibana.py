@@ -1,8 +1,8 @@
 """Elastic: webhook connectors of Kibana's rules, whose body an administrator writes from variables (Elastic Docs,
 "Rule action variables"), detection alerts, and Watcher. JSON texts within JSON are read.
 
-A rule's alert ends with the action group `recovered`, and its key is the rule and the alert's id (its `uuid` is new
-each time). A watch of a cluster's health ends with `green`; what else Watcher tells is never told to have ended.
+A rule's alert ends with the action group `recovered`. Its key is the rule and the alert's id, since its `uuid` is new
+each time. A watch of a cluster's health ends with `green`. Watcher sends no end for other watches, so they expire.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from relay.formats.contract import Format, NotJsonError, Request, decode_json, u
 from relay.formats.reading import Reading, labels, lines, links, severity
 
 MAX_TEXTS = 3
-"""How deep JSON texts within JSON are read."""
+"""Levels of JSON texts within JSON that are read."""
 
 
 def read_kibana(request: Request) -> list[Draft]:
@@ -26,7 +26,7 @@ def read_kibana(request: Request) -> list[Draft]:
 
 
 def _opened(value: Any, depth: int) -> Any:
-    """JSON in which texts that are JSON objects are read."""
+    """Return a value with the texts that are JSON objects read in place."""
     if isinstance(value, dict):
         return {name: _opened(item, depth) for name, item in value.items()}
     if isinstance(value, str) and depth and value.lstrip()[:1] == "{":
@@ -64,7 +64,7 @@ def _rule(body: Reading) -> Draft | None:
 
 
 def _detection(body: Reading) -> Draft | None:
-    """An alert of Elastic Security; its names hold dots, in one key or nested."""
+    """Read an alert of Elastic Security. Its names hold dots, which are in one key or mean nested objects."""
 
     def text(*names: str) -> str:
         given = body.value if isinstance(body.value, dict) else {}

@@ -1,4 +1,4 @@
-"""Users' mappings: JMESPath expressions that read an event's fields from any JSON."""
+"""Users' mappings, which read an event's fields from any JSON by JMESPath expressions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from relay.formats.contract import (
     Request,
     UnreadableError,
     as_text,
-    say_type,
+    misfit,
 )
 from relay.formats.expressions import FAILURES, Expression, Purse, TooMuchWorkError
 from relay.formats.reading import moment
 
 MOST_SHOWN = 100
-"""Items whose values are shown to people."""
+"""Items whose values a trial of a mapping shows."""
 _NOTHING: tuple[Any, ...] = (None, False, "", [], {})
-"""What JMESPath counts as false."""
+"""Values that JMESPath counts as false."""
 _WORDS: Mapping[Status, tuple[str, ...]] = {
     "firing": ("firing", "alerting", "problem", "down", "critical", "open", "triggered", "active"),
     "resolved": ("resolved", "ok", "up", "closed", "cleared", "recovered", "recovery", "normal"),
@@ -43,11 +43,11 @@ OPTIONAL = (
     "downtime",
     "when",
 )
-"""Fields of a mapping that may be absent, beside `each`, labels and links."""
+"""Fields of a mapping that may be absent, apart from `each`, labels and links."""
 
 
 class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping as configured. All but `title` may be absent; expressions are JMESPath over one item."""
+    """A mapping as configured. Only `title` is required. Expressions are JMESPath over one item."""
 
     title: str
     each: str | None = None
@@ -68,15 +68,15 @@ class MappingSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_mapping(settings: MappingSettings) -> Format:
-    """A format that follows a mapping. Raises ValueError where an expression can't be compiled."""
+    """Return a format that follows a mapping. Raises ValueError if an expression can't be compiled."""
     return Format(read=CompiledMapping(settings).read, lists=True)
 
 
 class CompiledMapping:
-    """Reads payloads by a mapping."""
+    """A mapping that is ready to read payloads."""
 
     def __init__(self, settings: MappingSettings) -> None:
-        """Raises ValueError where an expression can't be compiled."""
+        """Compile the expressions of a mapping. Raises ValueError if one can't be compiled."""
         self._settings = settings
         self._each = None if settings.each is None else Expression(settings.each)
         self._title = Expression(settings.title)
@@ -86,9 +86,9 @@ class CompiledMapping:
         self._severities = {word.lower(): severity for word, severity in settings.severities.items()}
 
     def read(self, request: Request) -> list[Item]:
-        """Read a payload: one item, those of a list, or those that `each` gives. Raises `UnreadableError`.
+        """Read a payload: the items that `each` selects, else those of a list, else one item. Raises `UnreadableError`.
 
-        All of them share the work that a payload may take; what is behind that can't be read.
+        All items share the work that a payload may cost. Items after it is spent can't be read.
         """
         purse, payload, each = Purse(), request.payload, self._settings.each
         if each is None and isinstance(payload, list):
@@ -102,15 +102,15 @@ class CompiledMapping:
         return [] if draft is None else [draft]
 
     def items(self, payload: Any) -> list[Any]:
-        """The items of a payload. Raises `UnreadableError`."""
+        """Return the items of a payload. Raises `UnreadableError`."""
         if self._each is not None:
             return [_within(payload, item) for item in self._items(payload, Purse())]
         return payload if isinstance(payload, list) else [payload]
 
     def trials(self, payload: Any) -> Iterator[tuple[dict[str, Any], Draft | str | None]]:
-        """Yield what each expression gives and the draft, or why there is none: for people who write a mapping.
+        """Yield, for the first items, the value of each expression, and the draft or the reason why there is none.
 
-        Of the first items. Raises `UnreadableError` where there are no items.
+        People who write a mapping see them. Raises `UnreadableError` if the items can't be selected.
         """
         expressions = {
             "title": self._title,
@@ -136,10 +136,10 @@ class CompiledMapping:
             raise UnreadableError("each", f"{self._settings.each!r} fails: {error}") from error
         if isinstance(items, list):
             return items
-        raise UnreadableError("each", f"{self._settings.each!r} gives {say_type(items)} here; a list would be right")
+        raise UnreadableError("each", f"{misfit(f'a list from {self._settings.each!r}', items)}; check the path")
 
     def draft_of(self, item: Any, purse: Purse) -> Draft | None:
-        """The draft of an item; None where `when` says that it is no event. Raises `UnreadableError`."""
+        """Return the draft of an item, or None if `when` is false for it. Raises `UnreadableError`."""
         notes: list[str] = []
         found = {
             name: self._search(name, expression, item, purse, notes) for name, expression in self._optional.items()
@@ -149,7 +149,7 @@ class CompiledMapping:
         key = as_text(found.get("key"))
         status = self._status(found.get("status"), notes)
         if status == "resolved" and not key:
-            raise UnreadableError("key", "a resolved event needs the key of its firing one")
+            raise UnreadableError("key", "a resolved event needs the key of its firing one; map `key`")
         return Draft(
             title=self._read_title(item, key, status, purse),
             status=status,
@@ -177,7 +177,7 @@ class CompiledMapping:
             if isinstance(url, str) and url.startswith(("http://", "https://")):
                 found.append(Link(name, url))
             elif url not in _NOTHING:
-                notes.append(f"map.links.{name} counts as absent: {as_text(url)[:60]!r} is no address")
+                notes.append(f"map.links.{name} counts as absent: {misfit('an address like https://…', url)}")
         return tuple(found)
 
     def _read_title(self, item: Any, key: str, status: Status, purse: Purse) -> str:
@@ -186,28 +186,28 @@ class CompiledMapping:
         except TooMuchWorkError as error:
             raise UnreadableError("title", str(error)) from error
         except FAILURES as error:
-            raise UnreadableError("title", f"{self._settings.title!r} {_misfit(error, item)}") from error
+            raise UnreadableError("title", f"{self._settings.title!r} {_failure(error, item)}") from error
         title = as_text(value).strip()
         if title:
             return title
         if status == "resolved" and key:
             return key
-        raise UnreadableError("title", f"{self._settings.title!r} gives {say_type(value)}; a text is required")
+        raise UnreadableError("title", f"{misfit(f'a text from {self._settings.title!r}', value)}; check the path")
 
     @staticmethod
     def _search(name: str, expression: Expression, item: Any, purse: Purse, notes: list[str]) -> Any:
-        """The value of an optional expression; one that fails counts as absent, with a note."""
+        """Return the value of an optional expression. An expression that fails adds a note and counts as absent."""
         try:
             return expression.search_text(item, purse)
         except TooMuchWorkError as error:
             raise UnreadableError(name, str(error)) from error
         except FAILURES as error:
-            said = str(error).splitlines() or [type(error).__name__]
-            notes.append(f"map.{name} counts as absent: {said[0]}")
+            lines = str(error).splitlines() or [type(error).__name__]
+            notes.append(f"map.{name} counts as absent: {lines[0]}")
             return None
 
     def _severity(self, value: Any) -> str | None:
-        """Return the mapping's own severity for a word, else the word itself, which the intake looks up."""
+        """Return the mapping's own severity for a word, else the word itself, which the intake then looks up."""
         word = as_text(value).strip()
         return self._settings.severities.get(word) or self._severities.get(word.lower(), word) or None
 
@@ -217,17 +217,17 @@ class CompiledMapping:
         word = as_text(value)
         known = STATUS_WORDS.get(self._settings.statuses.get(word, word).lower())
         if known is None:
-            notes.append(f"map.status: {word[:40]!r} is not in `statuses` and counts as firing")
+            notes.append(f"map.status: {word[:40]!r} is not in `statuses` and counts as firing; add it there")
         return known or "firing"
 
 
 def _within(payload: Any, item: Any) -> Any:
-    """An item with the whole payload in its reach."""
+    """Return an item with the whole payload at `_payload`, so that its expressions can reach what is around it."""
     return {"_payload": payload, **item} if isinstance(item, dict) else item
 
 
-def _misfit(error: Exception, item: Any) -> str:
-    """Why an expression fails on an item, for people."""
+def _failure(error: Exception, item: Any) -> str:
+    """Return in words why an expression fails on an item."""
     if isinstance(error, jmespath.exceptions.JMESPathTypeError) and "NoneType" in str(error):
         has = f"; it has {', '.join(list(item)[:12])}" if isinstance(item, dict) else ""
         return f"needs a field that is not in this payload{has}"
@@ -239,7 +239,10 @@ def _name(value: Any) -> str | None:
 
 
 def _downtime(value: Any, notes: list[str]) -> bool | None:
-    """Read whether a downtime began or is in effect, or ended. False and 0 say nothing: a comparison gives them."""
+    """Return True if a downtime began or is in effect, False if it ended, else None.
+
+    False and 0 give None: a comparison gives them when the payload says nothing of a downtime.
+    """
     word = as_text(value).strip().lower()
     if value in _NOTHING or word in ("false", "0"):
         return None
@@ -251,7 +254,7 @@ def _downtime(value: Any, notes: list[str]) -> bool | None:
 def _files(value: Any, notes: list[str]) -> tuple[str, ...]:
     files = [value] if isinstance(value, str) else value or []
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        notes.append("map.files counts as absent: an address, or a list of addresses, would be right")
+        notes.append(f"map.files counts as absent: {misfit('an address or a list of addresses', value)}")
         return ()
     return tuple(file for file in files if file)
 
@@ -261,5 +264,5 @@ def _time(value: Any, notes: list[str]) -> float | None:
         return None
     found = moment(value)
     if found is None:
-        notes.append(f"map.occurred_at counts as absent: {as_text(value)[:60]!r} is no time that can be read")
+        notes.append(f"map.occurred_at counts as absent: {misfit('a time like 2026-03-01T02:10:00Z', value)}")
     return found

@@ -1,4 +1,4 @@
-"""The relay's own JSON: one object, or a list of them; only `title` is required (README, "Native JSON")."""
+"""The relay's own JSON: one object, or a list of them. Only `title` is required (README, "Native JSON")."""
 
 from __future__ import annotations
 
@@ -6,27 +6,25 @@ from typing import Any
 
 from relay.core.event import STATUSES, Draft, Link
 from relay.core.words import parse_time
-from relay.formats.contract import Format, Request, UnreadableError, as_text, say_type
+from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit
 
 
 def read_native(request: Request) -> list[Draft]:
-    """Read one event; an empty list holds none. Raises `UnreadableError` naming the field."""
+    """Read one event, or none from an empty list. Raises `UnreadableError`, which names the field."""
     return [] if request.payload == [] else [read_one(request.payload)]
 
 
 def read_one(item: Any) -> Draft:
-    """Read one event. Raises `UnreadableError` naming the field."""
+    """Read one event. Raises `UnreadableError`, which names the field."""
     if not isinstance(item, dict):
-        raise UnreadableError(
-            "", f'an event is an object like {{"title": "…"}}, or a list of them; this is {say_type(item)}'
-        )
+        raise UnreadableError("", misfit('an object like {"title": "…"}, or a list of them', item))
     title = _text(item, "title").strip()
     status = _text(item, "status", default="notice")
     key = _text(item, "key")
     if status not in STATUSES:
-        raise UnreadableError("status", f"{status[:40]!r} is not one of firing, resolved, notice")
+        raise UnreadableError("status", misfit("firing, resolved or notice", status))
     if not title and not (status == "resolved" and key):
-        raise UnreadableError("title", "a title is required, as text that is not empty")
+        raise UnreadableError("title", "expected a text that is not empty, found none; every event needs a title")
     if status == "resolved" and not key:
         raise UnreadableError("key", "a resolved event needs the key that its firing event had")
     return Draft(
@@ -50,20 +48,20 @@ def _text(item: dict[str, Any], name: str, at: str = "", default: str = "") -> s
         return value
     if name == "key" and isinstance(value, (int, float)) and not isinstance(value, bool):
         return as_text(value)
-    raise UnreadableError(f"{at}{name}", f"text would be right, not {say_type(value)}")
+    raise UnreadableError(f"{at}{name}", misfit("text", value))
 
 
 def _labels(value: Any, where: str) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise UnreadableError(where, f"an object of names and texts would be right, not {say_type(value)}")
+        raise UnreadableError(where, misfit("an object of names and texts", value))
     labels: dict[str, str] = {}
     for name, label in value.items():
         if isinstance(label, str):
             labels[name] = label
         elif isinstance(label, (dict, list)):
-            raise UnreadableError(f"{where}.{name}", f"text would be right, not {say_type(label)}")
+            raise UnreadableError(f"{where}.{name}", misfit("text", label))
         elif label is not None:
             labels[name] = as_text(label)
     return labels
@@ -76,10 +74,10 @@ def _links(value: Any, where: str) -> tuple[Link, ...]:
         if isinstance(link, str):
             link = {"url": link}  # noqa: PLW2901 - an address alone is a link without a name
         if not isinstance(link, dict):
-            raise UnreadableError(place, 'an object like {"text": "Runbook", "url": "https://…"} would be right')
+            raise UnreadableError(place, misfit('an object like {"text": "Runbook", "url": "https://…"}', link))
         url = _text(link, "url", f"{place}.")
         if not url:
-            raise UnreadableError(f"{place}.url", "a link needs its address")
+            raise UnreadableError(f"{place}.url", "expected an address like https://…, found none")
         links.append(Link(_text(link, "text", f"{place}.") or "link", url))
     return tuple(links)
 
@@ -88,9 +86,7 @@ def _files(value: Any, where: str) -> tuple[str, ...]:
     found = _list(value, where)
     for number, file in enumerate(found):
         if not isinstance(file, str):
-            raise UnreadableError(
-                f"{where}[{number}]", f"the file's address as text would be right, not {say_type(file)}"
-            )
+            raise UnreadableError(f"{where}[{number}]", misfit("the file's address as text", file))
     return tuple(found)
 
 
@@ -98,7 +94,7 @@ def _list(value: Any, where: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise UnreadableError(where, f"a list would be right, not {say_type(value)}")
+        raise UnreadableError(where, misfit("a list", value))
     return value
 
 
@@ -106,7 +102,7 @@ def _time(value: Any, where: str) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise UnreadableError(where, f"a time like 2026-03-01T02:10:00Z would be right, not {say_type(value)}")
+        raise UnreadableError(where, misfit("a time like 2026-03-01T02:10:00Z", value))
     try:
         return parse_time(value)
     except ValueError as error:

@@ -1,5 +1,5 @@
-"""NetBox: webhooks of event rules (NetBox documentation, "Webhooks"). Objects are created, updated and deleted: all are
-notices, an update's with what it changed. The object is the key."""
+"""NetBox: webhooks of event rules (NetBox documentation, "Webhooks"). Each creation, update and deletion of an object
+is a notice. The notice of an update lists the changes. The key is the object."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_netbox(request: Request) -> list[Draft]:
 
 
 def _changes(before: Any, after: Any) -> list[str]:
-    """`name: "a" → "b"` for what differs."""
+    """Return `name: "a" → "b"` for each difference."""
     if not isinstance(before, dict) or not isinstance(after, dict):
         return []
     return [

@@ -1,5 +1,5 @@
 """New Relic: workflows' webhooks, whose template an administrator may change (New Relic documentation, "Notification
-integrations", "Webhook"), and the incidents of its classic alerts. What says no state is a notice."""
+integrations", "Webhook"), and the incidents of its classic alerts. An issue without a known state is a notice."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_newrelic(request: Request) -> list[Draft]:
             ),
             links=about,
             occurred_at=at,
-            notes=() if state in _STATES else (f"state {state or '(none)'!r} is none that is known",),
+            notes=() if state in _STATES else (f"the state {state or '(none)'!r} is not known",),
         )
     ]
 

@@ -1,5 +1,5 @@
-"""Opsgenie: outgoing webhooks (Opsgenie documentation, "Webhook Integration", "Alert Action Data"). The alert's alias
-is the key; what was done to an open alert is an update of it, and custom actions are notices."""
+"""Opsgenie: outgoing webhooks (Opsgenie documentation, "Webhook Integration", "Alert Action Data"). The key is the
+alert's alias. An action on an open alert updates it. Custom actions are notices."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UPDATES = (
     "unsnooze",
     "snoozeended",
 )
-_TOLD = (
+_DETAILS = (
     ("team", "team"),
     ("recipient", "recipient"),
     ("owner", "owner"),
@@ -38,7 +38,7 @@ _TOLD = (
     ("tags", "removedTags"),
     ("note", "note"),
 )
-"""What an action adds or takes away, and the field that has it."""
+"""Things that an action adds or removes, and the field of each."""
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
 
 
@@ -53,10 +53,10 @@ def read_opsgenie(request: Request) -> list[Draft]:
     title = title or f"alert {alert.text('tinyId', 'alertId')}"
     who, at = alert.text("username", "actor"), alert.moment("updatedAt", "createdAt")
     did = _spoken(action)
-    said = lines(
+    body = lines(
         alert.text("description"),
         f"{did} by {who}" if who and verb != "create" else "",
-        *(f"{name} {alert.text(field)}" for name, field in _TOLD if alert.text(field)),
+        *(f"{name} {alert.text(field)}" for name, field in _DETAILS if alert.text(field)),
     )
     if verb == "acknowledge":
         return [taken_up(title, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]
@@ -69,7 +69,7 @@ def read_opsgenie(request: Request) -> list[Draft]:
             status="resolved" if verb in _ENDS else "firing" if known else "notice",
             severity=_NUMBERS.get(alert.text("priority")) or severity(alert.text("priority")),
             key=key,
-            body=said,
+            body=body,
             labels=labels(
                 action=action,
                 entity=alert.text("entity"),
@@ -82,7 +82,7 @@ def read_opsgenie(request: Request) -> list[Draft]:
 
 
 def _spoken(action: str) -> str:
-    """`AssignOwnership` as `assign ownership`."""
+    """Return the name of an action in words: `assign ownership` for `AssignOwnership`."""
     words = action.replace("UnA", "Una")
     return "".join(f" {sign.lower()}" if sign.isupper() else sign for sign in words).strip()
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 from relay.core.event import Draft
 from relay.core.severity import severity_of
 from relay.formats.batch import Item, read_known
-from relay.formats.contract import Format, Request, UnreadableError, unrecognised
+from relay.formats.contract import Format, Request, UnreadableError, misfit, unrecognised
 from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, trial, withdrawn
 from relay.formats.signatures import hexadecimal
 
 _NOTES = ("annotated", "status_update_published", "responder.added", "responder.replied")
-"""What is done beside an incident; with it comes an object of its own, which names the incident."""
+"""Actions beside an incident. Each comes with an object of its own, which names the incident."""
 _URGENCY = {"high": "critical", "low": "warning"}
 _CLOSED = ("resolved", "resolve", "auto_resolve", "auto_resolved")
 _TAKEN = ("acknowledged", "acknowledge")
@@ -19,7 +19,7 @@ _WITHDRAWN = ("unacknowledged", "unacknowledge")
 
 
 def read_pagerduty(request: Request) -> list[Item]:
-    """Read an event or a batch of messages; a ping has none."""
+    """Read an event or a batch of messages. A ping gives a test notice."""
     payload = Reading(request.payload)
     event = payload.sub("event")
     if event.is_object:
@@ -50,10 +50,10 @@ def _event(event: Reading, request: Request) -> list[Item]:
         ]
     if verb in _NOTES or data.has("incident"):
         incident = data.sub("incident")
-        said = data.text("content", "message")
+        text = data.text("content", "message")
         what = "note" if verb in _NOTES or not verb else verb.replace("_", " ").replace(".", " ")
         title = f"{what} on {incident.text('summary', 'title', 'id') or 'an incident'}"
-        return [Draft(title=title, severity="info", body=said, links=links(("PagerDuty", incident.text("html_url"))))]
+        return [Draft(title=title, severity="info", body=text, links=links(("PagerDuty", incident.text("html_url"))))]
     return [_incident(data, verb, event.text("agent.summary"), event.moment("occurred_at"))]
 
 
@@ -61,7 +61,7 @@ def _message(message: Reading) -> Draft:
     """Read a message of version 1 or 2. Raises `UnreadableError`."""
     incident = message.sub("incident") if message.has("incident") else message.sub("data.incident")
     if not incident.is_object:
-        raise UnreadableError("incident", "a message tells of an incident, as an object")
+        raise UnreadableError("incident", misfit("the incident of the message as an object", incident.value))
     verb = message.text("event", "type").removeprefix("incident.")
     by = incident.text("last_status_change_by.name", "last_status_change_by.summary")
     return _incident(incident, verb, by, message.moment("created_on"))

@@ -1,4 +1,4 @@
-"""Proposing a mapping for a payload that no format knows: which of its fields look like what an event has."""
+"""Proposals of a mapping for a payload that no format knows, by the names and values of its fields."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "link": ("url", "link", "href", "html_url", "permalink", "alert_url", "details_url", "web_url"),
 }
-"""Names that vendors give to what we look for, the likeliest first."""
+"""Names that vendors give to each field of an event, the likeliest first."""
 _LABELS = (
     "host",
     "hostname",
@@ -120,7 +120,7 @@ _LABELS = (
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A value of a payload, and the expression that gives it."""
+    """A value of a payload, its name in words joined by `_`, and the expression that selects it."""
 
     path: str
     name: str
@@ -128,7 +128,7 @@ class Field(msgspec.Struct, frozen=True):
 
 
 def propose(payload: Any) -> MappingSettings | None:
-    """A mapping that is likely to read a payload; None where nothing in it could be a title."""
+    """Return a mapping that is likely to read a payload, or None if no field could be a title."""
     each, item = _item(payload)
     fields = list(islice(_fields(item, "", 0), MOST_FIELDS))
     title = _best("title", fields, _is_words)
@@ -160,7 +160,7 @@ def propose(payload: Any) -> MappingSettings | None:
 
 
 def _item(payload: Any) -> tuple[str | None, Any]:
-    """Where a payload's list of events is, and its first one."""
+    """Return the expression of a payload's list of events, or None, and the item to look at."""
     if isinstance(payload, list):
         return None, payload[0] if payload else None
     if isinstance(payload, dict):
@@ -175,7 +175,7 @@ def _item(payload: Any) -> tuple[str | None, Any]:
 
 
 def _fields(value: Any, path: str, depth: int) -> Iterator[Field]:
-    """All plain values of an object, with nested ones and JSON in texts, in their order."""
+    """Yield all plain values of an object in their order, with those of nested objects and of JSON in texts."""
     if not isinstance(value, Mapping) or depth > MAX_DEPTH:
         return
     for name, inner in value.items():
@@ -200,14 +200,17 @@ def _quoted(name: str) -> str:
 
 
 def _best(wanted: str, fields: list[Field], fits: Any) -> Field | None:
-    """The field whose name is the likeliest for a purpose, the least nested among equals."""
+    """Return the field whose name is the likeliest for a purpose, and the least nested among equals."""
     ranked = [(_rank(wanted, one.name), one.path.count("."), one) for one in fields if fits(one.value)]
     found = [one for one in ranked if one[0] is not None]
     return min(found, key=lambda one: (one[0], one[1]), default=(0, 0, None))[2]
 
 
 def _rank(wanted: str, name: str) -> int | None:
-    """How likely a name is for a purpose; of ids, times and links also what ends like one: `alarm_id`."""
+    """Return the rank of a name for a purpose, 0 for the likeliest, or None.
+
+    A name that only ends like a known one, as `alarm_id` does, ranks behind those for keys and times.
+    """
     names = _NAMES[wanted]
     if name in names:
         return names.index(name)

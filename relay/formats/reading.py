@@ -1,4 +1,4 @@
-"""Reading vendors' JSON: values by path, and the times, words and addresses in it, however they are written."""
+"""Helpers to read vendors' JSON: values by path, and times, severities and addresses however they are written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relay.formats.contract import as_text
 
 _NO_TIME = ("", "0", "never", "null", "none", "n/a")
 _EARLIEST = 3e8
-"""Epoch seconds before which no alert was: such a number stands for something else."""
+"""The earliest epoch seconds of an alert (1979). A smaller number is not a time."""
 _OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
 _ZONE = re.compile(r" ?(?:UTC|GMT|Z)$")
 _PLACEHOLDER = re.compile(
@@ -30,13 +30,13 @@ _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " 
 
 
 class Reading:
-    """A JSON value that is read by dotted paths; what is not there, or of another type, is empty."""
+    """A JSON value that is read by dotted paths. A value that is absent or of another type reads as empty."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
     def at(self, path: str) -> Any:
-        """What stands at a path like `alert.tags.0`, or None."""
+        """Return the value at a path like `alert.tags.0`, or None."""
         value = self.value
         for step in path.split("."):
             if isinstance(value, dict):
@@ -48,7 +48,7 @@ class Reading:
         return value
 
     def text(self, *paths: str) -> str:
-        """The first text, number or flag of these paths that says something."""
+        """Return the first text, number or flag of these paths that is not empty, as text."""
         for path in paths:
             value = self.at(path)
             if isinstance(value, (str, int, float)) and not is_empty(text := as_text(value).strip()):
@@ -56,37 +56,37 @@ class Reading:
         return ""
 
     def sub(self, path: str) -> Reading:
-        """What stands at a path, for further reading."""
+        """Return the value at a path for further reading."""
         return Reading(self.at(path))
 
     def each(self, path: str) -> list[Reading]:
-        """The items of a list; none where there is no list."""
+        """Return the items of the list at a path, or none if there is no list."""
         value = self.at(path) if path else self.value
         return [Reading(item) for item in value] if isinstance(value, list) else []
 
     def moment(self, *paths: str) -> float | None:
-        """The first time of these paths, in Unix seconds."""
+        """Return the first time of these paths, in Unix seconds."""
         return next((at for path in paths if (at := moment(self.at(path))) is not None), None)
 
     def has(self, path: str) -> bool:
-        """Tell whether there is anything at a path."""
+        """Return whether a path leads to a value other than null."""
         return self.at(path) is not None
 
     @property
     def is_object(self) -> bool:
-        """Tell whether it is an object."""
+        """Return whether the value is an object."""
         return isinstance(self.value, dict)
 
 
 def is_empty(text: str) -> bool:
-    """Tell whether a text says nothing: empty, or a placeholder that its sender did not fill."""
+    """Return whether a text is empty, or a placeholder that its sender did not fill."""
     return not text or (len(text) <= _LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(text) is not None)
 
 
 def severity(word: str, table: Mapping[str, str] | None = None) -> str | None:
-    """Return our word for a vendor's severity: by the format's own `table`, else by the table that all share.
+    """Return our word for a vendor's severity: by the format's own `table`, else by the table that all formats share.
 
-    A word that nobody knows stays as it is; an empty one is None.
+    An unknown word stays as it is. An empty word gives None.
     """
     low = word.strip().lower()
     if table is not None and low in table:
@@ -95,10 +95,10 @@ def severity(word: str, table: Mapping[str, str] | None = None) -> str | None:
 
 
 def moment(value: Any) -> float | None:
-    """Unix seconds of a time as vendors write it; what stands for none, and what can't be read, is None.
+    """Return the Unix seconds of a time as vendors write it, or None for a word like `never` or an unreadable time.
 
-    Epoch seconds, milliseconds, microseconds or nanoseconds, RFC 3339 with any fraction, `+0000`, a zone behind a
-    space, dots in a date. A time without a zone is UTC.
+    Reads epoch seconds, milliseconds, microseconds and nanoseconds, and RFC 3339 with any fraction, `+0000`, a zone
+    after a space, or dots in its date. A time without a zone is UTC.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
@@ -139,7 +139,7 @@ def _worded(text: str) -> float | None:
 
 
 def links(*named: tuple[str, str]) -> tuple[Link, ...]:
-    """Links of those that are addresses, each address once."""
+    """Return links for those texts that are addresses, each address once."""
     found: dict[str, str] = {}
     for name, url in named:
         if len(url) <= _LONGEST_URL and _is_address(url):
@@ -148,7 +148,7 @@ def links(*named: tuple[str, str]) -> tuple[Link, ...]:
 
 
 def _is_address(url: str) -> bool:
-    """Tell whether a text is an address on the web, all of it filled in."""
+    """Return whether a text is an address on the web without an unfilled placeholder."""
     if not url.startswith(("http://", "https://")) or any(sign.isspace() for sign in url):
         return False
     try:
@@ -158,17 +158,17 @@ def _is_address(url: str) -> bool:
 
 
 def labels(**named: str) -> dict[str, str]:
-    """Labels of those that say something."""
+    """Return labels for those values that are not empty."""
     return {name: value for name, value in named.items() if value}
 
 
 def lines(*texts: str) -> str:
-    """Those that say something, one under the other."""
+    """Return those texts that are not empty, a line each."""
     return "\n".join(text for text in texts if text)
 
 
 def without_tags(text: str) -> str:
-    """HTML as plain text: what a person reads of it."""
+    """Return HTML as the plain text that a person reads."""
     if "<" not in text and "&" not in text:
         return text
     plain = _MARKUP.sub("", _TAG.sub("\n", text[:MAX_BODY]))
@@ -178,12 +178,12 @@ def without_tags(text: str) -> str:
 
 
 def trial(title: str, vendor: str, body: str = "", **more: Any) -> Draft:
-    """The notice of a vendor's test button."""
+    """Return the notice of a vendor's test button."""
     return Draft(title=title or f"test from {vendor}", body=body, severity="info", labels={"test": "true"}, **more)
 
 
 def taken_up(title: str, key: str | None, by: str, vendor: str, body: str = "", **more: Any) -> Draft:
-    """The notice that someone has acknowledged what a key stands for."""
+    """Return the notice that someone acknowledged a key's alert."""
     return Draft(title=title, key=key, body=body, acknowledged_by=by or vendor, **more)
 
 

@@ -1,8 +1,8 @@
 """RIPE RIS Live: BGP messages of route collectors (ris-live.ripe.net, "RIS Live Manual"). A source of type `websocket`
 subscribes with filters: `send: [{type: ris_subscribe, data: {prefix: 192.0.2.0/24, type: UPDATE}}]`.
 
-A prefix that is withdrawn by a peer fires, and its announcement by that peer ends it; each announcement is a notice as
-well, with its origin among the labels. Keep-alives give no event.
+A prefix fires when a peer withdraws it, and ends when that peer announces it. Each announcement is also a notice, with
+its origin among the labels. Keep-alives give no event.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CONTROL = ("pong", "ris_subscribe_ok", "ris_rrc_list")
 
 
 def read_ris_live(request: Request) -> list[Draft]:
-    """Read a frame; frames of the protocol give no event, its errors a notice."""
+    """Read a frame. Frames of the protocol give no event, and its errors a notice."""
     frame = Reading(request.payload)
     kind, data = frame.text("type"), frame.sub("data")
     if kind == "ris_error":
@@ -49,11 +49,11 @@ def _update(data: Reading) -> list[Draft]:
     drafts = []
     for one in data.each("announcements"):
         for prefix in one.each("prefixes"):
-            said = f"{prefix.value} is announced by AS{origin}" if origin else f"{prefix.value} is announced"
+            news = f"{prefix.value} is announced by AS{origin}" if origin else f"{prefix.value} is announced"
             more = {"prefix": str(prefix.value), "origin_as": origin}
             key, body = f"{prefix.value}/{_peer(data)}", f"path {path}, next hop {one.text('next_hop')}"
-            drafts.append(_draft(data, f"{said} to {peer}", "notice", None, "info", body, **more))
-            drafts.append(_draft(data, f"{said} to {peer}", "resolved", key, "info", body, **more))
+            drafts.append(_draft(data, f"{news} to {peer}", "notice", None, "info", body, **more))
+            drafts.append(_draft(data, f"{news} to {peer}", "resolved", key, "info", body, **more))
     drafts += [
         _draft(
             data,
@@ -89,7 +89,7 @@ def _peer(data: Reading) -> str:
 
 
 def _hop(value: Any) -> str:
-    """An AS of a path, or a set of them."""
+    """Return an AS of a path, or a set of them, as text."""
     return "{" + ",".join(str(one) for one in value) + "}" if isinstance(value, list) else str(value)
 
 

@@ -1,5 +1,6 @@
 """Sentry: webhooks of its integration platform (Sentry documentation, "Webhooks"), whose header
-`Sentry-Hook-Resource` names the resource, and those of the legacy plugin, which only fire. An issue's id is the key."""
+`Sentry-Hook-Resource` names the resource, and those of the legacy plugin, which send no end. An issue's id is the
+key."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from relay.formats.reading import Reading, labels, lines, links, severity, trial
 from relay.formats.signatures import hexadecimal
 
 _ISSUE_OF = re.compile(r"/issues/(\d{1,20})(?:/|$)")
-"""The number of an issue, in the address of the issue or of one of its events."""
+"""The number of an issue in its own address, or in that of one of its events."""
 SAMPLE = "This is an example"
-"""How the event of the test button begins."""
+"""The beginning of the message that the test button sends."""
 Status = Literal["firing", "resolved", "notice"]
 _ISSUE: dict[str, Status] = {
     "created": "firing",
@@ -27,7 +28,7 @@ _METRIC: dict[str, Status] = {"critical": "firing", "warning": "firing", "resolv
 
 
 def read_sentry(request: Request) -> list[Draft]:
-    """Read a hook; an installation's hooks give none, and anything else a notice."""
+    """Read a hook. An installation's hooks give no event, and anything else gives a notice."""
     payload = Reading(request.payload)
     action, data = payload.text("action"), payload.sub("data")
     if request.header("Sentry-Hook-Resource") == "installation":
@@ -46,7 +47,7 @@ def read_sentry(request: Request) -> list[Draft]:
 def _issue(data: Reading, action: str) -> Draft:
     issue = data.sub("issue")
     who = data.text("assignee.name")
-    said = f"assigned to {who}" if who else action if action not in ("created", "resolved") else ""
+    change = f"assigned to {who}" if who else action if action not in ("created", "resolved") else ""
     status = _ISSUE.get(action, "notice")
     if action in ("assigned", "unassigned") and issue.text("status") in ("resolved", "ignored"):
         status = "notice"
@@ -55,7 +56,7 @@ def _issue(data: Reading, action: str) -> Draft:
         status=status,
         severity=severity(issue.text("level")),
         key=issue.text("id") or None,
-        body=lines(issue.text("culprit"), said),
+        body=lines(issue.text("culprit"), change),
         labels=labels(
             project=issue.text("project.slug", "project.name"),
             platform=issue.text("platform"),
@@ -105,13 +106,13 @@ def _plugin(payload: Reading) -> Draft:
     about = links(("Sentry", payload.text("url")))
     if payload.text("message").startswith(SAMPLE) or title.startswith(SAMPLE):
         return trial(title, "Sentry", payload.text("culprit"), links=about)
-    said = payload.text("message")
+    message = payload.text("message")
     return Draft(
         title=title or "an event",
         status="firing",
         severity=severity(payload.text("level")),
         key=payload.text("id") or None,
-        body=lines(payload.text("culprit"), said if said != title else ""),
+        body=lines(payload.text("culprit"), message if message != title else ""),
         labels=labels(
             **_tags(event.at("tags")), project=payload.text("project_slug", "project"), logger=payload.text("logger")
         ),
@@ -121,7 +122,7 @@ def _plugin(payload: Reading) -> Draft:
 
 
 def _tags(tags: Any) -> dict[str, str]:
-    """A few tags of an event: pairs of name and value."""
+    """Return a few tags of an event, which are pairs of name and value."""
     pairs = [one for one in tags if isinstance(one, list) and len(one) == 2] if isinstance(tags, list) else []
     wanted = ("environment", "release", "server_name", "transaction")
     return {name: value for name, value in pairs if name in wanted and isinstance(value, str)}

@@ -1,8 +1,8 @@
 """ServiceNow: a table's record as a business rule or a flow posts it (ServiceNow documentation, "Outbound REST web
 service"; table `incident`). Values may be plain, or objects of `value` and `display_value`.
 
-States: 1 new, 2 in progress, 3 on hold, 6 resolved, 7 closed, 8 cancelled. In progress and on
-hold it fires, and someone has it; a record that goes back to new has nobody.
+States: 1 new, 2 in progress, 3 on hold, 6 resolved, 7 closed, 8 cancelled. A record in progress or on hold fires and is
+acknowledged. A record that goes back to new withdraws that.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def read_servicenow(request: Request) -> list[Draft]:
     """Read a record; anything else gives a notice."""
     outer = Reading(request.payload)
     record = outer.sub("record") if outer.has("record") else outer.sub("result") if outer.has("result") else outer
-    number, said = _value(record, "number"), _shown(record, "short_description")
-    if not (number or said):
+    number, summary = _value(record, "number"), _shown(record, "short_description")
+    if not (number or summary):
         return [unrecognised(request)]
     state, table = _value(record, "state").lower(), _value(record, "sys_class_name") or "incident"
     base, own = _value(record, "server_url") or outer.text("server_url"), _value(record, "sys_id")
     url = f"{base.rstrip('/')}/nav_to.do?uri={table}.do?sys_id={own}" if base and own else ""
     about = links(("ServiceNow", url))
-    title = f"{number} {said}".strip()
+    title = f"{number} {summary}".strip()
     key = number or own
     who = _shown(record, "assigned_to") or _shown(record, "sys_updated_by")
     at = record.moment("sys_updated_on", "opened_at")
@@ -60,7 +60,7 @@ def read_servicenow(request: Request) -> list[Draft]:
 
 
 def _changed(record: Reading) -> bool:
-    """Tell whether a record was changed since it was made."""
+    """Return whether a record was changed after its creation."""
     return _value(record, "sys_mod_count") not in ("", "0")
 
 

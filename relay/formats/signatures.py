@@ -1,6 +1,7 @@
-"""How vendors sign what they send: each scheme over the bytes of the body as they came, compared in constant time.
+"""Vendors' signature schemes. Each signs the bytes of the body as received, and is compared in constant time.
 
-Sources are the vendors' own documentation, named at each.
+A scheme never stops at the first match, so that its time tells nothing of the secret. Each names its source, the
+vendor's own documentation.
 """
 
 from __future__ import annotations
@@ -19,23 +20,25 @@ import msgspec
 from relay.formats.contract import NotJsonError, Scheme, Signed, decode_json
 
 WINDOW = 300.0
-"""Seconds that a signed time may differ from ours: what is older may be a recording."""
+"""Seconds by which a signed time may differ from ours. An older request may be a replay."""
 Algorithm = Literal["sha1", "sha256", "sha512"]
 
 
 def same(given: str, right: str) -> bool:
-    """Compare in constant time, whatever was given."""
+    """Return whether two texts are equal, in constant time for any text that a request may hold."""
     return hmac.compare_digest(given.encode(errors="surrogateescape"), right.encode())
 
 
 def digest(secret: str, content: bytes, algorithm: Algorithm = "sha256") -> bytes:
-    """The HMAC of a content."""
+    """Return the HMAC of a content."""
     return hmac.new(secret.encode(), content, getattr(hashlib, algorithm)).digest()
 
 
 def hexadecimal(header: str, algorithm: Algorithm = "sha256", prefix: str = "") -> Scheme:
-    """A header that holds the HMAC of the body in hexadecimal, behind a prefix; one of several, where commas part
-    them."""
+    """Return the scheme in which a header holds a prefix and the HMAC of the body in hexadecimal.
+
+    The header may hold several signatures between commas. One of them has to match.
+    """
 
     def verify(signed: Signed, secret: str, _: float) -> bool:
         right = prefix + digest(secret, signed.body, algorithm).hex()
@@ -48,12 +51,12 @@ def hexadecimal(header: str, algorithm: Algorithm = "sha256", prefix: str = "") 
 
 
 def plain(header: str) -> Scheme:
-    """A header that holds the secret itself."""
+    """Return the scheme in which a header holds the secret itself."""
     return lambda signed, secret, _: same(signed.header(header), secret)
 
 
 def field(name: str) -> Scheme:
-    """A field of the body that holds the secret itself."""
+    """Return the scheme in which a field of the body holds the secret itself."""
 
     def verify(signed: Signed, secret: str, _: float) -> bool:
         try:
@@ -67,9 +70,11 @@ def field(name: str) -> Scheme:
 
 
 def grafana(signed: Signed, secret: str, now: float) -> bool:
-    """Grafana: the body's HMAC or, where a header for the time is configured, that of `time:body`; the header of the
-    time may have any name, so that all that hold a time are tried (Grafana, "Webhook notifier", section "HMAC
-    signature")."""
+    """Check Grafana's HMAC of the body, or of `time:body` if Grafana is set to send the time in a header.
+
+    That header may have any name, so each header that holds a time is tried (Grafana, "Webhook notifier", section "HMAC
+    signature").
+    """
     given = signed.header("X-Grafana-Alerting-Signature")
     found = same(given, digest(secret, signed.body).hex())
     times = [value for value in signed.headers.values() if value.isascii() and value.isdigit() and len(value) == 10]
@@ -80,8 +85,10 @@ def grafana(signed: Signed, secret: str, now: float) -> bool:
 
 
 def standard_webhooks(signed: Signed, secret: str, now: float) -> bool:
-    """`id.time.body` in Base64, behind `v1,`; one of several, where spaces part them (standardwebhooks.com,
-    "Verifying signatures")."""
+    """Check the HMAC of `id.time.body` in Base64 after `v1,`. The header may hold several signatures between spaces.
+
+    Source: standardwebhooks.com, "Verifying signatures".
+    """
     name, time = signed.header("webhook-id"), signed.header("webhook-timestamp")
     if not (time.isascii() and time.isdigit() and len(time) <= 12) or abs(float(time) - now) > WINDOW:
         return False
@@ -98,7 +105,7 @@ def standard_webhooks(signed: Signed, secret: str, now: float) -> bool:
 
 
 def gitlab(signed: Signed, secret: str, now: float) -> bool:
-    """GitLab: the secret token itself, or a signing token (GitLab, "Webhooks", sections "Validate payloads")."""
+    """Check GitLab's secret token, or the signature by its signing token (GitLab, "Webhooks", "Validate payloads")."""
     return plain("X-Gitlab-Token")(signed, secret, now) | standard_webhooks(signed, secret, now)
 
 
@@ -106,8 +113,10 @@ _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 
 def intersight(signed: Signed, secret: str, now: float) -> bool:
-    """Intersight: HTTP Signatures (draft-cavage-http-signatures) over headers that it names, the body's digest among
-    them."""
+    """Check Intersight's HTTP Signature (draft-cavage-http-signatures), over headers that it names.
+
+    The body's digest, the date and the request target must be among them, or the signature could be used again.
+    """
     scheme, _, rest = signed.header("Authorization").partition(" ")
     parameters = dict(_PARAMETER.findall(rest[:4_000]))
     names = parameters.get("headers", "").lower().split()
@@ -147,7 +156,10 @@ class Envelope(msgspec.Struct):
 
 
 def sns_content(envelope: Envelope) -> bytes:
-    """What SNS signs: names and values of fields, a line each (Amazon SNS, "Verifying the signatures of messages")."""
+    """Return the bytes that SNS signs: names and values of fields, a line each.
+
+    Source: Amazon SNS, "Verifying the signatures of messages".
+    """
     names = ["Message", "MessageId"]
     if envelope.Type == "Notification":
         names += ["Subject"] if envelope.Subject is not None else []

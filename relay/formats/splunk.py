@@ -1,5 +1,5 @@
 """Splunk: the webhook action of alerts (Splunk Documentation, "Use a webhook alert action"). It holds the first row of
-the search's result, and is never told to have ended: it ends by expiry. The search is the key."""
+the search's result. Splunk sends no end, so the alert expires. The key is the search."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def read_splunk(request: Request) -> list[Draft]:
 
 
 def _shown(result: Any) -> str:
-    """The fields of a row that have no text of its own."""
+    """Return the fields of a row, for a row without a text."""
     fields = result.items() if isinstance(result, dict) else ()
-    said = [f"{name}: {as_text(value)[:200]}" for name, value in fields if name[:1] != "_" and value not in ("", None)]
-    return "\n".join(said[:MOST_FIELDS])
+    shown = [f"{name}: {as_text(value)[:200]}" for name, value in fields if name[:1] != "_" and value not in ("", None)]
+    return "\n".join(shown[:MOST_FIELDS])
 
 
 FORMAT = Format(read=read_splunk)

@@ -1,6 +1,6 @@
 """Statuspage: webhooks of its subscribers (Atlassian Support, "Enable webhook notifications"). An incident fires until
-it is resolved, a component until it is operational. Maintenance that is planned is a notice at its begin and its end;
-that of a component is a downtime, until the component has another state."""
+it is resolved, a component until it is operational. Planned maintenance is a notice at its begin and its end. A
+component under maintenance is in a downtime until its state changes."""
 
 from __future__ import annotations
 

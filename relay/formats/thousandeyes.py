@@ -1,5 +1,5 @@
 """Cisco ThousandEyes: alert notifications by webhook (ThousandEyes documentation, "Webhooks", section "Alert
-Notification Webhook"). An alert is known by its `alertId`, which its trigger and its clear share."""
+Notification Webhook"). The key is the `alertId`, which an alert's trigger and its clear share."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Uptime Kuma: its webhook notification, as JSON or as a form (louislam/uptime-kuma, `notification-providers`).
 
-The monitor is the key. A heartbeat of maintenance begins a downtime; the next one, up or down, is out of it. Where
-heartbeat and monitor are absent it is the test button, or a certificate that is about to expire, which names its
-monitor in the text alone.
+The key is the monitor. A heartbeat of maintenance begins a downtime; the next heartbeat, up or down, ends it. A
+notification without heartbeat and monitor is from the test button, or warns of a certificate that expires soon. That
+warning names its monitor only in the text.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _STATES: dict[str, Literal["firing", "resolved", "notice"]] = {
     "3": "notice",
 }
 _WORDS = {"0": "is down", "1": "is up", "2": "is pending", "3": "is under maintenance"}
-_CERTIFICATE = re.compile(r"\[(?P<monitor>[^\]]{1,200})\] ?\[(?P<url>[^\]]{1,2000})\] ?(?P<said>.+)", re.DOTALL)
+_CERTIFICATE = re.compile(r"\[(?P<monitor>[^\]]{1,200})\] ?\[(?P<url>[^\]]{1,2000})\] ?(?P<warning>.+)", re.DOTALL)
 
 
 def read_uptime_kuma(request: Request) -> list[Draft]:
     """Read a heartbeat; anything else gives a notice."""
     payload = Reading(request.payload)
-    beat, monitor, said = payload.sub("heartbeat"), payload.sub("monitor"), payload.text("msg")
+    beat, monitor, message = payload.sub("heartbeat"), payload.sub("monitor"), payload.text("msg")
     if not beat.is_object:
-        if not said:
+        if not message:
             return [unrecognised(request)]
-        found = _CERTIFICATE.fullmatch(said[:MAX_TITLE]) if "certificate" in said[:MAX_TITLE] else None
+        found = _CERTIFICATE.fullmatch(message[:MAX_TITLE]) if "certificate" in message[:MAX_TITLE] else None
         if found is None:
-            return [trial(said, "Uptime Kuma")]
+            return [trial(message, "Uptime Kuma")]
         return [
             Draft(
-                title=f"{found['monitor']}: {found['said']}",
+                title=f"{found['monitor']}: {found['warning']}",
                 status="firing",
                 severity="warning",
                 key=f"certificate/{found['monitor']}",

@@ -1,5 +1,5 @@
-"""UptimeRobot: its webhooks, as JSON or as a form, the names its own or written like them (UptimeRobot documentation,
-"Web-Hook Alert Contacts"). The monitor is the key: its number, else its name."""
+"""UptimeRobot: its webhooks, as JSON or as a form, with its own field names or the same in snake case (UptimeRobot
+documentation, "Web-Hook Alert Contacts"). The key is the monitor's number, else its name."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Webex as a source: its webhooks (Webex for Developers, "Webhooks"). They say that something happened to a resource,
-and not what a message says: that is for whoever holds a token."""
+"""Webex as a source: its webhooks (Webex for Developers, "Webhooks"). They report that a resource changed. They do not
+hold the text of a message; reading that takes a token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_webex(request: Request) -> list[Draft]:
 
 
 def _authors(payload: Reading, resource: str, event: str) -> tuple[str, ...]:
-    """Return who did it. A message's own person counts only where it was written: others may delete it."""
+    """Return who made the change. A message's author counts only for writing it, as others may delete it."""
     wrote = resource in ("messages", "attachmentActions") and event in ("created", "updated")
     paths = ("actorId", "data.personId", "data.personEmail") if wrote else ("actorId",)
     return tuple(name for name in (payload.text(path) for path in paths) if name)

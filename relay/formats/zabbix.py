@@ -1,8 +1,8 @@
 """Zabbix: its webhook media types, whose parameters an administrator names (Zabbix documentation, "Webhook" and
-"Macros supported by location"). The names of Zabbix's own media types are read, and those of common scripts.
+"Macros supported by location"). The field names are those of Zabbix's own media types and of common scripts.
 
-A problem's key is its trigger and its host. An update (`event_update_status` 1) may acknowledge it or withdraw that,
-and may suppress it or end that.
+A problem's key is its trigger and its host. An update (`event_update_status` 1) may acknowledge a problem or withdraw
+that, and may suppress a problem or end that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from relay.formats.reading import (
 )
 
 _NUMBERS = {"0": "info", "1": "info", "2": "warning", "3": "minor", "4": "major", "5": "critical"}
-"""Not classified, Information, Warning, Average, High, Disaster."""
+"""Severities by Zabbix's numbers: Not classified, Information, Warning, Average, High, Disaster."""
 _WORDS = {"not classified": "info"}
 _PREFIX = re.compile(r"^(?:Problem|Resolved|Recovery|Updated problem)(?: in [^:]{1,40})?: ")
 _TRIGGER = re.compile(r"triggerid=(\d+)")
@@ -41,8 +41,8 @@ def read_zabbix(request: Request) -> list[Draft]:
         unfilled = any(
             payload.at(name) and not payload.text(name) for name in ("alert_subject", "trigger", "event_name")
         )
-        said = "its macros are not filled: this is what its test button sends"
-        return [trial("", "Zabbix", said) if unfilled else unrecognised(request)]
+        note = "its macros are not filled: this is what its test button sends"
+        return [trial("", "Zabbix", note) if unfilled else unrecognised(request)]
     title = _PREFIX.sub("", title) or title
     host = payload.text("host_name", "hostname", "host") or inner.text("hostname")
     url = payload.text("link", "url") or _address(payload)
@@ -69,7 +69,7 @@ def read_zabbix(request: Request) -> list[Draft]:
 
 
 def _update(draft: Draft, action: str, by: str) -> list[Draft]:
-    """Read what was done to a problem, such as `acknowledged, changed severity from Warning to High`."""
+    """Read the actions on a problem, like `acknowledged, changed severity from Warning to High`."""
     done = [word.strip() for word in re.split(r",| and ", action)]
     title, key, about = draft.title, draft.key, {"links": draft.links}
     news = []
@@ -96,7 +96,7 @@ def _address(payload: Reading) -> str:
 
 
 def _tags(payload: Reading) -> dict[str, str]:
-    """Tags: a JSON text of `[{"tag": …, "value": …}]`."""
+    """Return the problem's tags as labels. They are a JSON text of `[{"tag": …, "value": …}]`."""
     given = payload.at("event_tags_json") or payload.at("event_tags")
     if isinstance(given, str) and given.lstrip().startswith("["):
         try:

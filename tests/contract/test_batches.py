@@ -311,7 +311,7 @@ async def test_explain_and_routing_tests_take_the_good_of_a_batch_as_the_daemon_
     payload.write_text(json.dumps([{"title": "good"}, BAD]), encoding="utf-8")
     told = await invoke("explain", "-c", str(config), str(payload), "-o", "json")
     assert [one["event"]["title"] for one in json.loads(told.stdout)] == ["good"]
-    assert "source lab would refuse one item: [1].title: a title is required" in told.stderr
+    assert "source lab would refuse one item: [1].title: expected a text that is not empty" in told.stderr
     expect = [{"at": "0s", "room": "noc", "action": "post", "contains": "good"}]
     case = {"name": "n", "events": [{"source": "lab", "payload": "batch.json"}], "expect": expect, "exact": True}
     cases.write_text(json.dumps({"config": "relay.yaml", "tests": [case]}), encoding="utf-8")

@@ -107,15 +107,15 @@ def test_an_end_may_lack_its_title_but_not_its_key() -> None:
     with pytest.raises(UnreadableError, match=r"^key: a resolved event needs the key"):
         read(settings, {"s": "ok", "t": "x"})
     assert refused(settings, [{"t": "a"}, {"s": "ok", "t": "x"}]) == [
-        "[1].key: a resolved event needs the key of its firing one"
+        "[1].key: a resolved event needs the key of its firing one; map `key`"
     ]
 
 
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        ({}, "each: 'events' gives null here; a list would be right"),
-        ({"events": {}}, "each: 'events' gives an object here"),
+        ({}, "each: expected a list from 'events', found null; check the path"),
+        ({"events": {}}, "each: expected a list from 'events', found an object"),
     ],
 )
 def test_what_cannot_be_read_names_its_field(payload: Any, said: str) -> None:
@@ -166,7 +166,7 @@ def test_within_a_list_the_whole_payload_is_in_reach_and_what_is_not_there_is_to
     )
     (draft,) = read(settings, {"site": "Haarlem", "alarms": [{"headline": "dry"}]})
     assert draft.title == "dry at Haarlem"
-    assert draft.notes == ("map.links.A counts as absent: 'dry' is no address",)
+    assert draft.notes == ("map.links.A counts as absent: expected an address like https://…, found the text 'dry'",)
     (error,) = refused(settings, {"site": "Haarlem", "alarms": [{"name": "dry"}]})
     assert "needs a field that is not in this payload; it has _payload, name" in error
 

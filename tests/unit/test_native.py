@@ -75,20 +75,21 @@ def test_an_end_needs_its_key_and_no_title() -> None:
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        (5, "an event is an object like"),
-        ({}, "title: a title is required"),
-        ({"title": "  "}, "title: a title is required"),
-        ({"title": 5}, "title: text would be right, not a number"),
-        ({"title": "t", "status": "down"}, "status: 'down' is not one of firing, resolved, notice"),
+        (5, 'expected an object like {"title": "…"}, or a list of them, found the number 5'),
+        ({}, "title: expected a text that is not empty, found none"),
+        ({"title": "  "}, "title: expected a text that is not empty, found none"),
+        ({"title": 5}, "title: expected text, found the number 5"),
+        ({"title": "t", "status": "down"}, "status: expected firing, resolved or notice, found the text 'down'"),
         ({"title": "t", "status": "resolved"}, "key: a resolved event needs the key"),
-        ({"title": "t", "key": True}, "key: text would be right, not true or false"),
-        ({"title": "t", "labels": []}, "labels: an object of names and texts would be right"),
-        ({"title": "t", "labels": {"a": {}}}, "labels.a: text would be right, not an object"),
-        ({"title": "t", "links": {}}, "links: a list would be right, not an object"),
-        ({"title": "t", "links": [{}]}, "links[0].url: a link needs its address"),
-        ({"title": "t", "links": [5]}, "links[0]: an object like"),
-        ({"title": "t", "files": [5]}, "files[0]: the file's address as text would be right"),
-        ({"title": "t", "occurred_at": True}, "occurred_at: a time like"),
+        ({"title": "t", "key": True}, "key: expected text, found true"),
+        ({"title": "t", "labels": []}, "labels: expected an object of names and texts, found a list"),
+        ({"title": "t", "labels": {"a": {}}}, "labels.a: expected text, found an object"),
+        ({"title": "t", "links": {}}, "links: expected a list, found an object"),
+        ({"title": "t", "links": "x" * 99}, f"links: expected a list, found the text '{'x' * 20}…{'x' * 19}'"),
+        ({"title": "t", "links": [{}]}, "links[0].url: expected an address like https://…, found none"),
+        ({"title": "t", "links": [5]}, "links[0]: expected an object like"),
+        ({"title": "t", "files": [None]}, "files[0]: expected the file's address as text, found null"),
+        ({"title": "t", "occurred_at": True}, "occurred_at: expected a time like 2026-03-01T02:10:00Z, found true"),
         ({"title": "t", "occurred_at": "soon"}, "occurred_at: 'soon' is not a time"),
         ({"title": "t", "occurred_at": 10**400}, "occurred_at: 1000"),
     ],
@@ -100,8 +101,8 @@ def test_what_cannot_be_read_names_its_field(payload: Any, said: str) -> None:
 
 def test_an_item_of_a_list_that_cannot_be_read_names_its_place() -> None:
     (not_one, no_title) = refused([{"title": "t"}, "x", {"title": []}])
-    assert not_one.startswith("[1]: an event is an object like")
-    assert no_title == "[2].title: text would be right, not a list"
+    assert not_one.startswith("[1]: expected an object like")
+    assert no_title == "[2].title: expected text, found a list"
 
 
 @given(payloads)
@@ -221,7 +222,7 @@ def test_an_item_within_an_item_is_refused_by_its_place_in_the_whole() -> None:
     payload = [group(firing), group(firing, {"status": "?"})]
     read = read_payload(FORMATS["alertmanager"], Request(payload=payload, source="s"))
     assert (len(read.drafts), [one.index for one in read.unread]) == (2, [1])
-    assert read.unread[0].error == "[1].alerts[1].status: an alert is firing or resolved, not '?'"
+    assert read.unread[0].error == "[1].alerts[1].status: expected firing or resolved, found the text '?'"
 
 
 def test_forms_are_read_as_they_are_sent() -> None:

@@ -80,7 +80,7 @@ def test_what_can_not_be_tried_says_why(tmp_path: Path) -> None:
     assert "nope.yaml can't be read: No such file" in invoke("try", str(file), "--map", "nope.yaml", code=1)
     bad.write_text("map: [a", encoding="utf-8")
     assert "bad.yaml:1: " in invoke("try", str(file), "--map", str(bad), code=1)
-    assert "a list would be right" in invoke("try", str(file), "--map", "updown", code=1)
+    assert "each: expected a list" in invoke("try", str(file), "--map", "updown", code=1)
     assert "can't be read" in invoke("try", str(tmp_path / "none.json"), code=2)
     empty = tmp_path / "empty.json"
     empty.write_text("{}", encoding="utf-8")
@@ -97,7 +97,7 @@ def test_an_item_that_can_not_be_read_is_shown_beside_the_others(tmp_path: Path)
     file.write_text('[{"headline": "Pump 3 runs dry"}, {"site": "Harbour"}]', encoding="utf-8")
     out = invoke("try", str(file), "--map", str(mapping))
     assert "→ notice warning · Pump 3 runs dry" in out
-    assert "→ refused: title: 'headline' gives null; a text is required" in out
+    assert "→ refused: title: expected a text from 'headline', found null; check the path" in out
     file.write_text('[{"site": "Harbour"}]', encoding="utf-8")
     (item,) = json.loads(invoke("try", str(file), "--map", str(mapping), "-o", "json", code=1))["items"]
     assert (item["event"], item["refused"][:6]) == (None, "title:")
