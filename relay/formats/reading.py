@@ -131,7 +131,7 @@ def _epoch(number: float) -> float | None:
 def _worded(text: str) -> float | None:
     for form in ("%a, %d %b %Y %H:%M:%S%z", "%d %b %Y %H:%M:%S%z", "%b %d, %Y %H:%M:%S"):
         try:
-            at = datetime.strptime(text, form)  # noqa: DTZ007 - UTC where it says nothing
+            at = datetime.strptime(text, form)  # noqa: DTZ007 - it is UTC unless it names a zone
         except ValueError:
             continue
         return at.replace(tzinfo=at.tzinfo or UTC).timestamp()

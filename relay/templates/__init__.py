@@ -1,1 +1,1 @@
-"""Rendering: an event becomes the markdown of its message."""
+"""Rendering of events into the markdown of their messages, and into cards."""

@@ -1,4 +1,4 @@
-"""Adaptive cards from templates: JSON in Jinja2, in which whatever an event says is text within a string."""
+"""Adaptive cards from templates, which are JSON in Jinja2. Values of an event are escaped as text within a string."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ FILTERS = (
 
 
 class Json(str):
-    """What a template is to write as it stands: JSON already."""
+    """Text that is JSON already, so that a template writes it unescaped."""
 
     __slots__ = ()
 
 
 class CardRenderer:
-    """Renders cards by name; one that fails is left out, and its message goes without."""
+    """A renderer of cards by name. If a card fails, its message is sent without it."""
 
     def __init__(
         self,
@@ -53,8 +53,11 @@ class CardRenderer:
         zone: tzinfo,
         failed: Callable[[str, str, str], None],
     ) -> None:
-        """`sources` by name; `chosen` names the card of a lineage and room; `failed` is told template, event
-        id and error. Raises `TemplateError`."""
+        """Compile the `sources`, by name. Raises `TemplateError`.
+
+        `chosen` returns the name of the card for a lineage and room. `failed` is called with the template, the event's
+        id and the error.
+        """
         self._chosen = chosen
         self._zone = zone
         self._failed = failed
@@ -62,7 +65,7 @@ class CardRenderer:
         self._templates = {name: compile_template(environment, name, text, "card") for name, text in sources.items()}
 
     def card(self, lineage: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
-        """The content of a card, or None where there is none, or its template fails. Never fails."""
+        """Return the content of a card, or None if none is chosen or its template fails. Never raises."""
         name = self._chosen(lineage, room)
         template = None if name is None else self._templates.get(name)
         if name is None or template is None:
@@ -74,27 +77,27 @@ class CardRenderer:
             return None
 
     def render_by_name(self, name: str, names: dict[str, object]) -> dict[str, Any]:
-        """As `card`, but raises what the template raises, and `TemplateError`."""
+        """Return the content of a named card. Raises the template's own errors, and `TemplateError`."""
         return self.render_strictly(self._templates[name], names)
 
     def render_strictly(self, template: Template, names: dict[str, object]) -> dict[str, Any]:
-        """Render and read a card. Raises what the template raises, and `TemplateError` where it writes none."""
+        """Render and read a card. Raises the template's own errors, and `TemplateError` if its text is no card."""
         text, size = [], 0
         self._environment.begin()
         for piece in template.generate(names):
             size += len(piece)
             if size > MAX_OUTPUT:
-                raise TemplateError(f"the card has over {MAX_OUTPUT:,} characters")
+                raise TemplateError(f"expected a card of at most {MAX_OUTPUT:,} characters, found more; shorten texts")
             text.append(piece)
         try:
             card = json.loads("".join(text))
         except json.JSONDecodeError as error:
             near = error.doc[max(0, error.pos - 20) : error.pos + 20].replace("\n", " ")
-            where = f"line {error.lineno}, column {error.colno}, near {near!r}"
-            raise TemplateError(f"what it writes is not JSON: {error.msg} ({where})") from error
+            place = f"line {error.lineno}, column {error.colno}, near {near!r}"
+            raise TemplateError(f"expected a card in JSON, found other text: {error.msg} ({place})") from error
         except (ValueError, RecursionError) as error:
             raise TemplateError(
-                "what it writes is not JSON that can be read: nested too deeply, or a number too long"
+                "expected a card in JSON that can be read, found it nested too deeply or with too long a number"
             ) from error
         if (wrong := misfit(card)) is not None:
             raise TemplateError(wrong)
@@ -103,18 +106,18 @@ class CardRenderer:
 
 class _CardEnvironment(BoundedEnvironment):
     def literal(self, value: object) -> str:
-        """A value as it stands within a JSON string; what is `Json` as it is."""
+        """Return a value escaped for a place within a JSON string, or unchanged if it is `Json`."""
         return value if isinstance(value, Json) else json.dumps(_harmless(value), ensure_ascii=False)[1:-1]
 
 
 def _as_json(value: object) -> Json:
-    """A value as JSON, quotes included."""
+    """Return a value as JSON, with its quotes."""
     if isinstance(value, (bool, int, float)) or value is None:
         return Json(json.dumps(value))
     return Json(json.dumps(_harmless(value), ensure_ascii=False))
 
 
 def _harmless(value: object) -> str:
-    """Plain text from which a card makes no link: cards read a little markdown in their texts."""
+    """Return plain text in which a card finds no link. Cards read a little markdown in their texts."""
     text = plain_text(value) if isinstance(value, Markdown) else clean(str(value))
     return text.replace("](", "]\u200b(")

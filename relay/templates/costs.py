@@ -1,4 +1,4 @@
-"""What operators, methods and filters cost in steps of work, told before they work."""
+"""Costs of operators, methods and filters in steps of work, known before the work is done."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from jinja2 import pass_environment
 from jinja2.filters import make_attrgetter
 
 CHARACTERS = 8
-"""Characters of text that are handled in one step: the slowest filters take as long for them as a loop for a turn."""
+"""Characters of text that one step handles. The slowest filters take as long for them as a loop for one turn."""
 MOST_BITS = 10_000
-"""Bits of a whole number: about 3,000 digits. Below it each operator on numbers takes one step."""
+"""Most bits of a whole number, about 3,000 digits. Up to this size, each operator on numbers takes one step."""
 _NUMBER = re.compile(r"\d+")
 _TEXT = frozenset(
     {
@@ -85,7 +85,7 @@ COMPARING_TESTS = frozenset(
     }
 )
 _FOR_EACH_SIGN = frozenset({"lstrip", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "strip"})
-"""Methods that may compare each character of the text with each of what they look for."""
+"""Methods that may compare each character of the text with each character that they look for."""
 METHODS: Mapping[type, frozenset[str]] = {
     str: _TEXT,
     dict: frozenset({"copy", "get", "items", "keys", "values"}),
@@ -95,36 +95,36 @@ METHODS: Mapping[type, frozenset[str]] = {
     int: frozenset({"bit_length"}),
     float: frozenset({"is_integer"}),
 }
-"""The methods that templates may call. Others are as unsafe as private ones: nobody has said what they cost."""
+"""The methods that templates may call. The cost of any other method is not known, so it is refused."""
 
 
 Payment = Callable[[Any, Sequence[Any], Mapping[str, Any]], None]
-"""Pays from a purse for a filter or test, by the values that it is given, and those given by name."""
+"""Pays from a purse for a filter or test, by its arguments in order and its arguments by name."""
 
 
 class Purse(Protocol):
-    """What is paid from."""
+    """The steps of a rendering, from which its work is paid."""
 
     def spend(self, steps: int) -> bool:
-        """Take steps."""
+        """Take steps, and return True. Raises if too few are left."""
         ...
 
     def weigh(self, value: object) -> None:
-        """Pay for all that is in a value."""
+        """Pay for a value and everything within it."""
         ...
 
     def counted(self, value: object) -> object:
-        """Pay for a text's characters or a list's items."""
+        """Pay for a text's characters or a list's items, and return the value."""
         ...
 
 
 def of_text(length: int) -> int:
-    """Tell the steps that text of a length takes."""
+    """Return the steps that text of a length costs."""
     return 1 + length // CHARACTERS
 
 
 def widths(text: str) -> int:
-    """Add up the numbers in a format: no width or precision in it is larger."""
+    """Return the sum of the numbers in a format. No width or precision in it is larger."""
     return sum(int(number) if len(number) < 10 else 10**10 for number in _NUMBER.findall(text))
 
 
@@ -146,7 +146,7 @@ def pay_for_operator(purse: Purse, operator: str, left: Any, right: Any) -> None
 
 
 def _pay_for_percent(purse: Purse, left: str, right: Any) -> None:
-    """Pay for what `%` writes: each field its width, and by name the same value again and again."""
+    """Pay for the text that `%` writes: the width of each field, and a named value each time it is used."""
     purse.spend(of_text(widths(left)))
     if "*" in left:
         purse.spend(of_text(left.count("*") * _numbers(right if isinstance(right, tuple) else (right,))))
@@ -175,23 +175,23 @@ def pay_for_method(purse: Purse, owner: Any, name: str, given: Sequence[Any]) ->
 
 
 def pay_for_all(purse: Purse, values: Sequence[Any], named: Mapping[str, Any]) -> None:
-    """Pay for all that is given: texts are read and compared."""
+    """Pay for all arguments, for a filter that reads or compares the texts within them."""
     purse.weigh(values)
     purse.weigh(named)
 
 
 def _pay_once(purse: Purse, *_: object) -> None:
-    """Pay one step: it looks at no item, or one."""
+    """Pay one step, for a filter that looks at one item or none."""
     purse.spend(1)
 
 
 def _pay_for_items(purse: Purse, values: Sequence[Any], _: object) -> None:
-    """Pay for each item, not for what is in it: whatever is done with it pays for that."""
+    """Pay for each item but not for the values within it. Later uses of an item pay for those."""
     purse.spend(1 + _length(values[0]))
 
 
 def _pay_for_portions(purse: Purse, values: Sequence[Any], named: Mapping[str, Any]) -> None:
-    """Pay for each item, and for the items that fill a portion up."""
+    """Pay for each item, and for the items that fill up the last portion."""
     purse.spend(1 + _length(values[0]))
     purse.spend(_numbers([*values[1:], *named.values()]))
 
@@ -221,7 +221,7 @@ def _pay_for_trim(purse: Purse, values: Sequence[Any], named: Mapping[str, Any])
 
 
 def _keys(environment: Any, values: Any, attribute: str | None) -> list[Any]:
-    """The values that a filter compares."""
+    """Return the values that a filter compares."""
     if isinstance(values, dict):
         return [*values, *values.values()]
     if attribute is None:
@@ -231,7 +231,7 @@ def _keys(environment: Any, values: Any, attribute: str | None) -> list[Any]:
 
 
 def _pay_for_order(purse: Purse, values: Sequence[Any], named: Mapping[str, Any]) -> None:
-    """Pay for each key. Comparing them again and again while sorting is fast beside that."""
+    """Pay for each key once. Comparing keys again while sorting is fast beside that."""
     purse.spend(1 + _length(values[0]))
     attribute = next((one for one in (*values[1:], *named.values()) if isinstance(one, str)), None)
     purse.weigh(_keys(purse, values[0], attribute))
@@ -239,7 +239,7 @@ def _pay_for_order(purse: Purse, values: Sequence[Any], named: Mapping[str, Any]
 
 @pass_environment
 def add_up(environment: Any, iterable: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
-    """Add up as Jinja2's `sum`, where each addition pays for what it makes."""
+    """Return the sum as Jinja2's `sum` does, but have each addition pay for its result."""
     get = make_attrgetter(environment, attribute) if attribute is not None else None
     for one in iterable:
         start = environment.call_binop(None, "+", start, one if get is None else get(one))
@@ -258,11 +258,11 @@ FILTERS: Mapping[str, Payment] = {
     "round": _pay_for_round,
     "trim": _pay_for_trim,
 }
-"""Filters that do not pay for all that is in what they are given, or pay for more."""
+"""Payments of the filters that pay for less or more than all of their arguments."""
 
 
 def _bits(operator: str, left: float, right: float) -> int:
-    """The bits of a number that is about to be made, where it may be much larger than its parts."""
+    """Return the most bits that the result of an operator may have, or 0 if it is no larger than its parts."""
     if not isinstance(left, int) or not isinstance(right, int):
         return 0
     if operator == "**":
@@ -279,10 +279,10 @@ def _per_step(value: Any) -> int:
 
 
 def _numbers(values: Iterable[Any]) -> int:
-    """All whole numbers among values: no width or count is larger."""
+    """Return the sum of the whole numbers among values. No width or count is larger."""
     return sum(max(0, one) for one in values if isinstance(one, int))
 
 
 def _replaced(text: str, old: str = "", new: str = "") -> int:
-    """The characters that a replacement adds at the most."""
+    """Return the most characters that a replacement adds."""
     return (len(text) + 1 if not old else text.count(old)) * len(new)

@@ -1,4 +1,4 @@
-"""A Jinja2 sandbox in which markdown is what the template writes, and whatever an event says is literal text."""
+"""A Jinja2 sandbox in which the template's own text is markdown, and every value of an event is literal text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILTERS = [
 
 
 class _MarkdownGenerator(BoundedGenerator):
-    """Calls macros so that what a template wrote stays markdown and what it was given does not."""
+    """A generator whose macros return markdown: their own text stays markdown, and their values are escaped."""
 
     def macro_def(self, macro_ref: Any, frame: Any) -> None:
         self.write("environment.markdown_macro(")
@@ -27,7 +27,7 @@ class _MarkdownGenerator(BoundedGenerator):
 
 
 class MarkdownEnvironment(BoundedEnvironment):
-    """Escapes every expression that is not `Markdown`, wherever it stands; an unknown name is an error."""
+    """A sandbox that escapes every expression that is not `Markdown`. An unknown name is an error."""
 
     code_generator_class = _MarkdownGenerator
 
@@ -43,11 +43,11 @@ class MarkdownEnvironment(BoundedEnvironment):
         super().__init__(_FILTERS, own, trim_blocks=True, lstrip_blocks=True)
 
     def literal(self, value: object) -> str:
-        """A value as markdown, every sign of it literal."""
+        """Return a value as markdown, with every sign of it literal."""
         return Markdown.escape(value)
 
     def joined(self, values: tuple[object, ...]) -> object:
-        """Join as `~` does: plain texts to plain text, anything with markdown to markdown."""
+        """Join values as `~` does. Plain texts give plain text; values with markdown among them give markdown."""
         if any(isinstance(value, Markdown) for value in values):
             self.weigh(values)
             return Markdown("").join(Markdown.escape(value) for value in values)
@@ -55,7 +55,7 @@ class MarkdownEnvironment(BoundedEnvironment):
 
     @staticmethod
     def markdown_macro(macro: Any) -> Any:
-        """A macro's text is markdown: its parts are escaped already."""
+        """Return a macro whose text is markdown, since its parts are escaped already."""
 
         def call(*values: object, **named: object) -> Markdown:
             return Markdown(macro(*values, **named))
@@ -64,9 +64,9 @@ class MarkdownEnvironment(BoundedEnvironment):
 
 
 def builtin_environment() -> Environment:
-    """Return the environment of the built-in templates: their work is known; counting it would cost 13 % of it."""
+    """Return the environment of the built-in templates. Their work is known, and counting it would cost 13 % more."""
     return Environment(
-        autoescape=False,  # noqa: S701 - `Markdown.escape` is what escapes
+        autoescape=False,  # noqa: S701 - `Markdown.escape` does it
         finalize=Markdown.escape,
         undefined=StrictUndefined,
         trim_blocks=True,

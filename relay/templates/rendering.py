@@ -1,4 +1,4 @@
-"""The renderer: which template makes a message, its bounds, and what is shown where it fails."""
+"""The renderer, which chooses the template of a message, bounds it, and replaces it if it fails."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from relay.templates.views import THREAD, DigestView, GroupView, View, list_line
 
 BUILTIN = ("event", "group", "digest")
 BUILT_IN = "(built-in)"
-"""The name under which failures of the built-in templates are told."""
+"""The name under which failures of the built-in templates are reported."""
 BRIEF = 2
-"""Lines of a message that is brief."""
+"""Lines of a brief message."""
 MAX_OUTPUT = 65_536
-"""Characters that a template may write."""
+"""Most characters that a template may write."""
 MOST_TEXTS = 20
-"""Messages that a template may part its text into."""
+"""Most messages into which a template may divide its text."""
 
 
 AnyView = View | GroupView | DigestView
 
 
 class Cards(Protocol):
-    """Makes cards."""
+    """A maker of cards."""
 
     def card(self, lineage: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
-        """A card's content, where there is one."""
+        """Return the content of a card, or None if there is none."""
         ...
 
 
 class TemplateRenderer:
-    """Renders messages by their templates; one that fails gives the built-in message."""
+    """A renderer of messages by their templates. If a template fails, it sends the built-in message instead."""
 
     def __init__(
         self,
@@ -59,7 +59,10 @@ class TemplateRenderer:
         failed: Callable[[str, str, str], None],
         cards: Cards | None = None,
     ) -> None:
-        """`sources` by name; `failed` is told template, event id and error. Raises `TemplateError`."""
+        """Compile the `sources`, by name. Raises `TemplateError`.
+
+        `failed` is called with the template, the event's id and the error.
+        """
         self._cards = cards
         self._zone = zone
         self._failed = failed
@@ -81,9 +84,9 @@ class TemplateRenderer:
         brief: bool = False,
         remark: str = "",
     ) -> list[str]:
-        """The message's markdown and, behind it, its replies' (each of `longest` bytes at most). Never fails.
+        """Return the markdown of a message and then of its replies, each of at most `longest` bytes. Never raises.
 
-        A template that does not ask for `incidents` tells of one event; groups then have the built-in message.
+        A template that does not use `incidents` is for single events; groups then get the built-in message.
         """
         view: AnyView
         single = None if told is None else told.single
@@ -109,20 +112,20 @@ class TemplateRenderer:
     def card(
         self, lineage: str, event: Event, *, room: str, told: Standing | None, now: float
     ) -> Mapping[str, Any] | None:
-        """The content of the card that goes with a new message of one alert, where there is one. Never fails."""
+        """Return the content of the card for a new message about one alert, or None if it has none. Never raises."""
         single = None if told is None else told.single
         if self._cards is None or (told is not None and single is None):
             return None
         return self._cards.card(lineage, event if single is None else single.event, room=room, told=single, now=now)
 
     def note(self, diversion: Diversion, room: str, now: float) -> str:
-        """The message by which a room, or its fallback, hears that a diversion is over."""
+        """Return the message that reports the end of a diversion, to the room or to its fallback."""
         began = say_clock(diversion.began_at, now, self._zone)
         to = diversion.to if room == diversion.room else None
         return room_is_back(diversion.room, diversion.moved, began, to=to)
 
     def listing(self, lines: Sequence[DigestLine]) -> str:
-        """The full list of a digest as plain text, a line each."""
+        """Return the full list of a digest as plain text, a line for each event."""
         return "".join(f"{list_line(line, self._zone)}\n" for line in lines)
 
     def _render(
@@ -151,9 +154,9 @@ class TemplateRenderer:
     def render_strictly(
         template: Template, names: dict[str, object], longest: int = WEBEX_MAX_BYTES, *, living: bool = False
     ) -> list[str]:
-        """Render, split and number; a living message is cut to one, as it is edited as one.
+        """Render a template, then split and number its text. A living message is cut to one, as edits need one message.
 
-        Raises what the template raises, `BoundError` over the bound, and `TemplateError` where it writes nothing.
+        Raises the template's own errors, `BoundError` over the bound, and `TemplateError` if it writes nothing.
         """
         text = _written(template, names)
         if len(text) >= MAX_OUTPUT:
@@ -161,10 +164,10 @@ class TemplateRenderer:
         segments = [hard_breaks(segment) for segment in text.split(THREAD)]
         texts = [segment for segment in segments if segment]
         if not texts:
-            raise TemplateError("the template writes nothing")
+            raise TemplateError("expected some text, found none: the template writes nothing")
         if len(texts) > MOST_TEXTS:
             raise TemplateError(
-                f"the template writes {len(texts):,} messages; at most {MOST_TEXTS} are sent: use {{{{ thread }}}} less"
+                f"expected at most {MOST_TEXTS} messages, found {len(texts):,}; use {{{{ thread }}}} less often"
             )
         if not living:
             return numbered(texts, longest)
@@ -173,7 +176,7 @@ class TemplateRenderer:
 
 
 def _written(template: Template, names: dict[str, object]) -> str:
-    """Return what a template writes; that of an operator's ends where it is too long."""
+    """Return the text of a template. The text of an operator's template ends at `MAX_OUTPUT` characters."""
     if not isinstance(template.environment, BoundedEnvironment):
         return "".join(template.generate(names))
     template.environment.begin()
@@ -188,12 +191,12 @@ def _written(template: Template, names: dict[str, object]) -> str:
 
 
 def builtin(name: str) -> str:
-    """The text of a built-in template."""
+    """Return the text of a built-in template."""
     return files("relay.templates").joinpath("builtin", f"{name}.md.j2").read_text(encoding="utf-8")
 
 
 def tells_of_groups(environment: MarkdownEnvironment, text: str) -> bool:
-    """Tell whether a template asks for the incidents of a group."""
+    """Return whether a template uses the incidents of a group."""
     try:
         names = environment.parse(text).find_all(nodes.Name)
     except TemplateSyntaxError:
@@ -202,13 +205,13 @@ def tells_of_groups(environment: MarkdownEnvironment, text: str) -> bool:
 
 
 def with_last_line(text: str, line: str, longest: int) -> str:
-    """A message with one more line, within its service's limit."""
+    """Return a message with one more line, cut to at most `longest` bytes."""
     line = f"  \n{line}"
     return cut_markdown(text, longest - len(line.encode())) + line
 
 
 def with_mentions(text: str, emails: Sequence[str], longest: int = WEBEX_MAX_BYTES) -> str:
-    """A message with a last line that rings people's phones, within its service's limit."""
+    """Return a message with a last line that mentions people, so that their phones ring, cut to `longest` bytes."""
     return with_last_line(text, " ".join(mention(email) for email in emails), longest)
 
 
@@ -219,7 +222,7 @@ def compile_template(environment: Environment, name: str, text: str, kind: str =
     except Exception as error:
         line = getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
-        said = "takes too much memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
-        raise TemplateError(f"{kind} {name}{where}: {said}") from error
-    template.globals = dict(template.globals)  # a plain mapping: Jinja2 walks it for every message
+        words = "takes too much memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
+        raise TemplateError(f"{kind} {name}{where}: {words}") from error
+    template.globals = dict(template.globals)  # Jinja2 walks it for every message, and a plain mapping is fastest
     return template

@@ -1,4 +1,4 @@
-"""What templates see: of an event or one incident, and of a group of them."""
+"""Views, the variables that templates see: of an event or one incident, of a group, and of a digest."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from relay.core.phrases import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN
 from relay.core.words import say_clock, say_duration
 
 MOST_DIGEST_BYTES = 6_500
-"""Bytes of a digest that name its events; the rest is for what stands above them."""
+"""Bytes of a digest for the names of its events. The rest of Webex's limit is for the lines above them."""
 BODY_LINES = 6
 LINE_LENGTH = 400
 LATE_AFTER = 120.0
 """Seconds after which a message says that it is posted late."""
 THREAD = "\f"
-"""What follows it goes into the message's thread. Event text can't hold it."""
+"""A sign that sends the text after it into the message's thread. Text of an event can't hold it."""
 _THREAD = Markdown(THREAD)
 _SEPARATOR = Markdown(" · ")
-_TELLING = (
+_DISTINCTIVE = (
     "site",
     "pod",
     "cluster",
@@ -38,8 +38,8 @@ _TELLING = (
     "interface",
     "job",
 )
-_PLACES = {name: place for place, name in enumerate(_TELLING)}
-_SAID_ALREADY = {
+_PLACES = {name: place for place, name in enumerate(_DISTINCTIVE)}
+_SHOWN_ELSEWHERE = {
     "action",
     "alertname",
     "event",
@@ -56,14 +56,14 @@ _SAID_ALREADY = {
 
 
 class Labels(dict[str, str]):
-    """An event's labels as templates see them: one that is not there is empty."""
+    """An event's labels as templates see them. A label that is absent reads as empty."""
 
     def __missing__(self, name: str) -> str:
         return ""
 
 
 class View(msgspec.Struct, frozen=True):
-    """What a template sees of an event; texts are plain, parts that are markdown already say so."""
+    """The variables about an event or one incident. Texts are plain, except those of the type `Markdown`."""
 
     event: Event
     room: str
@@ -72,7 +72,7 @@ class View(msgspec.Struct, frozen=True):
     zone: tzinfo
 
     def parts(self) -> dict[str, object]:
-        """The variables that the built-in message is made of."""
+        """Return the variables of the built-in message."""
         body, rest = self._body()
         return {
             "sign": Markdown(self.sign),
@@ -87,7 +87,7 @@ class View(msgspec.Struct, frozen=True):
         }
 
     def names(self) -> dict[str, object]:
-        """All variables, for operators' templates."""
+        """Return all variables, for operators' templates."""
         event = self.event
         return {
             **self.parts(),
@@ -105,55 +105,55 @@ class View(msgspec.Struct, frozen=True):
 
     @property
     def end(self) -> Literal["resolved", "expired"] | None:
-        """How it ended, where it did."""
+        """Return how the incident ended, or None if it fires or flaps."""
         if self.told is not None:
             return None if self.told.state == "firing" or self.told.quiet else self.told.state
         return "resolved" if self.event.status == "resolved" else None
 
     @property
     def sign(self) -> str:
-        """The one sign of the first line."""
+        """Return the one sign of the first line."""
         if self.silenced:
             return SILENCED
         return SIGNS[self.event.severity] if self.end is None else ENDS[self.end]
 
     @property
     def word(self) -> str:
-        """The severity (or the end) as a word, as colour alone excludes."""
+        """Return the severity or the end as a word, because colour alone leaves out people who can't see it."""
         return self.end or ("silenced" if self.silenced else self.event.severity.upper())
 
     @property
     def silenced(self) -> bool:
-        """True while a silence holds it."""
+        """Return whether a silence suppresses the incident."""
         return self.told is not None and self.told.silenced
 
     @property
     def title(self) -> str:
-        """The title in one line; of a flapping alert with how it flaps."""
+        """Return the title in one line. For a flapping alert, add how often it changed."""
         title = one_line(self.event.title)
         return f"{title} {flaps(self.told.changes)}" if self.told is not None and self.told.quiet else title
 
     @property
     def started_at(self) -> float:
-        """When what the event speaks of began."""
+        """Return the Unix seconds at which the event's alert began."""
         return self.event.occurred_at if self.told is None else min(self.told.started_at, self.event.occurred_at)
 
     @property
     def lasted(self) -> str:
-        """How long a resolved alert lasted, where that is known."""
+        """Return how long an ended alert lasted, or an empty text if it is not known."""
         seconds = self.event.occurred_at - self.started_at
         return say_duration(seconds) if self.end is not None and seconds >= WITHIN_A_BREATH else ""
 
     @property
     def late(self) -> str:
-        """How late the message is posted, where that is worth a word."""
+        """Return how late the message is posted, or an empty text if it is in time."""
         behind = self.now - self.event.received_at
         return say_duration(behind) if behind >= LATE_AFTER else ""
 
     @property
     def facts(self) -> Markdown:
-        """The second line: source, the labels that tell it from its siblings, since when."""
-        parts = [self.event.source, *self._telling_labels(), self._when()]
+        """Return the second line: the source, the labels that distinguish the alert, and the time since it began."""
+        parts = [self.event.source, *self._distinctive_labels(), self._when()]
         if self.end is not None and self.event.severity_given:
             parts.append(f"was {self.event.severity.upper()}")
         elif self.silenced:
@@ -177,20 +177,21 @@ class View(msgspec.Struct, frozen=True):
             return at if began == at else f"{began.rsplit(' ', 1)[0]}–{at}"
         return at
 
-    def _telling_labels(self) -> list[str]:
+    def _distinctive_labels(self) -> list[str]:
+        """Return up to three label values that the title lacks. A value that is unclear alone follows its name."""
         labels, title = self.event.labels, self.event.title.lower()
-        said: dict[str, None] = {}
-        for name in sorted(labels, key=lambda label: _PLACES.get(label, len(_TELLING))):
+        shown: dict[str, None] = {}
+        for name in sorted(labels, key=lambda label: _PLACES.get(label, len(_DISTINCTIVE))):
             value = one_line(labels[name], 40)
-            if value and name.lower() not in _SAID_ALREADY and value.lower() not in title:
-                telling = len(value) > 1 and not value.isdigit() and value not in ("true", "false")
-                said[value if telling else f"{one_line(name, 40)} {value}"] = None
-                if len(said) == 3:
+            if value and name.lower() not in _SHOWN_ELSEWHERE and value.lower() not in title:
+                clear = len(value) > 1 and not value.isdigit() and value not in ("true", "false")
+                shown[value if clear else f"{one_line(name, 40)} {value}"] = None
+                if len(shown) == 3:
                     break
-        return list(said)
+        return list(shown)
 
     def _body(self) -> tuple[str, str]:
-        """The body's first lines, and what of it goes into the thread."""
+        """Return the body's first lines, and the text for the thread: all of it if a line was cut, else the rest."""
         text = self.event.body.strip()
         lines = [line.rstrip() for line in text.split("\n")] if text else []
         shown = [middle(line, LINE_LENGTH) for line in lines[:BODY_LINES]]
@@ -200,7 +201,7 @@ class View(msgspec.Struct, frozen=True):
 
     @property
     def links(self) -> Markdown:
-        """The first three links by name, files behind them."""
+        """Return the first three links by name. Files come after links."""
         event = self.event
         shown = [link(item.text, item.url) for item in event.links]
         shown += [
@@ -210,7 +211,7 @@ class View(msgspec.Struct, frozen=True):
 
 
 class GroupView(msgspec.Struct, frozen=True):
-    """What a template sees of a group's message."""
+    """The variables about a group of incidents."""
 
     standing: Standing
     room: str
@@ -218,7 +219,7 @@ class GroupView(msgspec.Struct, frozen=True):
     zone: tzinfo
 
     def parts(self) -> dict[str, object]:
-        """The variables that the built-in message is made of."""
+        """Return the variables of the built-in message."""
         return {
             "sign": Markdown(self.sign),
             "word": self.word,
@@ -232,7 +233,7 @@ class GroupView(msgspec.Struct, frozen=True):
         }
 
     def names(self) -> dict[str, object]:
-        """All variables, for operators' templates."""
+        """Return all variables, for operators' templates."""
         since = say_clock(self.standing.started_at, self.now, self.zone)
         labels = Labels(self.standing.labels)
         return {
@@ -245,19 +246,19 @@ class GroupView(msgspec.Struct, frozen=True):
 
     @property
     def worst(self) -> Told:
-        """The worst of those that fire, or of all where none does."""
+        """Return the worst of the firing incidents, or of all if none fires."""
         return self.standing.incidents[0]
 
     @property
     def sign(self) -> str:
-        """The one sign of the first line."""
+        """Return the one sign of the first line."""
         if self.standing.firing:
             return SIGNS[self.worst.event.severity]
         return ENDS["expired" if all(told.state == "expired" for told in self.standing.incidents) else "resolved"]
 
     @property
     def word(self) -> str:
-        """How many fire, how many have ended."""
+        """Return in words how many incidents fire, and how many ended."""
         firing, ended = self.standing.firing, self.standing.ended
         if not firing:
             return f"all {ended} {'expired' if self.sign == ENDS['expired'] else 'resolved'}"
@@ -265,7 +266,7 @@ class GroupView(msgspec.Struct, frozen=True):
 
     @property
     def about(self) -> Markdown:
-        """What the first line says behind the counts: the worst severity, and what they have in common."""
+        """Return the first line after the counts: the worst severity, and the labels that all incidents share."""
         standing = self.standing
         parts = [f"worst {self.worst.event.severity.upper()}"] if standing.firing else []
         common = [(name, value) for name, value in standing.labels.items() if name != "source" and value]
@@ -276,7 +277,7 @@ class GroupView(msgspec.Struct, frozen=True):
 
     @property
     def facts(self) -> Markdown:
-        """The second line: the sources, since when, and when it was as told here."""
+        """Return the second line: the sources, the time of the first incident, and the time of this message."""
         sources = list(dict.fromkeys(told.event.source for told in self.standing.incidents))[:3]
         since = say_clock(self.standing.started_at, self.now, self.zone)
         changed = say_clock(self.now, self.now, self.zone).partition(" ")[0]
@@ -300,7 +301,7 @@ class GroupView(msgspec.Struct, frozen=True):
 
 
 class DigestView(msgspec.Struct, frozen=True):
-    """What a storm's digest is made of."""
+    """The variables about a storm, for its digest."""
 
     standing: Standing
     digest: Digest
@@ -309,7 +310,7 @@ class DigestView(msgspec.Struct, frozen=True):
     sign: str = "🌊"
 
     def parts(self) -> dict[str, object]:
-        """The variables of the built-in message."""
+        """Return the variables of the built-in message."""
         lines = self._lines()
         return {
             "sign": Markdown(self.sign),
@@ -324,17 +325,17 @@ class DigestView(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """How many events it tells of."""
+        """Return how many events the digest counts."""
         return sum(count for _, _, count in self.digest.counts)
 
     @property
     def word(self) -> str:
-        """What it is."""
+        """Return whether the storm is over, in words."""
         return "Storm over" if self.digest.over else "Storm"
 
     @property
     def counted(self) -> Markdown:
-        """How many events in which time, by severity, and how many of them still fire."""
+        """Return the counts: of events and their time span, by severity, and of those that still fire."""
         took = self.digest.seen_at - self.digest.began_at
         parts = [f"{self.total:,} events" + (f" in {say_duration(took)}" if took >= WITHIN_A_BREATH else "")]
         for rank, severity in enumerate(SEVERITIES):
@@ -346,18 +347,18 @@ class DigestView(msgspec.Struct, frozen=True):
 
     @property
     def facts(self) -> Markdown:
-        """The second line: how many of which source, since when, and where the full list is."""
+        """Return the second line: the counts by source, the time of the begin, and the place of the full list."""
         by: dict[str, int] = {}
         for _, source, count in self.digest.counts:
             by[source] = by.get(source, 0) + count
-        most = sorted(by.items(), key=lambda pair: -pair[1])[:5]
-        parts = [f"{source} {count:,}" for source, count in most]
+        largest = sorted(by.items(), key=lambda pair: -pair[1])[:5]
+        parts = [f"{source} {count:,}" for source, count in largest]
         parts.append(f"since {say_clock(self.digest.began_at, self.now, self.zone)}")
         parts.append("the full list is in this thread" if self.digest.over else "the full list follows when it is over")
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     def _lines(self) -> list[dict[str, object]]:
-        """The worst by name: all criticals that a message has room for, and of the others so many that they are ten."""
+        """Return the worst events by title: all critical ones that fit, then others until there are `MOST_LINES`."""
         shown: list[dict[str, object]] = []
         room = MOST_DIGEST_BYTES
         for line in self.digest.lines:
@@ -373,7 +374,7 @@ class DigestView(msgspec.Struct, frozen=True):
 
 
 def list_line(line: DigestLine, zone: tzinfo) -> str:
-    """A line of a digest's full list: time, severity, state, source, title and key, between tabs."""
+    """Return a line of a digest's full list: time, severity, state, source, title and key, between tabs."""
     at = datetime.fromtimestamp(line.started_at, zone).isoformat(timespec="seconds")
     event = line.event
     cells = (at, event.severity.upper(), line.state, event.source, event.title, event.key)

@@ -103,13 +103,13 @@ def test_whatever_an_event_says_stays_text_in_its_place(title: str, value: str) 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "what it writes is not JSON"),
+        ("{", "expected a card in JSON, found other text"),
         ('{"type": "Container"}', "is no card"),
         ('{"type": "AdaptiveCard", "version": "1.5", "body": [{"type": "x"}]}', "is none that Webex shows"),
         ('{"type": "AdaptiveCard", "version": "1.3", "body": [{}]}', 'body[0]: an element has a "type"'),
         ("{{ nonesuch }}", "'nonesuch' is undefined"),
         ("{% if %}", "Expected an expression"),
-        ("{% for n in range(99999) %}xxxxxxxxxx{% endfor %}", "over 65,536 characters"),
+        ("{% for n in range(99999) %}xxxxxxxxxx{% endfor %}", "expected a card of at most 65,536 characters"),
     ],
 )
 def test_check_tries_cards_on_samples(sandbox_free: Callable[..., Path], card: Path, text: str, said: str) -> None:
