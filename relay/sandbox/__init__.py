@@ -1,1 +1,1 @@
-"""Services that run on loopback and answer as the real ones do: for the demo, the tests and users' own CI."""
+"""Services on loopback that answer as the real ones do, for the demo, the tests and users' own CI."""

@@ -1,4 +1,4 @@
-"""What the sandbox's Webex handlers share: errors, bodies, pages."""
+"""Errors, bodies and pages of the sandbox's Webex."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp import web
 
 
 class WebexError(Exception):
-    """An answer that is an error."""
+    """An error, with the status and text of its answer. `retry_after` is the value of its Retry-After header."""
 
     def __init__(self, status: int, message: str, retry_after: str | None = None) -> None:
         super().__init__(message)
@@ -18,7 +18,7 @@ class WebexError(Exception):
 
 
 async def read_body(request: web.Request, kind: type[Any]) -> Any:
-    """A body as a value."""
+    """Return the body of a request as a value of a type. Raises `WebexError`."""
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -26,20 +26,20 @@ async def read_body(request: web.Request, kind: type[Any]) -> Any:
 
 
 def number_of(request: web.Request, name: str, default: int, most: int) -> int:
-    """A number of the query, at most `most`."""
+    """Return a number from the query, from 0 to `most`. Raises `WebexError`."""
     try:
         return min(most, max(0, int(request.query.get(name, default))))
     except ValueError as error:
-        raise WebexError(400, f"{name} is a number.") from error
+        raise WebexError(400, f"{name}: expected a number, found {request.query[name][:40]!r}.") from error
 
 
 def json_answer(value: object, status: int = 200) -> web.Response:
-    """A JSON answer."""
+    """Return an answer in JSON."""
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
 def paged(request: web.Request, items: list[Any], limit: int, start: int) -> web.Response:
-    """A page of items, with the address of the next one where there is more."""
+    """Return a page of items. If there are more, its `Link` header holds the address of the next page."""
     answer = json_answer({"items": items[start : start + limit]})
     if start + limit < len(items):
         following = request.url.update_query(cursor=str(start + limit))

@@ -1,4 +1,4 @@
-"""A stand-in APIC: sessions that end, subscriptions that are lost unless they are refreshed, and a fabric to change.
+"""A stand-in APIC: sessions that end, subscriptions that lapse unless they are refreshed, and a fabric to change.
 
 Source: Cisco APIC REST API Configuration Guide, "Subscribing to Query Results", "Using Filters and Query Targets".
 """
@@ -18,30 +18,31 @@ from aiohttp import WSMsgType, web
 from relay.core.words import iso
 
 SESSION = 600.0
-"""Seconds that a token is good for without being renewed."""
+"""Seconds for which a token is valid without a renewal."""
 SUBSCRIPTION = 60.0
-"""Seconds that a subscription lasts without being refreshed."""
+"""Seconds for which a subscription lasts without a refresh."""
 NO_SOCKET = "unable to locate opened web socket. Please re-login"
 _TERM = re.compile(
     r'\s*(?:(?P<join>and|or|not)\(|(?P<test>\w+)\((?P<name>[\w.]+),\s*"(?P<value>[^"]*)"\)|(?P<end>\)))\s*,?'
 )
 
 _NAMES = {"fvTenant": "tn-", "fvAp": "ap-", "fvAEPg": "epg-", "fvBD": "BD-", "fvCtx": "ctx-", "vzBrCP": "brc-"}
-"""What objects' names in a dn begin with, by class."""
+"""Prefixes of objects' names in a dn, by class."""
 MOST_DEEP = 20
+"""Most levels of children in a posted object."""
 Attributes = dict[str, str]
 
 
 class FabricAnswerError(Exception):
-    """An error's answer."""
+    """An error, with the status and text of its answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
 
 
-class Interest(msgspec.Struct):
-    """What a subscription is of: a class or a dn, with its filter; who holds it, and until when."""
+class Subscription(msgspec.Struct):
+    """A session's subscription to a class or a dn, with its filter. It lasts `until` a time in Unix seconds."""
 
     session: Session
     kind: str | None
@@ -53,16 +54,16 @@ class Interest(msgspec.Struct):
 
 
 class Session(msgspec.Struct):
-    """A login. `say` sends a frame to its socket, and `hang_up` closes it; None where there is none."""
+    """A login. `send` sends a frame to its socket, and `hang_up` closes that. Both are None without a socket."""
 
     token: str
     until: float
-    say: Callable[[str], None] | None = None
+    send: Callable[[str], None] | None = None
     hang_up: Callable[[], None] | None = None
 
 
 class StandInFabric:
-    """Objects, sessions and subscriptions of one fabric. Times are what `now` says, in Unix seconds."""
+    """Objects, sessions and subscriptions of one fabric. `now` returns the time in Unix seconds."""
 
     def __init__(
         self, now: Callable[[], float], password: str, *, session: float = SESSION, subscription: float = SUBSCRIPTION
@@ -72,79 +73,79 @@ class StandInFabric:
         """How often an object was made, changed or deleted."""
         self._now = now
         self._password = password
-        self._lasts = session
-        self._subscription = subscription
+        self._session_lasts = session
+        self._subscription_lasts = subscription
         self._sessions: dict[str, Session] = {}
-        self._interests: dict[str, Interest] = {}
+        self._subscriptions: dict[str, Subscription] = {}
         self._numbers = itertools.count(72057598349803600)
 
-    # What a client does
+    # A client's requests
 
     def login(self, password: str) -> tuple[str, float]:
-        """A token, and how long it lasts."""
+        """Return a token, and the seconds for which it lasts. Raises `FabricAnswerError`."""
         if not secrets.compare_digest(password.encode(), self._password.encode()):
             raise FabricAnswerError(401, "Username or password is incorrect - FAILED local authentication")
-        session = Session(secrets.token_hex(16), self._now() + self._lasts)
+        session = Session(secrets.token_hex(16), self._now() + self._session_lasts)
         self._sessions[session.token] = session
-        return session.token, self._lasts
+        return session.token, self._session_lasts
 
     def renew(self, token: str) -> tuple[str, float]:
-        """Another token for a session."""
+        """Return another token for a session, and the seconds for which it lasts. Raises `FabricAnswerError`."""
         session = self._session(token)
-        session.token, session.until = secrets.token_hex(16), self._now() + self._lasts
+        session.token, session.until = secrets.token_hex(16), self._now() + self._session_lasts
         self._sessions[session.token] = session
-        return session.token, self._lasts
+        return session.token, self._session_lasts
 
-    def open_socket(self, token: str, say: Callable[[str], None], hang_up: Callable[[], None]) -> None:
-        """Give a session its socket."""
+    def open_socket(self, token: str, send: Callable[[str], None], hang_up: Callable[[], None]) -> None:
+        """Give a session its socket. Raises `FabricAnswerError`."""
         session = self._session(token)
-        session.say, session.hang_up = say, hang_up
+        session.send, session.hang_up = send, hang_up
 
-    def close_socket(self, say: Callable[[str], None]) -> None:
-        """A socket is gone, and what was subscribed to by it."""
+    def close_socket(self, send: Callable[[str], None]) -> None:
+        """Forget a socket and the subscriptions that it served."""
         for session in self._sessions.values():
-            if session.say is say:
-                session.say = session.hang_up = None
-                for name in [name for name, one in self._interests.items() if one.session is session]:
-                    del self._interests[name]
+            if session.send is send:
+                session.send = session.hang_up = None
+                for number in [number for number, one in self._subscriptions.items() if one.session is session]:
+                    del self._subscriptions[number]
 
     def query(self, token: str, path: str, wanted: Mapping[str, str]) -> dict[str, Any]:
-        """Answer `class/…` or `mo/…`, and subscribe where that is wanted."""
+        """Answer `class/…` or `mo/…`, and subscribe if that is wanted. Raises `FabricAnswerError`."""
         session = self._session(token)
-        where, _, what = path.removeprefix("node/").partition("/")
-        interest = Interest(
+        scope, _, name = path.removeprefix("node/").partition("/")
+        subscription = Subscription(
             session=session,
-            kind=what if where == "class" else None,
-            dn=what if where == "mo" else None,
+            kind=name if scope == "class" else None,
+            dn=name if scope == "mo" else None,
             target=wanted.get("query-target", "self"),
             target_class=wanted.get("target-subtree-class"),
             filter=wanted.get("query-target-filter"),
-            until=self._now() + self._subscription,
+            until=self._now() + self._subscription_lasts,
         )
         found = [
-            (kind, attributes) for kind, attributes in self.objects.values() if _matches(interest, kind, attributes)
+            (kind, attributes) for kind, attributes in self.objects.values() if _matches(subscription, kind, attributes)
         ]
         answer: dict[str, Any] = {"totalCount": str(len(found))}
         if wanted.get("subscription") == "yes":
-            if session.say is None:
+            if session.send is None:
                 raise FabricAnswerError(405, NO_SOCKET)
             number = str(next(self._numbers))
-            interest.until = self._now() + float(wanted.get("refresh-timeout", self._subscription))
-            self._interests[number] = interest
+            subscription.until = self._now() + float(wanted.get("refresh-timeout", self._subscription_lasts))
+            self._subscriptions[number] = subscription
             answer["subscriptionId"] = number
         return {
             **answer,
             "imdata": [{kind: {"attributes": {**attributes, "status": ""}}} for kind, attributes in found],
         }
 
-    def refresh(self, token: str, subscription: str) -> None:
-        """Have a subscription last longer."""
-        session, interest = self._session(token), self._interests.get(subscription)
-        if session.say is None:
+    def refresh(self, token: str, number: str) -> None:
+        """Have a subscription last longer. Raises `FabricAnswerError`."""
+        session, subscription = self._session(token), self._subscriptions.get(number)
+        if session.send is None:
             raise FabricAnswerError(405, NO_SOCKET)
-        if interest is None or interest.until <= self._now():
-            raise FabricAnswerError(400, f"subscription {subscription} not found")
-        interest.until = self._now() + self._subscription
+        if subscription is None or subscription.until <= self._now():
+            raise FabricAnswerError(400, f"subscription {number} not found")
+        subscription.until = self._now() + self._subscription_lasts
 
     def _session(self, token: str) -> Session:
         session = self._sessions.get(token)
@@ -152,46 +153,50 @@ class StandInFabric:
             raise FabricAnswerError(403, "Token was invalid (Error: Token timeout)")
         return session
 
-    # What happens to it
+    # Changes of the fabric
 
     def put(self, kind: str, dn: str, **changes: str) -> None:
-        """Make an object, or change it; whoever is subscribed to it hears what has changed."""
+        """Make an object, or change it, and send the change to its subscribers."""
         stamp = self._stamp()
         before = self.objects.get(dn)
         if before is None:
             self.objects[dn] = (kind, {"dn": dn, **changes, "modTs": stamp})
-            self._tell(kind, {"childAction": "", **self.objects[dn][1], "status": "created"}, self.objects[dn][1])
+            self._publish(kind, {"childAction": "", **self.objects[dn][1], "status": "created"}, self.objects[dn][1])
             return
         fresh = {name: value for name, value in changes.items() if before[1].get(name) != value}
         if fresh:
             before[1].update(fresh, modTs=stamp)
-            said = {"childAction": "", "dn": dn, **fresh, "modTs": stamp, "rn": "", "status": "modified"}
-            self._tell(kind, said, before[1])
+            news = {"childAction": "", "dn": dn, **fresh, "modTs": stamp, "rn": "", "status": "modified"}
+            self._publish(kind, news, before[1])
 
     def remove(self, dn: str) -> None:
-        """Delete an object."""
+        """Delete an object, and send the deletion to its subscribers."""
         kind, attributes = self.objects.pop(dn)
-        said = {"childAction": "", "dn": dn, "modTs": self._stamp(), "rn": "", "status": "deleted"}
-        self._tell(kind, said, attributes)
+        news = {"childAction": "", "dn": dn, "modTs": self._stamp(), "rn": "", "status": "deleted"}
+        self._publish(kind, news, attributes)
 
     def _stamp(self) -> str:
         return iso(self._now()).replace("Z", "+00:00")
 
-    def _tell(self, kind: str, said: Attributes, whole: Attributes) -> None:
+    def _publish(self, kind: str, news: Attributes, whole: Attributes) -> None:
+        """Send the news of an object to each session with a matching subscription, in one frame for each session.
+
+        Subscriptions match the `whole` object, as a filter may name attributes that did not change.
+        """
         self.changes += 1
         now = self._now()
         by_session: dict[int, tuple[Session, list[str]]] = {}
-        for number, interest in list(self._interests.items()):
-            if interest.until <= now or interest.session.until <= now:
-                del self._interests[number]
-            elif _matches(interest, kind, whole):
-                by_session.setdefault(id(interest.session), (interest.session, []))[1].append(number)
+        for number, one in list(self._subscriptions.items()):
+            if one.until <= now or one.session.until <= now:
+                del self._subscriptions[number]
+            elif _matches(one, kind, whole):
+                by_session.setdefault(id(one.session), (one.session, []))[1].append(number)
         for session, numbers in by_session.values():
-            if session.say is not None:
-                frame = {"subscriptionId": numbers, "imdata": [{kind: {"attributes": said}}]}
-                session.say(msgspec.json.encode(frame).decode())
+            if session.send is not None:
+                frame = {"subscriptionId": numbers, "imdata": [{kind: {"attributes": news}}]}
+                session.send(msgspec.json.encode(frame).decode())
 
-    # Faults of its own
+    # Faults of the controller
 
     def drop_sockets(self) -> None:
         """Close all websockets."""
@@ -200,13 +205,13 @@ class StandInFabric:
                 session.hang_up()
 
     def lose_subscriptions(self) -> None:
-        """Forget all subscriptions, without a word."""
-        self._interests.clear()
+        """Forget all subscriptions without notice to the clients."""
+        self._subscriptions.clear()
 
     def lose_sockets(self) -> None:
-        """Know nothing of the websockets any more, which stay open: the 405 that clients meet after days."""
+        """Forget the websockets but keep them open, which gives the 405 that clients meet after days."""
         for session in self._sessions.values():
-            session.say = None
+            session.send = None
 
     def expire_tokens(self) -> None:
         """End all sessions."""
@@ -214,21 +219,21 @@ class StandInFabric:
             session.until = 0.0
 
 
-def _matches(interest: Interest, kind: str, attributes: Attributes) -> bool:
+def _matches(one: Subscription, kind: str, attributes: Attributes) -> bool:
     dn = attributes["dn"]
-    if interest.kind is not None:
-        wanted = kind == interest.kind
+    if one.kind is not None:
+        wanted = kind == one.kind
     else:
-        inner = dn.startswith(f"{interest.dn}/")
-        wanted = (dn == interest.dn and interest.target != "children") or (inner and interest.target != "self")
-        if interest.target_class is not None:
-            wanted = wanted and kind in interest.target_class.split(",")
-    return wanted and (interest.filter is None or _passes(interest.filter, kind, attributes))
+        inner = dn.startswith(f"{one.dn}/")
+        wanted = (dn == one.dn and one.target != "children") or (inner and one.target != "self")
+        if one.target_class is not None:
+            wanted = wanted and kind in one.target_class.split(",")
+    return wanted and (one.filter is None or _passes(one.filter, kind, attributes))
 
 
 def _passes(text: str, kind: str, attributes: Attributes) -> bool:
-    """Whether an object passes a filter: eq, ne, lt, gt, le, ge, wcard, and, or, not."""
-    return _any_term(_terms(text), kind, attributes)[0]
+    """Return whether an object passes a filter: eq, ne, lt, gt, le, ge, wcard, and, or, not."""
+    return _results(_terms(text), kind, attributes)[0]
 
 
 def _terms(text: str) -> Iterator[re.Match[str]]:
@@ -241,15 +246,15 @@ def _terms(text: str) -> Iterator[re.Match[str]]:
         at = found.end()
 
 
-def _any_term(terms: Iterator[re.Match[str]], kind: str, attributes: Attributes) -> list[bool]:
-    """What the terms up to the end of their parentheses say."""
-    said: list[bool] = []
+def _results(terms: Iterator[re.Match[str]], kind: str, attributes: Attributes) -> list[bool]:
+    """Return the result of each term up to the end of its parentheses."""
+    results: list[bool] = []
     for term in terms:
         if term["end"]:
-            return said
+            return results
         if term["join"]:
-            inner = _any_term(terms, kind, attributes)
-            said.append({"and": all(inner), "or": any(inner), "not": not all(inner)}[term["join"]])
+            inner = _results(terms, kind, attributes)
+            results.append({"and": all(inner), "or": any(inner), "not": not all(inner)}[term["join"]])
             continue
         of, _, name = term["name"].partition(".")
         value, wanted = attributes.get(name, ""), term["value"]
@@ -262,8 +267,8 @@ def _any_term(terms: Iterator[re.Match[str]], kind: str, attributes: Attributes)
             "le": value <= wanted,
             "ge": value >= wanted,
         }
-        said.append(of == kind and tests.get(term["test"], False))
-    return said or [True]
+        results.append(of == kind and tests.get(term["test"], False))
+    return results or [True]
 
 
 class SandboxApic:
@@ -274,7 +279,7 @@ class SandboxApic:
         self._pumps: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        """The API as an APIC has it, and the switches for faults at `/sandbox/apic`."""
+        """Return the routes of an APIC's API, and of the switches for faults at `/sandbox/apic`."""
         return [
             web.post("/api/aaaLogin.json", self._login),
             web.get("/api/aaaRefresh.json", self._renew),
@@ -292,7 +297,9 @@ class SandboxApic:
         except FabricAnswerError as error:
             return _error(error)
         except (msgspec.DecodeError, LookupError, TypeError):
-            return _error(FabricAnswerError(400, "aaaUser with name and pwd would be right"))
+            return _error(
+                FabricAnswerError(400, "expected aaaUser with the attributes name and pwd, found another body")
+            )
 
     async def _renew(self, request: web.Request) -> web.Response:
         try:
@@ -314,7 +321,7 @@ class SandboxApic:
             return _error(error)
 
     async def _change(self, request: web.Request) -> web.Response:
-        """Make, change or delete the object of a path (or the one below it that the body is), and its children."""
+        """Make, change or delete an object and its children: that of the path, or one below it that the body names."""
         dn = request.match_info["path"].removeprefix("node/").removeprefix("mo/")
         try:
             self.fabric.query(_token(request), f"mo/{dn}", {})
@@ -322,12 +329,12 @@ class SandboxApic:
         except FabricAnswerError as error:
             return _error(error)
         except (msgspec.DecodeError, ValueError, AttributeError, TypeError):
-            return _error(FabricAnswerError(400, "one object with its attributes would be right"))
+            return _error(FabricAnswerError(400, "expected one object with its attributes, found another body"))
         return _json({"imdata": []})
 
     def _apply(self, dn: str, body: Any, depth: int) -> None:
         if depth == 0:
-            raise FabricAnswerError(400, "nested too deeply")
+            raise FabricAnswerError(400, f"nested too deeply; send at most {MOST_DEEP} levels")
         ((kind, content),) = body.items()
         attributes = {name: str(value) for name, value in content.get("attributes", {}).items()}
         prefix = _NAMES.get(kind)
@@ -345,11 +352,11 @@ class SandboxApic:
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         frames: asyncio.Queue[str | None] = asyncio.Queue()
 
-        def say(frame: str) -> None:
+        def send(frame: str) -> None:
             frames.put_nowait(frame)
 
         try:
-            self.fabric.open_socket(request.match_info["token"], say, lambda: frames.put_nowait(None))
+            self.fabric.open_socket(request.match_info["token"], send, lambda: frames.put_nowait(None))
         except FabricAnswerError as error:
             return _error(error)
         socket = web.WebSocketResponse()
@@ -362,7 +369,7 @@ class SandboxApic:
                 if message.type is WSMsgType.ERROR:
                     break
         finally:
-            self.fabric.close_socket(say)
+            self.fabric.close_socket(send)
             pump.cancel()
         return socket
 
@@ -373,7 +380,7 @@ class SandboxApic:
         await socket.close()
 
     async def _switch(self, request: web.Request) -> web.Response:
-        """Have it fail once, in the ways that are named."""
+        """Have the fabric fail once in each of the named ways."""
         ways: dict[str, Callable[[], None]] = {
             "drop_sockets": self.fabric.drop_sockets,
             "lose_subscriptions": self.fabric.lose_subscriptions,
@@ -384,12 +391,14 @@ class SandboxApic:
             wanted = msgspec.json.decode(await request.read(), type=list[str])
             for name in wanted:
                 ways[name]()
-        except (msgspec.DecodeError, KeyError):
-            return web.Response(status=400, text=f"a list of {', '.join(ways)} would be right\n")
+        except (msgspec.DecodeError, KeyError) as error:
+            return web.Response(
+                status=400, text=f"expected a list with any of {', '.join(ways)}; {error} does not fit\n"
+            )
         return _json(wanted)
 
     def stop(self) -> None:
-        """Let go of all sockets."""
+        """Close all websockets, and stop sending to them."""
         self.fabric.drop_sockets()
         for pump in list(self._pumps):
             pump.cancel()

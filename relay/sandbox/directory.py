@@ -36,12 +36,12 @@ class Directory:
     """Handlers of people, memberships and webhooks."""
 
     def __init__(self, state: WebexState, asking: Callable[[web.Request], Person]) -> None:
-        """`asking` gives the person whose token a request has."""
+        """Make the handlers. `asking` returns the person whose token a request has."""
         self._state = state
         self._asking = asking
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes."""
+        """Return the routes of people, memberships and webhooks."""
         return [
             web.get("/people/me", self.me),
             web.get("/people", self.list_people),
@@ -57,11 +57,11 @@ class Directory:
         ]
 
     async def me(self, request: web.Request) -> web.Response:
-        """Who the token belongs to."""
+        """Return the person to whom the token belongs."""
         return json_answer(_person_json(self._asking(request)))
 
     async def list_people(self, request: web.Request) -> web.Response:
-        """People by address or by the beginning of their name; one of them must be given."""
+        """List people by address, id or the beginning of their name. The query must hold one of these."""
         email, name = request.query.get("email"), request.query.get("displayName")
         if not email and not name and not request.query.get("id"):
             raise WebexError(400, "email, displayName or id is required.")
@@ -74,7 +74,7 @@ class Directory:
         return self._page(request, [_person_json(one) for one in found])
 
     async def get_person(self, request: web.Request) -> web.Response:
-        """One person."""
+        """Return one person."""
         return json_answer(_person_json(self._by_id(request.match_info["id"])))
 
     def _by_id(self, person_id: str) -> Person:
@@ -84,7 +84,7 @@ class Directory:
         return found
 
     async def list_memberships(self, request: web.Request) -> web.Response:
-        """Members of a room, or the memberships of whoever asks."""
+        """List the members of a room, or the memberships of the token's owner."""
         room_id = request.query.get("roomId")
         if room_id is not None:
             rooms, emails = [self._room(room_id)], None
@@ -101,7 +101,7 @@ class Directory:
         return self._page(request, items)
 
     async def add_member(self, request: web.Request) -> web.Response:
-        """Add a person to a room; 409 where they are in it."""
+        """Add a person to a room. Answer 409 if they are a member."""
         wanted = await read_body(request, _PostMembership)
         room = self._room(wanted.roomId)
         email = wanted.personEmail or (self._by_id(wanted.personId).email if wanted.personId else None)
@@ -114,7 +114,7 @@ class Directory:
         return json_answer(self._membership_json(room, email))
 
     async def get_membership(self, request: web.Request) -> web.Response:
-        """One membership."""
+        """Return one membership."""
         return json_answer(self._membership_json(*self._membership(request.match_info["id"])))
 
     async def delete_membership(self, request: web.Request) -> web.Response:
@@ -146,16 +146,17 @@ class Directory:
         }
 
     async def list_webhooks(self, request: web.Request) -> web.Response:
-        """All webhooks."""
+        """List all webhooks."""
         return self._page(request, [_webhook_json(one) for one in self._state.webhooks.values()])
 
     async def add_webhook(self, request: web.Request) -> web.Response:
-        """Have what happens posted to an address on loopback."""
+        """Add a webhook, which posts new messages to an address on loopback."""
         wanted = await read_body(request, _PostWebhook)
         if urlsplit(wanted.targetUrl).hostname not in LOOPBACK:
-            raise WebexError(400, "The sandbox posts to addresses on loopback alone.")
+            raise WebexError(400, f"targetUrl: expected an address on loopback, found {wanted.targetUrl[:100]!r}.")
         if (wanted.resource, wanted.event) not in (("messages", "created"), ("all", "all"), ("messages", "all")):
-            raise WebexError(400, "The sandbox knows the resource messages with the event created.")
+            found = f"{wanted.resource[:40]!r} and {wanted.event[:40]!r}"
+            raise WebexError(400, f"resource and event: expected 'messages' and 'created', found {found}.")
         room = (wanted.filter or "").partition("roomId=")[2] or None
         made = Webhook(
             id=make_id("WEBHOOK"),
@@ -171,11 +172,11 @@ class Directory:
         return json_answer(_webhook_json(made))
 
     async def get_webhook(self, request: web.Request) -> web.Response:
-        """One webhook."""
+        """Return one webhook."""
         return json_answer(_webhook_json(self._webhook(request)))
 
     async def delete_webhook(self, request: web.Request) -> web.Response:
-        """Post there no more."""
+        """Delete a webhook."""
         del self._state.webhooks[self._webhook(request).id]
         return web.Response(status=204)
 
@@ -205,7 +206,7 @@ def _membership_id(room: Room, email: str) -> str:
 
 
 def _webhook_json(one: Webhook) -> dict[str, Any]:
-    """A webhook as Webex answers it; its secret is not shown."""
+    """Return a webhook in Webex's JSON, without its secret."""
     answer: dict[str, Any] = {
         "id": one.id,
         "name": one.name,

@@ -1,4 +1,4 @@
-"""A websocket feed on loopback that says what it is told to say."""
+"""A websocket feed on loopback that sends a script's messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 
 
 class ScriptedFeed:
-    """A websocket server whose clients all get the same messages. `address` is there after `start`."""
+    """A websocket server that sends the same messages to all clients. `address` is set by `start`."""
 
     def __init__(self) -> None:
         self.address = ""
@@ -18,7 +18,7 @@ class ScriptedFeed:
         self._clients: set[ServerConnection] = set()
 
     async def start(self, port: int = 0) -> None:
-        """Bind on loopback; any free port where `port` is 0."""
+        """Bind on loopback, to any free port if `port` is 0."""
         self._server = await serve(self._serve, "127.0.0.1", port)
         self.address = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
@@ -30,7 +30,7 @@ class ScriptedFeed:
             self._clients.discard(connection)
 
     def say(self, messages: Sequence[object]) -> None:
-        """Send each message, as JSON, to everyone who is connected."""
+        """Send each message as JSON to every connected client."""
         for message in messages:
             broadcast(self._clients, msgspec.json.encode(message).decode())
             self.sent += len(self._clients)

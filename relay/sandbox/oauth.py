@@ -1,4 +1,4 @@
-"""The sandbox's OAuth: a page that grants, and tokens that end (Webex for Developers, "Integrations")."""
+"""The sandbox's OAuth: a page that grants access, and tokens that expire (Webex for Developers, "Integrations")."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ button {{ font: inherit; padding: .4rem 1.2rem }}</style>
 
 
 class OAuthSwitches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How long tokens live, in seconds; `revoke` ends all that were granted."""
+    """Lifetimes of tokens in seconds. `revoke` ends all granted tokens."""
 
     expires_in: float = 14 * 86_400.0
     refresh_token_expires_in: float = 90 * 86_400.0
@@ -34,7 +34,7 @@ class OAuthSwitches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class SandboxOAuth:
-    """One integration, `sandbox`, whose client secret is the sandbox's token; its owner grants."""
+    """One integration, `sandbox`. Its client secret is the sandbox's token, and the token's owner grants access."""
 
     def __init__(self, state: WebexState, owner: Person, client_secret: str) -> None:
         self._state = state
@@ -44,10 +44,10 @@ class SandboxOAuth:
         self._refresh: dict[str, float] = {}
         self.switches = OAuthSwitches()
         self.renewals = 0
-        """How many access tokens were given for refresh tokens."""
+        """The number of access tokens that were given for refresh tokens."""
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes, which need no token."""
+        """Return the routes, which need no token."""
         return [
             web.get("/authorize", self.get_page),
             web.post("/authorize", self.post_page),
@@ -55,7 +55,7 @@ class SandboxOAuth:
         ]
 
     async def get_page(self, request: web.Request) -> web.Response:
-        """The page on which a person grants or denies."""
+        """Return the page on which a person grants or denies access."""
         self._redirect_of(request)
         scopes = "".join(f"<li>{html.escape(scope)}</li>" for scope in request.query.get("scope", "").split())
         page = _PAGE.format(
@@ -67,7 +67,7 @@ class SandboxOAuth:
         return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
     async def post_page(self, request: web.Request) -> web.Response:
-        """Send the person back, with a code or with a refusal."""
+        """Redirect the person to the client, with a code or with a refusal."""
         address = self._redirect_of(request)
         answer = {"state": request.query.get("state", "")}
         if (await request.post()).get("answer") == "grant":
@@ -81,19 +81,21 @@ class SandboxOAuth:
 
     def _redirect_of(self, request: web.Request) -> str:
         if request.query.get("client_id") != CLIENT_ID or request.query.get("response_type") != "code":
-            raise WebexError(400, f"client_id is {CLIENT_ID} here, and response_type code.")
+            found = f"{request.query.get('client_id')!r} and {request.query.get('response_type')!r}"
+            raise WebexError(400, f"client_id and response_type: expected {CLIENT_ID!r} and 'code', found {found}.")
         address = request.query.get("redirect_uri", "")
         if urlsplit(address).scheme != "http" or urlsplit(address).hostname not in LOOPBACK:
-            raise WebexError(400, "redirect_uri is an address on loopback here.")
+            raise WebexError(400, f"redirect_uri: expected an http:// address on loopback, found {address[:100]!r}.")
         return address
 
     async def post_token(self, request: web.Request) -> web.Response:
-        """Tokens for a code, or a new access token for a refresh token; as a form or as JSON."""
+        """Return tokens for a code, or a new access token for a refresh token. The request is a form or JSON."""
         fields = await _fields(request)
         if fields.get("client_id") != CLIENT_ID or fields.get("client_secret") != self._secret:
             raise WebexError(401, "The client is not known, or its secret is wrong.")
         now = self._state.wall()
         if fields.get("grant_type") == "authorization_code":
+            # a code is used up even if the redirect_uri is wrong, so that it can't be tried with others
             if self._codes.pop(fields.get("code", ""), None) != fields.get("redirect_uri"):
                 raise WebexError(400, "The code is not known, was used before, or belongs to another redirect_uri.")
             refresh = secrets.token_urlsafe(32)
@@ -120,12 +122,12 @@ class SandboxOAuth:
         )
 
     def expire(self) -> None:
-        """End all access tokens that were granted, as if their time had come."""
+        """End all granted access tokens, as if they had expired."""
         for token in list(self._state.ends):
             del self._state.ends[token], self._state.tokens[token]
 
     async def put_switches(self, request: web.Request) -> web.Response:
-        """Set how long tokens live, or revoke all."""
+        """Set the lifetimes of tokens, or revoke all tokens."""
         try:
             self.switches = msgspec.json.decode(await request.read(), type=OAuthSwitches)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""The demo's script: what happens in an invented network, second by second."""
+"""The demo's script: incidents of an invented network, second by second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LENGTH = 16.0
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """Something that happens `at` seconds into the script."""
+    """Something that happens `at` seconds into the script. `says` describes it to the viewer, if it is not empty."""
 
     at: float
     channel: Channel
@@ -25,7 +25,10 @@ class Scene(msgspec.Struct, frozen=True):
 
 
 def script(turn: int, now: float) -> list[Scene]:
-    """The scenes of one run; `turn` keeps the keys of runs apart, `now` (Unix seconds) dates them."""
+    """Return the scenes of one run, in order of time.
+
+    `turn` keeps the keys of runs apart. `now` is the time of the run in Unix seconds, for the times of its events.
+    """
     return sorted(_scenes(turn, now), key=lambda scene: scene.at)
 
 
@@ -47,8 +50,8 @@ def _scenes(turn: int, now: float) -> Iterator[Scene]:
     outage = Fault(status=503, method="*", service="webex")
     yield Scene(4.0, "faults", "Webex stops answering: urgent messages go to Spika, the others wait", [outage])
     for second in range(3):
-        said = _fault(f"BGP session to edge-{second + 1} lost", "major", f"bgp-{turn}-{second}")
-        yield Scene(4.3 + second, "lines", "", [said])
+        lost = _fault(f"BGP session to edge-{second + 1} lost", "major", f"bgp-{turn}-{second}")
+        yield Scene(4.3 + second, "lines", "", [lost])
     yield Scene(7.5, "faults", "Webex answers again", [])
     yield Scene(8.0, "faults", "Webex becomes slow", [Fault(latency=0.6, room="Core network", count=2)])
     yield Scene(8.1, "lines", "", [_fault(f"CRC errors on {leaf} eth1/2", "minor", f"{leaf}/2")])

@@ -25,7 +25,7 @@ from relay.sandbox.webex import SandboxWebex
 
 LONG_POLL = 20.0
 SHOWN = 200
-"""Messages of a room that the page shows."""
+"""Most messages of a room that the page shows."""
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
@@ -33,10 +33,9 @@ _TYPES = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/jav
 
 
 class Sandbox:
-    """A Webex, a Spika and an APIC (whose password is the token) on loopback. `address` and `token` are there after
-    `start`.
+    """A Webex, a Spika and an APIC on loopback. `address` is set by `start`.
 
-    The token is a person's; with `-bot` behind it, it is a bot's.
+    The token belongs to a person, and is also the APIC's password. With `-bot` appended, it belongs to a bot.
     """
 
     def __init__(self, wall: Callable[[], float], token: str | None = None) -> None:
@@ -54,7 +53,7 @@ class Sandbox:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Bind; any free port where `port` is 0."""
+        """Bind to a host, and to any free port if `port` is 0."""
         application = web.Application()
         application.add_subapp("/v1/", SandboxWebex(self.state, self.oauth).application())
         application.add_subapp("/api/messaging/", SandboxSpika(self.state).application())
@@ -77,8 +76,8 @@ class Sandbox:
         self.address = f"http://{host}:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
-        """Close."""
-        self.state.touch()
+        """Close all connections, and stop posting to webhooks."""
+        self.state.touch()  # answers the page's long polls, so that they do not hold up the shutdown
         self._apic.stop()
         for task in self._announcing:
             task.cancel()
@@ -88,7 +87,7 @@ class Sandbox:
             await self._runner.cleanup()
 
     def _announce(self, message: Message, room: Room) -> None:
-        """Post a new message to the webhooks that ask for it."""
+        """Post a new message to each webhook that is set to get it."""
         for webhook in self.state.webhooks.values():
             if webhook.room in (None, room.id) and room.kind != "spika":
                 task = asyncio.get_running_loop().create_task(self._post(webhook, message, room))
@@ -104,8 +103,8 @@ class Sandbox:
             "personEmail": message.person.email,
             "created": iso(message.created),
         }
-        said = {"id": webhook.id, "name": webhook.name, "resource": "messages", "event": "created", "data": data}
-        body = msgspec.json.encode(said)
+        news = {"id": webhook.id, "name": webhook.name, "resource": "messages", "event": "created", "data": data}
+        body = msgspec.json.encode(news)
         headers = {"Content-Type": "application/json"}
         if webhook.secret:
             headers["X-Spark-Signature"] = hmac.new(webhook.secret.encode(), body, hashlib.sha1).hexdigest()
@@ -115,7 +114,7 @@ class Sandbox:
             async with self._session.post(webhook.target, data=body, headers=headers):
                 pass
         except (aiohttp.ClientError, TimeoutError, OSError):
-            return  # whoever listens there is not there; Webex would not tell either
+            return  # nobody listens there; Webex would report no error either
 
     @staticmethod
     def _file(name: str) -> Handler:
@@ -128,7 +127,7 @@ class Sandbox:
         return answer
 
     async def get_rooms(self, request: web.Request) -> web.Response:
-        """All rooms for the page; waits for a change where `after` names the version that is known."""
+        """Return all rooms for the page. If `after` is the present version, first wait for a change."""
         if request.query.get("after") == str(self.state.version):
             changed = self.state.changed
             try:
@@ -148,21 +147,21 @@ class Sandbox:
         return web.Response(body=msgspec.json.encode(body), content_type="application/json")
 
     async def get_faults(self, _: web.Request) -> web.Response:
-        """The faults in force."""
+        """Return the faults in force."""
         return web.Response(body=msgspec.json.encode(self.state.faults), content_type="application/json")
 
     async def put_faults(self, request: web.Request) -> web.Response:
-        """Replace the faults in force by a list; an empty one heals everything."""
+        """Replace the faults in force by a list. An empty list ends all faults."""
         try:
             self.state.faults = msgspec.json.decode(await request.read(), type=list[Fault])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return web.Response(status=400, text=f"a list of faults would be right: {error}\n")
+            return web.Response(status=400, text=f"expected a list of faults: {error}\n")
         self.state.touch()
         return await self.get_faults(request)
 
 
 class _Writer(StreamWriter):
-    """Writes answers that name no version of a program, aiohttp's own among them."""
+    """A writer of answers whose `Server` header names no program's version, so that aiohttp's stays private."""
 
     async def write_headers(self, status_line: str, headers: Any) -> None:
         headers["Server"] = "relay"
@@ -170,6 +169,7 @@ class _Writer(StreamWriter):
 
 
 def _name_no_version(runner: web.AppRunner) -> None:
+    """Have a runner's answers written by `_Writer`. aiohttp has no setting for the header."""
     server, loop = runner.server, asyncio.get_running_loop()
     assert server is not None  # noqa: S101 - the runner was set up before
     make = server.request_factory

@@ -1,4 +1,4 @@
-"""The sandbox's Spika over HTTP, with the answers of a Spika3 server (2024): errors are HTML or JSON, as there."""
+"""The sandbox's Spika over HTTP, with the answers of a Spika3 server (2024), whose errors are HTML or JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Wanted(msgspec.Struct):
 
 
 class SandboxSpika:
-    """Handlers below `/api/messaging`. Its rooms have the numbers 1 to `rooms`."""
+    """Handlers below `/api/messaging`. The rooms have the numbers 1 to `rooms`."""
 
     def __init__(self, state: WebexState, rooms: int = 9) -> None:
         self.state = state
@@ -30,7 +30,7 @@ class SandboxSpika:
             state.add_room(f"Spika room {number}", "spika", room_id=str(number))
 
     def application(self) -> web.Application:
-        """The API as an application."""
+        """Return the API as an application."""
         application = web.Application(client_max_size=MAX_BODY)
         application.add_routes([web.get("/test/auth", self.get_auth), web.post("/messages", self.post_message)])
         return application
@@ -42,7 +42,7 @@ class SandboxSpika:
         return self.state.tokens.get(token) or _html(401, "Invalid access token")
 
     async def get_auth(self, request: web.Request) -> web.Response:
-        """Who the token belongs to."""
+        """Return the person to whom the token belongs."""
         person = self._person(request)
         if isinstance(person, web.Response):
             return person
@@ -94,7 +94,7 @@ class SandboxSpika:
 
 
 def _trouble(wanted: _Wanted, room: Room | None) -> str | None:
-    """What Spika would find wrong with a message."""
+    """Return Spika's error for a message, or None if it is valid."""
     if not isinstance(wanted.roomId, int) or wanted.type is None or wanted.body is None:
         return "Invalid params"
     if wanted.type != "text":

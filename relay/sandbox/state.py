@@ -1,4 +1,4 @@
-"""What the sandbox's Webex knows: people, rooms, messages, and the faults that it is told to have."""
+"""The state of the sandbox's Webex: people, rooms, messages, and the faults in force."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relay.core.words import iso
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
 CARD = "application/vnd.microsoft.card.adaptive"
 MOST_MESSAGES = 20_000
-"""Messages that are kept in one room."""
+"""Most messages that one room keeps."""
 MAX_EDITS = 10
 _MENTION = re.compile(
     r"<@(?P<kind>personEmail|personId|all|here)(?::(?P<value>[^|>\n]{1,500})(?:\|(?P<name>[^>\n]{0,500}))?)?>",
@@ -30,12 +30,12 @@ _PLACE = re.compile("\ue000(\\d{1,6})\ue001")
 
 
 def make_id(kind: str) -> str:
-    """An id of Webex's form: base64 of `ciscospark://us/KIND/UUID`."""
+    """Return a new id in Webex's form: base64 of `ciscospark://us/KIND/UUID`."""
     return base64.urlsafe_b64encode(f"ciscospark://us/{kind}/{uuid.uuid4()}".encode()).decode().rstrip("=")
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Who a token belongs to."""
+    """A person or bot, to whom tokens belong."""
 
     id: str
     email: str
@@ -51,7 +51,7 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct):
-    """A message as it stands; `edits` counts its changes."""
+    """A message in its present state. `edits` counts its changes."""
 
     id: str
     room: str
@@ -68,7 +68,7 @@ class Message(msgspec.Struct):
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    """Where the sandbox is to post what happens; `room` where it is one alone, `secret` what it signs with."""
+    """An address to which the sandbox posts events: of one `room` or of all, signed with `secret` if it is set."""
 
     id: str
     name: str
@@ -92,8 +92,10 @@ class Room(msgspec.Struct):
 
 
 class Fault(msgspec.Struct, kw_only=True):
-    """What goes wrong: for `count` requests (0: until it is changed), of one room's title or of all, of one service or
-    both."""
+    """A fault for `count` requests, or until it is replaced if that is 0.
+
+    It affects the room of a title or all rooms, and one service or both. `latency` is in seconds.
+    """
 
     status: int = 0
     retry_after: str | None = None
@@ -112,14 +114,14 @@ class WebexState:
         self.wall = wall
         self.tokens: dict[str, Person] = {}
         self.ends: dict[str, float] = {}
-        """When those of the tokens end that do, in Unix seconds."""
+        """The time at which a token expires, in Unix seconds, for tokens that do."""
         self.actions: dict[str, dict[str, Any]] = {}
         self.scanning = 1.0
-        """Seconds for which a new file can't be had, as it is looked at."""
+        """Seconds for which a new file can't be downloaded, since Webex scans it for malware."""
         self.people: dict[str, Person] = {}
         self.webhooks: dict[str, Webhook] = {}
         self.on_message: Callable[[Message, Room], None] = lambda *_: None
-        """Told of each new message."""
+        """A function that is called with each new message."""
         self.rooms: dict[str, Room] = {}
         self.where: dict[str, str] = {}
         self.faults: list[Fault] = []
@@ -130,31 +132,31 @@ class WebexState:
         self.changed = asyncio.Event()
 
     def touch(self) -> None:
-        """Note a change, for whoever watches."""
+        """Count a change, and wake all that wait for one."""
         self.version += 1
         self.changed.set()
-        self.changed = asyncio.Event()
+        self.changed = asyncio.Event()  # a new one, so that later waiters wait for the next change
 
     def limit(self, rate: float) -> None:
-        """Answer 429 to more than so many new or edited messages a second."""
+        """Allow so many new or edited messages a second, and answer 429 to more."""
         self.bucket = TokenBucket(rate, self.wall())
 
     def add_token(self, token: str, email: str, name: str, kind: str = "bot") -> Person:
-        """Let a token in."""
+        """Add a token, and the person to whom it belongs."""
         person = self.tokens[token] = self.people[email] = Person(make_id("PEOPLE"), email, name, kind)
         return person
 
     def whose(self, token: str) -> Person | None:
-        """Whose token it is, while it is good."""
+        """Return the person to whom a token belongs, or None if it is unknown or expired."""
         ends = self.ends.get(token)
         return self.tokens.get(token) if ends is None or self.wall() < ends else None
 
     def person_of(self, person_id: str) -> Person | None:
-        """A person by id."""
+        """Return a person by id, or None."""
         return next((one for one in self.people.values() if one.id == person_id), None)
 
     def person(self, email: str) -> Person:
-        """Whoever has an address; made where nobody has it."""
+        """Return the person with an address, made if there is none."""
         known = self.people.get(email)
         if known is None:
             known = self.people[email] = Person(make_id("PEOPLE"), email, email.partition("@")[0], "person")
@@ -163,7 +165,7 @@ class WebexState:
     def add_room(
         self, title: str, kind: str = "group", owner: Person | None = None, room_id: str | None = None
     ) -> Room:
-        """Make a room; its maker is a member."""
+        """Make a room with its owner as a member."""
         members = {owner.email: owner.name} if owner is not None else {}
         room = Room(room_id or make_id("ROOM"), title, kind, self.wall(), members, {})
         self.rooms[room.id] = room
@@ -171,7 +173,7 @@ class WebexState:
         return room
 
     def direct_room(self, email: str, sender: Person) -> Room:
-        """The direct room with a person, made where there is none."""
+        """Return the direct room with a person, made if there is none."""
         found = next((room for room in self.rooms.values() if room.kind == "direct" and email in room.members), None)
         if found is None:
             found = self.add_room(email, "direct", sender)
@@ -190,7 +192,7 @@ class WebexState:
         link: str | None = None,
         card: dict[str, Any] | None = None,
     ) -> Message:
-        """Post a message, with a file or the address of one, or a card."""
+        """Post a message, which may have a file, the address of a file, or a card."""
         made = message_id or make_id("MESSAGE")
         message = Message(made, room.id, person, text, markdown, parent, self.wall(), file=file, link=link, card=card)
         room.messages[message.id] = message
@@ -203,12 +205,12 @@ class WebexState:
         return message
 
     def find_message(self, message_id: str) -> Message | None:
-        """A message by its id."""
+        """Return a message by its id, or None."""
         room = self.rooms.get(self.where.get(message_id, ""))
         return None if room is None else room.messages.get(message_id)
 
     def fault_for(self, method: str, room: str | None, service: str) -> Fault | None:
-        """The fault that meets a request, counted down."""
+        """Return the first fault that matches a request, and count the request. Return None if no fault matches."""
         for fault in self.faults:
             if fault.method not in (method, "*") or (fault.room is not None and fault.room != room):
                 continue
@@ -223,7 +225,11 @@ class WebexState:
 
 
 def html_of(markdown: str, people: Mapping[str, Person]) -> str:
-    """Markdown as Webex shows it, mentions as elements of their own."""
+    """Return Webex's HTML of markdown, in which mentions are elements of their own.
+
+    Mentions are replaced by signs from Unicode's private area while the markdown is rendered, so that it leaves them
+    as they are.
+    """
     mentions: list[str] = []
 
     def note(found: re.Match[str]) -> str:
@@ -245,7 +251,7 @@ def _mention(found: re.Match[str], people: Mapping[str, Person]) -> str:
 
 
 def message_json(message: Message, room: Room, base: str, people: Mapping[str, Person]) -> dict[str, Any]:
-    """A message as Webex answers it; `base` is the API's address, for its file's."""
+    """Return a message in Webex's JSON. `base` is the API's address, from which its file's address is made."""
     answer: dict[str, Any] = {
         "id": message.id,
         "roomId": room.id,
@@ -273,12 +279,12 @@ def message_json(message: Message, room: Room, base: str, people: Mapping[str, P
 
 
 def last_activity(room: Room) -> float:
-    """When something was last posted to a room, in Unix seconds."""
+    """Return the time of the last message in a room, or of its creation, in Unix seconds."""
     return next((message.created for message in reversed(room.messages.values())), room.created)
 
 
 def room_json(room: Room) -> dict[str, Any]:
-    """A room as Webex answers it."""
+    """Return a room in Webex's JSON."""
     return {
         "id": room.id,
         "title": room.title,

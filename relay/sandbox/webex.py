@@ -75,7 +75,7 @@ class SandboxWebex:
         self._oauth = oauth
 
     def application(self) -> web.Application:
-        """The API as an application, to be mounted at `/v1`."""
+        """Return the API as an application, for the path `/v1`."""
         application = web.Application(middlewares=[self._answer], client_max_size=100 * 2**20)
         application.add_routes(
             [
@@ -100,7 +100,7 @@ class SandboxWebex:
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Check the token, have faults, and give errors their body."""
+        """Apply faults, check the token and the rate, call the handler, and give errors their body."""
         tracking = f"SANDBOX_{uuid.uuid4()}"
         self.state.requests += 1
         try:
@@ -117,7 +117,7 @@ class SandboxWebex:
         return answer
 
     def _person(self, request: web.Request) -> Person:
-        """Who asks."""
+        """Return the person to whom the request's token belongs. Raises `WebexError`."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         person = self.state.whose(token.strip()) if scheme.lower() == "bearer" else None
         if person is None:
@@ -130,10 +130,10 @@ class SandboxWebex:
             room = self._title_of((await _message(request))[0])
         fault = await have_faults(self.state, request, room, "webex")
         if fault is not None:
-            raise WebexError(fault.status, f"fault asked for: {fault.status}", fault.retry_after)
+            raise WebexError(fault.status, f"a fault of the sandbox: {fault.status}", fault.retry_after)
 
     def _keep_to_the_rate(self, request: web.Request) -> None:
-        """Answer 429 to what writes messages faster than is allowed, where a rate is set."""
+        """Raise the error 429 if messages are written faster than the rate that is set."""
         bucket = self.state.bucket
         if bucket is None or request.method not in ("POST", "PUT") or "/messages" not in request.path:
             return
@@ -148,7 +148,7 @@ class SandboxWebex:
         return wanted.toPersonEmail if room is None else room.title
 
     async def list_rooms(self, request: web.Request) -> web.Response:
-        """Rooms of the token's owner, a page at a time."""
+        """List rooms, a page at a time."""
         wanted = request.query.get("type")
         rooms = [r for r in self.state.rooms.values() if r.kind != "spika" and wanted in (None, r.kind)]
         if request.query.get("sortBy") == "lastactivity":
@@ -165,11 +165,11 @@ class SandboxWebex:
         return json_answer(room_json(self.state.add_room(wanted.title, owner=self._person(request))))
 
     async def get_room(self, request: web.Request) -> web.Response:
-        """One room."""
+        """Return one room."""
         return json_answer(room_json(self._room(request.match_info["id"])))
 
     async def delete_room(self, request: web.Request) -> web.Response:
-        """Delete a room and what stands in it."""
+        """Delete a room and its messages."""
         room = self._room(request.match_info["id"])
         for message_id in room.messages:
             self.state.where.pop(message_id, None)
@@ -178,16 +178,16 @@ class SandboxWebex:
         return web.Response(status=204)
 
     async def list_messages(self, request: web.Request) -> web.Response:
-        """Messages of a room, newest first; a bot sees in a group room what mentions it."""
+        """List messages of a room, newest first. In a group room, a bot sees only messages that mention it."""
         room = self._room(request.query.get("roomId", ""))
         person = self._person(request)
         mentioned = request.query.get("mentionedPeople")
         if person.kind == "bot" and room.kind == "group" and mentioned is None:
-            raise WebexError(403, "Bots see messages of group rooms with mentionedPeople=me alone.")
+            raise WebexError(403, "Bots see messages of group rooms only with mentionedPeople=me.")
         return self._listed(request, room, None if mentioned is None else person)
 
     async def list_direct(self, request: web.Request) -> web.Response:
-        """Messages of the direct room with a person."""
+        """List messages of the direct room with a person."""
         email = request.query.get("personEmail") or self._email(request.query.get("personId", ""))
         rooms = (room for room in self.state.rooms.values() if room.kind == "direct" and email in room.members)
         room = next(rooms, None)
@@ -249,12 +249,12 @@ class SandboxWebex:
         return json_answer(message_json(message, room, _base(request), self.state.people))
 
     async def get_message(self, request: web.Request) -> web.Response:
-        """One message."""
+        """Return one message."""
         message = self._message(request.match_info["id"])
         return json_answer(message_json(message, self.state.rooms[message.room], _base(request), self.state.people))
 
     async def get_content(self, request: web.Request) -> web.Response:
-        """The file of a message."""
+        """Return the file of a message, or answer 423 while it is scanned."""
         message = self._message(request.match_info["id"])
         file = message.file
         if file is None:
@@ -266,7 +266,7 @@ class SandboxWebex:
         return web.Response(body=file.content, content_type="application/octet-stream", headers=headers)
 
     async def put_message(self, request: web.Request) -> web.Response:
-        """Edit one's own message, ten times at the most."""
+        """Edit a message of the token's owner, at most `MAX_EDITS` times."""
         message = self._message(request.match_info["id"])
         wanted = await read_body(request, _PutMessage)
         if message.person != self._person(request):
@@ -308,7 +308,7 @@ class SandboxWebex:
         return json_answer(made)
 
     async def get_action(self, request: web.Request) -> web.Response:
-        """What was sent by a card's button."""
+        """Return the inputs that a card's button sent."""
         found = self.state.actions.get(request.match_info["id"])
         if found is None:
             raise WebexError(404, "The requested resource could not be found.")
@@ -328,7 +328,7 @@ class SandboxWebex:
 
 
 def _checked_text(text: str | None, markdown: str | None) -> str:
-    """The text of a message, taken from its markdown where there is none."""
+    """Return the text of a message, or that of its markdown. Raises `WebexError` if it is absent or too long."""
     if not text and not markdown:
         raise WebexError(400, "One of text, markdown and files is required.")
     for name, value in (("text", text), ("markdown", markdown)):
@@ -342,27 +342,27 @@ def _plain(text: str | None, markdown: str | None) -> str:
 
 
 def _link_of(wanted: _PostMessage) -> str | None:
-    """The address of a file, where one is given."""
+    """Return the address of a message's file, or None. Raises `WebexError`."""
     if len(wanted.files) > 1:
         raise WebexError(400, "Only one file is allowed in a message.")
     if wanted.files and not wanted.files[0].startswith(("http://", "https://")):
-        raise WebexError(400, "files is a list with one public address.")
+        raise WebexError(400, f"files: expected a list with one public address, found {wanted.files[0][:100]!r}.")
     return wanted.files[0] if wanted.files else None
 
 
 def _card_of(wanted: _PostMessage) -> dict[str, Any] | None:
-    """The card, where one is given; it goes with a text."""
+    """Return the card of a message, or None. Raises `WebexError`."""
     if not wanted.attachments:
         return None
     if len(wanted.attachments) > 1 or wanted.attachments[0].contentType != CARD:
-        raise WebexError(400, f"attachments is a list with one card of the type {CARD}.")
+        raise WebexError(400, f"attachments: expected a list with one card of the type {CARD}.")
     if wanted.attachments[0].content.get("type") != "AdaptiveCard":
-        raise WebexError(400, "The content of the attachment is no AdaptiveCard.")
+        raise WebexError(400, "attachments: expected content of the type AdaptiveCard, found another type.")
     return wanted.attachments[0].content
 
 
 def mentions(message: Message, person: Person) -> bool:
-    """Tell whether a message mentions a person."""
+    """Return whether a message mentions a person."""
     text = (message.markdown or "").lower()
     return any(
         f"<@{kind}:{value}".lower() in text for kind, value in (("personid", person.id), ("personemail", person.email))
@@ -370,12 +370,12 @@ def mentions(message: Message, person: Person) -> bool:
 
 
 def _base(request: web.Request) -> str:
-    """The API's address as whoever asks has it."""
+    """Return the API's address, with the host that the client used."""
     return f"{request.url.origin()}/v1"
 
 
 async def _message(request: web.Request) -> tuple[_PostMessage, File | None]:
-    """A message to post, as JSON or as a form, and the file that comes with it."""
+    """Return the message to post and its file, from JSON or a form. Raises `WebexError`."""
     if request.content_type != "multipart/form-data":
         return await read_body(request, _PostMessage), None
     fields: dict[str, str] = {}

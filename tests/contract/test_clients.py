@@ -166,7 +166,10 @@ async def test_a_bot_sees_in_a_group_room_what_mentions_it(sandbox: Sandbox) -> 
         ({"files": ["a", "b"]}, "Only one file"),
         ({"files": ["/etc/passwd"]}, "one public address"),
         ({"attachments": [{"contentType": "text/plain", "content": {}}]}, "one card of the type"),
-        ({"attachments": [{"contentType": CARD_TYPE, "content": {"type": "x"}}]}, "is no AdaptiveCard"),
+        (
+            {"attachments": [{"contentType": CARD_TYPE, "content": {"type": "x"}}]},
+            "expected content of the type AdaptiveCard",
+        ),
         ({"toPersonId": "x"}, "Exactly one of"),
     ],
 )
