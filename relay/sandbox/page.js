@@ -11,7 +11,7 @@ function element(tag, className, text) {
   return made;
 }
 
-// What a card says, as far as a page can: its texts, facts and the names of its buttons.
+// Show the texts and facts of a card, and the names of its buttons. Other elements are left out.
 function card(content) {
   const made = element("div", "card");
   const walk = (node) => {
@@ -75,7 +75,7 @@ async function watch() {
       const faults = data.faults.length ? ` · faults: ${JSON.stringify(data.faults)}` : "";
       state.textContent = `${data.rooms.length} rooms${faults}`;
     } catch {
-      state.textContent = "the sandbox is gone; trying again";
+      state.textContent = "the sandbox does not answer; trying again";
       await new Promise((done) => setTimeout(done, 1000));
     }
   }
