@@ -1,4 +1,4 @@
-"""The log: JSON lines where nobody watches, colours on a terminal."""
+"""The log: colours on a terminal, JSON lines everywhere else."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from structlog.typing import EventDict, Processor
 from relay.ports import Log
 
 _redacts: list[Callable[[str], str]] = []
-"""What takes secrets out of each line; the log is one for the process, as structlog's configuration is."""
+"""Functions that take secrets out of each line. Global, because structlog's configuration is global as well."""
 LEVELS = ("debug", "info", "warning", "error")
 
 
 def make_log(level: str = "info", stream: TextIO | None = None) -> Log:
-    """Configure and give the log; libraries' own records go the same way."""
+    """Configure structlog and the standard `logging`, and return the log. Records of libraries get the same form."""
     out = stream or sys.stderr
     number = logging.getLevelName(level.upper())
     console = out.isatty()
@@ -41,7 +41,7 @@ def make_log(level: str = "info", stream: TextIO | None = None) -> Log:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redact_values, renderer],
         )
     )
-    handler.addFilter(_is_ours_to_say)
+    handler.addFilter(_is_worth_logging)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING))
@@ -49,12 +49,12 @@ def make_log(level: str = "info", stream: TextIO | None = None) -> Log:
 
 
 def redact_log(redact: Callable[[str], str]) -> None:
-    """Have secrets taken out of all lines from now on."""
+    """Take secrets out of all lines from now on; `redact` replaces an earlier function."""
     _redacts[:] = [redact]
 
 
 def _redact_values(_: object, __: str, values: EventDict) -> EventDict:
-    """Redact the texts of a line, however deep they are."""
+    """Redact all texts of a line, also those in nested values."""
     for redact in _redacts:
         for name, value in values.items():
             if not name.startswith("_"):
@@ -76,8 +76,8 @@ def _redacted(value: object, redact: Callable[[str], str]) -> object:
             return redact(repr(value))
 
 
-def _is_ours_to_say(record: logging.LogRecord) -> bool:
-    """False for what any scanner can provoke: requests that are no HTTP, connections that are cut."""
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """Return False for noise that any scanner can provoke: requests that are not HTTP, connections that are cut."""
     error = record.exc_info[1] if record.exc_info else None
     noise = isinstance(error, (ConnectionError, HttpProcessingError))
     return not (noise and record.name.startswith("aiohttp."))

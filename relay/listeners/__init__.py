@@ -1,1 +1,1 @@
-"""Listeners: what takes events from webhooks and websockets and hands them to the intake."""
+"""Listeners: they take events from webhooks and websockets, and hand them to the intake."""

@@ -1,7 +1,7 @@
-"""Cisco APIC subscriptions: one session at a time, the state of every object kept, so that nothing is missed in a gap.
+"""Cisco APIC subscriptions: one session at a time. The state of every object is stored, so that no gap loses an event.
 
-After each connection the present state that the subscriptions answer with is compared with what is known; what was
-raised, cleared, made or deleted in between becomes events. The state is committed with the events that came of it.
+A new subscription is answered with the present objects. They are compared with the stored ones, and each object that
+was raised, cleared, made or deleted in between becomes an event. The state is committed together with its events.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from relay.pipeline.intake import Frame, Intake
 from relay.ports import Clock
 
 REFRESH = 20.0
-"""Seconds between two refreshes of a subscription, which is lost after 60 without one."""
+"""Seconds between two refreshes of a subscription. The APIC drops it after 60 without one."""
 AT_ONCE = 10
-"""Subscriptions that are refreshed at once."""
+"""Subscriptions that are refreshed concurrently."""
 SHORTEST = 5.0
-"""Seconds between two renewals of a session at the least."""
+"""Seconds between two renewals of a session, at least."""
 PART = 500
-"""Objects of a comparison that share a payload."""
+"""Changed objects that share one payload."""
 TURN = 500
-"""Objects of a comparison after which others have their turn."""
+"""Objects to compare before other tasks get a turn."""
 _SEEN = "?"
-"""Stands before a subscription's name in the state: its objects were recorded once."""
+"""Prefix of a subscription's path in the state: its objects were recorded at least once."""
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """An object on record, with the subscriptions that it is of, by their paths."""
+    """A stored object, and the paths of the subscriptions that it belongs to."""
 
     object: Managed
     by: tuple[str, ...]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What a comparison found: an object, what is told of it, and its new state."""
+    """A difference found by a comparison: the object, its drafts, and its new state under its `dn`."""
 
     object: Managed
     drafts: list[Draft]
@@ -55,12 +55,17 @@ _kept = msgspec.json.Decoder(Kept)
 
 
 class ApicListener:
-    """Takes what one fabric's subscriptions tell. `controllers` are tried in turn."""
+    """Turns the objects of one fabric's subscriptions into events. `controllers` are tried in turn."""
 
     def __init__(
-        self, controllers: Sequence[ApicClient], queries: Sequence[Query], defaults: SourceDefaults, staying: Staying,
-        intake: Intake, clock: Clock,
-    ) -> None:  # fmt: skip
+        self,
+        controllers: Sequence[ApicClient],
+        queries: Sequence[Query],
+        defaults: SourceDefaults,
+        staying: Staying,
+        intake: Intake,
+        clock: Clock,
+    ) -> None:
         self.staying = staying
         self._controllers = controllers
         self._queries = queries
@@ -72,22 +77,22 @@ class ApicListener:
         self._known: dict[str, Kept] = {}
         self._seen: set[str] = set()
         self._subscriptions: dict[str, str] = {}
-        self._cut = ""
+        self._cut_reason = ""
         self._reading = False
         self._as_found: set[str] = set()
-        """Objects that are as this session's queries have answered: frames from before that are old news."""
+        """The `dn` of objects unchanged since this session's queries: an older frame about them is outdated."""
 
     def stop(self) -> None:
-        """Have `run` end, after what has come is committed."""
+        """Make `run` end once all received frames are committed."""
         self.staying.stopping.set()
         self._over.set()
 
     async def run(self) -> None:
-        """Stay connected until the stop."""
-        if await self.staying.store(self._recall):
+        """Stay connected until `stop`."""
+        if await self.staying.store(self._load_state):
             await self.staying.run(self._session)
 
-    async def _recall(self) -> None:
+    async def _load_state(self) -> None:
         for name, value in (await self._intake.state(self.staying.name)).items():
             if name.startswith(_SEEN):
                 self._seen.add(name.removeprefix(_SEEN))
@@ -95,13 +100,13 @@ class ApicListener:
                 self._known[name] = _kept.decode(value)
 
     async def _session(self) -> str:
-        """One session from its login to its end, and why it ended. Raises `FeedLostError`."""
+        """Run one session from its login to its end; return why it ended. Raises `FeedLostError`."""
         controller = self._controllers[self._turn % len(self._controllers)]
-        self._turn += 1  # whatever ends this session, the next one is another controller's
+        self._turn += 1  # whatever ends this session, the next one goes to another controller
         self._reading = False
         async with asyncio.TaskGroup() as tasks:
             work = tasks.create_task(self._try(controller))
-            watch = tasks.create_task(self._cut_short(work))
+            watch = tasks.create_task(self._cancel_on_stop(work))
             await asyncio.wait([work])
             watch.cancel()
         ended = "stopped" if work.cancelled() else work.result()
@@ -118,14 +123,14 @@ class ApicListener:
         except FeedLostError as error:
             return error
 
-    async def _cut_short(self, work: asyncio.Task[Any]) -> None:
-        """On a stop, wait for no answer any more; what comes by the socket ends by itself."""
+    async def _cancel_on_stop(self, work: asyncio.Task[Any]) -> None:
+        """Cancel a login or query on a stop. Frames being read end by themselves, as they must be committed."""
         await self._clock.wait(self.staying.stopping, None)
         if not self._reading:
             work.cancel()
 
     async def _work(self, fabric: Fabric, place: str) -> str:
-        self._cut = ""
+        self._cut_reason = ""
         self._subscriptions = {}
         self._over.clear()
         refused: ApicError | None = None
@@ -142,21 +147,21 @@ class ApicListener:
                     await self.staying.read(fabric.frames(), self._commit)
             except ApicError as error:
                 refused = error if error.refused else None
-                self._cut = self._cut or str(error)
+                self._cut_reason = self._cut_reason or str(error)
             finally:
                 for task in keeping:
                     task.cancel()
         await fabric.close()
         if refused is not None:
             raise refused
-        return self._cut or fabric.ended
+        return self._cut_reason or fabric.ended
 
     async def _close_on_stop(self, fabric: Fabric) -> None:
         if not self.staying.stopping.is_set():
             await self._clock.wait(self._over, None)
         await fabric.close()
 
-    # What keeps it alive
+    # Session and subscriptions are kept alive
 
     async def _keep_session(self, fabric: Fabric) -> None:
         while not self._over.is_set():
@@ -164,29 +169,29 @@ class ApicListener:
             await self._or_end(fabric.renew())
 
     async def _keep_subscriptions(self, fabric: Fabric) -> None:
-        """Refresh them, a few at once so that many are in time, those that are made meanwhile too."""
+        """Refresh all subscriptions before they lapse, `AT_ONCE` concurrently. New ones join the next round."""
         while not self._over.is_set():
             await self._clock.wait(self._over, REFRESH)
-            due = list(self._subscriptions)
+            due = list(self._subscriptions)  # read in each round: `_subscribe` may still be adding some
             for start in range(0, len(due), AT_ONCE):
                 async with asyncio.TaskGroup() as tasks:
                     for subscription in due[start : start + AT_ONCE]:
                         tasks.create_task(self._or_end(fabric.refresh(subscription)))
 
-    async def _or_end(self, asked: Awaitable[None]) -> None:
-        """Ask; where that fails the session is over."""
+    async def _or_end(self, request: Awaitable[None]) -> None:
+        """Await a request; if it fails, end the session."""
         try:
-            await asked
+            await request
             self.staying.heard()
         except ApicError as error:
             if not self._over.is_set():
-                self._cut = str(error)
+                self._cut_reason = str(error)
                 self._over.set()
 
-    # What it tells
+    # Objects become events
 
     async def _subscribe(self, fabric: Fabric) -> bool:
-        """Make the subscriptions, and tell what the present state says beside what is known; False on a stop."""
+        """Subscribe to all queries, and commit how they differ from the stored state. Return False on a stop."""
         present: dict[str, list[tuple[str, dict[str, str]]]] = {}
         for query in self._queries:
             snapshot = await fabric.subscribe(query)
@@ -195,9 +200,9 @@ class ApicListener:
             if self._over.is_set():
                 return False
         changed: list[Change] = []
-        for change in self._compared(present):
+        for change in self._differences(present):
             if change is None:
-                await self._clock.wait(self._over, 0.0)  # others have their turn
+                await self._clock.wait(self._over, 0.0)  # give other tasks a turn
             else:
                 changed.append(change)
         parts = [changed[start : start + PART] for start in range(0, len(changed), PART)]
@@ -214,11 +219,14 @@ class ApicListener:
         self._as_found = set(self._known)
         if not frames:
             return True
-        found = [one for one in (self._intake.submission(self._defaults, frame) for frame in frames) if one is not None]
-        return await self.staying.store(partial(self._intake.accept_frames, self.staying.name, found))
+        made = [one for one in (self._intake.submission(self._defaults, frame) for frame in frames) if one is not None]
+        return await self.staying.store(partial(self._intake.accept_frames, self.staying.name, made))
 
-    def _compared(self, present: Mapping[str, Sequence[tuple[str, dict[str, str]]]]) -> Iterator[Change | None]:
-        """What differs from what is known, which is up to date then; None now and then, as this may take long."""
+    def _differences(self, present: Mapping[str, Sequence[tuple[str, dict[str, str]]]]) -> Iterator[Change | None]:
+        """Yield how the present objects differ from the known ones, and update those.
+
+        Also yields None after each `TURN` objects, so that the caller can give other tasks a turn.
+        """
         found: dict[str, tuple[Managed, tuple[str, ...]]] = {}
         for path, objects in present.items():
             for kind, attributes in objects:
@@ -240,9 +248,9 @@ class ApicListener:
             yield Change(kept.object, gone(kept.object) if watched else unwatched(kept.object), (dn, None))
 
     async def _commit(self, frames: Sequence[str | bytes]) -> None:
-        await self.staying.commit(self._intake, self._defaults, frames, self._folded)
+        await self.staying.commit(self._intake, self._defaults, frames, self._fold_frame)
 
-    def _folded(self, raw: bytes) -> Frame:
+    def _fold_frame(self, raw: bytes) -> Frame:
         payload = decode_json(raw)
         by = tuple(self._subscriptions[one] for one in _ids(payload) if one in self._subscriptions)
         state: list[tuple[str, bytes | None]] = []
@@ -251,18 +259,18 @@ class ApicListener:
         return Frame(read.drafts, raw, tuple(state), read.unread)
 
     def _fold_item(self, item: Any, by: tuple[str, ...], state: list[tuple[str, bytes | None]]) -> list[Draft]:
-        """Fold an item of a frame into what is known; what changes of that is added to `state`."""
+        """Fold an item of a frame into the known objects, add their changes to `state`, and return the drafts."""
         drafts: list[Draft] = []
         for kind, attributes in objects_in(item):
             dn = attributes.get("dn", "")
             kept = self._known.get(dn)
             if kept is None and attributes.get("status") == "deleted":
-                continue  # its end was told already, or its beginning never was
+                continue  # its end was reported already, or its beginning never was
             known = None if kept is None else kept.object
-            now, told = fold(known, kind, attributes, dated=dn in self._as_found)
+            now, found = fold(known, kind, attributes, dated=dn in self._as_found)
             if now != known:
                 self._as_found.discard(dn)
-            drafts += told
+            drafts += found
             if now is None and kept is not None:
                 del self._known[dn]
                 state.append((dn, None))
@@ -273,12 +281,12 @@ class ApicListener:
 
 
 def _ids(payload: object) -> Iterable[str]:
-    """The subscriptions that a frame is for."""
+    """Return the ids of the subscriptions that a frame belongs to."""
     found = payload.get("subscriptionId") if isinstance(payload, dict) else None
     return [str(one) for one in found] if isinstance(found, list) else [str(found)]
 
 
 def _payload(part: Iterable[Change]) -> bytes:
-    """The objects of a comparison, as an APIC writes them."""
+    """Return the changed objects as JSON, in the form in which an APIC sends them."""
     objects = [one.object for one in part]
     return msgspec.json.encode({"imdata": [{one.kind: {"attributes": one.attributes}} for one in objects]})

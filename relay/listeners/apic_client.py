@@ -1,4 +1,4 @@
-"""What an APIC is asked for: a session, its websocket, subscriptions, and that they last.
+"""The client of an APIC: it opens a session and its websocket, subscribes, and keeps both alive.
 
 Source: Cisco APIC REST API Configuration Guide, sections "Authenticating and Maintaining an API Session" and
 "Subscribing to Query Results".
@@ -22,14 +22,14 @@ from relay.formats.apic import objects_of
 from relay.formats.contract import NotJsonError, UnreadableError, decode_json
 
 TIMEOUT = 60.0
-"""Seconds that a query may take: a large fabric has many faults."""
+"""Seconds that a query may take; long, because a large fabric has many faults."""
 OPEN_TIMEOUT = 10.0
 MOST_BYTES = 64 * 2**20
-"""Bytes that an answer may have."""
+"""Bytes that an answer may have, at most."""
 
 
 class ApicError(Exception):
-    """An APIC that does not do what it is asked for; `refused` where it never will: our name and password, a query."""
+    """The APIC did not do what it was asked. `refused`: it never will, as the password or the query is wrong."""
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class ApicError(Exception):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """What is subscribed to: a class, or an object by its distinguished name; with a filter, or a subtree's classes."""
+    """A query: a class, or an object by its distinguished name; with a filter, or a subtree's classes."""
 
     kind: str | None = None
     dn: str | None = None
@@ -47,7 +47,7 @@ class Query(msgspec.Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """The path and parameters of the query, which tell it from others as well."""
+        """Return the path and parameters of the query; they identify it, too."""
         where = f"class/{quote(self.kind)}" if self.kind is not None else f"mo/{quote(self.dn or '', safe='/-[]')}"
         wanted = {
             "query-target": self.target,
@@ -59,7 +59,7 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A subscription's id, and the objects that it is of, as they are now: class and attributes."""
+    """A new subscription: its id, and its present objects as class and attributes."""
 
     id: str
     objects: list[tuple[str, dict[str, str]]]
@@ -69,22 +69,22 @@ class Fabric(Protocol):
     """A session with its websocket. Its calls raise `ApicError`."""
 
     lasts: float
-    """Seconds that the session's token is good for."""
+    """Seconds for which the session's token is valid."""
 
     async def renew(self) -> None:
-        """Have the session last longer."""
+        """Extend the session."""
         ...
 
     async def subscribe(self, query: Query) -> Snapshot:
-        """Subscribe, and have the present state."""
+        """Subscribe, and return the present objects."""
         ...
 
     async def refresh(self, subscription: str) -> None:
-        """Have a subscription last longer."""
+        """Extend a subscription."""
         ...
 
     def frames(self) -> AsyncIterator[str | bytes]:
-        """What the websocket brings, until it ends."""
+        """Yield the websocket's frames until it ends."""
         ...
 
     async def close(self) -> None:
@@ -93,7 +93,7 @@ class Fabric(Protocol):
 
     @property
     def ended(self) -> str:
-        """Why the websocket has ended."""
+        """Return why the websocket ended; empty while it is open."""
         ...
 
 
@@ -101,12 +101,12 @@ class Password(Protocol):
     """A password that may change."""
 
     def current(self) -> str:
-        """What it is now."""
+        """Return the password that is valid now."""
         ...
 
 
 class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
-    """One controller. `ping` in seconds; `max_body` of a frame, in bytes; `headers` gives those that hold now."""
+    """One controller. `ping` in seconds, `max_body` of a frame in bytes; `headers` returns those that are valid now."""
 
     url: str
     username: str
@@ -117,7 +117,7 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
     tls: ssl.SSLContext | Literal[True] = True
     proxy: str | None = None
     redactor: Redactor
-    """Learns the session's tokens, and takes secrets out of what the controller says where it refuses."""
+    """Learns the session's tokens, and takes secrets out of the controller's refusals."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Fabric]:
@@ -129,7 +129,7 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
                     timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=OPEN_TIMEOUT),
                     trust_env=True,
                     headers=headers,
-                    # an APIC is often known by its IP address alone, which other jars give no cookies
+                    # `unsafe`: an APIC is often addressed by its IP, and the default jar sends no cookies to an IP
                     cookie_jar=aiohttp.CookieJar(unsafe=True, quote_cookie=False),
                 )
             )
@@ -159,7 +159,7 @@ class ApicClient(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def place(self) -> str:
-        """Where the controller is, without secrets."""
+        """Return the controller's address without secrets."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -175,43 +175,44 @@ class HttpFabric:
         self._session = session
 
     async def login(self) -> str:
-        """Log in; the token. Raises `ApicError`."""
+        """Log in, and return the token. Raises `ApicError`."""
         wanted = {"name": self._client.username, "pwd": self._client.password.current()}
         status, payload = await self._ask("POST", "/api/aaaLogin.json", {"aaaUser": {"attributes": wanted}})
         if status != 200:
-            said = _said(payload)
-            refused = status in (401, 403) or (status == 400 and "auth" in said.lower())
-            raise ApicError(f"the login was answered {status}: {said}", refused=refused)
-        return self._granted(payload)
+            reason = _error_text(payload)
+            refused = status in (401, 403) or (status == 400 and "auth" in reason.lower())
+            raise ApicError(f"the login was answered {status}: {reason}", refused=refused)
+        return self._use_token(payload)
 
     async def renew(self) -> None:
-        """Have the session last longer."""
-        self._granted(await self._get("/api/aaaRefresh.json"))
+        """Extend the session."""
+        self._use_token(await self._get("/api/aaaRefresh.json"))
 
     async def subscribe(self, query: Query) -> Snapshot:
-        """Subscribe, and have the present state."""
+        """Subscribe, and return the present objects."""
         path = query.path
         payload = await self._get(f"{path}{'&' if '?' in path else '?'}subscription=yes")
         subscription = payload.get("subscriptionId")
         if isinstance(subscription, list):
             subscription = subscription[0] if subscription else None
         if not isinstance(subscription, (str, int)) or not str(subscription):
-            raise ApicError(f"{path} was answered without a subscription")
+            raise ApicError(f"expected a subscriptionId in the answer to {path}, found none")
         try:
             found = list(objects_of(payload))
         except UnreadableError as error:
             raise ApicError(f"{path} was answered with {error}") from error
         total = str(payload.get("totalCount", len(found)))
         if any(kind == "error" for kind, _ in found) or total != str(len(found)):
-            raise ApicError(f"{path} was answered with {len(found)} of {total[:20]} objects: {_said(payload)}")
+            reason = _error_text(payload)
+            raise ApicError(f"{path} was answered with {len(found)} of {total[:20]} objects: {reason}")
         return Snapshot(str(subscription), [one for one in found if one[1].get("dn")])
 
     async def refresh(self, subscription: str) -> None:
-        """Have a subscription last longer."""
+        """Extend a subscription."""
         await self._get(f"/api/subscriptionRefresh.json?id={quote(subscription)}")
 
     async def frames(self) -> AsyncIterator[str | bytes]:
-        """What the websocket brings, until it ends."""
+        """Yield the websocket's frames until it ends."""
         assert self.socket is not None  # noqa: S101 - opened before it is handed out
         try:
             async for frame in self.socket:
@@ -225,12 +226,13 @@ class HttpFabric:
         if self.socket is not None:
             await self.socket.close()
 
-    def _granted(self, payload: Any) -> str:
+    def _use_token(self, payload: Any) -> str:
+        """Use the token of a login's or renewal's answer from now on, and return it."""
         try:
             attributes = payload["imdata"][0]["aaaLogin"]["attributes"]
             token, self.lasts = str(attributes["token"]), float(attributes["refreshTimeoutSeconds"])
         except (LookupError, TypeError, ValueError) as error:
-            raise ApicError("the login was answered without a token; is this an APIC?") from error
+            raise ApicError("expected a token in the login's answer, found none; is this an APIC?") from error
         self._client.redactor.learn(token)
         self._session.cookie_jar.update_cookies({"APIC-cookie": token})
         return token
@@ -238,10 +240,11 @@ class HttpFabric:
     async def _get(self, path: str) -> dict[str, Any]:
         status, payload = await self._ask("GET", path, None)
         if status != 200:
-            said = f"{path.partition('?')[0]} was answered {status}: {_said(payload)}"
-            raise ApicError(said, refused=status == 400 and "/subscriptionRefresh" not in path)
+            message = f"{path.partition('?')[0]} was answered {status}: {_error_text(payload)}"
+            # a refresh is answered 400 when its subscription has lapsed: a new session helps
+            raise ApicError(message, refused=status == 400 and "/subscriptionRefresh" not in path)
         if not isinstance(payload, dict):
-            raise ApicError(f"{path.partition('?')[0]} was answered without JSON; is something in between?")
+            raise ApicError(f"expected JSON from {path.partition('?')[0]}, found none; is a proxy in between?")
         return payload
 
     async def _ask(self, method: str, path: str, body: object) -> tuple[int, Any]:
@@ -254,7 +257,7 @@ class HttpFabric:
                 raw = await _bounded(answer)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise ApicError(f"{type(error).__name__}: {error}") from error
-        if answer.status != 200:
+        if answer.status != 200:  # a refusal may quote our request, and so our secrets
             raw = client.redactor.redact_bytes(raw)
         try:
             return answer.status, decode_json(raw)
@@ -267,13 +270,13 @@ async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
     async for chunk in answer.content.iter_chunked(65_536):
         size += len(chunk)
         if size > MOST_BYTES:
-            raise ApicError(f"an answer has over {MOST_BYTES // 2**20} MiB; a `filter` asks for less")
+            raise ApicError(f"an answer has over {MOST_BYTES // 2**20} MiB; ask for less with a `filter`")
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _said(payload: Any) -> str:
-    """What an error's answer says."""
+def _error_text(payload: Any) -> str:
+    """Return the text of an error's answer."""
     try:
         attributes = payload["imdata"][0]["error"]["attributes"]
         return f"{attributes['text']}"[:300]

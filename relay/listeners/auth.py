@@ -1,4 +1,4 @@
-"""Authentication of what comes in: constant time, several live secrets, 401 for anything odd."""
+"""Authentication of requests: comparisons in constant time, several valid secrets, 401 for anything odd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from relay.formats.contract import Scheme, Signed
 
 Secrets = Callable[[], Sequence[str]]
-"""Gives the secrets that are good now; several during a rotation."""
+"""Returns the secrets that are valid now; several during a rotation."""
 
 
 class Bearer(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Bearer(msgspec.Struct, frozen=True):
     tokens: Secrets
 
     def admits(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether a request's headers carry a good token."""
+        """Return whether a request's headers carry a valid token."""
         scheme, _, given = headers.get("Authorization", "").partition(" ")
         return scheme.lower() == "bearer" and _matches(given.strip(), self.tokens())
 
@@ -34,7 +34,7 @@ class Basic(msgspec.Struct, frozen=True):
     passwords: Secrets
 
     def admits(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether a request's headers carry the user's name and a good password."""
+        """Return whether a request's headers carry the user's name and a valid password."""
         scheme, _, given = headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return False
@@ -42,6 +42,7 @@ class Basic(msgspec.Struct, frozen=True):
             user, colon, password = base64.b64decode(given.strip(), validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError, ValueError):
             return False
+        # `&` evaluates both sides: the time must not show whether the name or the password was wrong
         return _matches(user, [self.username]) & bool(colon) & _matches(password, self.passwords())
 
 
@@ -52,22 +53,22 @@ class Header(msgspec.Struct, frozen=True):
     values: Secrets
 
     def admits(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether a request's headers carry a good value."""
+        """Return whether a request's headers carry a valid value."""
         return _matches(headers.get(self.name, ""), self.values())
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """The vendor's own signature over the body: `verifies` tells, once the body is there."""
+    """The vendor's own signature over the body; `verifies` checks it once the body is there."""
 
     secrets: Secrets
     scheme: Scheme
 
     def admits(self, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the interface's
-        """Admit: what is signed is the body."""
+        """Return True: the signature covers the body, which has not been read yet."""
         return True
 
     def verifies(self, signed: Signed, now: float) -> bool:
-        """Tell whether a request is signed with a good secret, whichever it is."""
+        """Return whether a request is signed with one of the valid secrets. `now` in Unix seconds."""
         found = False
         for secret in self.secrets():
             found |= bool(secret) & self.scheme(signed, secret, now)
@@ -75,26 +76,26 @@ class Signature(msgspec.Struct, frozen=True):
 
 
 class UnavailableError(Exception):
-    """Whoever vouches for a sender could not be asked: the sender is to try again."""
+    """The third party that vouches for a body could not be asked. The sender should try again."""
 
 
 class Vouched(ABC):
-    """A third party vouches for the body; `verifies` tells, once the body is there."""
+    """A third party vouches for the body; `verifies` asks it once the body is there."""
 
     def admits(self, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the interface's
-        """Admit: what is vouched for is the body."""
+        """Return True: the third party vouches for the body, which has not been read yet."""
         return True
 
     @abstractmethod
     async def verifies(self, body: bytes) -> bool:
-        """Tell whether a body is vouched for, and do what it asks for. Raises `UnavailableError`."""
+        """Return whether the body is vouched for, and do what it asks for. Raises `UnavailableError`."""
 
 
 class NoAuth(msgspec.Struct, frozen=True):
-    """Everyone is admitted: on loopback, or where the configuration says `auth: none`."""
+    """Admits everyone: on loopback, or if the configuration says `auth: none`."""
 
     def admits(self, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the interface's
-        """Admit."""
+        """Return True."""
         return True
 
 
@@ -102,7 +103,7 @@ Auth = Bearer | Basic | Header | Signature | Vouched | NoAuth
 
 
 def _matches(given: str, good: Sequence[str]) -> bool:
-    """Compare with every good secret, all of them, in constant time; an empty one never matches."""
+    """Compare with all valid secrets, each in constant time; an empty secret never matches."""
     raw = given.encode(errors="surrogateescape")
     found = False
     for secret in good:

@@ -1,4 +1,4 @@
-"""Reading a request's body: bounded in size, time and type."""
+"""Reading a request's body, with bounds on size, time and encoding."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ BODY_TIMEOUT = 10.0
 """Seconds that a body may take to arrive."""
 _ENCODINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True, "deflate": True}
 _EITHER = zlib.MAX_WBITS | 32
-"""Tells zlib to find out by itself whether a stream is gzip's or its own."""
+"""Makes zlib detect whether a stream is in gzip's form or its own."""
 
 
 class RefusedRequestError(Exception):
-    """A request that is not taken: status, code and message of the answer, and the reason that is counted."""
+    """A refused request: status, code and message of the answer, and the reason it is counted under.
+
+    `retry_after` in seconds.
+    """
 
     def __init__(self, status: int, code: str, message: str, reason: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -28,17 +31,17 @@ class RefusedRequestError(Exception):
 
 
 async def read_body(request: web.BaseRequest, limit: int, within: float = BODY_TIMEOUT) -> bytes:
-    """The whole body, decompressed, of at most `limit` bytes. Raises `RefusedRequestError`.
+    """Return the whole body, decompressed, of at most `limit` bytes. Raises `RefusedRequestError`.
 
-    The server must hand over bodies as they came (`auto_decompress` off).
+    `within` in seconds. The server must pass bodies on as they came (`auto_decompress` off).
     """
     declared = request.content_length
     if declared is not None and declared > limit:
         raise _too_large(limit)
     encoding = request.headers.get("Content-Encoding", "").lower()
     if encoding not in _ENCODINGS:
-        said = "gzip, deflate or no Content-Encoding would be right"
-        raise RefusedRequestError(415, "unsupported_encoding", said, "malformed")
+        message = f"expected gzip, deflate or no Content-Encoding, found {encoding[:80]!r}"
+        raise RefusedRequestError(415, "unsupported_encoding", message, "malformed")
     content = request.content
     if content.is_eof() and content.exception() is None:
         body = content.read_nowait(-1)
@@ -54,6 +57,7 @@ async def _read_slowly(request: web.BaseRequest, limit: int, within: float) -> b
     size = 0
     try:
         async with asyncio.timeout(within):
+            # only now: a client whose request was refused before need not send the body (RFC 9110, section 10.1.1)
             if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0
@@ -63,18 +67,18 @@ async def _read_slowly(request: web.BaseRequest, limit: int, within: float) -> b
                     raise _too_large(limit)
                 chunks.append(chunk)
     except TimeoutError as error:
-        said = f"the body did not arrive within {within:g} s"
-        raise RefusedRequestError(408, "too_slow", said, "too_slow") from error
+        message = f"the body did not arrive within {within:g} s"
+        raise RefusedRequestError(408, "too_slow", message, "too_slow") from error
     except (HttpProcessingError, ClientPayloadError, web.RequestPayloadError) as error:
         raise _corrupt(getattr(error, "message", "") or str(error)) from error
     return b"".join(chunks)
 
 
 def _decompress(body: bytes, limit: int) -> bytes:
-    """The content of a whole gzip or zlib stream (RFC 1952, RFC 1950), no further than the limit."""
+    """Return the content of a whole gzip or zlib stream (RFC 1952, RFC 1950); stop beyond `limit` bytes."""
     stream = zlib.decompressobj(wbits=_EITHER)
     try:
-        content = stream.decompress(body, limit + 1)
+        content = stream.decompress(body, limit + 1)  # one more than allowed shows that it is too large
     except zlib.error as error:
         raise _corrupt(str(error)) from error
     if len(content) > limit:
@@ -89,5 +93,5 @@ def _corrupt(why: str) -> RefusedRequestError:
 
 
 def _too_large(limit: int) -> RefusedRequestError:
-    said = f"the body is over this source's max_body of {limit} bytes"
-    return RefusedRequestError(413, "too_large", said, "too_large")
+    message = f"the body is larger than this source's max_body of {limit} bytes"
+    return RefusedRequestError(413, "too_large", message, "too_large")

@@ -1,7 +1,8 @@
 """Connections of one address: how long a request's head may take, and how many connections there may be.
 
-Each door has its own share of the descriptors. When its share is used up, a connection without a request gives way to
-a new one; those that were accepted a moment ago are spared, and new ones wait in the kernel until then.
+Each door (the events address, the admin address) has its own share of the descriptors. If its share is used up, a
+connection without a request is evicted for a new one. Connections accepted a moment ago are spared; until one can be
+evicted, new ones wait in the kernel.
 """
 
 from __future__ import annotations
@@ -23,29 +24,29 @@ from relay.ports import Clock, Log
 HEAD_TIMEOUT = 10.0
 """Seconds for a TLS handshake, for the first byte of a request, and for a request's head from its first byte."""
 SWEEP = 0.5
-"""Seconds between two looks at heads that are overdue."""
+"""Seconds between two checks for overdue heads."""
 MOST = 10_000
-"""Connections at the most, however many descriptors there are."""
+"""Connections at most, however many descriptors there are."""
 LEAST = 16
 RESERVED = 96
-"""Descriptors that are kept for senders, feeds, files and the store, or a quarter of all where that is more."""
+"""Descriptors reserved for senders, feeds, files and the store; or a quarter of all, if that is more."""
 PATIENCE = 0.2
-"""Seconds that a connection of a full door may stand without a request before it can be evicted."""
+"""Seconds that a connection of a full door may be open without a request before it can be evicted."""
 LEAST_PATIENCE = 0.005
-"""Seconds to which evictions shorten that: a full backlog of silent connections has to pass within a second."""
+"""Seconds to which evictions shorten `PATIENCE`: a full backlog of silent connections must pass within a second."""
 SLOW = 1.0
-"""Seconds of service after which a request counts as slow; a door full of slow ones refuses new connections."""
+"""Seconds of service after which a request counts as slow; a door full of slow requests refuses new connections."""
 CALM = 1.0
-"""Seconds without an eviction after which patience is whole again."""
+"""Seconds without an eviction after which the full `PATIENCE` applies again."""
 BETWEEN_NOTES = 60.0
 """Seconds between two log lines about connections that were closed."""
 SERVER = "relay"
-"""What answers say of the program: no version of it, of Python or of a library."""
+"""The `Server` header of answers: without a version of the relay, of Python or of a library."""
 _TOO_SLOW = msgspec.json.encode(
     {"error": {"code": "too_slow", "message": f"the request's head did not arrive within {HEAD_TIMEOUT:g} s"}}
 )
 _TOO_MANY = msgspec.json.encode(
-    {"error": {"code": "too_many", "message": "there are too many connections; try again in a moment"}}
+    {"error": {"code": "too_many", "message": "too many connections are open; try again in a moment"}}
 )
 _ANSWER = (
     b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
@@ -59,28 +60,28 @@ Closed = Literal["slow", "many"]
 
 
 class State(IntEnum):
-    """What a connection waits for."""
+    """The state of a connection."""
 
     SILENT = auto()
-    """Nothing of a request has come; also a TLS handshake that has not ended."""
+    """No byte of a request has arrived, or the TLS handshake has not ended."""
     HEAD = auto()
-    """A request's head has begun."""
+    """The head of a request has begun to arrive."""
     BUSY = auto()
     """A request is being served."""
     IDLE = auto()
-    """A request was answered, and no other has begun."""
+    """A request was answered, and no other has begun to arrive."""
 
 
 class Peer(Protocol):
-    """A connection, or a socket whose connection is being set up."""
+    """A connection, or a socket whose TLS handshake is under way."""
 
     def close_now(self, answer: bytes) -> None:
-        """Close it, after an answer where it can be given."""
+        """Close it; send `answer` before, if the handshake has ended."""
         ...
 
 
 def most_connections(descriptors: int | None = None) -> tuple[int, int]:
-    """Return how many connections the events door and the admin door may have, by this process's descriptors."""
+    """Return how many connections the events door and the admin door may have, given this process's descriptors."""
     if descriptors is None:
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = max(LEAST, min(MOST, descriptors - max(RESERVED, descriptors // 4)))
@@ -89,18 +90,18 @@ def most_connections(descriptors: int | None = None) -> tuple[int, int]:
 
 
 class Connections:
-    """Knows the connections of one door, and closes those that are too slow or too many. Times in steady seconds."""
+    """The connections of one door; closes those that are too slow or too many. Times in steady seconds."""
 
     def __init__(self, door: str, most: int, clock: Clock, log: Log, count: Callable[[Closed], None]) -> None:
-        """`count` counts a connection that was closed."""
+        """Begin without connections; `count` is called for each connection that is closed here."""
         self.most = most
         self._door = door
         self._clock = clock
         self._log = log
         self._count = count
         self._since: dict[State, dict[Peer, float]] = {state: {} for state in State}
-        self._among: dict[Peer, dict[Peer, float]] = {}
-        """The dictionary of those in the same state, by connection: each request changes it twice."""
+        self._in_state: dict[Peer, dict[Peer, float]] = {}
+        """By connection, the entry of `_since` with those in its state: each request changes it twice."""
         self._changed = asyncio.Event()
         self._sweeping = False
         self._patience = PATIENCE
@@ -109,11 +110,11 @@ class Connections:
         self._logged_at = -BETWEEN_NOTES
 
     def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._among)
+        """Return the number of open connections."""
+        return len(self._in_state)
 
     def number(self, state: State) -> int:
-        """Return how many are in a state."""
+        """Return the number of connections in a state."""
         return len(self._since[state])
 
     def has_room(self) -> bool:
@@ -121,66 +122,66 @@ class Connections:
         return len(self) < self.most or self._evictable() is not None
 
     def refuses(self) -> bool:
-        """Return whether three quarters of the door are busy with slow requests: to wait for room would take long."""
+        """Return whether slow requests take up three quarters of the door, so that waiting for room would take long."""
         since = next(islice(self._since[State.BUSY].values(), self.most * 3 // 4, None), None)
         return since is not None and self._clock.now() - since >= SLOW
 
     def refused(self) -> None:
-        """Record that a connection was refused."""
+        """Count a connection that was refused."""
         self._note("many")
 
     def accepted(self, peer: Peer) -> None:
-        """Add a connection that was accepted; if there are too many, one without a request gives way."""
+        """Add a connection that was accepted; if there are too many, evict one without a request."""
         if len(self) >= self.most and (oldest := self._evictable()) is not None:
             self._evict(oldest)
         self.opened(peer)
 
     def opened(self, peer: Peer) -> None:
-        """Begin to wait for a connection's first request."""
-        silent = self._among[peer] = self._since[State.SILENT]
+        """Wait for a connection's first request."""
+        silent = self._in_state[peer] = self._since[State.SILENT]
         silent[peer] = self._clock.now()
         self._sweep_later()
 
     def heard(self, peer: Peer) -> None:
-        """Record that bytes came: the head of a request begins, unless one is being served."""
-        among = self._among.get(peer)
-        if among is self._since[State.IDLE] or among is self._since[State.SILENT]:
+        """Record that bytes arrived. They begin the head of a request, unless one is being served."""
+        mates = self._in_state.get(peer)
+        if mates is self._since[State.IDLE] or mates is self._since[State.SILENT]:
             self._move(peer, State.HEAD)
 
     def begun(self, peer: Peer) -> None:
-        """Record that a request's head is there."""
+        """Record that a request's head is complete."""
         self._move(peer, State.BUSY)
 
     def answered(self, peer: Peer) -> None:
-        """Record that a request was answered; another may follow."""
+        """Record that a request was answered; the connection stays open for another."""
         self._move(peer, State.IDLE)
         self._changed.set()
 
     def closed(self, peer: Peer) -> None:
         """Forget a connection."""
-        among = self._among.pop(peer, None)
-        if among is not None:
-            del among[peer]
+        mates = self._in_state.pop(peer, None)
+        if mates is not None:
+            del mates[peer]
             self._changed.set()
 
     async def all_answered(self) -> None:
-        """Wait until no connection waits for a request, for its head or for an answer."""
+        """Wait until all open connections are idle, which means that each has had a request answered."""
         while len(self) > self.number(State.IDLE):
             self._changed.clear()
             await self._changed.wait()
 
     def _move(self, peer: Peer, state: State) -> None:
-        """Change the state of a connection that stands; uvloop may report its end before its request begins."""
-        before = self._among.get(peer)
+        """Change a connection's state, unless it is closed: uvloop may report its end before its request begins."""
+        before = self._in_state.get(peer)
         if before is not None:
             del before[peer]
-            among = self._among[peer] = self._since[state]
-            among[peer] = self._clock.now()
+            mates = self._in_state[peer] = self._since[state]
+            mates[peer] = self._clock.now()
 
     def _evictable(self) -> Peer | None:
-        """Return the connection that gives way first: a silent one, one with half a head, an idle one.
+        """Return the connection to evict first: a silent one, else one with half a head, else an idle one.
 
-        Idle ones are spared while the others take up half of the door: those in use outlive a flood.
+        Idle ones are spared while the others take up half of the door, so that those in use outlive a flood.
         """
         now = self._clock.now()
         patience = self._patience_at(now)
@@ -188,13 +189,14 @@ class Connections:
         for state in (State.SILENT, State.HEAD, State.IDLE):
             if state is State.IDLE and 2 * waiting > self.most:
                 return None
+            # each dict is in the order of `since`, so its first entry is the oldest: no search in a flood
             oldest, since = next(iter(self._since[state].items()), (None, now))
             if oldest is not None and now - since >= patience:
                 return oldest
         return None
 
     def _evict(self, peer: Peer) -> None:
-        """Close a connection, and halve the patience for each time that a whole door is evicted."""
+        """Close a connection, and shorten the patience: it halves with every `most` evictions."""
         now = self._clock.now()
         self._patience = max(LEAST_PATIENCE, self._patience_at(now) * 0.5 ** (1 / self.most))
         self._evicted_at = now
@@ -219,7 +221,7 @@ class Connections:
             asyncio.get_running_loop().call_later(SWEEP, self.sweep)
 
     def sweep(self) -> None:
-        """Close connections whose head is overdue, and log how many were closed. A silent one gets no answer."""
+        """Close connections with an overdue head, and log how many were closed. A silent one gets no answer."""
         self._sweeping = False
         self._close_overdue(State.SILENT, b"")
         self._close_overdue(State.HEAD, _TIMED_OUT)
@@ -246,7 +248,7 @@ class Connections:
 
 
 class Connection(web.RequestHandler):
-    """One connection as aiohttp handles it, with its state recorded."""
+    """A connection of aiohttp that reports its state to `Connections`."""
 
     __slots__ = ("_connections",)
 
@@ -255,12 +257,12 @@ class Connection(web.RequestHandler):
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a request."""
+        """Wait for the first request."""
         super().connection_made(transport)
         self._connections.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes of a request: its head is whole, or has begun, or they belong to one that is being served."""
+        """Parse bytes, and record whether they complete the head of a request or only begin it."""
         super().data_received(data)
         if self._messages:
             self._connections.begun(self)
@@ -268,7 +270,7 @@ class Connection(web.RequestHandler):
             self._connections.heard(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End."""
+        """End the connection."""
         self._connections.closed(self)
         super().connection_lost(exc)
 
@@ -281,13 +283,13 @@ class Connection(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            if not self._messages:
+            if not self._messages:  # otherwise the next request has arrived already
                 self._connections.answered(self)
 
     def has_half_a_head(self) -> bool:
-        """Return whether a head came with the bytes of an earlier request, and did not end.
+        """Return whether an incomplete head arrived together with an earlier request.
 
-        If so, the parser has ended it, and the connection can only be closed.
+        If so, this call has ended the parser, and the connection can only be closed.
         """
         try:
             return self._parser is not None and self._parser.feed_eof() is not None
@@ -295,14 +297,14 @@ class Connection(web.RequestHandler):
             return True
 
     def close_now(self, answer: bytes) -> None:
-        """Close the connection, after an answer."""
+        """Close the connection, after `answer` if there is one."""
         if answer and self.transport is not None:
             self.transport.write(answer)
         self.force_close()
 
 
 class WatchedServer(web.Server):
-    """Serves one handler for all requests, by connections whose state is recorded."""
+    """Serves all requests with one handler, on connections that report their state."""
 
     def __init__(self, handler: Handler, connections: Connections, **options: object) -> None:
         super().__init__(handler, **options)  # type: ignore[arg-type]  # aiohttp's own options
@@ -314,7 +316,7 @@ class WatchedServer(web.Server):
 
 
 class WatchedRunner(web.AppRunner):
-    """Runs an application by connections whose state is recorded."""
+    """Runs an application on connections that report their state."""
 
     __slots__ = ("_connections",)
 
@@ -325,10 +327,8 @@ class WatchedRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return WatchedServer(
-            made.request_handler, self._connections, request_factory=made.request_factory, loop=made._loop,  # noqa: SLF001 - aiohttp's own server, made anew
-            **made._kwargs,  # noqa: SLF001 - likewise
-        )  # fmt: skip
+        options = made._kwargs | {"loop": made._loop}  # noqa: SLF001 - aiohttp has no public way to its server's options
+        return WatchedServer(made.request_handler, self._connections, request_factory=made.request_factory, **options)
 
 
 async def _name_no_version(_: web.Request, response: web.StreamResponse) -> None:

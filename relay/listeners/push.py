@@ -1,4 +1,4 @@
-"""Push: a websocket that producers connect to. Each frame is answered, in order, once its events are on disk."""
+"""Push: a websocket that producers connect to. Frames are answered in order, each once its events are on disk."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from relay.formats.batch import Read, read_payload, refused_items
 from relay.formats.contract import MOST_EVENTS, NotJsonError, UnreadableError, decode_json
 from relay.listeners.auth import Auth, NoAuth
 from relay.listeners.connections import SERVER
-from relay.listeners.webhook import RETRY_STORE, error_answer
+from relay.listeners.webhook import NO_STORE, RETRY_STORE, error_answer
 from relay.pipeline.intake import Intake, QueueFullError
 from relay.ports import Clock, Conflict, Hears, StoreError, Telemetry
 
 MOST_PEERS = 100
 """Connections that one source may have."""
 IN_FLIGHT = 256
-"""Frames of a connection that are not answered yet; it is not read further before."""
+"""Frames of a connection that may wait for their answer; until one is answered, no more are read."""
 SLOW = 10.0
 """Seconds that a peer may take to read an answer."""
 IDLE = 900.0
-"""Seconds after which a connection without a frame is closed; its producer connects again when it has one."""
+"""Seconds without a frame after which a connection is closed; its producer connects again when it has one."""
 
 
 class PushSource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -47,13 +47,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PushListener:
-    """Answers for all push sources, by path."""
+    """Serves the connections of all push sources."""
 
     def __init__(
-        self, sources: Mapping[str, PushSource], intake: Intake, clock: Clock, telemetry: Telemetry, hears: Hears,
+        self,
+        sources: Mapping[str, PushSource],
+        intake: Intake,
+        clock: Clock,
+        telemetry: Telemetry,
+        hears: Hears,
         most: int,
-    ) -> None:  # fmt: skip
-        """`most`: connections of all sources together."""
+    ) -> None:
+        """Begin without connections. `sources` by path; `most` connections of all sources together."""
         self._most = most
         self.sources = sources
         self._intake = intake
@@ -69,17 +74,19 @@ class PushListener:
         if not source.auth.admits(request.headers):
             self._telemetry.refused(name, "unauthorized")
             return error_answer(401, "unauthorized", "the credentials are missing or wrong")
+        # each browser sends an Origin (RFC 6455, section 4.1), and any page could connect to a source without `auth`
         if isinstance(source.auth, NoAuth) and "Origin" in request.headers:
             self._telemetry.refused(name, "unauthorized")
-            return error_answer(403, "forbidden", "a source without `auth` takes nothing from pages")
+            return error_answer(403, "forbidden", "a source without `auth` accepts no connection from a web page")
         mine, all_of_them = len(self._peers.get(source, ())), sum(map(len, self._peers.values()))
         if mine >= MOST_PEERS or all_of_them >= self._most or self._stopping:
             self._telemetry.refused(name, "rate")
-            said = f"{mine} connections of this source are open already, {all_of_them} of all"
-            return error_answer(503, "too_many", said, RETRY_STORE)
+            message = f"this source has {mine} open connections, all sources together have {all_of_them}"
+            return error_answer(503, "too_many", f"{message}; try again later", RETRY_STORE)
         socket = web.WebSocketResponse(heartbeat=source.ping, max_msg_size=source.max_body, timeout=2.0)
         if not socket.can_prepare(request):
-            return error_answer(426, "upgrade_required", "this is a websocket; a GET with Upgrade would be right")
+            message = "expected the GET of a websocket handshake (Upgrade: websocket), found another request"
+            return error_answer(426, "upgrade_required", message)
         socket.headers["Server"] = SERVER
         await socket.prepare(request)
         self._peers.setdefault(source, set()).add(socket)
@@ -92,12 +99,12 @@ class PushListener:
         return socket
 
     async def close_gone(self) -> None:
-        """Close the connections of sources that are in force no more: their producers come again."""
+        """Close the connections of sources that a reload removed or changed; their producers connect again."""
         gone = [source for source in self._peers if self.sources.get(source.path) is not source]
         await self._close(gone, WSCloseCode.SERVICE_RESTART, b"the source's configuration has changed")
 
     async def stop(self) -> None:
-        """Close all connections, the answers that are due first."""
+        """Send the answers that are due, and close all connections."""
         self._stopping = True
         await self._close(list(self._peers), WSCloseCode.GOING_AWAY, b"the relay stops")
 
@@ -109,20 +116,21 @@ class PushListener:
     async def _converse(self, source: PushSource, socket: web.WebSocketResponse) -> None:
         answers: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(IN_FLIGHT)
         async with asyncio.TaskGroup() as tasks:
-            telling = tasks.create_task(self._tell(socket, answers))
-            while not telling.done():
+            answering = tasks.create_task(self._answer(socket, answers))
+            while not answering.done():
                 message = await self._next(socket)
                 if message is None or message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
                 self._hears(source.defaults.source)
                 raw = message.data.encode() if isinstance(message.data, str) else message.data
+                # each frame is a task of its own, so that many can share a commit; `_answer` keeps their order
                 await answers.put(tasks.create_task(self._take(source, raw)))
-            if not telling.done():
+            if not answering.done():
                 await answers.put(None)
 
     @staticmethod
     async def _next(socket: web.WebSocketResponse) -> WSMessage | None:
-        """The next frame; None where the peer has gone, or was idle for too long."""
+        """Return the next frame, or None if the peer was idle for too long."""
         try:
             return await socket.receive(timeout=IDLE)
         except TimeoutError:
@@ -130,22 +138,22 @@ class PushListener:
             return None
 
     @staticmethod
-    async def _tell(socket: web.WebSocketResponse, answers: asyncio.Queue[asyncio.Task[Any] | None]) -> None:
-        """Answer the frames in their order, as long as the peer reads that."""
+    async def _answer(socket: web.WebSocketResponse, answers: asyncio.Queue[asyncio.Task[Any] | None]) -> None:
+        """Send the answers in the order of their frames. Once the peer reads too slowly, drop them."""
         slow = False
-        while (answer := await answers.get()) is not None:
-            said = await answer
+        while (task := await answers.get()) is not None:
+            answer = await task
             if slow or socket.closed:
-                continue
+                continue  # the frames are still to be committed
             try:
                 async with asyncio.timeout(SLOW):
-                    await socket.send_str(said)
+                    await socket.send_str(answer)
             except (TimeoutError, ConnectionError, RuntimeError):
                 slow = True
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"slow")
 
     async def _take(self, source: PushSource, raw: bytes) -> str:
-        """Commit a frame; what its producer is told."""
+        """Commit a frame, and return its answer."""
         name = source.defaults.source
         if source.bucket is not None and (wait := source.bucket.wait(self._clock.now())) > 0:
             self._telemetry.refused(name, "rate")
@@ -157,10 +165,10 @@ class PushListener:
             return await self._refuse(name, str(error), raw)
         if source.bucket is not None:
             source.bucket.take(len(read.drafts))
-        return await self._commit(source, read, raw, _given(payload, read))
+        return await self._commit(source, read, raw, _producer_ids(payload, read))
 
     async def _commit(self, source: PushSource, read: Read, raw: bytes, given: list[str | int] | None) -> str:
-        """Commit what was read of a frame; `given` are the producer's ids of what could be read."""
+        """Commit the readable events of a frame, and return its answer. `given` are the producer's ids of them."""
         name = source.defaults.source
         known_by = None if given is None else f"push:{sha256(_encode(given)).hexdigest()}"
         try:
@@ -170,25 +178,28 @@ class PushListener:
             return _problem("queue_full", f"{error}; try again later", RETRY_STORE, given)
         except StoreError:
             self._telemetry.refused(name, "store")
-            said = "the store can't take events now; try again later"
-            return _problem("store_unavailable", said, RETRY_STORE, given)
+            return _problem("store_unavailable", NO_STORE, RETRY_STORE, given)
         except Exception as error:  # noqa: BLE001 - the border around one frame: drafts that no event can be made of
             return await self._refuse(name, f"a bug in the format: {error!r}", raw)
         if isinstance(outcome, Conflict):
-            said = f"another frame was taken under the id {_encode(given).decode()}"
-            return _problem("conflict", said, given=given)
+            message = f"another frame was accepted earlier under the id {_encode(given).decode()}; use a new id"
+            return _problem("conflict", message, given=given)
         return _acknowledged(list(outcome.ids) if given is None else given, read)
 
-    async def _refuse(self, name: str, said: str, raw: bytes) -> str:
+    async def _refuse(self, name: str, detail: str, raw: bytes) -> str:
+        """Store a frame that can't be read, so that it can be looked at, and return its answer."""
         try:
-            await self._intake.refuse(name, "malformed", said, raw)
+            await self._intake.refuse(name, "malformed", detail, raw)
         except StoreError:
-            return _problem("store_unavailable", "the store can't take events now; try again later", RETRY_STORE)
-        return _problem("unreadable", said)
+            return _problem("store_unavailable", NO_STORE, RETRY_STORE)
+        return _problem("unreadable", detail)
 
 
-def _given(payload: object, read: Read) -> list[str | int] | None:
-    """The ids by which a producer knows the events of a frame, where each has one: the same frame may come again."""
+def _producer_ids(payload: object, read: Read) -> list[str | int] | None:
+    """Return the producer's ids of a frame's readable events, or None if one lacks an id.
+
+    They recognise a frame that is sent again.
+    """
     items: Sequence[object] = [payload]
     if isinstance(payload, list):
         gone = {one.index for one in read.unread}
@@ -199,7 +210,7 @@ def _given(payload: object, read: Read) -> list[str | int] | None:
 
 
 def _acknowledged(ids: Sequence[str | int], read: Read) -> str:
-    """The answer to a frame that is on disk: what was taken, and what of it was refused."""
+    """Return the answer to a frame that is on disk: the accepted ids and the refused items."""
     if not read.unread:
         return _encode({"ack": ids}).decode()
     refused, more = refused_items(read.unread)
@@ -209,7 +220,7 @@ def _acknowledged(ids: Sequence[str | int], read: Read) -> str:
 
 
 def _problem(code: str, message: str, retry_after: float | None = None, given: list[str | int] | None = None) -> str:
-    """An error's answer; with the producer's ids, where the frame could be read."""
+    """Return the answer with an error; `given` are the producer's ids, if the frame could be read."""
     later = {} if retry_after is None else {"retry_after": round(retry_after, 1)}
     known = {} if given is None else {"id": given[0] if len(given) == 1 else given}
     return _encode({"error": {"code": code, "message": message, **later}, **known}).decode()

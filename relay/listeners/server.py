@@ -1,4 +1,4 @@
-"""The server of the events address: errors of HTTP itself are told as every other error is."""
+"""The server of the events address: it answers errors of HTTP itself in the same form as all other errors."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from relay.listeners.connections import Connection, WatchedServer
 from relay.listeners.webhook import error_answer
 
 PATIENCE = 2.0
-"""Seconds that a stop waits for requests of connections that were accepted."""
+"""Seconds for which a stop waits for the requests of accepted connections."""
 
 
 class EventsServer(WatchedServer):
-    """Serves one handler for all requests."""
+    """Serves all requests with one handler."""
 
     def __call__(self) -> web.RequestHandler:
         """Make the handler of a connection that was accepted."""
         return _EventsConnection(self, self._watched, loop=self._loop, **self._kwargs)
 
     async def answered(self) -> None:
-        """Wait for a short time until each request that has begun is answered, and the first of each connection.
+        """Wait up to `PATIENCE` until each open connection has sent a request, and each request is answered.
 
-        So a stop turns away nobody who got through.
+        So a stop does not turn away a client that was already connected.
         """
         try:
             async with asyncio.timeout(PATIENCE):
@@ -38,11 +38,11 @@ class _EventsConnection(Connection):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is no HTTP, or what the handler raised; the connection ends."""
+        """Answer a request that is not HTTP, or whose handler raised; then close the connection."""
         super().handle_error(request, status, exc, message)
-        code, said = "internal", "a bug: nothing of this request was taken"
+        code, text = "internal", "a bug in the relay: nothing of this request was accepted"
         if status == 400:
-            code, said = "malformed", "this is no HTTP request that can be read"
-        answer = error_answer(status, code, said)
+            code, text = "malformed", "expected an HTTP request, found something else"
+        answer = error_answer(status, code, text)
         answer.force_close()
         return answer

@@ -1,4 +1,7 @@
-"""Where the relay listens: it accepts one connection at a time, so that a flood leaves descriptors for all else."""
+"""Sites: the addresses where the relay listens.
+
+It accepts one connection at a time, so that a flood leaves descriptors for everything else.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,32 @@ from relay.listeners.connections import REFUSAL, Connections
 from relay.ports import Spawn
 
 BACKLOG = 4_096
-"""Connections that wait in the kernel to be accepted, also through a restart where systemd holds the socket."""
+"""Connections that may wait in the kernel to be accepted. If systemd owns the socket, they survive a restart."""
 PAUSE = 0.005
-"""Seconds for which none is accepted if there is no room, or no descriptor."""
+"""Seconds for which no connection is accepted if there is no room, or no descriptor."""
 READ = 65_536
-"""Bytes that are read of a request whose connection is refused."""
+"""Bytes to read of a request whose connection is refused, at most."""
 
 
 class Site(web.BaseSite):
     """Listens at an address, or at a socket that was handed over.
 
-    It accepts connections itself, one after the other: a loop accepts all that wait at once, before any can be closed,
-    and so runs out of descriptors in a flood.
+    It accepts connections itself, one after the other. asyncio's own server accepts all waiting ones before any can be
+    closed, and so runs out of descriptors in a flood.
     """
 
     __slots__ = ("_address", "_connections", "_given", "_handshakes", "_loop", "_spawn", "sockets")
 
     def __init__(
-        self, runner: web.BaseRunner, connections: Connections, spawn: Spawn, address: tuple[str, int],
-        given: socket.socket | None = None, context: ssl.SSLContext | None = None,
-    ) -> None:  # fmt: skip
-        """`spawn` owns the handshakes; `given` takes the place of the address."""
+        self,
+        runner: web.BaseRunner,
+        connections: Connections,
+        spawn: Spawn,
+        address: tuple[str, int],
+        given: socket.socket | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """Prepare the site. `spawn` owns the handshakes; the socket `given` is used instead of binding the address."""
         super().__init__(runner, ssl_context=context, backlog=BACKLOG)
         self._connections = connections
         self._spawn = spawn
@@ -46,7 +54,7 @@ class Site(web.BaseSite):
 
     @property
     def name(self) -> str:
-        """Where it listens."""
+        """Return the site's URL."""
         return "{}://{}:{}".format("http" if self._ssl_context is None else "https", *self._address)
 
     async def start(self) -> None:
@@ -54,13 +62,13 @@ class Site(web.BaseSite):
         await super().start()
         self.sockets = await _sockets_at(*self._address) if self._given is None else [self._given]
         for one in self.sockets:
-            one.setblocking(False)  # noqa: FBT003 - its own way
+            one.setblocking(False)  # noqa: FBT003 - socket's own signature
             one.listen(BACKLOG)
-        self._server = self  # type: ignore[assignment]  # aiohttp asks for its sockets and closes it, no more
+        self._server = self  # type: ignore[assignment]  # aiohttp only reads its `sockets` and closes it
         self._open()
 
     async def stop(self) -> None:
-        """Accept no more; end TLS handshakes, and hand over the connections that need none."""
+        """Stop accepting; cancel TLS handshakes, and hand the connections that need none to the server."""
         await super().stop()
         for handshake in self._handshakes:
             if self._ssl_context is not None:
@@ -69,7 +77,7 @@ class Site(web.BaseSite):
             await asyncio.wait([handshake.task for handshake in self._handshakes])
 
     def close(self) -> None:
-        """Accept no more."""
+        """Stop accepting, and close the sockets."""
         self._remove_readers()
         for one in self.sockets:
             one.close()
@@ -88,7 +96,7 @@ class Site(web.BaseSite):
         self._loop.call_later(PAUSE, self._open)
 
     def _accept(self, listening: socket.socket) -> None:
-        """Accept one connection. Looking for a second one would cost each single one a vain call."""
+        """Accept one connection. To look for a second one would cost a system call for each that comes alone."""
         room = self._connections.has_room()
         if not room and not self._connections.refuses():
             self._pause()
@@ -97,21 +105,21 @@ class Site(web.BaseSite):
             accepted, _ = listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
-        except OSError:  # no descriptor is left: those that are closed now are there in a moment
+        except OSError:  # no descriptor is left; some are being closed and will be free in a moment
             self._pause()
             return
-        accepted.setblocking(False)  # noqa: FBT003 - its own way
+        accepted.setblocking(False)  # noqa: FBT003 - socket's own signature
         if room:
             self._begin(accepted)
         else:
             self._refuse(accepted)
 
     def _refuse(self, accepted: socket.socket) -> None:
-        """Answer 503 where that needs no handshake, and close."""
+        """Answer 503 if there is no TLS, and close the connection."""
         self._connections.refused()
         if self._ssl_context is None:
             with suppress(OSError):
-                accepted.recv(READ)  # bytes that nobody reads would reset the connection before its answer is read
+                accepted.recv(READ)  # unread bytes make the kernel reset the connection before the answer is read
             with suppress(OSError):
                 accepted.send(REFUSAL)
         accepted.close()
@@ -147,18 +155,18 @@ class Site(web.BaseSite):
 
 
 class Handshake:
-    """A connection that was accepted, until the server has it."""
+    """An accepted connection, until the server takes it over."""
 
     def __init__(self, task: asyncio.Task[None]) -> None:
         self.task = task
 
     def close_now(self, _: bytes) -> None:
-        """End the handshake; there is no way to answer yet."""
+        """Cancel the handshake; no answer can be sent yet."""
         self.task.cancel()
 
 
 async def _sockets_at(host: str, port: int) -> list[socket.socket]:
-    """Bind sockets at all addresses of a host that this machine has. Raises OSError, with none of them left open."""
+    """Bind sockets at all addresses of a host that this machine has. Raises OSError and then leaves none open."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
@@ -171,7 +179,7 @@ async def _sockets_at(host: str, port: int) -> list[socket.socket]:
                 for one in sockets:
                     one.close()
                 raise
-            missing = error  # a kernel without IPv6 has `localhost` as ::1 all the same
+            missing = error  # `localhost` resolves to ::1 as well, even if the kernel has no IPv6
     if missing is not None and not sockets:
         raise missing
     return sockets

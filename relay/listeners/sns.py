@@ -1,5 +1,6 @@
-"""Amazon SNS's signatures: by a certificate that is fetched, once, from Amazon's own hosts alone; and the confirmation
-of subscriptions.
+"""Amazon SNS: verification of signatures, and confirmation of subscriptions.
+
+The certificate of a signature is fetched once, and from Amazon's own hosts only.
 
 Source: Amazon SNS Developer Guide, "Verifying the signatures of Amazon SNS messages".
 """
@@ -33,7 +34,7 @@ _HASHES = {"1": hashes.SHA1, "2": hashes.SHA256}
 _envelope = msgspec.json.Decoder(Envelope)
 
 Fetch = Callable[[str], Awaitable[bytes]]
-"""Gets a document by its address. Raises OSError."""
+"""Fetches a document by its URL. Raises OSError."""
 
 
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem")
@@ -41,22 +42,22 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 def is_certificate(url: str) -> bool:
-    """Tell whether an address is that of one of SNS's certificates: nothing else there may vouch for anybody."""
-    parts = _amazons(url)
+    """Return whether a URL is that of an SNS certificate: no other document on these hosts may vouch for a body."""
+    parts = _sns_url(url)
     return parts is not None and _CERTIFICATE.fullmatch(parts.path) is not None and not parts.query
 
 
 def is_confirmation(url: str, topic: str) -> bool:
-    """Tell whether an address confirms a subscription of a topic, and does nothing else."""
-    parts = _amazons(url)
+    """Return whether a URL confirms a subscription to `topic`, and does nothing else."""
+    parts = _sns_url(url)
     if parts is None or parts.path not in ("", "/"):
         return False
-    asked = parse_qs(parts.query)
-    return asked.get("Action") == ["ConfirmSubscription"] and asked.get("TopicArn") == [topic] and "Token" in asked
+    query = parse_qs(parts.query)
+    return query.get("Action") == ["ConfirmSubscription"] and query.get("TopicArn") == [topic] and "Token" in query
 
 
-def _amazons(url: str) -> SplitResult | None:
-    """An address of SNS's own, by https and without a port of somebody's choice."""
+def _sns_url(url: str) -> SplitResult | None:
+    """Return the parts of a URL if it is https on a host of SNS, without an explicit port; else None."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -66,7 +67,7 @@ def _amazons(url: str) -> SplitResult | None:
 
 
 class Sns(Vouched):
-    """Admits messages of some topics, signed by Amazon. `confirm`: subscriptions to them are confirmed."""
+    """Admits messages of `topics` that Amazon has signed. If `confirm`, subscriptions to them are confirmed."""
 
     def __init__(
         self, topics: frozenset[str], *, confirm: bool, fetch: Fetch, now: Callable[[], float], log: Log
@@ -79,7 +80,7 @@ class Sns(Vouched):
         self._keys: dict[str, x509.Certificate] = {}
 
     async def verifies(self, body: bytes) -> bool:
-        """Tell whether a body is signed; confirm the subscription that it may ask for. Raises `UnavailableError`."""
+        """Return whether a body is signed; confirm the subscription if it asks for that. Raises `UnavailableError`."""
         envelope = self._read(body)
         if envelope is None or not await self._signed(envelope):
             return False
@@ -103,7 +104,7 @@ class Sns(Vouched):
         return True
 
     async def _answer(self, envelope: Envelope, url: str) -> None:
-        """Confirm a subscription, where that is wanted."""
+        """Confirm a subscription if `confirm` is set; else log that it waits to be confirmed."""
         if not self._confirm or not is_confirmation(url, envelope.TopicArn):
             self._log.warning("subscription_not_confirmed", topic=envelope.TopicArn)
             return
@@ -118,7 +119,7 @@ class Sns(Vouched):
             return None
 
     async def _certificate(self, url: str) -> x509.Certificate | None:
-        """The certificate of an address, as long as it is good."""
+        """Return the certificate at a URL, or None if it can't be read or is not valid now."""
         found = self._keys.get(url)
         if found is None:
             try:
@@ -142,7 +143,7 @@ class Sns(Vouched):
 
 
 async def fetch(url: str) -> bytes:
-    """Get a small document. Raises OSError."""
+    """Fetch a document of at most `MOST_BYTES`. Raises OSError."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT), trust_env=True) as session,

@@ -1,4 +1,4 @@
-"""Staying connected: what feeds share that the relay opens itself."""
+"""Staying connected: the part shared by all feeds, whose connections the relay opens itself."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from relay.ports import Clock, Hears, Log, StoreUnavailableError, Submission, Te
 T = TypeVar("T")
 
 GROUP = 512
-"""Frames that are committed together at the most; a connection is not read further before."""
+"""Frames that are committed together, at most; while so many wait, no more are read."""
 LONGEST_DELAY = 60.0
-"""Seconds between two tries to connect, at the most."""
+"""Seconds between two attempts to connect, at most."""
 REFUSED_DELAY = 300.0
-"""Seconds before another try after the peer has refused us."""
-HELD = 30.0
-"""Seconds after which an open connection counts as connected though nothing of use has come."""
+"""Seconds before the next attempt after the peer has refused us."""
+STABLE_AFTER = 30.0
+"""Seconds after which an open connection counts as connected, even if it has brought no event."""
 CUT_SHORT = 3
-"""Connections in a row that end sooner, after which an event alone does not make the next one count."""
+"""Connections in a row that end sooner; after so many, an event alone does not make the next one count."""
 LOOK = 5.0
-"""Seconds between two looks, while a feed is down, at whether its secrets have changed."""
-TOLD_AFTER = 120.0
-"""Seconds without a connection that counts after which the operator is told."""
+"""Seconds between two checks, while a feed is down, whether its secrets have changed."""
+REPORT_AFTER = 120.0
+"""Seconds without a connection that counts after which the operator is notified."""
 STORE_RETRY = 1.0
+"""Seconds between two attempts to write while the store is in trouble."""
 
 
 class FeedState:
-    """What a feed is doing, for the status and the metrics. Times in Unix seconds."""
+    """The state of a feed, for the status and the metrics. Times in Unix seconds."""
 
     def __init__(self) -> None:
         self.connected = False
@@ -46,7 +47,7 @@ class FeedState:
 
 
 class FeedLostError(Exception):
-    """A connection could not be made, or ended soon."""
+    """A connection could not be made, or ended before it counted. `refused`: the peer refused us."""
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -54,7 +55,7 @@ class FeedLostError(Exception):
 
 
 class Staying:
-    """Keeps one feed connected for as long as the relay lives, and tells how that goes."""
+    """Keeps one feed connected until the stop, and reports its state in the log and to the operator."""
 
     def __init__(
         self,
@@ -67,9 +68,10 @@ class Staying:
         bucket: TokenBucket | None = None,
         renew: Callable[[], bool] | None = None,
     ) -> None:
-        """`redactor` takes secrets out of what the peer says; frames are read no faster than `bucket` says.
+        """Begin disconnected.
 
-        `renew` reads the feed's secrets again, and tells whether one has changed since the last call.
+        `redactor` takes secrets out of the peer's reasons; `bucket` limits how fast frames are read. `renew` reads the
+        feed's secrets again, and returns whether one has changed since its last call.
         """
         self.name = name
         self._hears = hears
@@ -79,7 +81,7 @@ class Staying:
         self.state = FeedState()
         self.stopping = asyncio.Event()
         self.told_down = False
-        """The operator has been told that the feed is down, by this process or an earlier one."""
+        """The operator was notified that the feed is down, by this process or an earlier one."""
         self._clock = clock
         self._log = log
         self._tell = tell
@@ -90,14 +92,14 @@ class Staying:
         self._cut_short = 0
 
     def follow(self, before: Staying) -> None:
-        """Go on from the feed that had this name before a reload: what was told, and since when it is down."""
+        """Take over the state of the feed that had this name before a reload: down since when, operator notified."""
         self.told_down, self._down_since = before.told_down, before._down_since
         self.state.last_message_at = before.state.last_message_at
 
     async def run(self, session: Callable[[], Awaitable[str]]) -> None:
-        """Connect for ever, with growing, jittered delays between failures.
+        """Connect again and again until the stop, with growing, jittered delays after failures.
 
-        `session` is one connection from its beginning to its end, whose reason it gives; it raises `FeedLostError`.
+        `session` runs one connection to its end, and returns why it ended. It raises `FeedLostError`.
         """
         while not self.stopping.is_set():
             retrying = tenacity.AsyncRetrying(
@@ -109,13 +111,14 @@ class Staying:
                 reraise=True,
             )
             try:
-                await retrying(self._held, session)
+                await retrying(self._run_session, session)
             except FeedLostError:
                 return
-            await self._rest(tenacity.wait_random(0, 1)(None))  # type: ignore[arg-type]  # it asks nothing of its state
+            # a server that restarts ends all its connections at once: the jitter spreads those that come back
+            await self._rest(tenacity.wait_random(0, 1)(None))  # type: ignore[arg-type]  # it does not use its argument
 
-    async def _held(self, session: Callable[[], Awaitable[str]]) -> None:
-        """Run one session. Raises `FeedLostError` where it was refused, or ended before it counted."""
+    async def _run_session(self, session: Callable[[], Awaitable[str]]) -> None:
+        """Run one session. Raises `FeedLostError` if it was refused, or ended before it counted."""
         self._refusal, self._opened_at, self._was_useful = None, None, False
         await self._renewed()
         try:
@@ -130,20 +133,20 @@ class Staying:
             raise FeedLostError(ended)
 
     def _counts(self) -> bool:
-        """Tell whether the session that ends here makes the next try a fresh start."""
-        held = self._opened_at is not None and self._clock.now() - self._opened_at >= HELD
+        """Return whether the session that ends now counted as connected, which resets the delay."""
+        stable = self._opened_at is not None and self._clock.now() - self._opened_at >= STABLE_AFTER
         trusted = self._was_useful and self._cut_short < CUT_SHORT
-        if held:
+        if stable:
             self._cut_short = 0
         elif self._was_useful:
             self._cut_short += 1
-        return held or trusted
+        return stable or trusted
 
     def opened(self, place: str) -> None:
-        """Note that a connection is open; `place` is where to, without secrets.
+        """Record that a connection to `place` is open, an address without secrets.
 
-        It counts at once if nothing was amiss before. Otherwise it must hold, or bring an event: a server may accept
-        a connection and drop it at once, time and again.
+        It counts at once if the feed was not down before. Otherwise it must stay open for `STABLE_AFTER`, or bring an
+        event: a server may accept a connection and drop it at once, again and again.
         """
         self._opened_at = self._clock.now()
         self._log.info("feed_opened", source=self.name, url=place)
@@ -151,18 +154,18 @@ class Staying:
             self._connected()
 
     def refuse(self, detail: str) -> None:
-        """Note that the peer has refused us after the handshake."""
+        """Record that the peer has refused us after the handshake."""
         self._refusal = detail
 
-    def _useful(self) -> None:
-        """Note that an event has come: the connection counts, unless such ones keep ending soon."""
+    def _brought_event(self) -> None:
+        """Record that an event has arrived. The connection counts, unless the last ones with events ended early."""
         self._was_useful = True
         if not self.state.connected and self._cut_short < CUT_SHORT:
             self._connected()
 
-    async def _hold(self) -> None:
-        """Have the connection count once it has held for a while."""
-        await self._clock.wait(self.stopping, HELD)
+    async def _count_when_stable(self) -> None:
+        """Let the connection count once it has been open for `STABLE_AFTER`."""
+        await self._clock.wait(self.stopping, STABLE_AFTER)
         if not self.stopping.is_set() and not self.state.connected:
             self._connected()
 
@@ -175,14 +178,14 @@ class Staying:
             self._tell(f"feed:{self.name}", f"relay: feed {self.name} is back", "info", "resolved", "")
 
     async def _renewed(self) -> bool:
-        """Read the feed's secrets again, and tell whether one has changed."""
+        """Read the feed's secrets again, and return whether one has changed."""
         return self._renew is not None and await asyncio.to_thread(self._renew)
 
     async def _rest(self, seconds: float) -> None:
         await self._clock.wait(self.stopping, seconds)
 
     async def _rest_until_renewed(self, seconds: float) -> None:
-        """Wait for the next try, which comes at once where a secret changes."""
+        """Wait for the next attempt; end the wait if a secret changes."""
         ends = self._clock.now() + seconds
         while (left := ends - self._clock.now()) > 0 and not self.stopping.is_set():
             await self._rest(left if self._renew is None else min(left, LOOK))
@@ -200,20 +203,20 @@ class Staying:
         error = state.outcome.exception() if state.outcome else None
         refused = isinstance(error, FeedLostError) and error.refused
         self.state.tries = state.attempt_number
-        said = self.state.last_error = self.redactor.redact(str(error))
+        detail = self.state.last_error = self.redactor.redact(str(error))
         wait = round(state.upcoming_sleep, 1)
         (self._log.error if refused else self._log.warning)(
-            "feed_down", source=self.name, error=said, tries=state.attempt_number, next_try_in=wait
+            "feed_down", source=self.name, error=detail, tries=state.attempt_number, next_try_in=wait
         )
         now = self._clock.now()
         self._down_since = self._down_since or now
-        if (refused or now - self._down_since >= TOLD_AFTER) and not self.told_down:
+        if (refused or now - self._down_since >= REPORT_AFTER) and not self.told_down:
             self.told_down = True
-            what = "is refused" if refused else "is down"
-            self._tell(f"feed:{self.name}", f"relay: feed {self.name} {what}", "major", "firing", said)
+            trouble = "is refused" if refused else "is down"
+            self._tell(f"feed:{self.name}", f"relay: feed {self.name} {trouble}", "major", "firing", detail)
 
     async def read(self, frames: AsyncIterable[T], commit: Callable[[list[T]], Awaitable[None]]) -> None:
-        """Commit what comes in groups, reading no faster than that, until the frames end and nothing is left."""
+        """Commit frames in groups until they end and none is left. While `GROUP` frames wait, no more are read."""
         waiting: list[T] = []
         arrived, taken = asyncio.Event(), asyncio.Event()
 
@@ -229,9 +232,9 @@ class Staying:
                 arrived.set()
 
         async with asyncio.TaskGroup() as tasks:
-            holding = tasks.create_task(self._hold())
+            counting = tasks.create_task(self._count_when_stable())
             reading = tasks.create_task(receive())
-            reading.add_done_callback(lambda _: holding.cancel())
+            reading.add_done_callback(lambda _: counting.cancel())
             while not reading.done() or waiting:
                 arrived.clear()
                 if not waiting:
@@ -246,12 +249,12 @@ class Staying:
                 await self._slow_down(len(group))
 
     def heard(self) -> None:
-        """The peer has given a sign of life."""
+        """Record that the peer has sent something."""
         self.state.last_message_at = self._clock.wall()
         self._hears(self.name)
 
     async def _slow_down(self, frames: int) -> None:
-        """Let the source's rate recover before more is read."""
+        """Wait until the source is within its rate again; until then nothing more is read."""
         if self._bucket is None:
             return
         self._bucket.take(frames)
@@ -261,7 +264,10 @@ class Staying:
     async def commit(
         self, intake: Intake, defaults: SourceDefaults, frames: Sequence[str | bytes], read: Callable[[bytes], Frame]
     ) -> None:
-        """Commit what can be read of frames, keep what can't. `read` raises `NotJsonError`, `UnreadableError`."""
+        """Commit the frames that can be read, and store the others as refused.
+
+        `read` raises `NotJsonError`, `UnreadableError`.
+        """
         readable: list[Submission] = []
         unreadable: list[tuple[str, bytes]] = []
         useful = self._was_useful
@@ -277,14 +283,14 @@ class Staying:
             except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing
                 unreadable.append((f"bug: {error!r}", raw))
         if useful and not self._was_useful:
-            self._useful()
+            self._brought_event()
         if readable:
             await self.store(partial(intake.accept_frames, self.name, readable))
         for detail, raw in unreadable:
             await self.store(partial(intake.refuse, self.name, "malformed", detail, raw))
 
     async def store(self, write: Callable[[], Awaitable[None]]) -> bool:
-        """Write; a store in trouble is waited out, as a feed can't be asked to say it again. False: a stop cut it."""
+        """Write; while the store is in trouble, try again, as a feed can't be asked to repeat. False if a stop came."""
         while True:
             try:
                 await write()

@@ -1,4 +1,4 @@
-"""Webhooks: a request is answered 202 when its events are on disk, and not before."""
+"""Webhooks: a request is answered 202 once its events are on disk, and not before."""
 
 from __future__ import annotations
 
@@ -20,18 +20,28 @@ from relay.pipeline.intake import Intake, QueueFullError
 from relay.ports import Accepted, Clock, Conflict, Hears, StoreError, Telemetry
 
 RETRY_STORE = 5.0
-"""Seconds after which a sender may try again when the store or the queue was the trouble."""
+"""Seconds after which a sender may try again if the store is in trouble or the queue is full."""
+NO_STORE = "the store can't take events now; try again later"
 MAX_KEY = 255
+"""Characters that an Idempotency-Key may have."""
 _SAME_SITE = ("none", "same-origin")
 _JSON_TYPES = {"", "application/json", "text/json", "application/octet-stream", "text/plain"}
-_FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "text/html", "application/xml",
-               "text/xml", *LINE_TYPES}  # fmt: skip
+_FORM_TYPES = {
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "text/html",
+    "application/xml",
+    "text/xml",
+    *LINE_TYPES,
+}
 MASK = "********"
 
 
 class WebhookSource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A configured webhook. `max_body` in bytes; `patient` where its sender retries 503 but not 429; `alertmanager`
-    where it is to answer as Alertmanager's API does."""
+    """A configured webhook.
+
+    `max_body` in bytes; `patient`: its sender retries 503 but not 429; `alertmanager`: answer as Alertmanager's API.
+    """
 
     path: str
     defaults: SourceDefaults
@@ -55,12 +65,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class WebhookListener:
-    """Answers for all webhook sources, by path."""
+    """Answers the requests of all webhook sources."""
 
     def __init__(
         self, sources: Mapping[str, WebhookSource], intake: Intake, clock: Clock, telemetry: Telemetry, hears: Hears
     ) -> None:
-        """`sources` by path."""
+        """Listen for `sources`, by path."""
         self._hears = hears
         self.sources = sources
         self._intake = intake
@@ -77,7 +87,7 @@ class WebhookListener:
         try:
             return await self._take(source, request)
         except RefusedRequestError as refused:
-            if refused.status != 422:  # those are kept, and counted where they are
+            if refused.status != 422:  # an unreadable body is stored and counted by `_keep`
                 self._telemetry.refused(source.defaults.source, refused.reason)
                 self._intake.note_refused(source.defaults.source, refused.reason, str(refused))
             return error_answer(refused.status, refused.code, str(refused), refused.retry_after)
@@ -86,9 +96,9 @@ class WebhookListener:
         self._admit(source, request)
         body = await read_body(request, source.max_body)
         await self._verify(source, request, body)
-        self._hears(source.defaults.source)
+        self._hears(source.defaults.source)  # only now: a request without a valid signature is no sign of life
         read, kept = await self._read(source, request, body)
-        if source.bucket is not None:
+        if source.bucket is not None:  # `_admit` has asked for room; only now is the number of events known
             source.bucket.take(len(read.drafts))
         try:
             outcome = await self._intake.accept(
@@ -97,45 +107,45 @@ class WebhookListener:
         except QueueFullError as error:
             raise RefusedRequestError(503, "queue_full", f"{error}; try again later", "queue", RETRY_STORE) from error
         except StoreError as error:
-            said = "the store can't take events now; try again later"
-            raise RefusedRequestError(503, "store_unavailable", said, "store", RETRY_STORE) from error
+            raise RefusedRequestError(503, "store_unavailable", NO_STORE, "store", RETRY_STORE) from error
         except Exception as error:
             raise await self._keep(source.defaults.source, f"a bug in the format: {error!r}", kept) from error
         return _answer(outcome, read, alertmanager=source.alertmanager)
 
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
-        """Everything that can be refused before the body is read."""
+        """Raise `RefusedRequestError` for all that can be refused before the body is read."""
         if request.method != "POST":
-            raise RefusedRequestError(405, "method_not_allowed", "events are sent with POST", "malformed")
+            message = f"expected POST, found {request.method[:20]}"
+            raise RefusedRequestError(405, "method_not_allowed", message, "malformed")
         if not source.auth.admits(request.headers):
             raise RefusedRequestError(401, "unauthorized", "the credentials are missing or wrong", "unauthorized")
         if isinstance(source.auth, NoAuth) and request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
-            said = "a source without `auth` takes nothing from pages of other sites"
-            raise RefusedRequestError(403, "forbidden", said, "unauthorized")
+            message = "a source without `auth` accepts no request from a web page of another site"
+            raise RefusedRequestError(403, "forbidden", message, "unauthorized")
         if (kind := request.headers.get("Content-Type", "")) not in _JSON_TYPES:
             kind = request.content_type  # without its parameters
         forms = _FORM_TYPES if source.format.forms else ()
         if kind not in _JSON_TYPES and kind not in forms and not kind.endswith("+json"):
-            said = f"Content-Type {kind[:80]!r} is not read here; application/json would be right"
-            raise RefusedRequestError(415, "unsupported_media_type", said, "malformed")
+            message = f"expected the Content-Type application/json, found {kind[:80]!r}"
+            raise RefusedRequestError(415, "unsupported_media_type", message, "malformed")
         key = request.headers.get("Idempotency-Key", "none")
         if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
-            said = f"an Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters"
-            raise RefusedRequestError(400, "malformed", said, "malformed")
+            message = f"expected an Idempotency-Key of 1 to {MAX_KEY} printable ASCII characters, found another"
+            raise RefusedRequestError(400, "malformed", message, "malformed")
         if source.bucket is not None and (wait := source.bucket.wait(self._clock.now())) > 0:
             status = 503 if source.patient else 429
-            said = f"over this source's rate of {source.bucket.rate:g} events a second"
-            raise RefusedRequestError(status, "rate", said, "rate", wait)
+            message = f"over this source's rate of {source.bucket.rate:g} events a second"
+            raise RefusedRequestError(status, "rate", message, "rate", wait)
 
     async def _verify(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> None:
-        """Check a signature over the body, as it came."""
+        """Check the signature over the body, byte for byte as it arrived. Raises `RefusedRequestError`."""
         if isinstance(source.auth, Vouched):
             await self._ask(source.auth, body)
         elif isinstance(source.auth, Signature):
             signed = Signed(body, request.headers, request.method, request.path_qs)
             if not source.auth.verifies(signed, self._clock.wall()):
-                said = "the signature is missing or wrong"
-                raise RefusedRequestError(401, "unauthorized", said, "unauthorized")
+                message = "the signature is missing or wrong"
+                raise RefusedRequestError(401, "unauthorized", message, "unauthorized")
 
     @staticmethod
     async def _ask(vouched: Vouched, body: bytes) -> None:
@@ -143,13 +153,13 @@ class WebhookListener:
             if await vouched.verifies(body):
                 return
         except UnavailableError as error:
-            said = f"{error}; try again later"
-            raise RefusedRequestError(503, "unavailable", said, "unauthorized", RETRY_STORE) from error
-        said = "the signature is missing or wrong, or it is another topic's"
-        raise RefusedRequestError(401, "unauthorized", said, "unauthorized")
+            message = f"{error}; try again later"
+            raise RefusedRequestError(503, "unavailable", message, "unauthorized", RETRY_STORE) from error
+        message = "the signature is missing or wrong, or the topic is none of this source's"
+        raise RefusedRequestError(401, "unauthorized", message, "unauthorized")
 
     async def _read(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> tuple[Read, bytes]:
-        """Read a body; and what is kept of it."""
+        """Read a body. Return its events, and the body to store, with the format's secret fields masked."""
         kind = request.headers.get("Content-Type", "")
         try:
             payload = decode_body(body, kind, forms=source.format.forms)
@@ -163,18 +173,17 @@ class WebhookListener:
         except UnreadableError as error:
             raise await self._keep(name, str(error), body) from error
 
-    async def _keep(self, name: str, said: str, body: bytes) -> RefusedRequestError:
-        """Keep what could not be read; what is said of it."""
+    async def _keep(self, name: str, detail: str, body: bytes) -> RefusedRequestError:
+        """Store an unreadable body, so that it can be looked at, and return the error that answers it."""
         try:
-            await self._intake.refuse(name, "malformed", said, body)
-        except StoreError as trouble:
-            again = "the store can't take events now; try again later"
-            raise RefusedRequestError(503, "store_unavailable", again, "store", RETRY_STORE) from trouble
-        return RefusedRequestError(422, "unreadable", said, "malformed")
+            await self._intake.refuse(name, "malformed", detail, body)
+        except StoreError as error:
+            raise RefusedRequestError(503, "store_unavailable", NO_STORE, "store", RETRY_STORE) from error
+        return RefusedRequestError(422, "unreadable", detail, "malformed")
 
 
 def _delivery_id(source: WebhookSource, request: web.BaseRequest) -> str | None:
-    """What a delivery is known by when it is sent again: the standard header, else the vendor's."""
+    """Return the key by which a repeated request is recognised: the Idempotency-Key, else the vendor's header."""
     given = request.headers.get("Idempotency-Key")
     if given is None and source.format.delivery_id is not None:
         given = request.headers.get(source.format.delivery_id, "")[:MAX_KEY]
@@ -183,11 +192,11 @@ def _delivery_id(source: WebhookSource, request: web.BaseRequest) -> str | None:
 
 
 def _masked(payload: Any, fields: Sequence[str]) -> Any:
-    """A payload, or each item of a list, without the values of secret fields."""
+    """Return a payload with the values of `fields` masked; of a list, in each item."""
     if isinstance(payload, list):
         return [_masked(item, fields) for item in payload]
     if isinstance(payload, Unread):
-        return msgspec.structs.replace(payload, item=MASK)  # where the secret stands in it nobody can tell
+        return msgspec.structs.replace(payload, item=MASK)  # nobody knows where in it the secret is
     if not isinstance(payload, dict):
         return payload
     return {field: MASK if field in fields else value for field, value in payload.items()}
@@ -195,13 +204,15 @@ def _masked(payload: Any, fields: Sequence[str]) -> Any:
 
 def _answer(outcome: Accepted | Conflict, read: Read, *, alertmanager: bool) -> web.Response:
     if isinstance(outcome, Conflict):
-        return error_answer(409, "conflict", f"another body was taken under the Idempotency-Key {outcome.key!r}")
+        message = f"another body was accepted earlier under the Idempotency-Key {outcome.key!r}; use a new key"
+        return error_answer(409, "conflict", message)
     refused, more = refused_items(read.unread) if read.unread else ([], 0)
     if alertmanager and refused:
         return _json_answer("; ".join(one.error for one in refused) + (f"; and {more} more" if more else ""), 400)
     if refused and not read.drafts:
-        said = f"none of the {len(read.unread)} items can be read; {refused[0].error}"
-        error = {"code": "unreadable", "message": said if len(read.unread) > 1 else refused[0].error}
+        first = refused[0].error
+        message = first if len(read.unread) == 1 else f"none of the {len(read.unread)} items can be read; {first}"
+        error = {"code": "unreadable", "message": message}
         return _json_answer({"error": error, "refused": refused} | ({"more_refused": more} if more else {}), 422)
     count = len(outcome.ids)
     done, again = (0, count) if outcome.duplicate else (count, 0)
@@ -213,7 +224,7 @@ def _json_answer(value: object, status: int) -> web.Response:
 
 
 def error_answer(status: int, code: str, message: str, retry_after: float | None = None) -> web.Response:
-    """An error as users see it: `{"error": {"code": …, "message": …}}`."""
+    """Return an error as all answers give it: `{"error": {"code": …, "message": …}}`. `retry_after` in seconds."""
     answer = _json_answer({"error": {"code": code, "message": message}}, status)
     if retry_after is not None:
         answer.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
@@ -221,6 +232,6 @@ def error_answer(status: int, code: str, message: str, retry_after: float | None
         answer.headers["WWW-Authenticate"] = "Bearer, Basic"
     elif status == 405:
         answer.headers["Allow"] = "POST"
-    elif status in (408, 413):
+    elif status in (408, 413):  # the rest of the body was not read: the connection can't serve another request
         answer.force_close()
     return answer

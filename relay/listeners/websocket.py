@@ -1,4 +1,4 @@
-"""Websocket feeds: connect, stay connected, and commit what comes in groups."""
+"""Websocket feeds: connect, stay connected, and commit frames in groups."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ from relay.pipeline.intake import Frame, Intake
 from relay.ports import Clock
 
 OPEN_TIMEOUT = 10.0
+"""Seconds for the connection and its handshake."""
 
 
 class WebsocketFeed(msgspec.Struct, frozen=True, kw_only=True):
-    """A configured feed. `ping` in seconds between two pings, and to the answer's deadline; `max_body` in bytes.
+    """A configured feed.
 
-    `headers` and `send` give what holds at that moment, as the secrets in them may change. They raise `FeedLostError`.
+    `ping`: seconds between two pings, and to the deadline of the answer; `max_body` of a frame, in bytes. `headers` and
+    `send` (the messages to send first) return their present value, as secrets in them may change; they raise
+    `FeedLostError`.
     """
 
     url: str
@@ -48,13 +51,13 @@ class WebsocketFeed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def place(self) -> str:
-        """The address without what may be secret in it: a user's password, a token among the parameters."""
+        """Return the address without the parts that may be secret: user and password, parameters."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 class WebsocketListener:
-    """Takes what one feed says."""
+    """Turns the frames of one feed into events."""
 
     def __init__(self, feed: WebsocketFeed, staying: Staying, intake: Intake, clock: Clock) -> None:
         self.staying = staying
@@ -62,19 +65,19 @@ class WebsocketListener:
         self._intake = intake
         self._clock = clock
         self._over = asyncio.Event()
-        self._cut = ""
+        self._cut_reason = ""
 
     def stop(self) -> None:
-        """Have `run` end, after what has come is committed."""
+        """Make `run` end once all received frames are committed."""
         self.staying.stopping.set()
         self._over.set()
 
     async def run(self) -> None:
-        """Stay connected until the stop."""
+        """Stay connected until `stop`."""
         await self.staying.run(self._session)
 
     async def _session(self) -> str:
-        """One connection from its handshake to its end, and why it ended. Raises `FeedLostError`."""
+        """Run one connection from its handshake to its end; return why it ended. Raises `FeedLostError`."""
         try:
             async with connect(
                 self._feed.url,
@@ -98,25 +101,25 @@ class WebsocketListener:
             status = error.response.status_code
             raise FeedLostError(f"the proxy answered {status}", refused=status in (401, 403, 407)) from error
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException, ValueError) as error:
-            said = str(error).replace(self._feed.url, self._feed.place)
-            raise FeedLostError(f"{type(error).__name__}: {said}") from error
+            detail = str(error).replace(self._feed.url, self._feed.place)
+            raise FeedLostError(f"{type(error).__name__}: {detail}") from error
 
     def _end(self, connection: ClientConnection) -> str:
-        """Return why a connection has ended; note where the peer has refused us."""
+        """Return why a connection ended; record it if the peer has refused us."""
         code, reason = connection.close_code, connection.close_reason or ""
-        ended = self._cut or f"closed: {code} {reason}".strip()
+        ended = self._cut_reason or f"closed: {code} {reason}".strip()
         if refuses(code, reason):
             self.staying.refuse(ended)
         return ended
 
     async def _work(self, connection: ClientConnection) -> None:
-        self._cut = ""
+        self._cut_reason = ""
         self._over.clear()
         try:
             for message in self._feed.send():
                 await connection.send(message)
         except ConnectionClosed as error:
-            self._cut = str(error)
+            self._cut_reason = str(error)
             return
         self.staying.opened(self._feed.place)
         async with asyncio.TaskGroup() as tasks:
@@ -134,7 +137,7 @@ class WebsocketListener:
             async for frame in connection:
                 yield frame
         except ConnectionClosed as error:
-            self._cut = str(error)
+            self._cut_reason = str(error)
 
     async def _commit(self, frames: Sequence[str | bytes]) -> None:
         await self.staying.commit(self._intake, self._feed.defaults, frames, self._read)

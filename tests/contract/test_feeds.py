@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from relay.app.arrangement import Vault
 from relay.app.sources import make_controllers, make_feed, make_renewal
-from relay.listeners.staying import HELD, REFUSED_DELAY, TOLD_AFTER, Staying
+from relay.listeners.staying import REFUSED_DELAY, REPORT_AFTER, STABLE_AFTER, Staying
 from relay.listeners.websocket import WebsocketListener
 from relay.logs import make_log
 from relay.pipeline.arrivals import Arrivals
@@ -46,7 +46,7 @@ class SkippingClock:
     wall = now
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
-        if seconds is None or (seconds == HELD and not self.holds):
+        if seconds is None or (seconds == STABLE_AFTER and not self.holds):
             await event.wait()
             return
         self.time += seconds
@@ -144,7 +144,7 @@ async def test_a_server_that_accepts_and_drops_is_told_once_and_its_return_once(
     assert made.statuses == ["firing", "resolved"]
     (_, title, at), (_, back, _) = made.told
     assert (title, back) == ("relay: feed feed is down", "relay: feed feed is back")
-    assert TOLD_AFTER <= at <= TOLD_AFTER + 120.0
+    assert REPORT_AFTER <= at <= REPORT_AFTER + 120.0
     assert not any(seen[1:])
     rests = [after - before for before, after in itertools.pairwise(began)]
     assert sum(rests[-20:]) > 20 * 15.0, "delays grow, though each handshake is taken"

@@ -169,7 +169,7 @@ async def test_a_producer_that_does_not_read_its_answers_is_closed(monkeypatch: 
         for _ in range(3):
             answers.put_nowait(tasks.create_task(answer()))
         answers.put_nowait(None)
-        await push.PushListener._tell(socket, answers)
+        await push.PushListener._answer(socket, answers)
     assert (socket.ended, answers.empty()) == (1008, True)
 
 
