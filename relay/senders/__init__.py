@@ -1,1 +1,1 @@
-"""Senders: one try at a time to post in a room of a service, its answer turned into an outcome."""
+"""Senders: each call tries once to post in a room of a service, and turns its answer into an outcome."""

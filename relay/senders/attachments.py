@@ -1,7 +1,7 @@
-"""Files that events name: from directories that are allowed, or fetched from public addresses alone.
+"""Attachments: files that events name, from allowed directories or fetched from public addresses.
 
-Whoever may post an event may name any file and any address, so neither is trusted: no way leads out of the directories,
-and no connection to what is not on the public internet, whatever a name resolves to or a redirect says.
+An event may name any file and any address, so neither is trusted. No path leads out of the directories. No connection
+is made to an address that is not on the public internet, whatever a name resolves to or a redirect says.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ from relay.core.markdown import LONGEST_NAME
 from relay.ports import File, Log, Missing
 
 FETCH_TIMEOUT = 10.0
-"""Seconds that a file may take, with all redirects: its room waits meanwhile."""
+"""Seconds that a file may take, with all redirects; short, because its room waits meanwhile."""
 MAX_REDIRECTS = 5
 TYPES = ("image/", "video/", "audio/", "application/pdf", "application/json", "text/plain", "text/csv")
-"""Beginnings of content types that are posted: pictures and documents, and no pages of websites."""
+"""Beginnings of content types that are posted: pictures and documents, but no web pages."""
 _INNER = tuple(
     ipaddress.ip_network(network)
     for network in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "2001::/23", "fec0::/10")
 )
-"""Networks that Python counts as global, or some versions of it do: protocol assignments, and a cloud's metadata."""
+"""Networks that are not public, but count as global in some versions of Python.
+
+They are protocol assignments, and the metadata service of a cloud.
+"""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -44,7 +47,7 @@ class ForbiddenAddressError(OSError):
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is on the public internet, an IPv4 one within an IPv6 one included."""
+    """Return whether an IP address is public; an IPv4 address embedded in an IPv6 one must be public, too."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if ip in _NAT64:
         return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)))
@@ -69,7 +72,11 @@ class Attachments:
         allowed: Callable[[str], bool] = is_public,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        """`fetch`: addresses are fetched here, and not left to the service; `allowed` judges the IPs dialled."""
+        """Begin without connections.
+
+        `fetch`: fetch addresses here, instead of leaving that to the service; `allowed` decides which IPs are dialled;
+        `max_size` in bytes.
+        """
         self._directories = tuple(directories)
         self._fetch = fetch
         self._max_size = max_size
@@ -85,7 +92,7 @@ class Attachments:
 
     @asynccontextmanager
     async def get(self, address: str) -> AsyncIterator[File | str | Missing]:
-        """A file for as long as the context lasts, its address where the service is to get it, or why there is none."""
+        """Yield a file (open while the context lasts), its address if the service should fetch it, or `Missing`."""
         if not address.startswith(("http://", "https://")):
             found = await asyncio.to_thread(self._local, address)
             try:
@@ -95,9 +102,9 @@ class Attachments:
                     found[1].close()
         elif self._fetch:
             try:
-                kept = TemporaryFile()  # noqa: SIM115 - closed below; what is done with it is not this try's
+                kept = TemporaryFile()  # noqa: SIM115 - closed below; this `try` must not catch errors of the caller
             except OSError as error:
-                yield Missing(f"there is no room to keep it: {error.strerror}")
+                yield Missing(f"no temporary file can be made for it: {error.strerror}")
                 return
             with kept:
                 yield await self._fetched(address, kept)
@@ -107,9 +114,10 @@ class Attachments:
     # From a directory
 
     def _local(self, name: str) -> tuple[File, BinaryIO] | Missing:
+        """Open a file of the allowed directories by its path or `file://` URL."""
         scheme, rest, _ = name.partition("://")
         if rest and scheme != "file":
-            return Missing(f"{scheme[:20]}: is no kind of address that is fetched; http, https and file are")
+            return Missing(f"expected a path or an address with http, https or file, found {scheme[:20]}")
         path = PurePosixPath(name.removeprefix("file://"))
         for directory in self._directories:
             if path.is_absolute() and path.is_relative_to(directory):
@@ -117,29 +125,34 @@ class Attachments:
         return Missing("it is in none of the directories of `files`")
 
     def _open(self, directory: Path, parts: Sequence[str], name: str) -> tuple[File, BinaryIO] | Missing:
-        """Open a file below a directory, step by step, so that no link leads elsewhere at any moment."""
+        """Open a file below a directory, part by part of its path.
+
+        No part may be a link. A path that is checked first and opened then could be changed to a link in between.
+        """
         if not parts or any(part == ".." or "\0" in part for part in parts):
             return Missing("its path leads out of the directory")
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             at = os.open(directory, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
             for part in parts[:-1]:
-                at = _step(at, part, flags | os.O_DIRECTORY)
-            at = _step(at, parts[-1], flags | os.O_NONBLOCK)
+                at = _open_part(at, part, flags | os.O_DIRECTORY)
+            at = _open_part(at, parts[-1], flags | os.O_NONBLOCK)  # to open a FIFO would wait for its writer otherwise
         except UnicodeError:
             return Missing("no file can have such a name")
         except OSError as error:
-            return Missing("it is no file, or behind a link" if error.errno in _LINKS else str(error.strerror).lower())
+            if error.errno in _LINKS:
+                return Missing("it is not a regular file, or it is behind a link")
+            return Missing(str(error.strerror).lower())
         found = os.fstat(at)
         if not stat.S_ISREG(found.st_mode):
             os.close(at)
-            return Missing("it is no file")
+            return Missing("it is not a regular file")
         stream = os.fdopen(at, "rb")
         if found.st_size > self._max_size:
             stream.close()
             return Missing(f"it has {found.st_size:,} bytes, and {self._max_size:,} are allowed")
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return File(name=_short(name), content_type=kind, open=_again(stream, self._max_size)), stream
+        return File(name=_safe_name(name), content_type=kind, open=_reopener(stream, self._max_size)), stream
 
     # From an address
 
@@ -148,13 +161,13 @@ class Attachments:
             async with asyncio.timeout(FETCH_TIMEOUT):
                 return await self._follow(address, kept)
         except TimeoutError:
-            return Missing(f"it did not come within {FETCH_TIMEOUT:g} s")
+            return Missing(f"it did not arrive within {FETCH_TIMEOUT:g} s")
         except aiohttp.ClientConnectorError as error:
             forbidden = isinstance(error.os_error, ForbiddenAddressError) or "not public" in str(error)
             return Missing("its address is not public" if forbidden else "its server can't be reached")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             self._log.info("file_not_fetched", error=type(error).__name__)
-            return Missing("its server does not speak as it should")
+            return Missing("its server gave no usable answer")
 
     async def _follow(self, address: str, kept: BinaryIO) -> File | Missing:
         for _ in range(MAX_REDIRECTS + 1):
@@ -172,7 +185,7 @@ class Attachments:
     async def _read(self, address: str, answer: aiohttp.ClientResponse, kept: BinaryIO) -> File | Missing:
         kind = answer.content_type
         if not kind.startswith(TYPES):
-            return Missing(f"it is {kind[:60]}, and no picture or document")
+            return Missing(f"expected a picture or a document, found {kind[:60]}")
         if (answer.content_length or 0) > self._max_size:
             return Missing(f"it has {answer.content_length:,} bytes, and {self._max_size:,} are allowed")
         size = 0
@@ -181,10 +194,10 @@ class Attachments:
             if size > self._max_size:
                 return Missing(f"it has more than the {self._max_size:,} bytes that are allowed")
             kept.write(chunk)
-        name = _short(PurePosixPath(unquote(urlsplit(address).path)).name) or "file"
+        name = _safe_name(PurePosixPath(unquote(urlsplit(address).path)).name) or "file"
         if "." not in name:
             name += mimetypes.guess_extension(kind) or ""
-        return File(name=name, content_type=kind, open=_again(kept, self._max_size))
+        return File(name=name, content_type=kind, open=_reopener(kept, self._max_size))
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -201,29 +214,35 @@ class Attachments:
         return self._session
 
     def _dial(self, where: aiohttp.AddrInfoType) -> socket.socket:
-        """A socket for an address that is about to be dialled, if that is allowed: the last word, behind all names."""
+        """Return a socket for an IP address about to be dialled. Raises `ForbiddenAddressError`.
+
+        The check is made here, after all name resolution, so that no name can get around it.
+        """
         family, kind, protocol, _, address = where
         if not self._allowed(str(address[0])):
             raise ForbiddenAddressError("not public")
         made = socket.socket(family, kind, protocol)
-        made.setblocking(False)  # noqa: FBT003 - the library takes it so
+        made.setblocking(False)  # noqa: FBT003 - socket's own signature
         return made
 
 
 _LINKS = (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
-"""What is met where a link, or something that is no file, is in the way."""
+"""Errors of `open` if a link, or something that is not a regular file, is in the way."""
 
 
-def _step(at: int, part: str, flags: int) -> int:
-    """Open the next part of a path, and let go of the last one. Raises OSError."""
+def _open_part(at: int, part: str, flags: int) -> int:
+    """Open the next part of a path, and close the previous one. Raises OSError."""
     try:
         return os.open(part, flags, dir_fd=at)
     finally:
         os.close(at)
 
 
-def _again(stream: BinaryIO, most: int) -> Callable[[], BinaryIO]:
-    """Gives a file's content from its beginning each time, and no more of it than was measured."""
+def _reopener(stream: BinaryIO, most: int) -> Callable[[], BinaryIO]:
+    """Return a function that opens the file at its beginning on each call. It raises OSError if the file grew.
+
+    A retry reads the file once more; `most` is the size in bytes that was allowed.
+    """
 
     def opened() -> BinaryIO:
         if stream.writable():
@@ -232,14 +251,14 @@ def _again(stream: BinaryIO, most: int) -> Callable[[], BinaryIO]:
         again.seek(0)
         if os.fstat(again.fileno()).st_size > most:
             again.close()
-            raise OSError("it has grown")
+            raise OSError(f"it has grown to more than {most:,} bytes")
         return again
 
     return opened
 
 
-def _short(name: str) -> str:
-    """A name that fits a header: without signs that steer, not too long, its ending kept."""
+def _safe_name(name: str) -> str:
+    """Return a name fit for a header: without control characters, quotes and slashes; shortened before its suffix."""
     clean = "".join(sign for sign in name if sign.isprintable() and sign not in '"\\/')
     if len(clean) <= LONGEST_NAME:
         return clean

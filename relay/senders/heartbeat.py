@@ -1,4 +1,4 @@
-"""The relay's own sign of life: a POST at an interval while all is well, so that a dead man's switch watches it."""
+"""The heartbeat: the relay posts to a dead man's switch at an interval, as long as all is well."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMEOUT = 5.0
 
 
 class Heartbeat(Loop):
-    """A loop that posts to an address, which is a secret, as long as `why_not` gives no reason against it."""
+    """A loop that posts to an address, which is a secret, unless `why_not` returns a reason against it."""
 
     def __init__(self, why_not: Callable[[], str | None], clock: Clock, log: Log) -> None:
         self._url: Secret | None = None
@@ -26,11 +26,11 @@ class Heartbeat(Loop):
         self._log = log
         self._session: aiohttp.ClientSession | None = None
         self.trouble: str | None = None
-        """Why the last one was not taken."""
+        """Why the last heartbeat was not sent or not accepted; None if it was."""
         self._due_at = 0.0
 
     def use(self, url: Secret | None, interval: float) -> None:
-        """Post to this address from now on, every `interval` seconds; to none where there is none."""
+        """Post to this address from now on, every `interval` seconds; None stops the heartbeat."""
         if url is not self._url or interval != self._interval:
             self._url, self._interval = url, interval
             self._due_at, self.trouble = 0.0, None
@@ -46,7 +46,7 @@ class Heartbeat(Loop):
         return LONGEST_REST if self._url is None else min(LONGEST_REST, self._due_at - self._clock.now())
 
     async def step(self) -> int:
-        """Post, where one is due and all is well; 1 where it was taken."""
+        """Post if a heartbeat is due and all is well; return 1 if it was accepted, else 0."""
         now = self._clock.now()
         if self._url is None or now < self._due_at:
             return 0
@@ -54,7 +54,7 @@ class Heartbeat(Loop):
         why = self._why_not()
         if why is not None:
             self._log.warning("heartbeat_held", why=why)
-            self.trouble = f"held: {why}"
+            self.trouble = f"not sent: {why}"
             return 0
         trouble = await self._post(self._url.current())
         if trouble != self.trouble:
@@ -63,7 +63,7 @@ class Heartbeat(Loop):
         return int(trouble is None)
 
     async def _post(self, url: str) -> str | None:
-        """What went wrong, without the address."""
+        """Post once; return an error without the address, which is a secret, or None."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT), trust_env=True)
         try:

@@ -1,4 +1,4 @@
-"""One HTTP call to a service: bounded in time and size, no redirects, trouble as a value."""
+"""HTTP calls to a service: bounded in time and size, without redirects; errors are returned as values."""
 
 from __future__ import annotations
 
@@ -20,61 +20,61 @@ from relay.senders.outcomes import Answer
 TOTAL_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 10.0
 MAX_ANSWER = 4 * 2**20
-"""Bytes of an answer that are read."""
+"""Bytes of an answer that are read, at most."""
 
 
 class Token(Protocol):
     """An account's credential."""
 
     async def current(self) -> str | Trouble:
-        """The token to use now, or why there is none."""
+        """Return the token to use now, or why there is none."""
         ...
 
     async def renew(self, refused: str) -> bool | Trouble:
-        """Look for another one than the one that the service refused; False, or why, where there is none."""
+        """Get another token than the `refused` one. Return whether there is one, or why getting it failed."""
         ...
 
     async def tend(self) -> Credentials:
-        """Renew it ahead of its end; how it stands."""
+        """Renew the token if it expires soon, and return its state."""
         ...
 
 
 class Secret(Protocol):
-    """A token that somebody else writes."""
+    """A secret that somebody else writes."""
 
     def current(self) -> str:
-        """What it is now."""
+        """Return the secret as it was last read."""
         ...
 
     def reread(self) -> None:
-        """Read it again, where it can be."""
+        """Read the secret again; keep the old one if that fails."""
         ...
 
 
 class GivenToken:
-    """Implements `Token`: a secret as it was given, read again when it is refused."""
+    """Implements `Token` for a configured secret; it is read again when the service refuses it."""
 
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
     async def current(self) -> str | Trouble:
-        """The secret."""
+        """Return the secret."""
         return self._secret.current()
 
     async def renew(self, refused: str) -> bool | Trouble:
-        """Read it again; where none was refused there is nothing to look for."""
+        """Read the secret again, and return whether it changed; False if none was refused."""
         await asyncio.to_thread(self._secret.reread)
         return refused not in ("", self._secret.current())
 
     async def tend(self) -> Credentials:
-        """Somebody else does."""
+        """Do nothing: this token has no known end."""
         return Credentials()
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a service is reached; `tls` is True for the system's authorities.
+    """How to reach a service; `tls` is True for the system's authorities.
 
-    Connections are kept for `keepalive` seconds; the token goes into `header` behind `scheme`.
+    Idle connections are kept for `keepalive` seconds; the token goes into `header`, after `scheme`.
     """
 
     url: str
@@ -87,8 +87,10 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def environment_proxy(url: str) -> str | None:
-    """The proxy that HTTPS_PROXY (HTTP_PROXY) and NO_PROXY name for an address, looked up once: aiohttp would do it
-    in a thread for every request."""
+    """Return the proxy for a URL, by HTTPS_PROXY (HTTP_PROXY) and NO_PROXY.
+
+    It is looked up once here, because aiohttp would do so in a thread for every request.
+    """
     parts = urlsplit(url)
     if proxy_bypass(parts.netloc):
         return None
@@ -104,10 +106,10 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 class HttpClient:
-    """Calls one service, with one credential where it has one."""
+    """Calls one service, with its token if there is one."""
 
     def __init__(self, settings: HttpSettings, token: Token | None, log: Log, redactor: Redactor) -> None:
-        """`redactor` takes secrets out of what the service says where it refuses."""
+        """Begin without connections; `redactor` takes secrets out of the service's refusals."""
         self._redactor = redactor
         self._settings = settings
         self._base = settings.url.rstrip("/")
@@ -119,7 +121,7 @@ class HttpClient:
         self._proxy = settings.proxy or environment_proxy(settings.url)
 
     async def close(self) -> None:
-        """Close the connections; nothing is called any more."""
+        """Close the connections; later calls fail."""
         self._closed = True
         if self._session is not None:
             await self._session.close()
@@ -137,11 +139,11 @@ class HttpClient:
         return self._session
 
     async def renew(self) -> bool:
-        """Tell whether there is another token than the one that was refused last."""
+        """Return whether there is another token than the one that was refused last."""
         return self._token is not None and await self._token.renew(self._refused) is True
 
     async def tend(self) -> Credentials:
-        """Renew the token ahead of its end; how it stands."""
+        """Renew the token if it expires soon, and return its state."""
         return Credentials() if self._token is None else await self._token.tend()
 
     async def call(
@@ -153,9 +155,10 @@ class HttpClient:
         *,
         form: bool = False,
     ) -> Answer | Trouble:
-        """Call `path` below the base address; where the token is refused and there is another one, once more.
+        """Call `path` below the base address. If the token is refused and there is another one, call once more.
 
-        A body goes as JSON, or as a `form`; with a file as a form of parts whose fields are the body's texts.
+        The body is sent as JSON, or as a form if `form`. With a file it is sent as a multipart form, without fields
+        that are not text.
         """
         request = _Request(method, path, body, file, form)
         answer = await self._ask(request)
@@ -167,7 +170,7 @@ class HttpClient:
         return renewed
 
     async def _ask(self, request: _Request) -> Answer | Trouble:
-        """Call once, with the token there is now."""
+        """Call once, with the present token."""
         if self._token is None:
             return await self._call(request, {})
         token = await self._token.current()
@@ -176,24 +179,24 @@ class HttpClient:
         if not token.isprintable() or not token.isascii():
             self._refused = token
             return Refused(
-                "auth", "account", "the token holds a sign that no header can carry; it is one line of plain text"
+                "auth", "account", "expected a token of one line of ASCII, found a character that no header can carry"
             )
         headers = {self._settings.header: f"{self._settings.scheme}{token}"}
         answer = await self._call(request, headers)
         self._refused = token if isinstance(answer, Answer) and answer.status == 401 else ""
         return answer
 
-    async def _call(self, wanted: _Request, headers: dict[str, str]) -> Answer | Trouble:
-        if self._closed:  # by a reload, in the middle of what takes several calls
+    async def _call(self, request: _Request, headers: dict[str, str]) -> Answer | Trouble:
+        if self._closed:  # by a reload, between two calls of one operation
             return Failed("network", f"{self._base}: the account's configuration has changed meanwhile")
         try:
-            data = _encode(wanted, headers)
+            data = _encode(request, headers)
         except OSError as error:
             return Refused("refused", "delivery", f"the file can't be read: {error.strerror or error}")
         try:
             async with self._open().request(
-                wanted.method,
-                self._base + wanted.path,
+                request.method,
+                self._base + request.path,
                 data=data,
                 headers=headers,
                 allow_redirects=False,
@@ -201,13 +204,13 @@ class HttpClient:
             ) as response:
                 return await self._read(response)
         except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError, OSError) as error:
-            failed = self._failure(error, unseen=wanted.method != "GET")
+            failed = self._failure(error, unseen=request.method != "GET")
             return msgspec.structs.replace(failed, detail=self._redactor.redact(failed.detail))
 
     def _failure(self, error: Exception, *, unseen: bool) -> Failed:
-        """What an error means; `unseen`: where the request may have arrived all the same, nobody would know.
+        """Return the outcome of an error. `unseen`: if the request arrived all the same, the outcome is ambiguous.
 
-        Never with the address that some of aiohttp's errors carry: a proxy's may hold a password.
+        The detail never has the address that some of aiohttp's errors carry: a proxy's may contain a password.
         """
         at = self._base
         match error:
@@ -220,8 +223,8 @@ class HttpClient:
             case aiohttp.ConnectionTimeoutError() | aiohttp.SocketTimeoutError():
                 return Failed("timeout", f"{at}: no connection within {CONNECT_TIMEOUT:g} s")
             case TimeoutError():
-                said = f"{at} did not answer within {self._settings.total_timeout:g} s"
-                return Failed("timeout", said, ambiguous=unseen)
+                detail = f"{at} did not answer within {self._settings.total_timeout:g} s"
+                return Failed("timeout", detail, ambiguous=unseen)
             case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
                 return Failed("network", f"{at}: {type(error).__name__}", ambiguous=unseen)
             case _:
@@ -229,6 +232,7 @@ class HttpClient:
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         body = await response.content.read(MAX_ANSWER) if response.content_length != 0 else b""
+        # a single `read` may return fewer bytes, even before the end
         while len(body) < MAX_ANSWER and (more := await response.content.read(MAX_ANSWER - len(body))):
             body += more
         tracking = response.headers.get("TrackingID", "")
@@ -245,14 +249,14 @@ class HttpClient:
         )
 
 
-def _encode(wanted: _Request, headers: dict[str, str]) -> bytes | aiohttp.FormData | None:
-    """A body as JSON or as a form; a file is streamed. Raises OSError where it can't be read."""
-    if wanted.body is None:
+def _encode(request: _Request, headers: dict[str, str]) -> bytes | aiohttp.FormData | None:
+    """Return the body as JSON or as a form; a file is streamed. Raises OSError if the file can't be read."""
+    if request.body is None:
         return None
-    if wanted.file is None and not wanted.form:
+    if request.file is None and not request.form:
         headers["Content-Type"] = "application/json"
-        return msgspec.json.encode(wanted.body)
-    form = aiohttp.FormData({name: value for name, value in wanted.body.items() if isinstance(value, str)})
-    if wanted.file is not None:
-        form.add_field("files", wanted.file.open(), filename=wanted.file.name, content_type=wanted.file.content_type)
+        return msgspec.json.encode(request.body)
+    form = aiohttp.FormData({name: value for name, value in request.body.items() if isinstance(value, str)})
+    if (file := request.file) is not None:
+        form.add_field("files", file.open(), filename=file.name, content_type=file.content_type)
     return form

@@ -1,4 +1,4 @@
-"""OAuth accounts: tokens that are kept on disk and renewed, by one call at a time however many senders ask.
+"""OAuth accounts: tokens are kept on disk and renewed, by one call at a time however many senders ask.
 
 Source: Webex for Developers, "Integrations", sections "Requesting Permission", "Getting an Access Token" and "Using the
 Refresh Token" (RFC 6749, sections 4.1 and 6).
@@ -22,15 +22,15 @@ from relay.senders.http import HttpClient, Secret
 from relay.senders.outcomes import Answer, classify
 
 MARGIN = 86_400.0
-"""Seconds before its end at which an access token is renewed; of a short-lived one, a quarter of its life."""
+"""Seconds before its expiry at which an access token is renewed; a quarter of its life if that is less."""
 BREAK = 5.0
-"""Seconds after a renewal that failed in which no other is tried."""
+"""Seconds after a failed renewal in which no other is tried."""
 TIMEOUT = 8.0
 """Seconds that a renewal may take."""
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What a grant has given. Times in Unix seconds."""
+    """The tokens of a grant. Times in Unix seconds."""
 
     access_token: str
     issued_at: float
@@ -43,7 +43,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def renew_at(self) -> float:
-        """When the access token is to be renewed."""
+        """Return when the access token should be renewed."""
         return self.expires_at - min(MARGIN, (self.expires_at - self.issued_at) / 4)
 
 
@@ -65,16 +65,16 @@ class TokenFile:
         self.path = path
 
     def load(self) -> Tokens | None:
-        """The tokens, None where there are none. Raises OSError, and ValueError where the file is damaged."""
+        """Return the tokens, or None if there is no file. Raises OSError, and ValueError if the file is damaged."""
         try:
             return _tokens.decode(self.path.read_bytes())
         except FileNotFoundError:
             return None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"the tokens in {self.path} can't be read") from error
+            raise ValueError(f"expected tokens in {self.path}, found something that can't be read") from error
 
     def save(self, tokens: Tokens) -> None:
-        """Put tokens in the place of others: all of them, or the old ones stay. Raises OSError."""
+        """Replace the file as a whole: after a crash it has the old tokens or the new ones. Raises OSError."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")  # made with mode 0600
         try:
@@ -86,7 +86,7 @@ class TokenFile:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        folder = os.open(self.path.parent, os.O_RDONLY)
+        folder = os.open(self.path.parent, os.O_RDONLY)  # only with its folder synced, the new name is on disk
         try:
             os.fsync(folder)
         finally:
@@ -94,7 +94,7 @@ class TokenFile:
 
 
 class Integration(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service knows of us: an OAuth client, and where it sends people back to."""
+    """The relay as an OAuth client of the service; people who grant access are sent back to `redirect_uri`."""
 
     client_id: str
     client_secret: Secret
@@ -102,13 +102,13 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def authorize_url(base: str, client_id: str, redirect_uri: str, scopes: Sequence[str], state: str) -> str:
-    """Where a person grants access to an integration; `state` comes back with them."""
-    wanted = {"client_id": client_id, "response_type": "code", "redirect_uri": redirect_uri}
-    return f"{base}/authorize?{urlencode({**wanted, 'scope': ' '.join(scopes), 'state': state})}"
+    """Return the URL at which a person grants access to an integration; `state` comes back with the code."""
+    query = {"client_id": client_id, "response_type": "code", "redirect_uri": redirect_uri}
+    return f"{base}/authorize?{urlencode({**query, 'scope': ' '.join(scopes), 'state': state})}"
 
 
 class OAuthToken:
-    """Implements `Token` for an integration. `http` has no token of its own."""
+    """Implements `Token` for an integration. Its `http` sends no token."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class OAuthToken:
         log: Log,
         redactor: Redactor,
     ) -> None:
-        """`redactor` learns the tokens, so that no service's answer shows them."""
+        """Begin without tokens; `redactor` learns those that come, so that no log or error shows them."""
         self._redactor = redactor
         self._name = name
         self._integration = integration
@@ -141,22 +141,22 @@ class OAuthToken:
         await self._http.close()
 
     async def current(self) -> str | Trouble:
-        """The access token; a new one where the one on record is over."""
+        """Return the access token, renewed if it has expired, or why there is none."""
         if self._tokens is None or self._clock.wall() >= self._tokens.expires_at:
             async with self._alone:
                 trouble = await self._ensure("")
             if trouble is not None:
                 return trouble
-        assert self._tokens is not None  # noqa: S101 - made sure of above
+        assert self._tokens is not None  # noqa: S101 - without trouble `_ensure` has loaded or renewed them
         return self._tokens.access_token
 
     async def renew(self, refused: str) -> bool | Trouble:
-        """Have another access token than the one that was refused."""
+        """Get another access token than the refused one; return True, or why there is none."""
         async with self._alone:
             return await self._ensure(refused) or True
 
     async def tend(self) -> Credentials:
-        """Renew the access token ahead of its end; how the tokens stand."""
+        """Renew the access token if it expires soon, save tokens that are not on disk yet, and return their state."""
         async with self._alone:
             await self._load()
             if self._tokens is not None and self._clock.wall() >= self._tokens.renew_at:
@@ -166,18 +166,18 @@ class OAuthToken:
         return self.credentials()
 
     def credentials(self) -> Credentials:
-        """How the tokens stand."""
+        """Return the state of the tokens."""
         if self._tokens is None:
             return Credentials(trouble=self._no_tokens().detail)
         trouble = self._trouble.detail if self._trouble is not None else None
         return Credentials(self._tokens.expires_at, self._tokens.refresh_expires_at, trouble)
 
     async def login(self, code: str) -> Credentials | Trouble:
-        """Take the tokens that a code stands for, which is good for one call."""
-        wanted = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._integration.redirect_uri}
+        """Exchange a code for tokens, and return their state. A code is valid for one call."""
+        grant = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._integration.redirect_uri}
         self._redactor.learn(code)
         async with self._alone:
-            tokens = await self._ask(wanted, None)
+            tokens = await self._ask(grant, None)
             if not isinstance(tokens, Tokens):
                 return tokens
             await self._keep(tokens)
@@ -185,7 +185,7 @@ class OAuthToken:
         return self.credentials()
 
     async def _load(self) -> None:
-        """Take up what a login has put into the file."""
+        """Load the file if a login has replaced it. Tokens that could not be saved yet have precedence."""
         try:
             found = await asyncio.to_thread(self._file.load)
         except OSError as error:
@@ -201,7 +201,7 @@ class OAuthToken:
             self._trouble = self._refused = None
 
     async def _ensure(self, refused: str) -> Trouble | None:
-        """Have an access token that is good, and is not the one that was refused; what is in the way."""
+        """Get a valid access token other than the refused one; return None, or why there is none."""
         await self._load()
         if self._tokens is None:
             return self._no_tokens()
@@ -210,6 +210,10 @@ class OAuthToken:
         return await self._refresh()
 
     async def _refresh(self) -> Trouble | None:
+        """Renew the tokens; return why that failed.
+
+        A refused refresh token is not sent again until it or the client secret changes.
+        """
         tokens, secret = self._tokens, self._integration.client_secret.current()
         if tokens is None:
             return self._no_tokens()
@@ -231,7 +235,7 @@ class OAuthToken:
         return new
 
     async def _keep(self, tokens: Tokens) -> None:
-        """Write tokens down; where that fails they are used all the same, and it is tried again."""
+        """Use tokens from now on, and save them. If that fails, `tend` tries again."""
         self._learn(tokens)
         self._tokens, self._trouble, self._refused = tokens, None, None
         try:
@@ -241,41 +245,45 @@ class OAuthToken:
             self._unsaved = True
             self._log.error("tokens_not_saved", account=self._name, file=str(self._file.path), error=error.strerror)
 
-    async def _ask(self, wanted: dict[str, str], before: Tokens | None) -> Tokens | Trouble:
+    async def _ask(self, grant: dict[str, str], before: Tokens | None) -> Tokens | Trouble:
+        """Send a grant. An answer may leave out the refresh token and its end: then those from `before` are valid."""
         secret = self._integration.client_secret.current()
-        body = {**wanted, "client_id": self._integration.client_id, "client_secret": secret}
+        body = {**grant, "client_id": self._integration.client_id, "client_secret": secret}
         answer = await self._http.call("POST", "/access_token", body, form=True)
         if not isinstance(answer, Answer):
             return answer
         now = self._clock.wall()
         if answer.status != 200:
-            return self._explained(classify("token", answer, now), body)
+            return self._with_advice(classify("token", answer, now), body)
         try:
             granted = _granted.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return Failed("remote", "200 without tokens")
+            return Failed("remote", "expected tokens, found 200 without them")
         refresh = granted.refresh_token or (before.refresh_token if before is not None else None)
         if refresh is None:
-            return Failed("remote", "200 without a refresh token")
+            return Failed("remote", "expected a refresh token, found 200 without one")
         lives = granted.refresh_token_expires_in
         until = before.refresh_expires_at if lives is None and before is not None else now + (lives or 90 * 86_400.0)
         return Tokens(
-            access_token=granted.access_token, issued_at=now, expires_at=now + granted.expires_in,
-            refresh_token=refresh, refresh_expires_at=until,
-        )  # fmt: skip
+            access_token=granted.access_token,
+            issued_at=now,
+            expires_at=now + granted.expires_in,
+            refresh_token=refresh,
+            refresh_expires_at=until,
+        )
 
     def _learn(self, tokens: Tokens | None) -> None:
         if tokens is not None:
             self._redactor.learn(tokens.access_token)
             self._redactor.learn(tokens.refresh_token)
 
-    def _explained(self, trouble: Trouble, body: dict[str, str]) -> Trouble:
-        """Say what to do about it."""
+    def _with_advice(self, trouble: Trouble, body: dict[str, str]) -> Trouble:
+        """Return the trouble with what to do about it in its detail."""
         detail = trouble.detail
         if isinstance(trouble, Refused) and body["grant_type"] == "refresh_token":
-            detail = f"the refresh token is refused: {detail}; `relay login {self._name}` gets a new one"
+            detail = f"the refresh token is refused: {detail}; get a new one with `relay login {self._name}`"
         return msgspec.structs.replace(trouble, detail=detail)
 
     def _no_tokens(self) -> Refused:
         why = self._damage or "there are no tokens yet"
-        return Refused("auth", "account", f"{why}: `relay login {self._name}` gets new ones")
+        return Refused("auth", "account", f"{why}; get new ones with `relay login {self._name}`")

@@ -15,17 +15,22 @@ from relay.core.delivery import Action, Failed, Reason, Refused, Scope, Throttle
 
 Operation = Literal["post", "edit", "reply", "find", "create", "token"]
 OPERATIONS: dict[Action, Operation] = {
-    "post": "post", "digest": "post", "edit": "edit", "reply": "reply", "file": "reply",
-}  # fmt: skip
+    "post": "post",
+    "digest": "post",
+    "edit": "edit",
+    "reply": "reply",
+    "file": "reply",
+}
 
 JUNK_RETRY_AFTER = 15.0
-"""Seconds to wait where `Retry-After` can't be read: Webex has sent such."""
+"""Seconds to wait if `Retry-After` can't be read; Webex has sent unreadable ones."""
 LONGEST_RETRY_AFTER = 3_600.0
 DEFAULT_THROTTLE = 15.0
+"""Seconds to wait after a 429 without `Retry-After`."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An HTTP answer that was read to its end; `retry_after` is the header as it came."""
+    """An HTTP answer that was read to its end; `retry_after` is the unparsed header."""
 
     status: int
     body: bytes
@@ -59,7 +64,7 @@ _REFUSALS: dict[tuple[Operation, int], tuple[Reason, Scope]] = {
 
 
 def classify(operation: Operation, answer: Answer, now: float) -> Throttled | Failed | Refused:
-    """The outcome of an answer that is not a success; `now` in Unix seconds, for `Retry-After` as a date."""
+    """Return the outcome of an answer that is not a success; `now` in Unix seconds, for `Retry-After` as a date."""
     status = answer.status
     detail = describe(answer)
     if status == 429:
@@ -69,17 +74,18 @@ def classify(operation: Operation, answer: Answer, now: float) -> Throttled | Fa
         kind: Reason = "timeout" if status == 408 else "remote"
         return Failed(kind, detail, read_retry_after(answer.retry_after, now))
     known = _REFUSALS.get((operation, status))
-    if status == 404 and operation in ("post", "find") and not _speaks(answer):
-        said = f"{detail}; is the account's `url` that of the API? https://webexapis.com/v1 would be"
-        return Refused("auth", "account", said)
+    # a 404 that is not the API's own means a wrong address, not a missing room: the account is at fault
+    if status == 404 and operation in ("post", "find") and not _is_the_services(answer):
+        hint = f"{detail}; expected an answer of the API: check the account's `url`, like https://webexapis.com/v1"
+        return Refused("auth", "account", hint)
     if known is not None:
         return Refused(*known, detail)
     kind = "too_large" if "length" in detail or "too long" in detail or "7439" in detail else "refused"
     return Refused(kind, "delivery" if operation in ("post", "edit", "reply") else "room", detail)
 
 
-def _speaks(answer: Answer) -> bool:
-    """Tell whether an answer may be the service's own: other servers' errors are no JSON."""
+def _is_the_services(answer: Answer) -> bool:
+    """Return whether an answer may be the service's own: the errors of other servers are rarely JSON."""
     try:
         _error_body.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -88,7 +94,7 @@ def _speaks(answer: Answer) -> bool:
 
 
 def read_retry_after(value: str | None, now: float) -> float | None:
-    """Seconds that `Retry-After` asks for: as seconds, as a date, or 15 where it is junk; an hour at the most."""
+    """Return the seconds that a `Retry-After` (seconds or a date) asks for: 15 if it is junk, an hour at most."""
     if value is None:
         return None
     text = value.strip()
@@ -122,12 +128,12 @@ _error_body = msgspec.json.Decoder(_ErrorBody)
 
 
 def describe(answer: Answer) -> str:
-    """What the service said, in one line: status, message, tracking id."""
+    """Return an answer's status, message and tracking id, in one line."""
     try:
         body = _error_body.decode(answer.body)
-        said = body.message or next((item.description for item in body.errors if item.description), "")
+        message = body.message or next((item.description for item in body.errors if item.description), "")
     except (msgspec.DecodeError, UnicodeDecodeError):
-        said = answer.body[:200].decode(errors="replace")
-    said = " ".join(said.split())[:300]
+        message = answer.body[:200].decode(errors="replace")
+    message = " ".join(message.split())[:300]
     tracking = f" (tracking id {answer.tracking_id})" if answer.tracking_id else ""
-    return f"{answer.status}{': ' + said if said else ''}{tracking}"
+    return f"{answer.status}{': ' + message if message else ''}{tracking}"

@@ -1,7 +1,7 @@
 """Posts to rooms of a Spika server, as plain text.
 
-Source: the answers of a Spika3 server (2024): `POST /api/messaging/messages` and `GET /api/messaging/test/auth`. It has
-no editing, no threads and no files for whoever comes with an access token.
+Source: the answers of a Spika3 server (2024): `POST /api/messaging/messages` and `GET /api/messaging/test/auth`. An
+access token gives no way to edit, to open threads or to send files.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from relay.senders.http import HttpClient
 from relay.senders.outcomes import DEFAULT_THROTTLE, Answer, describe, read_retry_after
 
 SERVICE = Service(longest=2_000, longest_list=16_000, edits=False, files=False)
-"""Its clients fold what is longer than 2,000 characters, which is just right for a list."""
+"""Spika's clients fold texts longer than 2,000 characters, which is wanted only for a list."""
 KEEPALIVE = 4.0
-"""Seconds that a connection is kept: the server closes it after 5 s."""
+"""Seconds that an idle connection is kept; the server closes it after 5 s."""
 NOT_A_MEMBER = "Room user not found"
 
 
@@ -48,7 +48,7 @@ class SpikaSender:
 
     @property
     def service(self) -> Service:
-        """What Spika can do."""
+        """Return what Spika can do."""
         return SERVICE
 
     async def close(self) -> None:
@@ -56,15 +56,15 @@ class SpikaSender:
         await self._http.close()
 
     async def renew(self) -> bool:
-        """Read the account's token again; tell whether it changed."""
+        """Read the account's token again, and return whether it changed."""
         return await self._http.renew()
 
     async def tend(self) -> Credentials:
-        """Its token has no end."""
+        """Do nothing: the token never expires."""
         return Credentials()
 
     async def check(self) -> Failed | Refused | None:
-        """Ask whether the token is taken."""
+        """Ask the server whether it accepts the token; return None if so."""
         answer = await self._http.call("GET", "/api/messaging/test/auth")
         if isinstance(answer, Answer) and answer.status == 200:
             return None
@@ -72,7 +72,7 @@ class SpikaSender:
         return outcome if isinstance(outcome, (Failed, Refused)) else None
 
     async def send(self, message: Send) -> Outcome:
-        """Post once. A lone surrogate in the text would end the whole server, so it is replaced."""
+        """Post once. A lone surrogate in the text would crash the server, so it is replaced."""
         number = self._rooms[message.room]
         text = message.text.encode("utf-8", "replace").decode()
         body = {"roomId": number, "type": "text", "body": {"text": text}, "localId": message.delivery}
@@ -89,11 +89,11 @@ _REFUSALS: dict[int, tuple[Reason, Scope]] = {
     404: ("refused", "account"),
     413: ("too_large", "delivery"),
 }
-"""By status. 404 is the answer to a path that is none of Spika's: the account's address is wrong."""
+"""By status. Spika has no 404 of its own: it means that the account's address is wrong."""
 
 
 def outcome_of(answer: Answer, now: float, space: str = "") -> Outcome:
-    """What an answer means; `now` in Unix seconds, for `Retry-After` as a date."""
+    """Return the outcome of an answer; `now` in Unix seconds, for `Retry-After` as a date."""
     detail = describe(answer)
     if answer.status == 200:
         return _delivered(answer, detail, space)
@@ -102,21 +102,20 @@ def outcome_of(answer: Answer, now: float, space: str = "") -> Outcome:
         return Throttled(DEFAULT_THROTTLE if wait is None else wait, detail)
     if answer.status == 400 and NOT_A_MEMBER in detail:
         return Refused("unknown_room", "room", detail)
-    if answer.status == 500 and b"Server Error" in answer.body:  # its parser's; the database's says `error`
+    # this text comes from the parser, which will refuse the message again; errors of the database say `error`
+    if answer.status == 500 and b"Server Error" in answer.body:
         return Refused("remote", "delivery", detail)
     known = _REFUSALS.get(answer.status)
-    return (
-        Failed("remote", detail, read_retry_after(answer.retry_after, now))
-        if known is None
-        else Refused(*known, detail)
-    )
+    if known is not None:
+        return Refused(*known, detail)
+    return Failed("remote", detail, read_retry_after(answer.retry_after, now))
 
 
 def _delivered(answer: Answer, detail: str, space: str) -> Outcome:
     try:
         posted = _posted.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Failed("remote", f"200 without a message's id: {detail}", ambiguous=True)
+        return Failed("remote", f"expected the id of a message, found none: {detail}", ambiguous=True)
     if posted.status != "success":
         return Failed("remote", detail, ambiguous=True)
     return Delivered(str(posted.data.message.id), space)

@@ -1,4 +1,4 @@
-"""Posts to Webex rooms: by id, by title (found through paging, created where asked for), or to a person."""
+"""Posts to Webex rooms: by id, by title (looked up page by page, created if `create`), or to a person."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ SERVICE = Service(longest=WEBEX_MAX_BYTES, longest_list=WEBEX_MAX_BYTES, edits=T
 
 
 class RoomAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a room is: exactly one of `id`, `title`, `person`."""
+    """The address of a room: exactly one of `id`, `title`, `person`.
+
+    `create`: a room that no title matches is created, with `members`.
+    """
 
     id: str | None = None
     title: str | None = None
@@ -36,7 +39,7 @@ class WebexSender:
         self._found: dict[str, str] = {}
         self._finding = asyncio.Lock()
         self.met: Callable[[Iterable[str]], None] = lambda _: None
-        """Told the ids and addresses of the account itself, whenever the service says new ones."""
+        """Called with the id and the email addresses of the account itself, whenever Webex reports new ones."""
         self._met: tuple[str, str] | None = None
 
     async def close(self) -> None:
@@ -45,26 +48,26 @@ class WebexSender:
 
     @property
     def service(self) -> Service:
-        """What Webex can do."""
+        """Return what Webex can do."""
         return SERVICE
 
     async def check(self) -> Failed | Refused | None:
-        """Ask who the token belongs to."""
+        """Ask Webex who the token belongs to; return None if it is valid."""
         who = await self.client.me()
         if isinstance(who, Person):
             self.met((who.id, *who.emails))
         return who if isinstance(who, (Failed, Refused)) else None
 
     async def renew(self) -> bool:
-        """Tell whether there is another token than the one that was refused."""
+        """Return whether there is another token than the one that was refused."""
         return await self.client.renew()
 
     async def tend(self) -> Credentials:
-        """Renew the token ahead of its end; how it stands."""
+        """Renew the token if it expires soon, and return its state."""
         return await self.client.tend()
 
     async def send(self, message: Send) -> Outcome:
-        """Post once; a room known by its title that has gone is looked for once more, a card refused left out."""
+        """Post once. If the card is refused, post without it. If a room found by its title is gone, look it up anew."""
         outcome = await self._try(message)
         if message.card is not None and isinstance(outcome, Refused) and outcome.scope == "delivery":
             self._log.warning("card_refused", room=message.room, detail=outcome.detail)
@@ -77,8 +80,9 @@ class WebexSender:
 
     async def _try(self, message: Send) -> Outcome:
         address = self._rooms[message.room]
+        # a character has at most four bytes: short texts need not be encoded to be measured
         if len(message.markdown) * 4 > WEBEX_MAX_BYTES and len(message.markdown.encode()) > WEBEX_MAX_BYTES:
-            return Refused("too_large", "delivery", f"markdown is over Webex's {WEBEX_MAX_BYTES} bytes")
+            return Refused("too_large", "delivery", f"the markdown is larger than Webex's {WEBEX_MAX_BYTES} bytes")
         target: str | Trouble | None = message.space
         if target is None and address.person is None:
             target = await self.room_id(address)
@@ -111,7 +115,7 @@ class WebexSender:
         return await self.client.post(outgoing, OPERATIONS[message.action])
 
     async def room_id(self, address: RoomAddress) -> str | Trouble:
-        """The id of a room that has one of its own: as it is given, or that of the room with the title."""
+        """Return the id of a room that is addressed by id or title, not by person."""
         if address.id is not None:
             return address.id
         known = self._found.get(address.title or "")
@@ -121,7 +125,7 @@ class WebexSender:
             return await self._find(address)
 
     async def _find(self, address: RoomAddress) -> str | Trouble:
-        """Look for a room by its title, page by page; what is seen on the way is remembered."""
+        """Look up a room by its title, page by page; remember all rooms seen on the way."""
         title = address.title or ""
         if title not in self._found:
             async for page in self.client.rooms(kind="group"):
@@ -139,7 +143,7 @@ class WebexSender:
         return Refused("unknown_room", "room", f"no room of this account has the title {title!r}")
 
     async def create_room(self, title: str, members: tuple[str, ...] = ()) -> Room | Trouble:
-        """Make a room and add members; one that can't be added is told in the log."""
+        """Create a room and add members; log those that can't be added."""
         room = await self.client.create_room(title)
         if not isinstance(room, Room):
             return room

@@ -1,7 +1,7 @@
-"""A client of the Webex messaging API: each call gives a value, or what went wrong as one.
+"""A client of the Webex messaging API: each call returns its result, or a `Trouble` if it failed.
 
 Source: Webex for Developers, API reference for Messages, Rooms, Memberships, People, Webhooks and Attachment Actions.
-The legacy base address (`https://api.ciscospark.com/v1`) answers likewise.
+The legacy base address (`https://api.ciscospark.com/v1`) gives the same answers.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ T = TypeVar("T")
 RoomType = Literal["group", "direct"]
 CARD = "application/vnd.microsoft.card.adaptive"
 MAX_PAGES = 10_000
-"""Pages that are followed at the most: a list that never ends is none."""
+"""Pages that are followed, at most: a faulty service might link them in a circle."""
 
 
 class Person(msgspec.Struct, frozen=True, rename="camel"):
-    """Who somebody is."""
+    """A person or a bot."""
 
     id: str
     emails: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class Person(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Room(msgspec.Struct, frozen=True, rename="camel"):
-    """A space; times as RFC 3339."""
+    """A room, which Webex calls a space; times as RFC 3339."""
 
     id: str
     title: str = ""
@@ -46,7 +46,7 @@ class Room(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Message(msgspec.Struct, frozen=True, rename="camel"):
-    """A message as it stands in a room; `files` are addresses."""
+    """A message in a room; `files` are URLs."""
 
     id: str
     room_id: str = ""
@@ -63,7 +63,7 @@ class Message(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Membership(msgspec.Struct, frozen=True, rename="camel"):
-    """That a person is in a room."""
+    """The membership of a person in a room."""
 
     id: str
     room_id: str = ""
@@ -87,7 +87,7 @@ class Webhook(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class AttachmentAction(msgspec.Struct, frozen=True, rename="camel"):
-    """What a person has sent by a card's button."""
+    """The data that a person sent with a button of a card."""
 
     id: str
     message_id: str = ""
@@ -99,10 +99,10 @@ class AttachmentAction(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to post: to exactly one of `room_id`, `person_id`, `person_email`.
+    """A message to post, to exactly one of `room_id`, `person_id`, `person_email`.
 
-    `link` is a file's public address, `file` a local one; `card` the content of an adaptive card; `parent_id` the
-    message that it answers.
+    `link` is the public URL of a file, `file` a local one. `card` is the content of an adaptive card, `parent_id` the
+    message to reply to.
     """
 
     room_id: str | None = None
@@ -116,7 +116,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     card: Mapping[str, Any] | None = None
 
     def fields(self) -> dict[str, Any]:
-        """The fields as Webex names them."""
+        """Return the fields under their names in Webex."""
         fields: dict[str, Any] = {
             "roomId": self.room_id,
             "toPersonId": self.person_id,
@@ -131,7 +131,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """Some of a list's items, and where the next ones begin; empty behind the last page."""
+    """One page of a list; `following` is where the next one starts, empty after the last one."""
 
     items: list[T]
     following: str = ""
@@ -145,7 +145,7 @@ _items = msgspec.json.Decoder(_Items)
 
 
 class WebexClient:
-    """Calls the API with one account's token. `wall` gives Unix seconds."""
+    """Calls the API with one account's token. `wall` returns Unix seconds."""
 
     def __init__(self, http: HttpClient, wall: Callable[[], float]) -> None:
         self._http = http
@@ -156,46 +156,46 @@ class WebexClient:
         await self._http.close()
 
     async def renew(self) -> bool:
-        """Tell whether there is another token than the one that was refused."""
+        """Return whether there is another token than the one that was refused."""
         return await self._http.renew()
 
     async def tend(self) -> Credentials:
-        """Renew the token ahead of its end; how it stands."""
+        """Renew the token if it expires soon, and return its state."""
         return await self._http.tend()
 
     async def me(self) -> Person | Trouble:
-        """Who the token belongs to."""
+        """Return the person that the token belongs to."""
         return await self._one("GET", "/people/me", Person)
 
     def rooms(
         self, *, kind: RoomType | None = None, sort_by: str | None = None, at_once: int = 1000, start: str = ""
     ) -> AsyncIterator[Page[Room] | Trouble]:
-        """Rooms of this account, page by page from `start`, a page's `following`; what comes last may be trouble."""
+        """Yield this account's rooms page by page, from `start`, the `following` of a page. Trouble ends the list."""
         return self._pages("/rooms", {"type": kind, "sortBy": sort_by, "max": at_once}, Room, start)
 
     async def room(self, room_id: str) -> Room | Trouble:
-        """One room."""
+        """Return one room."""
         return await self._one("GET", f"/rooms/{_quoted(room_id)}", Room)
 
     async def create_room(self, title: str) -> Room | Trouble:
-        """Make a room."""
+        """Create a room."""
         return await self._one("POST", "/rooms", Room, {"title": title}, operation="create")
 
     async def delete_room(self, room_id: str) -> Trouble | None:
-        """Delete a room with all that is in it."""
+        """Delete a room with all its messages."""
         return await self._none("DELETE", f"/rooms/{_quoted(room_id)}")
 
     async def post(self, message: Outgoing, operation: Operation = "post") -> Message | Trouble:
-        """Post a message; with a local file as a form, streamed."""
+        """Post a message; a local file is streamed as a form."""
         return await self._one("POST", "/messages", Message, message.fields(), message.file, operation)
 
     async def edit(self, message_id: str, room_id: str, *, markdown: str, text: str) -> Message | Trouble:
-        """Put another text in a message's place: ten times at the most, and not where it has a file or a card."""
+        """Replace the text of a message. Webex allows ten edits, and none if the message has a file or a card."""
         body = {"roomId": room_id, "markdown": markdown, "text": text}
         return await self._one("PUT", f"/messages/{_quoted(message_id)}", Message, body, operation="edit")
 
     async def message(self, message_id: str) -> Message | Trouble:
-        """One message."""
+        """Return one message."""
         return await self._one("GET", f"/messages/{_quoted(message_id)}", Message)
 
     def messages(
@@ -208,20 +208,23 @@ class WebexClient:
         at_once: int = 1000,
         start: str = "",
     ) -> AsyncIterator[Page[Message] | Trouble]:
-        """A room's messages, newest first, page by page; a bot sees those alone that mention it in a group room.
+        """Yield a room's messages, newest first, page by page. In a group room a bot sees only those that mention it.
 
         `before` is a time as RFC 3339.
         """
-        wanted = {
-            "roomId": room_id, "before": before, "beforeMessage": before_message, "max": at_once,
+        query = {
+            "roomId": room_id,
+            "before": before,
+            "beforeMessage": before_message,
+            "max": at_once,
             "mentionedPeople": "me" if mentioning_me else None,
-        }  # fmt: skip
-        return self._pages("/messages", wanted, Message, start)
+        }
+        return self._pages("/messages", query, Message, start)
 
     def direct_messages(
         self, *, person_id: str | None = None, person_email: str | None = None, start: str = ""
     ) -> AsyncIterator[Page[Message] | Trouble]:
-        """The messages of the direct room with a person, newest first, page by page."""
+        """Yield the messages of the direct room with a person, newest first, page by page."""
         return self._pages("/messages/direct", {"personId": person_id, "personEmail": person_email}, Message, start)
 
     async def delete_message(self, message_id: str) -> Trouble | None:
@@ -231,37 +234,37 @@ class WebexClient:
     def memberships(
         self, *, room_id: str | None = None, person_email: str | None = None, at_once: int = 1000, start: str = ""
     ) -> AsyncIterator[Page[Membership] | Trouble]:
-        """Members of a room (or this account's own memberships), page by page."""
-        wanted = {"roomId": room_id, "personEmail": person_email, "max": at_once}
-        return self._pages("/memberships", wanted, Membership, start)
+        """Yield the memberships of a room, or this account's own if there is no `room_id`, page by page."""
+        query = {"roomId": room_id, "personEmail": person_email, "max": at_once}
+        return self._pages("/memberships", query, Membership, start)
 
     async def add_member(self, room_id: str, email: str) -> Membership | Trouble:
-        """Add a person to a room; `Refused` with 409 where they are in it."""
+        """Add a person to a room; returns `Refused` with 409 if they are in it already."""
         body = {"roomId": room_id, "personEmail": email}
         return await self._one("POST", "/memberships", Membership, body, operation="create")
 
     async def delete_membership(self, membership_id: str) -> Trouble | None:
-        """Take a person out of a room."""
+        """Remove a person from a room."""
         return await self._none("DELETE", f"/memberships/{_quoted(membership_id)}")
 
     def webhooks(self, *, at_once: int = 100) -> AsyncIterator[Page[Webhook] | Trouble]:
-        """This account's webhooks, page by page."""
+        """Yield this account's webhooks, page by page."""
         return self._pages("/webhooks", {"max": at_once}, Webhook)
 
     async def create_webhook(
         self, name: str, target: str, resource: str, event: str, *, only: str | None = None, secret: str | None = None
     ) -> Webhook | Trouble:
-        """Have what happens posted to an address; `only` filters, `secret` signs what is posted."""
+        """Make Webex post events of a resource to the URL `target`; `only` filters them, `secret` signs the posts."""
         fields = {"name": name, "targetUrl": target, "resource": resource, "event": event, "filter": only}
         body = {key: value for key, value in {**fields, "secret": secret}.items() if value is not None}
         return await self._one("POST", "/webhooks", Webhook, body, operation="create")
 
     async def delete_webhook(self, webhook_id: str) -> Trouble | None:
-        """Post there no more."""
+        """Delete a webhook."""
         return await self._none("DELETE", f"/webhooks/{_quoted(webhook_id)}")
 
     async def attachment_action(self, action_id: str) -> AttachmentAction | Trouble:
-        """What a person has sent by a card's button."""
+        """Return the data that a person sent with a button of a card."""
         return await self._one("GET", f"/attachment/actions/{_quoted(action_id)}", AttachmentAction)
 
     async def _one(
@@ -281,7 +284,8 @@ class WebexClient:
         try:
             return msgspec.json.decode(answer.body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return Failed("remote", f"200 without a {kind.__name__.lower()}'s id", ambiguous=method != "GET")
+            missing = f"expected a {kind.__name__.lower()} with its id, found 200 without it"
+            return Failed("remote", missing, ambiguous=method != "GET")
 
     async def _none(self, method: str, path: str) -> Trouble | None:
         answer = await self._http.call(method, path)
@@ -290,10 +294,10 @@ class WebexClient:
         return None if answer.status in (200, 204) else classify("find", answer, self._wall())
 
     async def _pages(
-        self, path: str, wanted: Mapping[str, object], kind: type[T], start: str = ""
+        self, path: str, first: Mapping[str, object], kind: type[T], start: str = ""
     ) -> AsyncIterator[Page[T] | Trouble]:
-        """Follow the links from page to page, empty pages too; path and host are ours, whatever a link says."""
-        query = start or urlencode({name: value for name, value in wanted.items() if value is not None})
+        """Yield the pages of a list, empty ones too. Only the query of a link is followed, never its host or path."""
+        query = start or urlencode({name: value for name, value in first.items() if value is not None})
         for _ in range(MAX_PAGES):
             answer = await self._http.call("GET", f"{path}?{query}")
             if not isinstance(answer, Answer):
@@ -308,7 +312,7 @@ class WebexClient:
             try:
                 items = [msgspec.json.decode(item, type=kind) for item in _items.decode(answer.body).items]
             except (msgspec.DecodeError, UnicodeDecodeError):
-                yield Failed("remote", f"200 without a list of {path[1:]}")
+                yield Failed("remote", f"expected a list of {path[1:]}, found 200 without it")
                 return
             yield Page(items, following)
             if not following:

@@ -220,7 +220,7 @@ async def test_a_redirect_to_an_inner_address_is_not_followed(origin: tuple[str,
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/page", "it is text/html, and no picture or document"),
+        ("/page", "expected a picture or a document, found text/html"),
         ("/nothing", "its server answers 404"),
         ("/redirect?to=file:///etc/passwd", "it is redirected to another kind of address"),
         (
@@ -242,7 +242,7 @@ async def test_a_server_that_stalls_is_not_waited_for(
     lenient: Attachments, origin: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attachments, "FETCH_TIMEOUT", 0.2)
-    assert await content(lenient, f"{origin[0]}/silent") == "it did not come within 0.2 s"
+    assert await content(lenient, f"{origin[0]}/silent") == "it did not arrive within 0.2 s"
 
 
 async def test_an_address_is_left_to_the_service_where_that_is_not_asked_for() -> None:
@@ -279,10 +279,10 @@ async def test_a_file_of_a_directory_that_is_allowed(graphs: Path) -> None:
     [
         ("{}/../secret", "its path leads out of the directory"),
         ("{}/ams/../../secret", "its path leads out of the directory"),
-        ("{}/link.png", "it is no file, or behind a link"),
-        ("{}/out/secret", "it is no file, or behind a link"),
-        ("{}/fifo.png", "it is no file"),
-        ("{}/ams", "it is no file"),
+        ("{}/link.png", "it is not a regular file, or it is behind a link"),
+        ("{}/out/secret", "it is not a regular file, or it is behind a link"),
+        ("{}/fifo.png", "it is not a regular file"),
+        ("{}/ams", "it is not a regular file"),
         ("{}", "its path leads out of the directory"),
         ("{}/large.png", "it has 105,906,176 bytes, and 1,048,576 are allowed"),
         ("{}/nothing.png", "no such file or directory"),
@@ -293,7 +293,7 @@ async def test_a_file_of_a_directory_that_is_allowed(graphs: Path) -> None:
         ("/etc/passwd", "it is in none of the directories of `files`"),
         ("/dev/zero", "it is in none of the directories of `files`"),
         ("graphs/ams/101.png", "it is in none of the directories of `files`"),
-        ("ftp://example.net/x.png", "ftp: is no kind of address that is fetched; http, https and file are"),
+        ("ftp://example.net/x.png", "expected a path or an address with http, https or file, found ftp"),
         ("", "it is in none of the directories of `files`"),
     ],
 )
@@ -332,7 +332,7 @@ async def test_files_come_in_the_thread_behind_the_text_one_message_each(
         assert local.file is not None
         assert (local.file.name, local.file.content) == ("101.png", PNG)
         assert link.link == "https://graphs.example.net/traffic.png"
-        assert missing.text == "📎 link.png is not here: it is no file, or behind a link"
+        assert missing.text == "📎 link.png is not here: it is not a regular file, or it is behind a link"
         await relay.post({**event, "severity": "major"})
         await relay.until(lambda: relay.messages()[0].edits == 1)
         (graphs / "ams" / "102.png").write_bytes(PNG)

@@ -187,7 +187,7 @@ async def test_a_refused_refresh_token_is_not_tried_again_until_there_is_another
     for _ in range(3):
         refused = await token.current()
         assert isinstance(refused, Refused)
-        assert "`relay login people` gets a new one" in refused.detail
+        assert "get a new one with `relay login people`" in refused.detail
         held.clock.time += 60.0
     assert held.said().count("refresh_token_refused") == 1
     other = held.token()  # as a command without a daemon has it

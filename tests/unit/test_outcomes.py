@@ -68,7 +68,7 @@ def test_a_404_that_is_not_the_services_own_is_a_wrong_address(operation: Operat
     outcome = classify(operation, Answer(404, body), NOW)
     assert isinstance(outcome, Refused)
     assert outcome.scope == "account"
-    assert "https://webexapis.com/v1 would be" in outcome.detail
+    assert "check the account's `url`, like https://webexapis.com/v1" in outcome.detail
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
