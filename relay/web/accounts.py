@@ -1,4 +1,4 @@
-"""The accounts' part of the admin API: what `relay rooms`, `relay messages` and `relay login` ask of a service."""
+"""The accounts' part of the admin API: `relay rooms`, `relay messages` and `relay login` ask a service through it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ Ask = Callable[[str, bytes], Awaitable[object | Trouble]]
 
 
 class AccountApi:
-    """Hands requests on to an account's service."""
+    """Passes requests on to an account's service."""
 
     def __init__(self, ask: Ask, asked: Any) -> None:
-        """`ask` gives the answer; it raises KeyError for an unknown account, `msgspec.MsgspecError`.
+        """Prepare the handlers.
 
-        `asked` is the type of what can be asked.
+        `ask` returns the service's answer to a request; it raises KeyError for an unknown account, and
+        `msgspec.MsgspecError` for a request that can't be read. `asked` is the type of a request.
         """
         self._ask = ask
         self._asked = asked
 
     def routes(self) -> list[Operation]:
-        """The API's routes."""
+        """Return the API's routes."""
         return [Operation("POST", "/api/v1/accounts/{account}/ask", self.post_ask, Any, body=self._asked)]
 
     async def post_ask(self, request: web.Request) -> web.Response:
-        """Ask an account's service; what it refuses is 502, what it wants to be asked later 429."""
+        """Ask an account's service. Its refusal is answered 502, its throttle 429."""
         account = request.match_info["account"]
         try:
             answer = await self._ask(account, await read_body(request))
@@ -45,9 +46,9 @@ class AccountApi:
             raise BadRequestError(str(error)) from error
         match answer:
             case Throttled(seconds=seconds, detail=detail):
-                told = problem(429, "throttled", detail)
-                told.headers["Retry-After"] = str(math.ceil(seconds))
-                return told
+                throttled = problem(429, "throttled", detail)
+                throttled.headers["Retry-After"] = str(math.ceil(seconds))
+                return throttled
             case Failed(kind=kind, detail=detail) | Refused(kind=kind, detail=detail):
                 return problem(502, kind, detail)
             case _:

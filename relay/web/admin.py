@@ -1,4 +1,4 @@
-"""The admin address's application: who may ask, health, readiness, metrics, and the API behind them."""
+"""The application of the admin address: access, health, readiness, metrics, and the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relay.web.sessions import Sessions, TooManyError
 
 _OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
 _WITHOUT_TOKEN = ("/login", "/page.css", "/icon.svg")
-"""What shows and does nothing without a token."""
+"""Paths that need no token, because they show nothing of the relay and change nothing."""
 _SAME_SITE = ("same-origin", "none")
 
 
@@ -24,31 +24,32 @@ class Part(Protocol):
     """A part of the admin address."""
 
     def routes(self) -> Sequence[web.RouteDef | Operation]:
-        """What it answers."""
+        """Return the part's routes."""
         ...
 
 
 class AdminGuard:
-    """Lets in whoever has the token, from a page of this address or from no page at all."""
+    """Admits requests with the token, if they come from a page of this address or from no page at all."""
 
     def __init__(self, sessions: Sessions, hosts: Callable[[], Sequence[str]]) -> None:
-        """`hosts`: the names under which this address is reached, loopback's and its own among them."""
+        """Guard an address; `hosts` returns the names that a request's Host may have, those of loopback among them.
+
+        Other names are refused against DNS rebinding: a foreign page could make its own name resolve to this address.
+        """
         self.sessions = sessions
         self._hosts = hosts
 
     def refusal(self, request: web.Request) -> web.Response | None:
-        """The answer for a request that is not let in; health is told to anyone."""
+        """Return the answer for a request that is not admitted, else None. Health needs no token."""
         if request.path in _OPEN:
             return None
         if not self._host_is_ours(request):
-            return problem(
-                403, "forbidden", "this Host is not served here; `listen.admin_hosts` names the ones that are"
-            )
+            return problem(403, "forbidden", "this Host is not served here; add it to `listen.admin_hosts`")
         origin = request.headers.get("Origin")
         foreign = origin is not None and origin.partition("://")[2].lower() != request.host.lower()
         elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE and not _is_followed_link(request)
         if foreign or elsewhere:
-            return problem(403, "forbidden", "requests from pages of other sites are refused")
+            return problem(403, "forbidden", "requests from web pages of other sites are refused")
         try:
             if request.path in _WITHOUT_TOKEN or self.sessions.admits(request):
                 return None
@@ -71,8 +72,10 @@ class AdminGuard:
 
 
 def _is_followed_link(request: web.Request) -> bool:
-    """True where a person has followed a link to the page itself, from wherever: that does nothing, and shows
-    nothing to where they came from."""
+    """Return whether a person has followed a link to the page, from any site.
+
+    That is harmless: it changes nothing, and the other site can't see the answer.
+    """
     headers = request.headers
     to_page = request.method == "GET" and request.path in ("/", "/login")
     return to_page and (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) == ("navigate", "document")
@@ -84,7 +87,7 @@ def make_admin(
     ready: Callable[[], str | None],
     metrics: Callable[[], Awaitable[bytes]],
 ) -> web.Application:
-    """Put the admin application together; `ready` gives the reason where the relay is not."""
+    """Make the admin application; `ready` returns why the relay is not ready, or None; `metrics` their exposition."""
 
     async def health(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -126,7 +129,7 @@ def _errors(guard: AdminGuard) -> Middleware:
 
 
 async def _answered(handler: Handler, request: web.Request) -> web.StreamResponse:
-    """A handler's answer; its errors as users see them."""
+    """Return a handler's answer, or the answer for its error."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -134,6 +137,6 @@ async def _answered(handler: Handler, request: web.Request) -> web.StreamRespons
     except BadRequestError as error:
         return problem(400, "malformed", str(error))
     except RecursionError:
-        return problem(400, "malformed", "it is nested too deeply")
+        return problem(400, "malformed", "the body is nested too deeply")
     except StoreError as error:
         return problem(503, "store_unavailable", str(error))

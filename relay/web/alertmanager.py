@@ -1,6 +1,6 @@
 """Alertmanager's API v2 for silences, alerts and status, so that amtool, karma and Grafana work on the relay.
 
-Source: prometheus/alertmanager, `api/v2/openapi.yaml`. Errors are JSON texts, as its own are.
+Source: prometheus/alertmanager, `api/v2/openapi.yaml`. Errors are JSON texts, as Alertmanager's own are.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPERATORS = {"=": (False, True), "!=": (False, False), "=~": (True, True), "!~"
 
 
 SLICE = 100
-"""Alerts that are looked at before others have their turn: whoever asks for all of them holds nobody up."""
+"""Alerts to filter before other tasks get a turn, so that a request for all of them delays nobody."""
 
 
 class _Matcher(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class _Matcher(msgspec.Struct, frozen=True, kw_only=True):
     isEqual: bool = True  # noqa: N815
 
     def text(self) -> str:
-        """The matcher as it is written."""
+        """Return the matcher in its written form, like `site="ams"`."""
         operator = next(op for op, kind in _OPERATORS.items() if kind == (self.isRegex, self.isEqual))
         return str(make_matcher(self.name, operator, self.value))  # type: ignore[arg-type]  # one of the four
 
@@ -55,7 +55,7 @@ class _Silence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOBODY = "(nobody)"
-"""The receiver's name of a route without rooms."""
+"""The receiver's name for a route without rooms."""
 
 
 class AlertmanagerApi:
@@ -69,7 +69,11 @@ class AlertmanagerApi:
         rules: Callable[[], Rules],
         started_at: float,
     ) -> None:
-        """`alerts` gives those that fire; `suppressor` tells what holds them."""
+        """Prepare the handlers.
+
+        `alerts` returns those that fire, `suppressor` knows what suppresses them, `rules` returns those in force;
+        `started_at` in Unix seconds.
+        """
         self._desk = desk
         self._alerts = alerts
         self._suppressor = suppressor
@@ -77,7 +81,7 @@ class AlertmanagerApi:
         self._started_at = started_at
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes."""
+        """Return the routes."""
         return [
             web.get("/api/v2/status", self.get_status),
             web.get("/api/v2/receivers", self.get_receivers),
@@ -90,30 +94,32 @@ class AlertmanagerApi:
         ]
 
     async def get_status(self, _: web.Request) -> web.Response:
-        """Version, uptime, and the routing tree as Alertmanager would write it."""
+        """Return version, start time, and the routing tree in Alertmanager's form."""
         names: dict[str, None] = {}
         config = {"route": _route(self._rules().root, names), "receivers": [{"name": name} for name in names]}
         unknown = dict.fromkeys(("branch", "buildDate", "buildUser", "goVersion", "revision"), "")
-        return json_answer({
-            "cluster": {"status": "disabled", "peers": []}, "uptime": iso(self._started_at),
+        status = {
+            "cluster": {"status": "disabled", "peers": []},
+            "uptime": iso(self._started_at),
             "versionInfo": {"version": __version__, **unknown},
             "config": {"original": yaml.safe_dump(config, sort_keys=False, allow_unicode=True)},
-        })  # fmt: skip
+        }
+        return json_answer(status)
 
     async def get_receivers(self, _: web.Request) -> web.Response:
-        """The rooms, and nobody where a route has none."""
+        """Return the rooms, and `NOBODY` if a route has none."""
         nobody = () if all(route.rooms for route in walk(self._rules().root)) else (NOBODY,)
         return json_answer([{"name": name} for name in (*self._rules().rooms, *nobody)])
 
     async def get_alerts(self, request: web.Request) -> web.Response:
-        """Alerts that fire, filtered by `filter`, `receiver`, `active`, `silenced`, `inhibited`."""
+        """Return the firing alerts, filtered by `filter`, `receiver`, `active`, `silenced`, `inhibited`."""
         try:
             return json_answer(await self._shown(request))
         except BadMatcherError as error:
             return json_answer(f"bad matcher format: {error}", 400)
 
     async def get_groups(self, request: web.Request) -> web.Response:
-        """The same alerts, by room."""
+        """Return the same alerts by room."""
         try:
             shown = await self._shown(request)
         except BadMatcherError as error:
@@ -122,9 +128,8 @@ class AlertmanagerApi:
         for alert in shown:
             for receiver in alert["receivers"]:
                 rooms.setdefault(receiver["name"], []).append(alert)
-        return json_answer([
-            {"labels": {}, "receiver": {"name": room}, "alerts": alerts} for room, alerts in rooms.items()
-        ])  # fmt: skip
+        groups = [{"labels": {}, "receiver": {"name": room}, "alerts": alerts} for room, alerts in rooms.items()]
+        return json_answer(groups)
 
     async def _shown(self, request: web.Request) -> list[dict[str, Any]]:
         matchers = _filters(request)
@@ -133,16 +138,16 @@ class AlertmanagerApi:
         shown = []
         for number, alert in enumerate(alerts.values()):
             if number % SLICE == SLICE - 1:
-                await asyncio.sleep(0)  # noqa: TID251 - no wait, but a turn for all others
+                await asyncio.sleep(0)  # noqa: TID251 - not to wait, but to give other tasks a turn
             view = view_of(alert)
             silenced, inhibited = self._suppressor.held_by(view, self._desk.own_now())
             rooms = [one.room for one in destinations(resolve(self._rules().root, view))]
             wanted = (
                 all(matcher.matches(view) for matcher in matchers)
                 and any(receiver.matches({"receiver": room}) for room in rooms or (NOBODY,))
-                and (_asked(request, "silenced") or not silenced)
-                and (_asked(request, "inhibited") or not inhibited)
-                and (_asked(request, "active") or bool(silenced or inhibited))
+                and (_wants(request, "silenced") or not silenced)
+                and (_wants(request, "inhibited") or not inhibited)
+                and (_wants(request, "active") or bool(silenced or inhibited))
             )
             if wanted:
                 by = [fingerprint(labels_of(alerts[key])) for key in inhibited if key in alerts]
@@ -150,20 +155,26 @@ class AlertmanagerApi:
         return sorted(shown, key=lambda one: one["fingerprint"])
 
     def _alert_json(self, alert: Alert, rooms: list[str], silenced: list[str], inhibited: list[str]) -> dict[str, Any]:
+        # `seen_at` and expiry are by the relay's own clock, `startsAt` is the source's: only the former are shifted
         labels, ahead = labels_of(alert), self._desk.own_now() - self._desk.now()
         return {
-            "labels": labels, "annotations": {"summary": alert.title}, "fingerprint": fingerprint(labels),
-            "startsAt": iso(alert.started_at), "endsAt": iso(self._rules().expires_at(alert) - ahead),
-            "updatedAt": iso(alert.seen_at - ahead), "generatorURL": "",
+            "labels": labels,
+            "annotations": {"summary": alert.title},
+            "fingerprint": fingerprint(labels),
+            "startsAt": iso(alert.started_at),
+            "endsAt": iso(self._rules().expires_at(alert) - ahead),
+            "updatedAt": iso(alert.seen_at - ahead),
+            "generatorURL": "",
             "receivers": [{"name": room} for room in rooms or (NOBODY,)],
             "status": {
-                "state": "suppressed" if silenced or inhibited else "active", "silencedBy": silenced,
+                "state": "suppressed" if silenced or inhibited else "active",
+                "silencedBy": silenced,
                 "inhibitedBy": inhibited,
             },
-        }  # fmt: skip
+        }
 
     async def get_silences(self, request: web.Request) -> web.Response:
-        """Silences whose matchers the filters match, active ones first."""
+        """Return the silences whose matchers the filters match, active ones first."""
         try:
             wanted = _filters(request)
         except BadMatcherError as error:
@@ -175,13 +186,16 @@ class AlertmanagerApi:
         return json_answer([_silence_json(one, now) for one in found])
 
     async def post_silence(self, request: web.Request) -> web.Response:
-        """Make a silence, or change the one whose id is given."""
+        """Make a silence, or change the one with the given id."""
         try:
             wanted = await read_json_body(request, _Silence)
             wish = Wish(
-                matchers=tuple(one.text() for one in wanted.matchers), starts_at=parse_time(wanted.startsAt),
-                ends_at=parse_time(wanted.endsAt), created_by=wanted.createdBy, comment=wanted.comment,
-            )  # fmt: skip
+                matchers=tuple(one.text() for one in wanted.matchers),
+                starts_at=parse_time(wanted.startsAt),
+                ends_at=parse_time(wanted.endsAt),
+                created_by=wanted.createdBy,
+                comment=wanted.comment,
+            )
             silence_id = await self._desk.put(wish, wanted.id or None)
         except BadSilenceError as error:
             return json_answer(f"silence invalid: {error}", 400)
@@ -192,7 +206,7 @@ class AlertmanagerApi:
         return json_answer({"silenceID": silence_id})
 
     async def get_silence(self, request: web.Request) -> web.Response:
-        """One silence."""
+        """Return one silence."""
         found = (await self._desk.known()).get(request.match_info["id"])
         return web.Response(status=404) if found is None else json_answer(_silence_json(found, self._desk.now()))
 
@@ -205,7 +219,10 @@ class AlertmanagerApi:
 
 
 def labels_of(alert: Alert) -> dict[str, str]:
-    """The labels by which Alertmanager's users know an alert: all of its own, and what tells it apart without them."""
+    """Return an alert's labels for Alertmanager's clients.
+
+    They are its own labels, source and severity; and the title, if there is no `alertname` to tell it from others.
+    """
     view = view_of(alert)
     names = ["source", "severity"] if "alertname" in alert.labels else ["source", "severity", "title"]
     return {**alert.labels, **{name: view[name] for name in names}}
@@ -219,12 +236,12 @@ def _receiver(request: web.Request) -> Matcher:
     return make_matcher("receiver", "=~", request.query.get("receiver") or ".*")
 
 
-def _asked(request: web.Request, name: str) -> bool:
+def _wants(request: web.Request, name: str) -> bool:
     return request.query.get(name, "true").lower() != "false"
 
 
 def _silence_matches(silence: Silence, wanted: Iterable[Matcher]) -> bool:
-    """Tell whether a silence speaks of what the filters ask for, by its matchers' names and values."""
+    """Return whether all filters match the names and values of a silence's matchers, as in Alertmanager."""
     values = {m.name: m.value for text in silence.matchers for m in parse_matchers(text)}
     return all(matcher.matches(values) for matcher in wanted)
 
@@ -236,14 +253,19 @@ def _silence_json(one: Silence, now: float) -> dict[str, object]:
         for m in parse_matchers(text)
     ]
     return {
-        "id": one.id, "status": {"state": one.state(now)}, "matchers": matchers, "startsAt": iso(one.starts_at),
-        "endsAt": iso(one.ends_at), "updatedAt": iso(one.updated_at), "createdBy": one.created_by,
+        "id": one.id,
+        "status": {"state": one.state(now)},
+        "matchers": matchers,
+        "startsAt": iso(one.starts_at),
+        "endsAt": iso(one.ends_at),
+        "updatedAt": iso(one.updated_at),
+        "createdBy": one.created_by,
         "comment": one.comment,
-    }  # fmt: skip
+    }
 
 
 def _route(route: Route, names: dict[str, None]) -> dict[str, object]:
-    """A route as Alertmanager writes it, its rooms as one receiver; `names` collects those."""
+    """Return a route in Alertmanager's form, its rooms as one receiver; `names` collects the receivers."""
     receiver = ",".join(route.rooms) or NOBODY
     names[receiver] = None
     tree: dict[str, object] = {"receiver": receiver}

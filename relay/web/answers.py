@@ -1,4 +1,4 @@
-"""What the admin API's handlers share: reading bodies, and answers."""
+"""Reading bodies and making answers, for all handlers of the admin API."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BODY_TIMEOUT = 10.0
 
 
 class BadRequestError(ValueError):
-    """A query or body that can't be read; its text says what is wrong."""
+    """A query or body that can't be read; the text is its user's."""
 
 
 async def read_body(request: web.Request) -> bytes:
-    """A request's body, which is not empty. Raises `BadRequestError`."""
+    """Return a request's body, which is not empty. Raises `BadRequestError`."""
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             raw = await request.read()
@@ -32,12 +32,12 @@ async def read_body(request: web.Request) -> bytes:
     except (HttpProcessingError, ClientPayloadError, web.RequestPayloadError) as error:
         raise BadRequestError(f"the body is corrupt or cut: {error}") from error
     if not raw.strip():
-        raise BadRequestError("the body is empty; JSON would be right")
+        raise BadRequestError("expected a body, found none")
     return raw
 
 
 async def read_json_body(request: web.Request, kind: type[T]) -> T:
-    """A request's body as a value. Raises `BadRequestError`."""
+    """Return a request's JSON body as a value of `kind`. Raises `BadRequestError`."""
     raw = await read_body(request)
     try:
         return msgspec.json.decode(raw, type=kind)
@@ -48,7 +48,7 @@ async def read_json_body(request: web.Request, kind: type[T]) -> T:
 
 
 def read_query(request: web.Request, kind: type[T]) -> T:
-    """A request's query parameters as a value; lists are separated by commas. Raises `BadRequestError`."""
+    """Return a request's query parameters as a value of `kind`; lists have commas. Raises `BadRequestError`."""
     values: dict[str, object] = dict(request.query)
     for name in ("ids", "state"):
         if name in values:
@@ -60,15 +60,15 @@ def read_query(request: web.Request, kind: type[T]) -> T:
 
 
 def json_answer(value: object, status: int = 200) -> web.Response:
-    """A JSON answer."""
+    """Return an answer with a value as JSON."""
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
 def text_answer(document: str) -> web.Response:
-    """An answer that is JSON text already."""
+    """Return an answer with a text that is JSON already."""
     return web.Response(text=document, content_type="application/json")
 
 
 def problem(status: int, code: str, message: str) -> web.Response:
-    """An error as users see it."""
+    """Return an error as all answers give it: `{"error": {"code": …, "message": …}}`."""
     return json_answer({"error": {"code": code, "message": message}}, status)

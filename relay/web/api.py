@@ -1,4 +1,4 @@
-"""The admin API under `/api/v1`: what the command line shows and does while the daemon runs."""
+"""The admin API under `/api/v1`, by which the command line reads and changes the state of a running daemon."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ UPLOAD_TIMEOUT = 300.0
 
 
 class Queries(Protocol):
-    """What the API reads and changes in the store."""
+    """The store, as the API reads and changes it."""
 
     async def list_events(self, wanted: EventFilter) -> str:
-        """Events (or what was refused), newest first, as JSON."""
+        """Return events (or refused payloads), newest first, as JSON."""
         ...
 
     async def show_event(self, event_id: str) -> str:
-        """One event with its payload as JSON, or `null`."""
+        """Return one event with its payload as JSON, or `null`."""
         ...
 
     async def list_deliveries(self, wanted: DeliveryFilter) -> str:
-        """Deliveries, newest first, as JSON."""
+        """Return deliveries, newest first, as JSON."""
         ...
 
     async def change_deliveries(
         self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float
     ) -> list[tuple[int, str]]:
-        """Retry or drop deliveries; ids and rooms of those that were changed."""
+        """Retry or drop deliveries; return ids and rooms of those that were changed."""
         ...
 
 
@@ -53,14 +53,14 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FileQuery(msgspec.Struct, frozen=True):
-    """What a file is called, and the message in whose thread it goes."""
+    """The name of a file, and the id of the message whose thread it is posted to."""
 
     name: str = "file"
     parent: str | None = None
 
 
 class Api:
-    """Handlers of the API; adapters hand in what they need."""
+    """Handlers of the API."""
 
     def __init__(
         self,
@@ -71,7 +71,11 @@ class Api:
         rooms: Callable[[], Collection[str]],
         now: Callable[[], float],
     ) -> None:
-        """`changed` is told of deliveries changed by hand, with their rooms; `send` posts at once."""
+        """Prepare the handlers.
+
+        `changed` is called with the verb and the rooms of deliveries that were changed by hand. `send` posts a message
+        at once, past the queue. `now` returns the time in seconds.
+        """
         self._queries = queries
         self._status = status
         self._changed = changed
@@ -80,7 +84,7 @@ class Api:
         self._now = now
 
     def routes(self) -> list[Operation]:
-        """The API's routes."""
+        """Return the API's routes."""
         return [
             Operation("GET", "/api/v1/status", self.get_status, shapes.RelayStatus),
             Operation(
@@ -94,15 +98,15 @@ class Api:
         ]
 
     async def get_status(self, _: web.Request) -> web.Response:
-        """One screen's worth of state."""
+        """Return one screen's worth of state."""
         return json_answer(await self._status())
 
     async def get_events(self, request: web.Request) -> web.Response:
-        """Events, newest first; filters as query parameters."""
+        """Return events, newest first; filters as query parameters."""
         return text_answer(await self._queries.list_events(read_query(request, EventFilter)))
 
     async def get_event(self, request: web.Request) -> web.Response:
-        """One event with its payload and deliveries."""
+        """Return one event with its payload and deliveries."""
         event_id = request.match_info["id"]
         found = await self._queries.show_event(event_id)
         if found == "null":
@@ -111,7 +115,7 @@ class Api:
         return json_answer({**msgspec.json.decode(found), "deliveries": msgspec.Raw(deliveries.encode())})
 
     async def get_deliveries(self, request: web.Request) -> web.Response:
-        """Deliveries, newest first; filters as query parameters."""
+        """Return deliveries, newest first; filters as query parameters."""
         return text_answer(await self._queries.list_deliveries(read_query(request, DeliveryFilter)))
 
     async def post_change(self, request: web.Request) -> web.Response:
@@ -130,16 +134,17 @@ class Api:
         if wanted.card is not None and (wrong := misfit(wanted.card)) is not None:
             raise BadRequestError(f"card: {wrong}")
         if not wanted.markdown.strip() and wanted.link is None:
-            raise BadRequestError("there is nothing to post: markdown or a link would be right")
-        return _told(await self._send(wanted, None))
+            raise BadRequestError("expected markdown or a link to post, found neither")
+        return _outcome_answer(await self._send(wanted, None))
 
     async def post_file(self, request: web.Request) -> web.Response:
-        """Post the body as a file, under the `name` of the query, in the thread of `parent` where that is given."""
+        """Post the body as a file under the query's `name`; in the thread of the message `parent` if given."""
         room, wanted = request.match_info["room"], read_query(request, FileQuery)
         if room not in self._rooms():
             return problem(404, "not_found", f"no room is configured as {room[:100]!r}")
+        too_large = problem(413, "too_large", f"the file is larger than {LARGEST_FILE:,} bytes")
         if (request.content_length or 0) > LARGEST_FILE:
-            return problem(413, "too_large", f"a file has at most {LARGEST_FILE:,} bytes")
+            return too_large
         with TemporaryFile() as kept:
             try:
                 async with asyncio.timeout(UPLOAD_TIMEOUT):
@@ -147,9 +152,9 @@ class Api:
             except TimeoutError as error:
                 raise BadRequestError(f"the file did not arrive within {UPLOAD_TIMEOUT:g} s") from error
             except OSError as error:
-                return problem(503, "no_room", f"the file can't be kept: {error.strerror}")
+                return problem(503, "no_room", f"the file can't be written to a temporary file: {error.strerror}")
             if not whole:
-                return problem(413, "too_large", f"a file has at most {LARGEST_FILE:,} bytes")
+                return too_large
 
             def opened() -> BinaryIO:
                 kept.seek(0)
@@ -160,11 +165,11 @@ class Api:
                 content_type=request.content_type,
                 open=opened,
             )
-            return _told(await self._send(SendNow(room=room, parent=wanted.parent), file))
+            return _outcome_answer(await self._send(SendNow(room=room, parent=wanted.parent), file))
 
 
 async def _receive(request: web.Request, kept: BinaryIO) -> bool:
-    """Keep a request's body; False where it is too large. Raises OSError."""
+    """Write a request's body to `kept`; return False if it is too large. Raises OSError."""
     async for chunk in request.content.iter_chunked(65_536):
         kept.write(chunk)
         if kept.tell() > LARGEST_FILE:
@@ -172,5 +177,5 @@ async def _receive(request: web.Request, kept: BinaryIO) -> bool:
     return True
 
 
-def _told(outcome: Outcome) -> web.Response:
+def _outcome_answer(outcome: Outcome) -> web.Response:
     return json_answer({"outcome": type(outcome).__name__.lower(), **msgspec.to_builtins(outcome)})

@@ -1,4 +1,4 @@
-"""The configuration over the admin API: what is in force, how an event would go by it, and its reload."""
+"""The configuration's part of the admin API: the one in force, the trail of an event through it, and its reload."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relay.web.operations import Operation
 
 
 class PostExplain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A payload to explain: any JSON, as a source would get it, with its headers; or its `text` where it is none."""
+    """A payload to explain, as a source would get it with its headers: any JSON, or as `text` if it is not JSON."""
 
     source: str
     payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -23,33 +23,33 @@ class PostExplain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Configured(Protocol):
-    """Knows the configuration in force."""
+    """The configuration in force."""
 
     def document(self) -> Mapping[str, Any]:
-        """The configuration, secrets masked, and when it was loaded."""
+        """Return the configuration, secrets masked, and when it was loaded."""
         ...
 
     async def rooms(self) -> Sequence[Mapping[str, Any]]:
-        """The rooms, each with where it is and how it does. Raises `StoreError`."""
+        """Return the rooms, each with its address and its state. Raises `StoreError`."""
         ...
 
     async def sources(self) -> Sequence[Mapping[str, Any]]:
-        """The sources, each with what it is and how it does. Raises `StoreError`."""
+        """Return the sources, each with its settings and its state. Raises `StoreError`."""
         ...
 
     def tree(self) -> Mapping[str, Any]:
-        """The routing tree."""
+        """Return the routing tree."""
         ...
 
     def explain(self, source: str, payload: bytes, headers: Mapping[str, str]) -> Awaitable[Any]:
-        """The trail of a payload.
+        """Return the trail of a payload.
 
-        Raises KeyError for an unknown source, ValueError for what it would refuse.
+        Raises KeyError for an unknown source, ValueError for a payload that it would refuse.
         """
         ...
 
     async def reload(self) -> tuple[bool, Mapping[str, Any]]:
-        """Load it anew; whether that went well, and how."""
+        """Load the configuration anew; return whether that succeeded, and a report."""
         ...
 
 
@@ -60,7 +60,7 @@ class ConfigurationApi:
         self._configured = configured
 
     def routes(self) -> list[Operation]:
-        """The routes."""
+        """Return the routes."""
         return [
             Operation("GET", "/api/v1/config", self.get_config, shapes.Config),
             Operation("GET", "/api/v1/rooms", self.get_rooms, list[shapes.Room]),
@@ -71,26 +71,27 @@ class ConfigurationApi:
         ]
 
     async def get_config(self, _: web.Request) -> web.Response:
-        """The configuration in force, secrets masked, and when it was loaded."""
+        """Return the configuration in force, secrets masked, and when it was loaded."""
         return json_answer(self._configured.document())
 
     async def get_rooms(self, _: web.Request) -> web.Response:
-        """The rooms: where each is, what waits for it, what is wrong with it."""
+        """Return the rooms, each with its address, its waiting deliveries and its trouble."""
         return json_answer(await self._configured.rooms())
 
     async def get_sources(self, _: web.Request) -> web.Response:
-        """The sources: what each is, what waits of it, whether it is heard."""
+        """Return the sources, each with its type, its waiting events and whether it is silent."""
         return json_answer(await self._configured.sources())
 
     async def get_routes(self, _: web.Request) -> web.Response:
-        """The routing tree in force, what is inherited filled in."""
+        """Return the routing tree in force, with inherited values filled in."""
         return json_answer(self._configured.tree())
 
     async def post_explain(self, request: web.Request) -> web.Response:
-        """The full trail of a payload, without sending: events, routes, rooms, rendered markdown."""
+        """Return the full trail of a payload, without sending: events, routes, rooms, rendered markdown."""
         wanted = await read_json_body(request, PostExplain)
         if (wanted.payload is msgspec.UNSET) == (wanted.text is None):
-            raise BadRequestError("one of payload (any JSON) and text would be right")
+            found = "neither" if wanted.text is None else "both"
+            raise BadRequestError(f"expected one of payload (any JSON) and text, found {found}")
         body = bytes(wanted.payload) if isinstance(wanted.payload, msgspec.Raw) else str(wanted.text).encode()
         headers = {name.lower(): value for name, value in wanted.headers.items()}
         try:
@@ -101,8 +102,9 @@ class ConfigurationApi:
             return problem(422, "unreadable", str(error))
 
     async def post_reload(self, _: web.Request) -> web.Response:
-        """Load the configuration anew: 200, with what only a restart puts in force; or 422 with all problems."""
-        good, said = await self._configured.reload()
+        """Load the configuration anew: 200 with the changes that need a restart, or 422 with all problems."""
+        good, report = await self._configured.reload()
         if good:
-            return json_answer(said)
-        return json_answer({**said, "error": {"code": "refused", "message": "the configuration was not reloaded"}}, 422)
+            return json_answer(report)
+        error = {"code": "refused", "message": "the configuration was not reloaded"}
+        return json_answer({**report, "error": error}, 422)

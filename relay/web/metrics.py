@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' form, all there from the start with every label value that can occur."""
+"""Metrics in Prometheus' form. All exist from the start, with every label value that can occur."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAMES = (*(str(float(bound)) for bound in BOUNDS), "+Inf")
 
 
 class Durations(Collector):
-    """A histogram of seconds for the loop's thread alone: without locks, as it is told of every event."""
+    """A histogram of seconds without locks, because it observes every event. Only the loop's thread may use it."""
 
     def __init__(self, name: str, help_text: str) -> None:
         self._name = name
@@ -35,22 +35,22 @@ class Durations(Collector):
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Note one."""
+        """Count a duration."""
         self._counts[bisect_left(BOUNDS, seconds)] += 1
         self._sum += seconds
 
     def counts(self) -> list[int]:
-        """How many fell into each bucket so far, the last of them unbounded (`BOUNDS`)."""
+        """Return the durations in each bucket so far, by `BOUNDS`; the last bucket is unbounded."""
         return list(self._counts)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """The histogram as it stands."""
+        """Yield the present histogram."""
         buckets = list(zip(_NAMES, accumulate(self._counts), strict=True))
         yield HistogramMetricFamily(self._name, self._help, buckets, self._sum)
 
 
 class _Family(Generic[M]):
-    """A metric by its labels: what is configured is there from the start, and goes when it is configured no more."""
+    """A metric by its labels: one child for each configured combination, removed once it is not configured any more."""
 
     def __init__(self, metric: M) -> None:
         self._metric: M = metric
@@ -63,7 +63,7 @@ class _Family(Generic[M]):
         return child
 
     def keep(self, *values: Iterable[str]) -> None:
-        """Have exactly the combinations of these values."""
+        """Keep exactly the combinations of these values: remove other children, add missing ones."""
         wanted = set(product(*values))
         for gone in self._children.keys() - wanted:
             self._metric.remove(*gone)
@@ -73,13 +73,13 @@ class _Family(Generic[M]):
 
 
 class Metrics:
-    """Implements the pipeline's `Telemetry`; gauges are set when they are asked for."""
+    """Implements the pipeline's `Telemetry`; gauges are set when Prometheus asks."""
 
     def __init__(  # noqa: PLR0915 - the list of all metrics
         self, sources: Iterable[str], rooms: Mapping[str, str], config_hash: int
     ) -> None:
-        """`rooms` names each room's account."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a sample beside each counter that nobody asks for
+        """Create all metrics; `rooms` maps each room to its account."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the samples of all counters
         self._registry = registry = CollectorRegistry()
         self._sources: tuple[str, ...] = ()
         self._rooms: tuple[str, ...] = ()
@@ -94,22 +94,26 @@ class Metrics:
         self._fresh: dict[tuple[str, Status], int] = {}
         self._duplicate = counter("relay_events_duplicate_total", "Events of repeated requests.", "source")
         self.refusals: defaultdict[str, int] = defaultdict(int)
-        """Requests, frames and items of each source that were not taken, since the start."""
+        """Refused requests, frames and items of each source, since the start."""
         self._refused = counter(
             "relay_events_refused_total",
-            "Requests, frames and items of batches that were not taken.",
+            "Requests, frames and items of batches that were refused.",
             "source",
             "reason",
         )
-        said = "Connections without a request that were closed, as they were too slow or too many."
-        self._connections_closed = counter("relay_connections_closed_total", said, "reason")
+        self._connections_closed = counter(
+            "relay_connections_closed_total",
+            "Connections without a request that were closed, because they were too slow or too many.",
+            "reason",
+        )
         self._connections_closed.keep(CLOSED)
-        said = "Events whose severity is a word that nobody knows."
-        self._unknown_severity = counter("relay_events_unknown_severity_total", said, "source")
+        self._unknown_severity = counter(
+            "relay_events_unknown_severity_total", "Events with an unknown word as severity.", "source"
+        )
         self.received_in_all = 0
         """Events committed since the start."""
         self.done_in_all = 0
-        """Deliveries that got through since the start."""
+        """Deliveries done since the start."""
         self._results = counter("relay_deliveries_total", "Deliveries that came to an end.", "room", "result")
         self._failures = counter("relay_delivery_failures_total", "Attempts that failed.", "room", "reason")
         self._throttled = counter("relay_throttled_total", "Answers that asked to wait (429).", "account")
@@ -127,35 +131,47 @@ class Metrics:
         self._diverted = gauge("relay_room_diverted", "1 while the room's messages go to its fallback.", "room")
         self._account_refused = gauge("relay_account_refused", "1 while the service refuses the account.", "account")
         self._token_ends = gauge(
-            "relay_token_expires_timestamp_seconds", "End of an integration's token, 0 where it has none.",
-            "account", "token",
-        )  # fmt: skip
-        self._silent = gauge("relay_source_silent", "1 while nothing comes from the source.", "source")
+            "relay_token_expires_timestamp_seconds",
+            "When an integration's token expires, 0 if there is none.",
+            "account",
+            "token",
+        )
+        self._silent = gauge("relay_source_silent", "1 while the source is silent.", "source")
         self._connected = gauge("relay_feed_connected", "1 while the feed is connected.", "source")
         self._last = gauge("relay_feed_last_message_timestamp_seconds", "Time of the feed's last message.", "source")
         self._add_plain_ones(registry)
         self.use(sources, rooms, config_hash)
 
     def _add_plain_ones(self, registry: CollectorRegistry) -> None:
-        """Those without labels."""
+        """Create the metrics without labels."""
         self.accept = Durations("relay_accept_seconds", "Time to commit a request.")
         self.delivery = Durations("relay_delivery_seconds", "Time from acceptance to the posted message.")
         registry.register(self.accept)
         registry.register(self.delivery)
-        said = "1 where the last load of the configuration succeeded."
-        self._reloaded = Gauge("relay_config_last_reload_successful", said, registry=registry)
+        self._reloaded = Gauge(
+            "relay_config_last_reload_successful",
+            "1 if the last load of the configuration succeeded.",
+            registry=registry,
+        )
         self._reloaded.set(1)
-        said = "When a configuration was last put in force."
-        self._reloaded_at = Gauge("relay_config_last_reload_success_timestamp_seconds", said, registry=registry)
-        said = "A number that changes with the configuration."
-        self._config_hash = Gauge("relay_config_hash", said, registry=registry)
+        self._reloaded_at = Gauge(
+            "relay_config_last_reload_success_timestamp_seconds",
+            "When a configuration was last put in force.",
+            registry=registry,
+        )
+        self._config_hash = Gauge(
+            "relay_config_hash", "A number that changes with the configuration.", registry=registry
+        )
         build = Gauge("relay_build_info", "The program's version.", ("version",), registry=registry)
         build.labels(__version__).set(1)
 
     def use(
         self, sources: Iterable[str], rooms: Mapping[str, str], config_hash: int, templates: Iterable[str] = ()
     ) -> None:
-        """Have the metrics of these sources, rooms (with their accounts), templates and cards; what stays goes on."""
+        """Keep the metrics of these sources, rooms (mapped to their accounts), templates and cards.
+
+        Those of others are removed; values of kept ones continue through a reload.
+        """
         self._sources, self._rooms, accounts = tuple(sources), tuple(rooms), set(rooms.values())
         self._count_received()
         self._received.keep(self._sources, STATUSES)
@@ -175,13 +191,13 @@ class Metrics:
         self._config_hash.set(config_hash)
 
     def use_feeds(self, names: Iterable[str]) -> None:
-        """Have the metrics of these feeds."""
+        """Keep the metrics of these feeds, and remove those of others."""
         names = tuple(names)
         self._connected.keep(names)
         self._last.keep(names)
 
     def reloaded(self, at: float | None) -> None:
-        """A configuration was put in force (Unix seconds), or could not be."""
+        """Record that a configuration was put in force `at` a time in Unix seconds, or that a load failed (None)."""
         self._reloaded.set(at is not None)
         if at is not None:
             self._reloaded_at.set(at)
@@ -193,7 +209,7 @@ class Metrics:
 
     def received(self, source: str, status: Status, count: int) -> None:
         """Count committed events."""
-        key = (source, status)  # the one counter on the hot path: added up when it is asked for
+        key = (source, status)  # the one counter on the hot path: a plain dict, added to its metric when asked for
         self._fresh[key] = self._fresh.get(key, 0) + count
         self.received_in_all += count
 
@@ -202,7 +218,7 @@ class Metrics:
         self._duplicate[source,].inc(count)
 
     def refused(self, source: str, reason: str, count: int = 1) -> None:
-        """Count requests, frames or items of a batch that were not taken."""
+        """Count refused requests, frames or items of a batch."""
         self._refused[source, reason].inc(count)
         self.refusals[source] += count
 
@@ -211,7 +227,7 @@ class Metrics:
         self._connections_closed[reason,].inc()
 
     def unknown_severity(self, source: str, count: int) -> None:
-        """Count committed events whose severity is a word that nobody knows."""
+        """Count committed events with an unknown word as severity."""
         self._unknown_severity[source,].inc(count)
 
     def suppressed(self, reason: Suppression) -> None:
@@ -219,11 +235,11 @@ class Metrics:
         self._suppressed[reason,].inc()
 
     def own(self) -> None:
-        """Count what one of the relay's own accounts wrote, which is no event."""
+        """Count a message that one of the relay's own accounts wrote, and which is therefore no event."""
         self._suppressed["own",].inc()
 
     def accepted_in(self, seconds: float) -> None:
-        """Note how long a commit took."""
+        """Count the duration of a commit."""
         self.accept.observe(seconds)
 
     def settled(self, room: str, result: DeliveryState) -> None:
@@ -236,7 +252,7 @@ class Metrics:
         self._failures[room, reason].inc()
 
     def posted_after(self, seconds: float) -> None:
-        """Note how long an event took to its room."""
+        """Count the time from an event's acceptance to its posted message."""
         self.delivery.observe(seconds)
 
     def throttled(self, account: str) -> None:
@@ -270,7 +286,7 @@ class Metrics:
     def set_account(
         self, account: str, *, refused: bool, access_until: float | None, refresh_until: float | None
     ) -> None:
-        """Set an account's gauges; ends of tokens in Unix seconds."""
+        """Set an account's gauges; expiry of tokens in Unix seconds."""
         self._account_refused[account,].set(refused)
         self._token_ends[account, "access"].set(access_until or 0.0)
         self._token_ends[account, "refresh"].set(refresh_until or 0.0)
@@ -281,7 +297,7 @@ class Metrics:
         self._last[source,].set(last_message_at or 0.0)
 
     def expose(self) -> bytes:
-        """The exposition."""
+        """Return all metrics in Prometheus' text format."""
         self._count_received()
         return generate_latest(self._registry)
 

@@ -1,4 +1,4 @@
-"""What the API does, each with what it takes and answers; and all of it as an OpenAPI document."""
+"""The operations of the API with their parameters and answers, and the OpenAPI document made of them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One thing that the API does. The handler's docstring says what.
+    """One operation of the API, described by its handler's docstring.
 
-    `answer` is the shape of a 200, several where it may be one of them (None: no JSON); `query` and `body` are those
-    of what is asked, `others` those of other answers by status; `raw` where the body is no JSON.
+    `answer` is the shape of a 200, a tuple if it may be one of several, None if it is not JSON. `query` and `body` are
+    the shapes of the request, `others` those of other answers by status; `raw`: the request's body is not JSON.
     """
 
     method: str
@@ -32,20 +32,20 @@ class Operation(msgspec.Struct, frozen=True):
     raw: bool = False
 
     def route(self) -> web.RouteDef:
-        """The route that serves it."""
+        """Return the route that serves it."""
         return web.route(self.method, self.path, self.handler)
 
 
 _VARIABLE = re.compile(r"\{(\w+)(?::([^}]+))?\}")
 _ABOUT = (
-    "All that the page and the command line show and do. With `listen.admin_token`, everything but health needs it: "
-    "`Authorization: Bearer …`. Below `/api/v2` lies Alertmanager's own API, as its project documents it; `/feed` is a "
-    'websocket of events and outcomes, each message `{"type": …, "id": …}`, that goes on behind `?since=ID`.'
+    "The API behind the page and the command line. If `listen.admin_token` is set, everything but health needs it: "
+    "`Authorization: Bearer …`. Below `/api/v2` is Alertmanager's own API, as its project documents it. `/feed` is a "
+    'websocket of events and outcomes, each message `{"type": …, "id": …}`; `?since=ID` resumes after a message.'
 )
 
 
 def openapi(operations: Iterable[Operation]) -> dict[str, Any]:
-    """The document (OpenAPI 3.1.0)."""
+    """Return the document of all operations (OpenAPI 3.1.0)."""
     listed = list(operations)
     shapes = [Error, *(shape for one in listed for shape in _shapes_of(one))]
     schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
@@ -74,7 +74,7 @@ def _described(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     text = " ".join((one.handler.__doc__ or "").split())
     answers: dict[str, Any] = {"200": _answer("Done.", one.answer, schemas)}
     answers |= {str(status): _answer("See the schema.", shape, schemas) for status, shape in one.others.items()}
-    answers["default"] = _answer("What is wrong.", Error, schemas)
+    answers["default"] = _answer("An error.", Error, schemas)
     described: dict[str, Any] = {"summary": text, "operationId": one.handler.__name__, "responses": answers}
     parameters = [*_in_path(one.path), *_in_query(one.query)]
     if parameters:
@@ -82,9 +82,8 @@ def _described(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if one.raw:
         described["requestBody"] = {"required": True, "content": {"*/*": {}}}
     elif one.body is not None:
-        described["requestBody"] = {
-            "required": True, "content": {"application/json": {"schema": schemas[repr(one.body)]}}
-        }  # fmt: skip
+        content = {"application/json": {"schema": schemas[repr(one.body)]}}
+        described["requestBody"] = {"required": True, "content": content}
     return described
 
 
@@ -97,15 +96,15 @@ def _answer(text: str, shape: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_path(path: str) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "in": "path", "required": True,
-         "schema": {"type": "string", **({"enum": choice.split("|")} if choice else {})}}
-        for name, choice in _VARIABLE.findall(path)
-    ]  # fmt: skip
+    found = []
+    for name, choice in _VARIABLE.findall(path):
+        schema = {"type": "string", **({"enum": choice.split("|")} if choice else {})}
+        found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    return found
 
 
 def _in_query(kind: Any) -> list[dict[str, Any]]:
-    """A filter's fields as parameters; lists are separated by commas."""
+    """Return a filter's fields as parameters; the items of a list are separated by commas."""
     if kind is None:
         return []
     _, components = msgspec.json.schema_components([kind])

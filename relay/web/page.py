@@ -1,4 +1,4 @@
-"""The page: what a wall shows and an operator works with at night. What it tells comes from the API and the feed."""
+"""The page, for a screen on the wall and for an operator at night. Its data comes from the API and the feed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_SCRIPTS = ("page", "desk", "events", "now", "parts", "routes", "times")
 _FILES = {
-    "page.css": "text/css", "icon.svg": "image/svg+xml",
-    **{f"{name}.js": "text/javascript" for name in ("page", "desk", "events", "now", "parts", "routes", "times")},
-}  # fmt: skip
+    "page.css": "text/css",
+    "icon.svg": "image/svg+xml",
+    **{f"{name}.js": "text/javascript" for name in _SCRIPTS},
+}
 _MOST_FIELDS = 10
+"""Fields of the login's form that are read, at most."""
 
 
 class Page:
@@ -39,7 +42,7 @@ class Page:
         )
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes."""
+        """Return the routes."""
         return [
             web.get("/", self.get_page),
             web.get("/login", self.get_login),
@@ -49,17 +52,17 @@ class Page:
         ]
 
     async def get_page(self, _: web.Request) -> web.Response:
-        """The page itself."""
+        """Return the page."""
         return self._render("page.html", version=__version__, login=self._sessions.needed)
 
     async def get_login(self, request: web.Request) -> web.Response:
-        """The form that takes the admin token."""
+        """Return the form that asks for the admin token; redirect to the page if it is not needed."""
         if self._sessions.admits(request):
             return web.Response(status=303, headers={"Location": "/"})
         return self._render("login.html", trouble="")
 
     async def post_login(self, request: web.Request) -> web.Response:
-        """A cookie for the admin token."""
+        """Exchange the admin token for a cookie."""
         form = (await read_body(request)).decode(errors="replace")
         try:
             given = dict(parse_qsl(form, max_num_fields=_MOST_FIELDS)).get("token", "").strip()
@@ -75,13 +78,13 @@ class Page:
         return answer
 
     async def post_logout(self, _: web.Request) -> web.Response:
-        """Take the cookie back."""
+        """Delete the cookie."""
         answer = web.Response(status=303, headers={"Location": "/login"})
         answer.del_cookie(COOKIE, path="/")
         return answer
 
     async def get_file(self, request: web.Request) -> web.Response:
-        """A file of the page."""
+        """Return a file of the page."""
         name = request.path.removeprefix("/")
         body = resources.files("relay.web").joinpath("pages", name).read_bytes()
         return web.Response(body=body, content_type=_FILES[name], charset="utf-8", headers=_HEADERS)

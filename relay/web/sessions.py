@@ -1,7 +1,7 @@
-"""Who may ask at the admin address: the token itself, or a cookie that was given for it.
+"""Access to the admin address: by the token itself, or by a cookie that was given for it.
 
-A cookie is signed with the token that was shown, and so needs no memory: it survives a restart, and ends with that
-token.
+A cookie is signed with the token that was shown. So nothing needs to be stored: it survives a restart, and ends
+together with that token.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from relay.core.rate import TokenBucket
 
 COOKIE = "relay_session"
 LASTS = 12 * 3_600
-"""Seconds that a cookie is good for; what the page asks renews it, as long as it is open."""
+"""Seconds that a cookie is valid; while the page is open, its requests renew it."""
 TRIES = 5.0
-"""Wrong tokens a second that one address may show."""
+"""Wrong tokens a second that one address may try."""
 MOST_PEERS = 1_000
-"""Addresses that wrong tokens are counted of."""
+"""Addresses whose wrong tokens are counted, at most; beyond that, the one longest without a wrong token is dropped."""
 
 
 class Sessions:
     """Checks tokens and cookies, and makes cookies."""
 
     def __init__(self, tokens: Callable[[], Sequence[str]], now: Callable[[], float]) -> None:
-        """`tokens` gives those that are good now, none where none is needed; `now` Unix seconds."""
+        """Use the tokens that `tokens` returns, none if none is needed; `now` returns Unix seconds."""
         self._tokens = tokens
         self._now = now
         self._wrong: dict[str | None, TokenBucket] = {}
 
     @property
     def needed(self) -> bool:
-        """True where there is a token to be shown."""
+        """Return whether a token is needed."""
         return bool(self._tokens())
 
     def admits(self, request: web.Request) -> bool:
-        """Tell whether a request carries a good token or cookie. Raises `TooManyError`."""
+        """Return whether a request carries a valid token or cookie. Raises `TooManyError`."""
         tokens = self._tokens()
         if not tokens:
             return True
@@ -48,11 +48,11 @@ class Sessions:
         return self._signed_with(request.cookies.get(COOKIE, "")) is not None
 
     def log_in(self, request: web.Request, given: str) -> str | None:
-        """The token that was shown, where it is a good one. Raises `TooManyError`."""
+        """Return the token that was shown if it is valid, else None and count it. Raises `TooManyError`."""
         bucket = self._wrong.get(request.remote)
         if bucket is not None and bucket.wait(self._now()) > 0:
             raise TooManyError
-        token = self._good(given)
+        token = self._valid_token(given)
         if token is None:
             self._count_wrong(request.remote)
         return token
@@ -65,7 +65,7 @@ class Sessions:
             del self._wrong[next(iter(self._wrong))]
 
     def give(self, request: web.Request, answer: web.StreamResponse, token: str) -> None:
-        """Have an answer bring a cookie for a token that is good from now on."""
+        """Set a cookie for a valid token on an answer."""
         until = f"{int(self._now()) + LASTS}"
         cookie = f"{until}.{_sign(token, until)}"
         answer.set_cookie(
@@ -73,7 +73,7 @@ class Sessions:
         )
 
     def renew(self, request: web.Request, answer: web.StreamResponse) -> None:
-        """Have an answer to whoever came with a cookie bring another one, where that one is half over."""
+        """Set a new cookie on an answer, if the request's cookie is valid and past half its life."""
         given = request.cookies.get(COOKIE, "")
         if answer.prepared or COOKIE in answer.cookies:
             return
@@ -81,13 +81,14 @@ class Sessions:
         if token is not None and int(given.partition(".")[0]) - self._now() < LASTS / 2:
             self.give(request, answer, token)
 
-    def _good(self, given: str) -> str | None:
+    def _valid_token(self, given: str) -> str | None:
         raw = given.encode(errors="surrogateescape")
-        good = [token for token in self._tokens() if token and hmac.compare_digest(raw, token.encode())]  # to the end
+        # all tokens are compared, also after a match: the time must not show which one matched
+        good = [token for token in self._tokens() if token and hmac.compare_digest(raw, token.encode())]
         return good[0] if good else None
 
     def _signed_with(self, cookie: str) -> str | None:
-        """The token that a cookie was given for, where that and the cookie are good still."""
+        """Return the token that a cookie was given for, if both are still valid."""
         until, _, signature = cookie.partition(".")
         if not (until.isascii() and until.isdigit() and len(until) < 12 and int(until) > self._now()):
             return None
@@ -97,7 +98,7 @@ class Sessions:
 
 
 class TooManyError(Exception):
-    """More wrong tokens come from an address than are looked at."""
+    """An address tries too many wrong tokens."""
 
 
 def _sign(token: str, until: str) -> str:

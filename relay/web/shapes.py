@@ -1,4 +1,4 @@
-"""What the API's answers look like. Times are RFC 3339 in UTC, ages and rests seconds."""
+"""The shapes of the API's answers. Times are RFC 3339 in UTC; ages and waits are in seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relay.core.suppression import Suppression
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An answer, whole: nothing else is in it."""
+    """An answer with exactly these fields."""
 
 
 class ErrorDetail(Shape, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class ErrorDetail(Shape, frozen=True, kw_only=True):
 
 
 class Error(Shape, frozen=True, kw_only=True):
-    """What an answer of 400 and above says."""
+    """The answer with any status of 400 and above."""
 
     error: ErrorDetail
 
@@ -62,7 +62,7 @@ class Event(Shape, frozen=True, kw_only=True):
 
 
 class Refused(Shape, frozen=True, kw_only=True):
-    """What could not be read, with the reason."""
+    """A payload or item that could not be read, with the reason."""
 
     id: int
     source: str
@@ -74,10 +74,10 @@ class Refused(Shape, frozen=True, kw_only=True):
 
 
 class Delivery(Shape, frozen=True, kw_only=True):
-    """An intent on a message and what became of it; `successor` is the delivery that took over.
+    """A delivery, which posts or changes a message, and its state; `successor` is the delivery that superseded it.
 
-    `title` and `severity` are those of its event. `set_aside`: it failed, and its room goes on without it until
-    `due_at`, or until the room takes anything.
+    `title` and `severity` are those of its event. `set_aside`: it failed, and its room continues without it until
+    `due_at`, or until the room accepts another delivery.
     """
 
     id: int
@@ -101,21 +101,24 @@ class Delivery(Shape, frozen=True, kw_only=True):
 
 
 class Held(Shape, frozen=True, kw_only=True):
-    """What holds an incident back: a silence, an alert or a time, by its name."""
+    """The cause that suppresses an incident: a silence, an alert or a time, by its name."""
 
     reason: str
     by: str
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
-    """Who has it."""
+    """An acknowledgement: who works on the alert, and a comment."""
 
     by: str
     comment: str = ""
 
 
 class Concerned(Shape, frozen=True, kw_only=True):
-    """An incident that an event concerns; it `waits` while its room is not told of the event yet."""
+    """An incident that an event concerns, in one room.
+
+    `told`: a message in the room has shown the incident; `waits`: none has shown this event yet.
+    """
 
     id: int
     room: str
@@ -131,7 +134,7 @@ class Concerned(Shape, frozen=True, kw_only=True):
 
 
 class WholeEvent(Event, frozen=True, kw_only=True):
-    """An event with its payload, its incidents and its deliveries; `set_aside`: why no plan could be made of it."""
+    """An event with its payload, its incidents and its deliveries; `set_aside`: why it could not be planned."""
 
     set_aside: str | None
     payload: str
@@ -140,7 +143,7 @@ class WholeEvent(Event, frozen=True, kw_only=True):
 
 
 class Incident(Shape, frozen=True, kw_only=True):
-    """An alert's life in one room; `message_id` is the message that tells of it, None while none does."""
+    """An alert's life in one room; `message_id` is the message that shows it, None while there is none."""
 
     id: int
     source: str
@@ -161,7 +164,7 @@ class Incident(Shape, frozen=True, kw_only=True):
 
 
 class Silence(Shape, frozen=True, kw_only=True):
-    """Matchers that hold alerts back for a time."""
+    """Matchers that suppress alerts for a time."""
 
     id: str
     state: Literal["pending", "active", "expired"]
@@ -174,10 +177,11 @@ class Silence(Shape, frozen=True, kw_only=True):
 
 
 class RoomState(Shape, frozen=True, kw_only=True):
-    """How a room does: `error` while its service refuses it, `last_error` while it fails, `goes_to` its fallback.
+    """The state of a room.
 
-    `set_aside` counts the deliveries that failed and wait while the room goes on: the next is tried at
-    `set_aside_until`, or once the room takes anything. `set_aside_severity` is the worst of them.
+    `error` is set while its service refuses it, `last_error` while it fails, `goes_to` while its fallback takes over.
+    `set_aside` counts the deliveries that failed and wait while the room continues. The next of them is tried at
+    `set_aside_until`, or once the room accepts another delivery. `set_aside_severity` is the worst of theirs.
     """
 
     room: str
@@ -195,14 +199,14 @@ class RoomState(Shape, frozen=True, kw_only=True):
 
 
 class Room(RoomState, frozen=True, kw_only=True):
-    """A room: also its account, and its title, person or id."""
+    """A room's state, its account, and as its `address` its title, person or id."""
 
     account: str
     address: str
 
 
 class Feed(Shape, frozen=True, kw_only=True):
-    """How a feed does that the relay connects to."""
+    """The state of a feed that the relay connects to; `tries` counts the attempts since it was last connected."""
 
     source: str
     connected: bool
@@ -212,7 +216,7 @@ class Feed(Shape, frozen=True, kw_only=True):
 
 
 class SourceState(Shape, frozen=True, kw_only=True):
-    """How a source does: events that wait to be planned, and what was `refused` since the start."""
+    """The state of a source: `waiting` events to be planned, and requests and items `refused` since the start."""
 
     source: str
     waiting: int
@@ -222,7 +226,7 @@ class SourceState(Shape, frozen=True, kw_only=True):
 
 
 class Source(SourceState, frozen=True, kw_only=True):
-    """A source: also what it is; `path` where it is posted to, `feed` where the relay connects."""
+    """A source's state, type and format; `path` if producers send to it, `feed` if the relay connects to it."""
 
     type: str
     format: str
@@ -231,7 +235,7 @@ class Source(SourceState, frozen=True, kw_only=True):
 
 
 class AccountState(Shape, frozen=True, kw_only=True):
-    """How an account does; `refused` is what its service said, the ends are those of an integration's tokens."""
+    """The state of an account; `refused` is its service's reason. Tokens that expire are those of an integration."""
 
     account: str
     refused: str | None
@@ -242,7 +246,7 @@ class AccountState(Shape, frozen=True, kw_only=True):
 
 
 class EventCounts(Shape, frozen=True, kw_only=True):
-    """How many events are on record."""
+    """The numbers of stored events."""
 
     total: int
     refused: int
@@ -252,13 +256,13 @@ class EventCounts(Shape, frozen=True, kw_only=True):
 
 
 class IncidentCounts(Shape, frozen=True, kw_only=True):
-    """How many incidents are open, a room each."""
+    """The number of open incidents; an alert in two rooms counts twice."""
 
     open: int
 
 
 class ConfigState(Shape, frozen=True, kw_only=True):
-    """Which configuration is in force, and what came of the last attempt to load one."""
+    """The configuration in force, and the result of the last attempt to load one."""
 
     file: str
     loaded_at: str
@@ -288,7 +292,7 @@ class RelayStatus(Shape, frozen=True, kw_only=True):
 
 
 class ConfigProblem(Shape, frozen=True, kw_only=True):
-    """What is wrong with a configuration, where; lines and columns count from 1."""
+    """A problem of a configuration and its place; lines and columns count from 1."""
 
     file: str
     line: int
@@ -299,7 +303,7 @@ class ConfigProblem(Shape, frozen=True, kw_only=True):
 
 
 class Reloaded(Shape, frozen=True, kw_only=True):
-    """How a load went; `restart_needed`: what has changed that only a restart puts in force."""
+    """The result of a load; `restart_needed` lists changes that need a restart."""
 
     at: str
     good: bool
@@ -308,13 +312,13 @@ class Reloaded(Shape, frozen=True, kw_only=True):
 
 
 class NotReloaded(Reloaded, frozen=True, kw_only=True):
-    """Why the configuration was refused; the one before goes on."""
+    """The reasons why a configuration was refused; the previous one stays in force."""
 
     error: ErrorDetail
 
 
 class Config(Shape, frozen=True, kw_only=True):
-    """The configuration in force: `yaml` as it was written, without secrets; `timezone` is that of its messages."""
+    """The configuration in force: `yaml` as it was written, without secrets; messages use its `timezone`."""
 
     file: str
     timezone: str
@@ -325,7 +329,7 @@ class Config(Shape, frozen=True, kw_only=True):
 
 
 class RouteNode(Shape, frozen=True, kw_only=True):
-    """A node of the routing tree, what is inherited filled in."""
+    """A node of the routing tree, with inherited values filled in."""
 
     path: str
     matchers: list[str]
@@ -339,7 +343,7 @@ class RouteNode(Shape, frozen=True, kw_only=True):
 
 
 class RouteStep(Shape, frozen=True, kw_only=True):
-    """What was tried at one node of the routing tree, and why it did or did not match."""
+    """One node of the routing tree that was tried, and why it did or did not match."""
 
     path: str
     matched: bool
@@ -347,7 +351,7 @@ class RouteStep(Shape, frozen=True, kw_only=True):
 
 
 class WouldSend(Shape, frozen=True, kw_only=True):
-    """What would be sent to a room; with a `group` after so many seconds."""
+    """A message that would be sent to a room; that of a `group` after `waits_seconds`."""
 
     room: str
     action: Action
@@ -377,27 +381,27 @@ class Changed(Shape, frozen=True, kw_only=True):
 
 
 class SilenceId(Shape, frozen=True, kw_only=True):
-    """The silence's id: another one, where a changed silence could not stay the same."""
+    """The silence's id. It is a new one if a change had to end the old silence."""
 
     id: str
 
 
 class Expired(Shape, frozen=True, kw_only=True):
-    """`expired` is False where it had ended already."""
+    """A silence that was ended; `expired` is False if it had ended already."""
 
     id: str
     expired: bool
 
 
 class AlertName(Shape, frozen=True, kw_only=True):
-    """The alert that was acknowledged, or is not any more."""
+    """The alert that was acknowledged, or whose acknowledgement was withdrawn."""
 
     source: str
     key: str
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a message that was posted at once; the rest goes with the outcome."""
+    """The outcome of a message that was posted at once; the other fields depend on it."""
 
     outcome: Literal["delivered", "throttled", "failed", "refused"]
     remote_id: str | None = None

@@ -18,23 +18,26 @@ from relay.web.answers import BadRequestError, json_answer, problem, read_json_b
 from relay.web.operations import Operation
 
 MOST_SILENCES = 1_000
-"""Silences that may be in force or pending: each costs every event a look."""
+"""Silences that may be active or pending, at most; each event is compared with all of them."""
 
 
 class Silences(Protocol):
-    """What holds the silences. Raises `StoreError`."""
+    """The store of silences. Raises `StoreError`."""
 
     async def known(self) -> Sequence[Silence]:
-        """All on record."""
+        """Return all silences on record."""
         ...
 
     async def put(self, silences: Sequence[Silence]) -> None:
-        """Put silences in force, each in the place of one of the same id."""
+        """Store silences; each replaces one with the same id."""
         ...
 
 
 class SilenceDesk:
-    """Makes, changes and ends silences; what the two APIs have in common."""
+    """Makes, changes and ends silences, for the relay's own API and Alertmanager's.
+
+    Its callers use times by the machine's clock; in the store they are by the relay's own.
+    """
 
     def __init__(self, silences: Silences, new_id: Callable[[], str], clock: Clock) -> None:
         self._silences = silences
@@ -42,17 +45,17 @@ class SilenceDesk:
         self._clock = clock
         self.now = clock.wall
         self.own_now = clock.now
-        """The relay's own time, by which silences hold alerts."""
+        """The relay's own time, by which silences start and end."""
 
     async def known(self) -> dict[str, Silence]:
-        """All silences by id, their times as the machine's clock shows them."""
+        """Return all silences by id, with times by the machine's clock."""
         return {one.id: one for one in self._shifted(await self._silences.known(), -self._ahead())}
 
     async def _put(self, silences: Sequence[Silence]) -> None:
         await self._silences.put(self._shifted(silences, self._ahead()))
 
     def _ahead(self) -> float:
-        """Seconds by which the relay's own clock, by which silences hold, is ahead of the machine's."""
+        """Return the seconds by which the relay's own clock is ahead of the machine's; 0 if they are few."""
         ahead = self._clock.now() - self._clock.wall()
         return ahead if abs(ahead) > WITHIN else 0.0
 
@@ -68,11 +71,14 @@ class SilenceDesk:
         ]
 
     async def put(self, wish: Wish, silence_id: str | None = None) -> str | None:
-        """Make a silence, or change one; its id, None where there is none of the id. Raises `BadSilenceError`."""
+        """Make a silence, or change the one with an id. Raises `BadSilenceError`.
+
+        Return the silence's id, or None if there is none with `silence_id`.
+        """
         now = self.now()
         everything = await self.known()
         if sum(one.state(now) != "expired" for one in everything.values()) >= MOST_SILENCES:
-            raise BadSilenceError(f"{MOST_SILENCES} silences are in force or pending already; expire some first")
+            raise BadSilenceError(f"{MOST_SILENCES} silences are active or pending already; expire some first")
         if silence_id is None:
             made = [make_silence(wish, self._new_id(), now)]
         else:
@@ -84,7 +90,7 @@ class SilenceDesk:
         return made[0].id
 
     async def expire(self, silence_id: str) -> bool | None:
-        """End a silence; False where it had ended, None where there is none of the id."""
+        """End a silence; return False if it had ended already, None if there is none with this id."""
         known = (await self.known()).get(silence_id)
         if known is None:
             return None
@@ -95,7 +101,7 @@ class SilenceDesk:
 
 
 class PostSilence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A silence to make, or, where `id` is given, to change. Times as RFC 3339."""
+    """A silence to make, or to change if `id` is given. Times as RFC 3339."""
 
     matchers: tuple[str, ...]
     ends_at: str
@@ -106,14 +112,14 @@ class PostSilence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class PostAck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who takes an alert up, or withdraws that."""
+    """The name of the person who acknowledges an alert, or withdraws that, and a comment."""
 
     by: str
     comment: str = ""
 
 
 Acknowledge = Callable[[AlertKey, str, str], Awaitable[None]]
-"""Records an acknowledgement, or that it is withdrawn: the alert's key, who, and a comment. Raises `StoreError`."""
+"""Records an acknowledgement or its withdrawal, given the alert's key, a name and a comment. Raises `StoreError`."""
 
 
 class SilenceApi:
@@ -127,7 +133,10 @@ class SilenceApi:
         acknowledge: Acknowledge,
         unacknowledge: Acknowledge,
     ) -> None:
-        """`incidents` lists them as JSON, ended ones too where it is told so."""
+        """Prepare the handlers.
+
+        `incidents` returns those of a filter as JSON; `key_of` returns the alert of an open incident by its number.
+        """
         self._desk = desk
         self._incidents = incidents
         self._key_of = key_of
@@ -135,7 +144,7 @@ class SilenceApi:
         self._unacknowledge = unacknowledge
 
     def routes(self) -> list[Operation]:
-        """The routes."""
+        """Return the routes."""
         return [
             Operation("GET", "/api/v1/silences", self.get_silences, list[shapes.Silence]),
             Operation("POST", "/api/v1/silences", self.post_silence, shapes.SilenceId, body=PostSilence),
@@ -146,13 +155,13 @@ class SilenceApi:
         ]
 
     async def get_silences(self, _: web.Request) -> web.Response:
-        """Silences, those that end last first."""
+        """Return the silences, those that end last first."""
         now = self._desk.now()
         found = sorted((await self._desk.known()).values(), key=lambda one: one.ends_at, reverse=True)
         return json_answer([silence_json(one, now) for one in found])
 
     async def post_silence(self, request: web.Request) -> web.Response:
-        """Make a silence, or change the one whose id is given."""
+        """Make a silence, or change the one with the given id."""
         wanted = await read_json_body(request, PostSilence)
         try:
             silence_id = await self._desk.put(wish_of(wanted), wanted.id)
@@ -171,23 +180,24 @@ class SilenceApi:
         return json_answer({"id": silence_id, "expired": ended})
 
     async def get_incidents(self, request: web.Request) -> web.Response:
-        """Open incidents, the worst first; with `ended=true` those that have ended as well."""
+        """Return open incidents, the worst first; with `ended=true` those that have ended as well."""
         return text_answer(await self._incidents(read_query(request, IncidentFilter)))
 
     async def post_ack(self, request: web.Request) -> web.Response:
-        """Record who has taken up the alert of an incident, in all rooms."""
+        """Acknowledge the alert of an incident, in all rooms."""
         return await self._record(request, self._acknowledge)
 
     async def post_unack(self, request: web.Request) -> web.Response:
-        """Record who withdraws the acknowledgement of an incident's alert, in all rooms."""
+        """Withdraw the acknowledgement of an incident's alert, in all rooms."""
         return await self._record(request, self._unacknowledge)
 
     async def _record(self, request: web.Request, record: Acknowledge) -> web.Response:
         wanted = await read_json_body(request, PostAck)
-        if max(len(wanted.by), len(wanted.comment)) > LONGEST_TEXT:
-            raise BadRequestError(f"by and comment have at most {LONGEST_TEXT} characters")
+        for name, text in (("by", wanted.by), ("comment", wanted.comment)):
+            if len(text) > LONGEST_TEXT:
+                raise BadRequestError(f"{name}: expected at most {LONGEST_TEXT} characters, found {len(text):,}")
         if not wanted.by.strip():
-            raise BadRequestError("by: the name is empty; say who does this")
+            raise BadRequestError("by: expected the name of a person, found an empty text")
         number = request.match_info["id"]
         key = await self._key_of(int(number)) if number.isascii() and number.isdigit() and len(number) < 19 else None
         if key is None:
@@ -197,17 +207,25 @@ class SilenceApi:
 
 
 def wish_of(wanted: PostSilence) -> Wish:
-    """What is asked for, its times read. Raises ValueError."""
+    """Return the wish of a request, with its times parsed. Raises ValueError."""
     return Wish(
-        matchers=wanted.matchers, ends_at=parse_time(wanted.ends_at), created_by=wanted.created_by,
-        comment=wanted.comment, starts_at=None if wanted.starts_at is None else parse_time(wanted.starts_at),
-    )  # fmt: skip
+        matchers=wanted.matchers,
+        ends_at=parse_time(wanted.ends_at),
+        created_by=wanted.created_by,
+        comment=wanted.comment,
+        starts_at=None if wanted.starts_at is None else parse_time(wanted.starts_at),
+    )
 
 
 def silence_json(one: Silence, now: float) -> dict[str, object]:
-    """A silence as the API shows it, times as RFC 3339."""
+    """Return a silence in the form of the API, with times as RFC 3339."""
     return {
-        "id": one.id, "state": one.state(now), "matchers": one.matchers, "starts_at": iso(one.starts_at),
-        "ends_at": iso(one.ends_at), "created_by": one.created_by, "comment": one.comment,
+        "id": one.id,
+        "state": one.state(now),
+        "matchers": one.matchers,
+        "starts_at": iso(one.starts_at),
+        "ends_at": iso(one.ends_at),
+        "created_by": one.created_by,
+        "comment": one.comment,
         "updated_at": iso(one.updated_at),
-    }  # fmt: skip
+    }

@@ -1,4 +1,4 @@
-"""The last minutes in figures: rates and latency at even times, for the page's sparklines."""
+"""Trends of the last minutes: rates and latency at regular intervals, for the page's sparklines."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ MOST = 120
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """The seconds up to `at`: events accepted and deliveries done a second, and the time from accept to posted.
+    """The interval that ends at `at`: accepted events and finished deliveries a second, and the latency.
 
-    `latency_p90_seconds` is that time's 90th percentile, as the bound of its bucket; None where nothing was posted.
+    `latency_p90_seconds` is the 90th percentile of the time from acceptance to the posted message, as the bound of its
+    bucket; None if nothing was posted.
     """
 
     at: str
@@ -34,7 +35,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trends(Loop):
-    """A loop that takes a point at even times."""
+    """A loop that records a point at regular intervals."""
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
@@ -48,7 +49,7 @@ class Trends(Loop):
         return min(EVERY, self._due_at - self._clock.now())
 
     async def step(self) -> int:
-        """Take a point where one is due; 1 where it was."""
+        """Record a point if one is due; return 1 if so, else 0."""
         now = self._clock.now()
         if now < self._due_at:
             return 0
@@ -57,21 +58,23 @@ class Trends(Loop):
         self._before = (now, metrics.received_in_all, metrics.done_in_all, metrics.delivery.counts())
         self._due_at = now + EVERY
         took = max(0.001, now - at)
-        self._points.append(Point(
+        posted = [new - old for new, old in zip(self._before[3], counts, strict=True)]
+        point = Point(
             at=iso(now),
             events_per_second=round((metrics.received_in_all - received) / took, 2),
             deliveries_per_second=round((metrics.done_in_all - done) / took, 2),
-            latency_p90_seconds=_percentile([new - old for new, old in zip(self._before[3], counts, strict=True)], 0.9),
-        ))  # fmt: skip
+            latency_p90_seconds=_percentile(posted, 0.9),
+        )
+        self._points.append(point)
         return 1
 
     def points(self) -> list[Point]:
-        """The points, oldest first."""
+        """Return the points, oldest first."""
         return list(self._points)
 
 
 def _percentile(counts: Sequence[int], share: float) -> float | None:
-    """The bound of the bucket that a share of all is in; of the last one, its lower bound."""
+    """Return the upper bound of the bucket that a percentile falls into; for the last bucket, its lower bound."""
     wanted, seen = sum(counts) * share, 0
     if not wanted:
         return None
@@ -89,9 +92,9 @@ class TrendsApi:
         self._points = points
 
     def routes(self) -> list[Operation]:
-        """The route."""
+        """Return the route."""
         return [Operation("GET", "/api/v1/trends", self.get_trends, list[Point])]
 
     async def get_trends(self, _: web.Request) -> web.Response:
-        """The last ten minutes, a point each five seconds."""
+        """Return the last ten minutes, one point for every five seconds."""
         return json_answer(self._points())

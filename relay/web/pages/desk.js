@@ -1,12 +1,12 @@
-// What an operator works with: open incidents, dead deliveries, silences.
+// The operator's desk: open incidents, dead deliveries, silences.
 import { ask, byId, complain, make, moment, open, put, sure, who } from "./parts.js";
 import { now } from "./times.js";
 
 const MOST_SHOWN = 200;
-export const MOST_ASKED = 1000; // an incident counts once a room
+export const MOST_ASKED = 1000; // an alert counts once for each of its rooms
 let changed = () => {};
 
-/** `act` is done whenever something was changed here. */
+/** Call `act` after each change that is made here. */
 export function whenChanged(act) {
   changed = act;
 }
@@ -15,9 +15,9 @@ const empty = (text) => [make("li", { key: "" }, make("span", { class: "empty" }
 
 // Incidents
 
-function told(one) {
-  if (one.held) return make("span", { class: "chip warn" }, `${one.room}: held, ${one.held}`);
-  if (!one.message_id) return make("span", { class: "chip" }, `${one.room}: not told yet`);
+function roomChip(one) {
+  if (one.held) return make("span", { class: "chip warn" }, `${one.room}: suppressed, ${one.held}`);
+  if (!one.message_id) return make("span", { class: "chip" }, `${one.room}: not posted yet`);
   return make("span", { class: "chip good", title: `message ${one.message_id}` }, `${one.room}: message …${one.message_id.slice(-8)}`);
 }
 
@@ -28,7 +28,7 @@ function incident([name, rooms]) {
     make("div", {}, make("div", { class: "what" }, first.title),
       make("div", { class: "dim" }, first.source, " · since ", moment(first.started_at), first.flapping ? " · flapping" : "", labels ? ` · ${labels}` : ""),
       first.acknowledged_by && make("div", { class: "good" }, `${first.acknowledged_by} has it${first.comment ? `: ${first.comment}` : ""}`),
-      make("div", { class: "chips" }, ...rooms.map(told))),
+      make("div", { class: "chips" }, ...rooms.map(roomChip))),
     make("div", { class: "buttons" },
       first.acknowledged_by
         ? make("button", { "aria-label": `Unacknowledge ${first.title}`, onclick: () => acknowledge(first, "unack") }, "Unacknowledge")
@@ -49,7 +49,7 @@ export function drawIncidents(found, count) {
   put(byId("incidents-list"), shown.length ? shown.map(incident) : empty("Nothing is open."));
 }
 
-/** Ask who takes an alert up (`ack`), or gives it back (`unack`), and record that. */
+/** Ask who acknowledges an alert (`ack`), or withdraws that (`unack`), and record it. */
 function acknowledge(one, verb) {
   byId("ack-title").textContent = verb === "ack" ? "I have it" : `${one.acknowledged_by} does not have it any more`;
   byId("ack-done").textContent = verb === "ack" ? "Acknowledge" : "Unacknowledge";
@@ -84,7 +84,7 @@ function dead(one) {
     make("div", { class: "buttons" },
       make("button", { "aria-label": `Retry ${one.title}`, onclick: () => retry(one) }, "Retry"),
       make("button", { "aria-label": `Drop ${one.title}`,
-        onclick: () => sure("Drop this delivery?", `${one.title}, for ${one.room}: it is given up, and stays on record.`, () => settle("drop", [one.id])) }, "Drop")));
+        onclick: () => sure("Drop this delivery?", `${one.title}, for ${one.room}: it will not be sent, but stays on record.`, () => settle("drop", [one.id])) }, "Drop")));
 }
 
 export async function drawDead(count) {
@@ -94,20 +94,20 @@ export async function drawDead(count) {
   byId("dead").hidden = byId("dead-link").hidden = count === 0;
   byId("dead-count").textContent = found.length < count ? `${count}, the last ${found.length} are shown` : `${count}`;
   const ids = found.map((one) => one.id);
-  byId("retry-all").onclick = () => sure("Retry all dead deliveries?", `${ids.length} are sent again, as things stand now.`, () => settle("retry", ids));
-  byId("drop-all").onclick = () => sure("Drop all dead deliveries?", `${ids.length} are given up; they stay on record.`, () => settle("drop", ids));
+  byId("retry-all").onclick = () => sure("Retry all dead deliveries?", `${ids.length} are sent again, with the present state of their alerts.`, () => settle("retry", ids));
+  byId("drop-all").onclick = () => sure("Drop all dead deliveries?", `${ids.length} will not be sent, but stay on record.`, () => settle("drop", ids));
   put(byId("dead-list"), found.map(dead));
 }
 
 // Silences
 
 function silence(one) {
-  const held = one.matchers.join(", ");
+  const matchers = one.matchers.join(", ");
   return make("li", { key: one.id }, make("span", { class: "severity" }, one.state),
-    make("div", {}, make("code", { class: "what" }, held),
+    make("div", {}, make("code", { class: "what" }, matchers),
       make("div", { class: "dim" }, `${one.created_by}: ${one.comment} · `, moment(one.starts_at), " to ", moment(one.ends_at))),
-    make("div", { class: "buttons" }, make("button", { "aria-label": `Expire the silence ${held}`,
-      onclick: () => sure("Expire this silence?", `${held}: what still fires is told then.`,
+    make("div", { class: "buttons" }, make("button", { "aria-label": `Expire the silence ${matchers}`,
+      onclick: () => sure("Expire this silence?", `${matchers}: alerts that still fire are posted then.`,
         () => ask("POST", `/api/v1/silences/${encodeURIComponent(one.id)}/expire`).then(changed)) }, "Expire")));
 }
 

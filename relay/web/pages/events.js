@@ -1,26 +1,26 @@
-// The live stream of events, each with its fate. It stands still while someone reads in it.
+// The live stream of events, each with the state of its deliveries. It stops scrolling while someone reads it.
 import { ask, byId, make, moment, put, show } from "./parts.js";
 
 export const MOST_EVENTS = 100;
-const READING = 20_000; // ms for which the list stands still after that: a wall's pointer may rest in it for ever
+const READING = 20_000; // ms without input after which nobody is reading: a wall's pointer may rest in the list for ever
 const FATES = { done: "good", dead: "bad", dropped: "bad", waiting: "warn", leased: "warn" };
 const events = new Map(); // id → {event, fates: Map(delivery → [room, state, why])}
 const list = byId("events-list");
 let shown = []; // ids, the latest first
-let fresh = 0; // events that have come since, while it stood still
+let fresh = 0; // events that have arrived while the list stood still
 let paused = false;
 let pointed = false;
-let touchedAt = -Infinity; // when someone last moved in the list
+let touchedAt = -Infinity; // when someone last used the list
 
 function fate(event, fates) {
   if (event.set_aside || event.state === "set_aside") return [make("span", { class: "chip bad" }, "set aside")];
   const counted = new Map();
   for (const [room, state, why] of fates.values()) {
-    const said = `${room}: ${state}`;
-    counted.set(said, { state, why: why ?? counted.get(said)?.why ?? "", count: (counted.get(said)?.count ?? 0) + 1 });
+    const text = `${room}: ${state}`;
+    counted.set(text, { state, why: why ?? counted.get(text)?.why ?? "", count: (counted.get(text)?.count ?? 0) + 1 });
   }
-  const chips = [...counted].map(([said, { state, why, count }]) =>
-    make("span", { class: `chip ${FATES[state] ?? ""}`, title: why }, count > 1 ? `${said} ×${count}` : said));
+  const chips = [...counted].map(([text, { state, why, count }]) =>
+    make("span", { class: `chip ${FATES[state] ?? ""}`, title: why }, count > 1 ? `${text} ×${count}` : text));
   if (!chips.length && event.suppressed) return [make("span", { class: "chip" }, event.suppressed)];
   return chips.length ? chips : [make("span", { class: "chip" }, event.state === "waiting" ? "to be planned" : "no message yet")];
 }
@@ -40,7 +40,7 @@ export function drawEvents() {
   if (!still) { shown = latest; fresh = 0; }
   const kept = new Set([...latest, ...shown]);
   for (const id of events.keys()) if (!kept.has(id)) events.delete(id);
-  put(list, shown.length ? shown.map((id) => row(events.get(id))) : [make("li", { key: "" }, make("span", { class: "empty" }, "No event has come yet."))]);
+  put(list, shown.length ? shown.map((id) => row(events.get(id))) : [make("li", { key: "" }, make("span", { class: "empty" }, "No event has arrived yet."))]);
   byId("events-fresh").textContent = still && fresh ? `${fresh} new` : "";
 }
 
@@ -81,7 +81,7 @@ async function showEvent(id) {
 byId("pause").addEventListener("click", ({ currentTarget }) => {
   paused = !paused;
   currentTarget.setAttribute("aria-pressed", String(paused));
-  currentTarget.textContent = paused ? "Go on" : "Pause";
+  currentTarget.textContent = paused ? "Continue" : "Pause";
   drawEvents();
 });
 list.addEventListener("pointerenter", ({ pointerType }) => { pointed = pointerType === "mouse"; });

@@ -1,8 +1,8 @@
-// How things are: figures, what is wrong, rooms, sources.
+// The present state: figures, troubles, rooms, sources.
 import { byId, make, moment, put, spark } from "./parts.js";
 import { clock, duration } from "./times.js";
 
-const RECENT = 12; // points, a minute of them, in which a latency is still the latency now
+const RECENT = 12; // points (one minute) in which the last latency still counts as the present one
 
 function tile(name, value, values, bad = false) {
   return make("li", { key: name, class: bad ? "bad" : null }, make("div", { class: "dim" }, name), make("div", { class: "value" }, value),
@@ -28,12 +28,12 @@ export function drawTiles(state, points) {
 export function drawTroubles(state) {
   const found = [];
   const say = (text, warn) => found.push(make("p", { key: text, class: warn ? "warn" : null }, text));
-  for (const one of state.accounts) if (one.refused) say(`Account ${one.account} is refused: ${one.refused}. Everything for its rooms is kept and waits.`);
+  for (const one of state.accounts) if (one.refused) say(`Account ${one.account} is refused: ${one.refused}. All deliveries to its rooms wait.`);
   for (const one of state.accounts) if (one.token_trouble) say(`Account ${one.account}: ${one.token_trouble}`);
-  for (const one of state.rooms) if (one.set_aside) say(`Room ${one.room}: ${setAside(one)}. Sent as soon as the room takes anything.`, one.set_aside_severity !== "critical");
-  if (!state.config.last_reload_good) say("The configuration could not be reloaded; the one before goes on. What is wrong is told below.");
-  if (state.config.restart_needed.length) say(`Changed, and in force only after a restart: ${state.config.restart_needed.join(", ")}.`, true);
-  if (state.heartbeat_trouble) say(`The heartbeat does not get out: ${state.heartbeat_trouble}`, true);
+  for (const one of state.rooms) if (one.set_aside) say(`Room ${one.room}: ${setAside(one)}. Sent as soon as the room accepts another delivery.`, one.set_aside_severity !== "critical");
+  if (!state.config.last_reload_good) say("The configuration could not be reloaded; the previous one stays in force. Its problems are listed below.");
+  if (state.config.restart_needed.length) say(`Changes that need a restart: ${state.config.restart_needed.join(", ")}.`, true);
+  if (state.heartbeat_trouble) say(`Heartbeat: ${state.heartbeat_trouble}`, true);
   put(byId("troubles"), found);
 }
 
@@ -45,9 +45,9 @@ function setAside(room) {
 }
 
 function roomState(room) {
-  const [name, said] = reachState(room);
-  if (!room.set_aside) return [name, said];
-  return [room.set_aside_severity === "critical" ? "bad" : "warn", `${setAside(room)} · ${said}`];
+  const [name, text] = reachState(room);
+  if (!room.set_aside) return [name, text];
+  return [room.set_aside_severity === "critical" ? "bad" : "warn", `${setAside(room)} · ${text}`];
 }
 
 function reachState(room) {
@@ -60,8 +60,8 @@ function reachState(room) {
 
 export function drawRooms(state) {
   put(byId("rooms").querySelector("tbody"), state.rooms.map((room) => {
-    const [name, said] = roomState(room);
-    return row(room.room, cell(said, name), cell(String(room.waiting), "number"),
+    const [name, text] = roomState(room);
+    return row(room.room, cell(text, name), cell(String(room.waiting), "number"),
       cell(room.oldest_seconds ? duration(room.oldest_seconds) : "", "number"), cell(String(room.dead), room.dead ? "number bad" : "number"));
   }));
 }
@@ -77,9 +77,9 @@ export function drawSources(state) {
   const feeds = new Map(state.feeds.map((feed) => [feed.source, feed]));
   put(byId("sources").querySelector("tbody"), state.sources.map((source) => {
     const feed = feeds.get(source.source);
-    const [name, said] = sourceState(source, feed);
+    const [name, text] = sourceState(source, feed);
     const at = feed?.last_message_at ?? source.last_event_at;
-    return row(source.source, cell(said, name), make("td", { class: "mono" }, at ? moment(at) : "none yet"),
+    return row(source.source, cell(text, name), make("td", { class: "mono" }, at ? moment(at) : "none yet"),
       cell(String(source.waiting), "number"), cell(String(source.refused), source.refused ? "number warn" : "number"));
   }));
 }

@@ -1,4 +1,4 @@
-// The page: state is asked of the API, what is new comes by the feed, and after a break it goes on where it was.
+// The page: it polls the state from the API, gets news from the feed, and resumes the feed after a break.
 import { drawDead, drawIncidents, drawSilences, MOST_ASKED, whenChanged } from "./desk.js";
 import { drawEvents, drawSoon, MOST_EVENTS, takeDelivery, takeEvent } from "./events.js";
 import { drawRooms, drawSources, drawTiles, drawTroubles } from "./now.js";
@@ -6,10 +6,10 @@ import { ask, byId, complain, make, moment } from "./parts.js";
 import { showRoutes } from "./routes.js";
 import { clock, duration, now, timeOfDay, useZone } from "./times.js";
 
-const EVERY = 3000; // ms between two looks at the state, though nothing comes
-const EVERY_UNSEEN = 15000; // the same while the page is in the background, where its title alone is seen
-let place = null; // how far the feed was read
-let loaded = null; // which load of the configuration is shown
+const EVERY = 3000; // ms between two polls of the state if the feed brings nothing
+const EVERY_UNSEEN = 15000; // the same while the page is in the background: only its title is seen then
+let place = null; // the place in the feed, for `since`
+let loaded = null; // the load of the configuration that is shown
 let lookedAt = now();
 
 // Configuration
@@ -32,7 +32,7 @@ async function reload() {
   try {
     await ask("POST", "/-/reload");
   } catch (error) {
-    if (error.status !== 422) complain("Reload", error); // what was refused is told with the configuration
+    if (error.status !== 422) complain("Reload", error); // a refused configuration is shown with its problems
   } finally {
     byId("reload").disabled = false;
     loaded = null;
@@ -40,7 +40,7 @@ async function reload() {
   }
 }
 
-// The state, and what is new
+// The state and the news
 
 async function look() {
   const [state, points, incidents, silences, latest] = await Promise.all([
@@ -79,15 +79,16 @@ function lost(error) {
   byId("ready").textContent = "no answer";
   byId("ready").className = "pill bad";
   byId("lost").hidden = false;
-  const why = error.status ? `The relay can't tell its state: ${error.message}` : "No answer from the relay";
-  const said = `${why}. What is shown is of ${clock(lookedAt)}; it is asked again and again.`;
-  if (byId("lost").textContent !== said) byId("lost").textContent = said;
+  const why = error.status ? `The relay can't show its state: ${error.message}` : "No answer from the relay";
+  const text = `${why}. This page shows the state of ${clock(lookedAt)}, and keeps asking.`;
+  // an equal text is not set again: a screen reader would read the alert each time
+  if (byId("lost").textContent !== text) byId("lost").textContent = text;
 }
 
 let timer = null;
 let dueAt = Infinity;
 
-/** Look at the state within so many milliseconds; of several wishes the soonest counts. */
+/** Poll the state within `after` milliseconds; of several calls the soonest counts. */
 function soon(after = 100) {
   const at = performance.now() + after;
   if (at >= dueAt) return;
@@ -127,6 +128,7 @@ function follow() {
     if (message.type === "delivery") takeDelivery(message.delivery);
     if (message.type !== "hello") { drawSoon(); soon(1000); }
   };
+  // jitter: all pages lose their feed at once when the relay restarts
   socket.onclose = () => { soon(); setTimeout(follow, 1000 + Math.random() * 1000); };
 }
 

@@ -1,9 +1,9 @@
-// What the page is made of: elements (text is only ever set as text), questions to the API, dialogs.
+// Parts of the page: elements (text is only ever set as text, never as HTML), requests to the API, dialogs.
 import { clock, heard } from "./times.js";
 
 export const byId = (id) => document.getElementById(id);
 
-/** An element with properties and children; a child that is no element is text. `key` tells it from its siblings. */
+/** Make an element with properties and children; other children become text. `key` identifies it among its siblings. */
 export function make(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -19,7 +19,7 @@ export function make(tag, properties = {}, ...children) {
 
 export const moment = (iso) => make("time", { dateTime: iso, title: iso }, clock(iso));
 
-/** Make what is there into what is to be there: an element of the same key stays the same one, its focus with it. */
+/** Turn a parent's children into the given ones. An element with the same key is kept and changed, so it keeps its focus. */
 export function put(parent, children) {
   const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   fill(parent, children);
@@ -69,7 +69,7 @@ export class Refused extends Error {
   }
 }
 
-/** What the API answers. Throws `Refused`, of status 0 where nothing answers. */
+/** Return the API's answer. Throws `Refused`, with status 0 if nothing answers. */
 export async function ask(method, path, body) {
   const options = { method, headers: {} };
   if (body !== undefined) {
@@ -82,18 +82,18 @@ export async function ask(method, path, body) {
     location.assign("/login");
     throw new Refused("logged out", 401);
   }
-  const said = await answer.json().catch(() => null);
-  if (!answer.ok) throw new Refused(said?.error?.message ?? `answered ${answer.status}`, answer.status, said);
-  return said;
+  const content = await answer.json().catch(() => null);
+  if (!answer.ok) throw new Refused(content?.error?.message ?? `answered ${answer.status}`, answer.status, content);
+  return content;
 }
 
-/** Tell what an action came to, until whoever asked for it has read that. */
+/** Show the error of an action until it is dismissed. */
 export function complain(what, error) {
   const line = make("p", {}, `${what}: ${error.message} `, make("button", { type: "button", onclick: () => line.remove() }, "Dismiss"));
   byId("failures").append(line);
 }
 
-/** A line through values; gaps where there is none. */
+/** Draw a line through values, with gaps where a value is null. */
 export function spark(values, label) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
@@ -116,7 +116,7 @@ export function spark(values, label) {
   return svg;
 }
 
-/** Have the focus go back to where a dialog was opened, or to its section where that is gone. */
+/** Return the focus to the element that opened a dialog once that closes; to its section if the element is gone. */
 function comeBack(dialog) {
   const opener = document.activeElement;
   const section = opener?.closest("section");
@@ -132,7 +132,7 @@ export function show(dialog) {
   dialog.showModal();
 }
 
-/** Show a dialog with a form; once that is sent, `act` is done, and what it refuses is shown in the dialog. */
+/** Show a dialog with a form; when it is sent, call `act`, and show its error in the dialog. */
 export function open(dialog, act) {
   const trouble = dialog.querySelector(".trouble");
   const form = dialog.querySelector("form");
@@ -155,14 +155,14 @@ export function open(dialog, act) {
   show(dialog);
 }
 
-/** Ask before something is done that can't be taken back. */
+/** Ask for confirmation before an action that can't be undone. */
 export function sure(title, what, act) {
   byId("sure-title").textContent = title;
   byId("sure-what").textContent = what;
   open(byId("sure-dialog"), act);
 }
 
-/** Who works here: what was said last time. */
+/** The name of the person at this browser, as last entered. */
 export const who = {
   get: () => localStorage.getItem("relay-who") ?? "",
   set: (name) => localStorage.setItem("relay-who", name),

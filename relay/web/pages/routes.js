@@ -1,9 +1,9 @@
-// The routing tree, and a payload tried on it.
+// The routing tree, and the trial of a payload.
 import { ask, byId, make, put } from "./parts.js";
 
 const EXAMPLE = '{"title": "port-down on node-101", "severity": "critical", "status": "firing", "key": "p1"}'; // of the format relay
 
-/** The rooms of a route; those that it got a message are marked. */
+/** Draw the rooms of a route; mark those that get a message through it. */
 const rooms = (names, got) => make("span", { class: "chips" }, ...(names.length ? names : ["nobody"]).map((name) =>
   make("span", { class: got.has(name) ? "chip good" : "chip" }, got.has(name) ? `✓ ${name}` : name)));
 
@@ -11,7 +11,7 @@ function node(route, steps, deliveries) {
   const step = steps?.get(route.path);
   const lit = step === undefined ? "" : step.matched ? " lit" : " out";
   const got = new Set(deliveries.filter((one) => one.route === route.path).map((one) => one.room));
-  const said = [
+  const settings = [
     route.continue ? "continue" : "",
     route.group_by ? `group_by ${route.group_by.join(", ") || "[]"}` : "",
     route.template ? `template ${route.template}` : "",
@@ -20,7 +20,7 @@ function node(route, steps, deliveries) {
   ].filter(Boolean).join(" · ");
   const drawn = make("div", { class: `node${lit}`, title: route.path },
     make("code", {}, route.matchers.join(", ") || "everything"), make("span", { "aria-hidden": "true" }, "→"), rooms(route.rooms, got),
-    said && make("span", { class: "dim" }, said),
+    settings && make("span", { class: "dim" }, settings),
     step && make("span", { class: "why" }, `${step.matched ? "✓ matches" : "✗ no match"}: ${step.why}`));
   const item = make("li", {}, drawn);
   if (route.routes.length) item.append(make("ul", {}, ...route.routes.map((child) => node(child, steps, deliveries))));
@@ -29,7 +29,7 @@ function node(route, steps, deliveries) {
 
 let tree = null;
 let explained = [];
-let tried = null; // what was tried, to be tried again where the routes change
+let tried = null; // the last trial, repeated when the routes change
 
 function draw(shown = 0) {
   if (!tree) return;
@@ -38,23 +38,23 @@ function draw(shown = 0) {
 }
 
 function trail(one, place) {
-  const said = one.suppressed ? `no message: ${one.suppressed}` : one.deliveries.length ? "" : "no message";
+  const silent = one.suppressed ? `no message: ${one.suppressed}` : one.deliveries.length ? "" : "no message";
   return make("article", {},
     make("p", {}, make("strong", { class: one.event.severity }, one.event.severity.toUpperCase()), ` ${one.event.status} · ${one.event.title}`),
     make("p", { class: "dim" }, `key ${one.event.key}`),
-    said && make("p", { class: "warn" }, said),
+    silent && make("p", { class: "warn" }, silent),
     ...one.template_failures.map((failure) => make("p", { class: "bad" }, failure)),
     ...one.deliveries.map((delivery) => make("div", {},
       make("p", {}, `${delivery.action} to `, make("strong", {}, delivery.room), ` by ${delivery.route}`),
       make("pre", { tabIndex: 0, "aria-label": `Message for ${delivery.room}` }, delivery.markdown))),
-    explained.length > 1 ? make("button", { type: "button", onclick: () => draw(place) }, "Show its way in the tree") : null);
+    explained.length > 1 ? make("button", { type: "button", onclick: () => draw(place) }, "Show its path in the tree") : null);
 }
 
 async function explain() {
   const result = byId("try-result");
   try {
     explained = tried ? await ask("POST", "/api/v1/explain", tried) : [];
-    const nothing = tried ? [make("p", {}, "No event comes of this payload.")] : [];
+    const nothing = tried ? [make("p", {}, "This payload makes no event.")] : [];
     result.replaceChildren(...(explained.length ? explained.map(trail) : nothing));
   } catch (error) {
     explained = [];
@@ -63,7 +63,7 @@ async function explain() {
   draw();
 }
 
-/** Try what is in the form. */
+/** Try the payload in the form. */
 function tryIt(event) {
   event.preventDefault();
   const text = byId("try-payload").value;

@@ -1,4 +1,4 @@
-// Times as the operators' own clock has them: in the zone of the configuration, by the relay's time.
+// Times in the zone of the configuration, by the relay's clock.
 
 let zone = "UTC";
 let format = formatter();
@@ -8,7 +8,7 @@ function formatter() {
   return new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" }); // 2026-11-26 22:08:15
 }
 
-/** Show times in a zone from now on; in UTC where this browser does not know it. */
+/** Show times in a zone from now on; in UTC if this browser does not know it. */
 export function useZone(name) {
   zone = name;
   try {
@@ -19,25 +19,25 @@ export function useZone(name) {
   }
 }
 
-/** Take note of the relay's time, as an answer's head tells it. */
+/** Learn the relay's time from the Date header of an answer. */
 export function heard(date) {
   const behind = Date.parse(date) - Date.now();
   if (!Number.isNaN(behind)) skew = Math.abs(behind) > 2000 ? behind : 0;
 }
 
-/** The relay's time, in ms. */
+/** Return the relay's time, in ms. */
 export const now = () => Date.now() + skew;
 
-/** A moment as the wall's clock shows it; with the day where it is another one. */
+/** Return a moment's time of day, with its date if that is not today. */
 export function clock(at) {
   const [day, time] = format.format(new Date(at)).split(" ");
   return day === format.format(now()).split(" ")[0] ? time : `${day} ${time}`;
 }
 
-/** The time of day and where that is. */
+/** Return the time of day with its zone. */
 export const timeOfDay = () => `${format.format(now()).split(" ")[1]} ${zone}`;
 
-/** Seconds in words, as the command line says them. */
+/** Return seconds in words, as the command line does. */
 export function duration(seconds) {
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
