@@ -1,4 +1,4 @@
-"""What all checks between keys have: the settings, and problems at their places."""
+"""The base of all checks between keys: the settings, and problems with their places."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from relay.settings.problems import Path, Problem, dotted
 
 
 class Check:
-    """Settings, the document they came from, and problems that say where they are."""
+    """Settings and the document they came from; it makes problems that have a place."""
 
     def __init__(self, settings: Settings, document: Document) -> None:
         self.settings = settings
         self.document = document
 
     def error(self, path: Path, message: str) -> Problem:
-        """Something that must be mended."""
+        """Return a problem that must be fixed."""
         return Problem(self.document.mark(path), dotted(path), message)
 
     def warning(self, path: Path, message: str) -> Problem:
-        """Something that may not be meant."""
+        """Return a problem that may be intended."""
         return Problem(self.document.mark(path), dotted(path), message, "warning")
 
     def names(self, section: str) -> Collection[str]:
-        """What is called by name in a section, though something else may be wrong with it."""
+        """Return the names in a section, including those of things that have other problems."""
         named = self.document.values.get(section)
         return named if isinstance(named, dict) else ()

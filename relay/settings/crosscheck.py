@@ -1,4 +1,4 @@
-"""What one key can't show: names that must exist, doors that stand open."""
+"""Checks between keys: names that must exist, and addresses that are open to strangers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relay.settings.types import Address
 
 
 def cross_check(settings: Settings, document: Document, formats: Mapping[str, object]) -> list[Problem]:
-    """All problems between keys, errors and warnings."""
+    """Return all problems between keys, errors and warnings."""
     check = _Check(settings, document, formats)
     routes = check_routes(settings, document)
     return [
@@ -30,7 +30,10 @@ def cross_check(settings: Settings, document: Document, formats: Mapping[str, ob
 
 
 def open_doors(settings: Settings, document: Document, events: Address, admin: Address) -> list[Problem]:
-    """What would let strangers in at the addresses that a process has, which need not be the configured ones."""
+    """Return a problem for each address that lets strangers in.
+
+    The addresses are those of the process, which may differ from the configured ones.
+    """
     return list(_Check(settings, document, {}).doors(events, admin))
 
 
@@ -40,24 +43,24 @@ class _Check(Check):
         self._formats = formats
 
     def doors(self, events: Address, admin: Address) -> Iterator[Problem]:
-        """What would let strangers in, where it listens at these addresses."""
+        """Yield a problem for each setting that lets strangers in at these addresses."""
         listen = self.settings.listen
         if not admin.is_loopback and listen.admin_token is None:
-            it = "the admin address" if admin == listen.admin else f"the admin address, {admin} until a restart,"
-            yield self.error(("listen", "admin"), f"beyond loopback {it} needs `listen.admin_token`")
+            it = "the admin address" if admin == listen.admin else f"the admin address ({admin} until a restart)"
+            yield self.error(("listen", "admin"), f"{it} is not on loopback, so it needs `listen.admin_token`")
         at = "" if events == listen.events else f" (this process listens at {events})"
         for name, source in self.settings.sources.items():
             if isinstance(source, PostedSettings) and source.auth is None and not events.is_loopback:
-                said = f"beyond loopback{at} a source needs `auth` (or `auth: none`, where that is meant)"
-                yield self.error(("sources", name), said)
+                message = f"the events address is not on loopback{at}, so a source needs `auth`"
+                yield self.error(("sources", name), f"{message}; write `auth: none` if anyone may post")
 
     def listeners(self) -> Iterator[Problem]:
         listen, operator = self.settings.listen, self.settings.operator
         yield from self.doors(listen.events, listen.admin)
         if listen.admin == listen.events and listen.admin.port != 0:
-            yield self.error(("listen", "admin"), "is the events address; they are two")
+            yield self.error(("listen", "admin"), "is also the events address; give them different addresses")
         if operator is None:
-            yield self.warning((), "no `operator.room`: the relay tells its own trouble to the log alone")
+            yield self.warning((), "no `operator.room`: the relay reports its own problems only in the log")
         elif operator.room not in self.names("rooms"):
             yield self.error(("operator", "room"), unknown("room", operator.room, self.names("rooms")))
 
@@ -69,7 +72,7 @@ class _Check(Check):
             yield from self._template(("rooms", name), room.template)
             account = self.settings.accounts.get(room.account)
             if isinstance(account, SpikaAccount) and not (room.id or "").isdecimal():
-                yield self.error(("rooms", name), "a room of a Spika account is known by its `id`, a number, alone")
+                yield self.error(("rooms", name), "a room of a Spika account needs an `id`, which is a number")
             space = (room.account, room.id or "", room.title or "", (room.person or "").lower())
             if space in spaces:
                 yield self.warning(("rooms", name), f"is the same space as room {spaces[space]!r}")
@@ -88,30 +91,30 @@ class _Check(Check):
         while (following := rooms[way[-1]].fallback) in rooms and following not in way:
             way.append(str(following))
         if following == name:
-            yield self.error(path, f"leads back to itself: {' → '.join([*way, name])}")
+            yield self.error(path, f"the fallbacks form a circle: {' → '.join([*way, name])}")
         elif rooms[room.fallback].account == room.account:
-            said = f"is a room of the same account, {room.account}: where that is refused or down, so is this"
-            yield self.warning(path, said)
+            message = f"is a room of the same account, {room.account}: if that is refused or down, both rooms are"
+            yield self.warning(path, message)
 
     def sources(self) -> Iterator[Problem]:
         paths: dict[str, str] = {"/healthz": "health"}
         for name, source in self.settings.sources.items():
             if name == OPERATOR_SOURCE:
-                yield self.error(("sources", name), "this name stands for the relay's own events; take another")
+                yield self.error(("sources", name), "this name is reserved for the relay's own events; choose another")
             if source.silent_after is not None and self.settings.operator is None:
-                said = "nobody hears of it: `operator.room` says who is told"
-                yield self.warning(("sources", name, "silent_after"), said)
+                message = "nobody is notified without an `operator.room`"
+                yield self.warning(("sources", name, "silent_after"), message)
             if source.format is not None and (wrong := self._format_trouble(source.format)) is not None:
                 yield self.error(("sources", name, "format"), wrong)
             if not isinstance(source, PostedSettings):
                 continue
             path = source.path_of(name)
             if path in paths:
-                yield self.error(("sources", name), f"listens at {path}, as {paths[path]} does")
+                yield self.error(("sources", name), f"listens at {path}, and so does {paths[path]}; change one path")
             paths[path] = name
 
     def _format_trouble(self, name: str) -> str | None:
-        """Why a format can't be had."""
+        """Return why a format can't be used, or None if it can."""
         if name not in self._formats:
             return unknown("format", name, self._formats)
         try:
@@ -121,21 +124,22 @@ class _Check(Check):
         return None
 
     def filters(self) -> Iterator[Problem]:
-        """Filters of an APIC by which a fault that is cleared falls out of its subscription."""
+        """Yield problems of APIC filters, like one that loses a fault from its subscription when it is cleared."""
         for name, source in self.settings.sources.items():
             for number, one in enumerate(source.subscribe if isinstance(source, ApicSettings) else ()):
                 text = (one.filter or "").replace(" ", "")
                 if text.count("(") != text.count(")") or text.count('"') % 2:
-                    yield self.error(("sources", name, "subscribe", number, "filter"), "lacks a parenthesis or a quote")
+                    message = "a parenthesis or a quote is missing"
+                    yield self.error(("sources", name, "subscribe", number, "filter"), message)
                 if one.target_class is not None and one.target is None:
-                    said = "goes with `target: subtree` or `target: children`"
-                    yield self.error(("sources", name, "subscribe", number, "target_class"), said)
+                    message = "works only with `target: subtree` or `target: children`; add one"
+                    yield self.error(("sources", name, "subscribe", number, "target_class"), message)
                 if ("eq(faultInst.severity," in text or "eq(faultInst.lc," in text) and '"cleared"' not in text:
-                    said = "a fault that is cleared passes this no more: its end may not be told; `ne` would be right"
-                    yield self.warning(("sources", name, "subscribe", number, "filter"), said)
+                    message = "a cleared fault no longer matches this filter, so its end may be missed; use `ne`"
+                    yield self.warning(("sources", name, "subscribe", number, "filter"), message)
 
     def clients(self) -> Iterator[Problem]:
-        """Accounts and feeds whose connections are less than they could be."""
+        """Yield warnings for accounts and feeds whose connections are less safe than they could be."""
         found: list[tuple[Path, Account | WebsocketSettings | ApicSettings]] = []
         found += ((("accounts", name), account) for name, account in self.settings.accounts.items())
         found += (
@@ -145,15 +149,16 @@ class _Check(Check):
         )
         for path, client in found:
             if not client.tls.verify:
-                yield self.warning((*path, "tls", "verify"), "any certificate is taken: whoever is in between can read")
+                message = "any certificate is accepted, so anyone on the way can read the traffic"
+                yield self.warning((*path, "tls", "verify"), message)
             if client.proxy is not None and "@" in client.proxy:
-                yield self.warning((*path, "proxy"), "a password is written in the file; ${NAME} keeps it out")
+                yield self.warning((*path, "proxy"), "a password is in the file; use ${NAME} to keep it out")
 
     def secrets(self) -> Iterator[Problem]:
         for path, ref in secrets_of(self.settings):
             if ref.origin == "literal" and path[-2:-1] != ("headers",):
                 yield self.warning(
-                    path, "a secret is written in the file; {env:}, {file:} or {credential:} keep it out"
+                    path, "a secret is in the file; use {env: NAME}, {file: PATH} or {credential: NAME} to keep it out"
                 )
 
     def _template(self, path: Path, template: str | None) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""YAML, composed with marks: plain values, and for each path its place in a file."""
+"""A YAML configuration read as plain values, with the place in a file of each path."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import yaml
 
 from relay.core.encoding import whole
 from relay.settings.composed import Composed, mark_of
-from relay.settings.problems import ConfigurationError, Mark, Path, Problem
+from relay.settings.problems import ConfigurationError, Mark, Path, Problem, expected
 
-CONFIGURATION = "the configuration is a mapping (`accounts:`, `rooms:`, `route:`, …; `relay schema` tells all)"
+CONFIGURATION = "expected a mapping with `accounts:`, `rooms:`, `route:`, …; `relay schema` prints all keys"
 MAX_FILE = 4 * 2**20
 MAX_INCLUDES = 100
 _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)\})")
@@ -24,23 +24,23 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class Expanded(str):
-    """A text with the values of variables in it; `written` is how it stands in the file."""
+    """A text in which variables are replaced by their values; `written` is the text in the file."""
 
     __slots__ = ("written",)
     written: str
 
     def __new__(cls, text: str, written: str) -> Expanded:
-        """Make it."""
+        """Make a text that remembers how it was written."""
         made = super().__new__(cls, text)
         made.written = written
         return made
 
 
 class Document(Composed):
-    """A configuration's values and marks; `problems` are what reading alone has found."""
+    """The values of a configuration and their marks; `problems` are those found while reading."""
 
     def __init__(self, environment: Mapping[str, str] | None = None, what: str = CONFIGURATION) -> None:
-        """`what` says what a file is that is none."""
+        """`what` is the message for a file that is not a mapping: what was expected."""
         super().__init__()
         self._what = what
         self.values: dict[str, object] = {}
@@ -49,9 +49,9 @@ class Document(Composed):
         self._loader = yaml.SafeLoader("")
 
     def read(self, file: FilePath) -> None:
-        """Read a file and what it includes. Raises `ConfigurationError` where it is no YAML at all."""
+        """Read a file and the files that it includes. Raises `ConfigurationError` if the file can't be used at all."""
         if len(self.files) >= MAX_INCLUDES:
-            self.add(("include",), f"more than {MAX_INCLUDES} files are included")
+            self.add(("include",), f"expected at most {MAX_INCLUDES} files, found more")
             return
         name = str(file)
         self.files.append(name)
@@ -75,7 +75,7 @@ class Document(Composed):
 
     def _include(self, other: object, path: Path, including: FilePath) -> None:
         if not isinstance(other, str):
-            self.add(path, "the path of a file would be right, as text")
+            self.add(path, expected("the path of a file", other, secret=True))
             return
         file = including.parent / other
         if str(file) in self.files:
@@ -87,7 +87,7 @@ class Document(Composed):
             self.problems.extend(error.problems)
 
     def _merge(self, value: dict[str, object]) -> None:
-        """Take a file's sections; named things of several files add up, single values are given once."""
+        """Add the sections of a file. Sections of named things add up; any other section may be given only once."""
         for section, content in value.items():
             known = self.values.get(section)
             if known is None:
@@ -95,18 +95,19 @@ class Document(Composed):
             elif isinstance(known, dict) and isinstance(content, dict):
                 for name, item in content.items():
                     if name in known:
-                        self.add((section, name), "given in two files")
+                        self.add((section, name), "given in two files; remove one")
                     known[name] = item
             else:
-                self.add((section,), "given in two files")
+                self.add((section,), "given in two files; remove one")
 
     def _scalar(self, node: yaml.Node, path: Path, file: str) -> object:
         if node.tag == _TIMESTAMP or (node.tag in _NUMBERS and ":" in node.value):
-            node.tag = _STRING  # 21:30 is a time of day, and no number of base 60 as YAML 1.1 has it
+            node.tag = _STRING  # 21:30 is a time of day here; YAML 1.1 reads it as a number to base 60
         try:
             value = self._loader.construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError):  # their texts quote the value, which may be a secret
-            self.add(path, "can't be read as what its tag or form says; quotes make it text", mark_of(node, file))
+        except (yaml.YAMLError, ValueError):  # the texts of these errors quote the value, which may be a secret
+            message = "does not have the form that its tag or its first characters announce; put it in quotes for text"
+            self.add(path, message, mark_of(node, file))
             return None
         if not isinstance(value, str):
             return value
@@ -132,15 +133,15 @@ class Document(Composed):
 
 
 def read_text(file: FilePath) -> str:
-    """A file's text. Raises `ConfigurationError` with what stands in the way."""
+    """Return the text of a file, or of standard input for `-`. Raises `ConfigurationError`."""
     mark = Mark(str(file), 1, 1)
     try:
         if str(file) == "-":
             return _decode(sys.stdin.buffer.read(MAX_FILE + 1), file)
         if file.is_dir():
-            raise ConfigurationError([Problem(mark, "", "is a directory; the path of a file would be right")])
+            raise ConfigurationError([Problem(mark, "", "expected a file, found a directory")])
         if file.exists() and not file.is_file() and str(file) != "/dev/stdin":
-            raise ConfigurationError([Problem(mark, "", "is no regular file")])
+            raise ConfigurationError([Problem(mark, "", "expected a regular file, found a device or a socket")])
         with file.open("rb") as stream:
             raw = stream.read(MAX_FILE + 1)
     except OSError as error:
@@ -151,17 +152,18 @@ def read_text(file: FilePath) -> str:
 def _decode(raw: bytes, file: FilePath) -> str:
     mark = Mark(str(file), 1, 1)
     if len(raw) > MAX_FILE:
-        raise ConfigurationError([Problem(mark, "", f"is over {MAX_FILE // 2**20} MiB")])
+        raise ConfigurationError([Problem(mark, "", f"expected at most {MAX_FILE // 2**20} MiB, found more")])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
-        raise ConfigurationError([Problem(Mark(str(file), line, column), "", "is not UTF-8 here")]) from error
+        message = "the file is not UTF-8 here; save it as UTF-8"
+        raise ConfigurationError([Problem(Mark(str(file), line, column), "", message)]) from error
 
 
 def compose(text: str, name: str) -> yaml.Node | None:
-    """The one document of a YAML text as nodes. Raises `ConfigurationError`."""
+    """Return the only document of a YAML text as nodes; None if the text is empty. Raises `ConfigurationError`."""
     try:
         return _one(yaml.compose_all(text, Loader=yaml.SafeLoader), name)
     except RecursionError as error:
@@ -169,22 +171,22 @@ def compose(text: str, name: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         mark = Mark(name, place.line + 1, place.column + 1) if place else Mark(name, 1, 1)
-        hint = "; indent with blanks, not tabs" if "'\\t'" in str(error.problem) else ""
+        hint = "; indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
         context = f" ({error.context})" if error.context else ""
         problem = error.problem
-        if isinstance(error, yaml.composer.ComposerError):  # its text quotes the name, which may begin a secret
-            problem = "an alias (*) or anchor (&) that does not fit; quotes make it text"
-        raise ConfigurationError([Problem(mark, "", f"no YAML: {problem}{context}{hint}")]) from None
+        if isinstance(error, yaml.composer.ComposerError):  # its text quotes a name that may be the start of a secret
+            problem = "an alias (*) without an anchor, or an anchor (&) given twice; put the value in quotes for text"
+        raise ConfigurationError([Problem(mark, "", f"not valid YAML: {problem}{context}{hint}")]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        said = f"no YAML: a control character ({error.character!r}) stands here"
-        raise ConfigurationError([Problem(Mark(name, line, 1), "", said)]) from error
+        message = f"not valid YAML: found a control character ({error.character!r}); remove it"
+        raise ConfigurationError([Problem(Mark(name, line, 1), "", message)]) from error
 
 
 def _one(documents: Iterator[yaml.Node | None], name: str) -> yaml.Node | None:
     first = next(documents, None)
     second = next(documents, None)
     if second is not None:
-        said = "a second document (`---`) begins here; one file holds one"
-        raise ConfigurationError([Problem(mark_of(second, name), "", said)])
+        message = "expected one document in a file, found a second one (`---`)"
+        raise ConfigurationError([Problem(mark_of(second, name), "", message)])
     return first

@@ -1,4 +1,4 @@
-"""Loading a configuration: read, validate, cross-check; all problems at once."""
+"""Loading a configuration: read, validate, cross-check, and report all problems at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from relay.settings.sentences import TOO_SHORT, located
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration that can be used; `warnings` may still be worth a look. `digest` changes with its text."""
+    """A configuration that can be used, with its `warnings`. `digest` changes when the text of a file changes."""
 
     settings: Settings
     templates: dict[str, str]
@@ -33,29 +33,29 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     document: Document
 
     def again(self) -> Loaded:
-        """Read the same file anew. Raises `ConfigurationError`."""
+        """Return the configuration read again from the same file. Raises `ConfigurationError`."""
         return load(Path(self.file), self.formats, self.document.environment)
 
     @property
     def storage(self) -> Path:
-        """The database file."""
+        """Return the path of the database file."""
         if self.settings.storage is not None:
             return Path(self.settings.storage.removeprefix("sqlite:"))
         return default_storage()
 
 
 def default_storage() -> Path:
-    """The database file where `storage` names none."""
+    """Return the path of the database file if `storage` is not set."""
     return Path(os.environ.get("STATE_DIRECTORY", ".").split(":")[0]) / "relay.db"
 
 
 NAMED = ("accounts", "rooms", "sources", "templates")
 MOST_ROUNDS = 5
-"""How often what is wrong is left out before the rest is given up."""
+"""Times that invalid parts are removed and the rest is validated again, before loading gives up."""
 
 
 def load(file: Path, formats: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Loaded:
-    """Read a configuration that may name these formats. Raises `ConfigurationError` with all that is wrong."""
+    """Return a configuration that may name these formats. Raises `ConfigurationError` with all problems."""
     document = Document(environment)
     document.read(file)
     problems = list(document.problems)
@@ -82,7 +82,7 @@ def load(file: Path, formats: Mapping[str, object], environment: Mapping[str, st
 
 
 def _validate(document: Document, base: Path) -> tuple[Settings | None, list[Problem]]:
-    """The settings and what is wrong with them; what is wrong is left out, so that the rest can be checked as well."""
+    """Return the settings and their problems. Invalid parts are removed, so that the rest can be checked as well."""
     values = plain(document.values)
     problems: list[Problem] = []
     for _ in range(MOST_ROUNDS):
@@ -99,7 +99,7 @@ def _validate(document: Document, base: Path) -> tuple[Settings | None, list[Pro
 
 
 def plain(value: Any) -> Any:
-    """A copy of a document's values, of plain types alone."""
+    """Return a copy of a document's values with plain types only."""
     if isinstance(value, dict):
         return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -108,12 +108,12 @@ def plain(value: Any) -> Any:
 
 
 def _follows(path: Path_, problem: Problem, others: Sequence[tuple[Path_, Problem]]) -> bool:
-    """True of a list that lacks entries only as those that it has are wrong."""
+    """Return whether a list is too short only because its entries are invalid and were removed."""
     return problem.message == TOO_SHORT and any(len(at) > len(path) and at[: len(path)] == path for at, _ in others)
 
 
 def _leave_out(values: dict[str, Any], path: Path_) -> bool:
-    """Take what a path is wrong in out of a configuration: a named thing whole; False where nothing was there."""
+    """Remove the part of a configuration at a path, or the whole named thing around it; False if nothing is there."""
     if not path:
         return False
     *above, last = path[: 2 if path[0] in NAMED else len(path)]
@@ -137,13 +137,13 @@ def _templates(settings: Settings, document: Document, problems: list[Problem]) 
             texts[name] = read_text(template.file)
         except ConfigurationError as error:
             path = ("templates", name, "file")
-            said = f"{template.file} {error.problems[0].message}"
-            problems.append(Problem(document.mark(path), f"templates.{name}.file", said))
+            message = f"{template.file}: {error.problems[0].message}"
+            problems.append(Problem(document.mark(path), f"templates.{name}.file", message))
     return texts
 
 
 def card_files(settings: Settings) -> Iterator[tuple[Path_, Path]]:
-    """The files of all cards, each with its place in the configuration."""
+    """Yield the files of all cards, each with its path in the configuration."""
     for name, room in settings.rooms.items():
         if room.card is not None:
             yield ("rooms", name, "card", "file"), room.card.file
@@ -155,24 +155,24 @@ def card_files(settings: Settings) -> Iterator[tuple[Path_, Path]]:
 
 
 def _cards(settings: Settings, document: Document, problems: list[Problem]) -> dict[str, str]:
-    """The texts of all cards, by their files' names."""
+    """Return the texts of all cards, by file name."""
     texts: dict[str, str] = {}
     for path, file in card_files(settings):
         try:
             texts[str(file)] = read_text(file)
         except ConfigurationError as error:
-            problems.append(Problem(document.mark(path), dotted(path), f"{file} {error.problems[0].message}"))
+            problems.append(Problem(document.mark(path), dotted(path), f"{file}: {error.problems[0].message}"))
     return texts
 
 
 def check_machine(loaded: Loaded) -> list[Problem]:
-    """What this machine lacks now: secrets, and directories of files."""
+    """Return a problem for each secret and each directory of files that is missing on this machine now."""
     problems: list[Problem] = []
     for number, directory in enumerate(loaded.settings.files.directories):
         if not directory.is_dir():
             path: Path_ = ("files", "directories", number)
-            said = f"{directory} is no directory that is there now"
-            problems.append(Problem(loaded.document.mark(path), dotted(path), said, "warning"))
+            message = f"there is no directory {directory} now"
+            problems.append(Problem(loaded.document.mark(path), dotted(path), message, "warning"))
     for path, ref in secrets_of(loaded.settings):
         try:
             ref.resolve()

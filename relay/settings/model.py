@@ -1,4 +1,4 @@
-"""The configuration's shape. Field descriptions are the reference that `relay schema` and the README give."""
+"""The shape of the configuration. Its field descriptions are the reference in `relay schema` and config/README.md."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ from relay.settings.types import (
     Years,
     Zone,
     is_address,
+    require_one,
     secrets_within,
     wrong,
 )
 
 PERSON_ID = 40
-"""Characters from which a person without an @ is taken for an id."""
+"""Least length, in characters, at which a person without an @ counts as an id."""
 SCOPES = tuple(
     f"spark:{what}"
     for what in (
@@ -50,7 +51,7 @@ HEADER = r"^[A-Za-z0-9-]{1,100}$"
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors; values are frozen."""
+    """A section of the configuration: unknown keys are errors, and values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
@@ -66,81 +67,79 @@ class Listen(Strict):
     """Where the relay listens."""
 
     events: ListenAddress = Field(
-        "127.0.0.1:9080", validate_default=True, description="Webhooks; the one address to expose."
+        "127.0.0.1:9080", validate_default=True, description="Address for incoming events; the only one to expose."
     )
-    admin: ListenAddress = Field("127.0.0.1:9081", validate_default=True, description="API, metrics and health.")
+    admin: ListenAddress = Field(
+        "127.0.0.1:9081", validate_default=True, description="Address of the API, the metrics and the health checks."
+    )
     tls: ListenTls | None = Field(None, description="TLS for both listeners.")
     admin_token: Secrets | None = Field(
-        None, description="Needed for all but health; required where `admin` is not loopback."
+        None, description="Token for everything but health checks; required if `admin` is not on loopback."
     )
-    admin_hosts: tuple[str, ...] = Field(
-        (), description="Names under which the admin address is reached, beside its own."
-    )
+    admin_hosts: tuple[str, ...] = Field((), description="More host names under which clients reach the admin address.")
 
 
 class Operator(Strict):
-    """Where the relay tells its own trouble."""
+    """The room that gets the relay's own problems."""
 
     room: str = Field(description="Name of a room.")
 
 
 class ClientTls(Strict):
-    """How a peer's certificate is checked."""
+    """Checks of a peer's certificate."""
 
-    ca: FileName | None = Field(None, description="PEM file of a private authority.")
-    verify: bool = Field(default=True, description="False takes any certificate, and warns at every start.")
+    ca: FileName | None = Field(None, description="PEM file of a private certificate authority.")
+    verify: bool = Field(default=True, description="If false, accept any certificate and warn at every start.")
 
 
 class _AccountSettings(Strict):
-    """What all accounts have."""
+    """Settings that all accounts share."""
 
     url: str
-    pace: Rate | None = Field(None, description="Most messages a time, shared fairly by the account's rooms.")
-    tls: ClientTls = Field(ClientTls(), description="How the service's certificate is checked.")
-    proxy: Proxy | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+    pace: Rate | None = Field(None, description="Maximum rate of messages, shared fairly by the account's rooms.")
+    tls: ClientTls = Field(ClientTls(), description="Checks of the service's certificate.")
+    proxy: Proxy | None = Field(None, description="Address of a proxy; without it, HTTPS_PROXY and NO_PROXY apply.")
 
     @field_validator("url")
     @classmethod
     def _http(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
-            raise wrong("an address with https:// (or http:// on loopback) would be right")
-        if not is_address(value):
-            raise wrong("is no address; it would read like https://webexapis.com/v1")
+            raise wrong("expected an address that begins with https:// (or http:// on loopback)")
+        if not is_address(value):  # the message does not quote the address, which may hold a password
+            raise wrong("expected an address with a host, like https://webexapis.com/v1")
         return value.rstrip("/")
 
 
 class OAuthSettings(Strict):
-    """An integration: tokens that a person grants by `relay login`, renewed by the relay."""
+    """An integration: a person grants its tokens with `relay login`, and the relay renews them."""
 
     client_id: str = Field(description="The integration's client id.", min_length=1)
     client_secret: Secret = Field(description="Its client secret.")
     redirect_uri: str = Field(
         "http://127.0.0.1:9082/callback",
-        description="Where Webex sends a person back to, as the integration has it; `relay login` listens there.",
+        description="Address that Webex sends the browser back to, as set in the integration; `relay login` listens "
+        "there.",
         pattern=r"^https?://\S+$",
     )
-    scopes: tuple[str, ...] = Field(SCOPES, description="What a person is asked for.", min_length=1)
+    scopes: tuple[str, ...] = Field(SCOPES, description="Scopes that a person is asked to grant.", min_length=1)
 
 
 class WebexAccount(_AccountSettings):
-    """Exactly one of a token and an integration, and the address it is good for."""
+    """A Webex account: exactly one of `token` and `oauth`, and the address of the API."""
 
     type: Literal["webex"]
     token: Secret | None = Field(None, description="Access token of a bot or a person.")
-    oauth: OAuthSettings | None = Field(None, description="An integration whose tokens `relay login` gets.")
+    oauth: OAuthSettings | None = Field(None, description="An integration; `relay login` gets its tokens.")
     url: str = Field("https://webexapis.com/v1", description="Base address of the API.")
 
     @model_validator(mode="after")
     def _one_credential(self) -> WebexAccount:
-        if (self.token is None) == (self.oauth is None):
-            raise wrong(
-                f"one of token and oauth would be right; there {'is none' if self.token is None else 'are both'}"
-            )
+        require_one(token=self.token, oauth=self.oauth)
         return self
 
 
 class SpikaAccount(_AccountSettings):
-    """An access token of a Spika server; its bot posts to the rooms that it is a member of."""
+    """An access token of a Spika server, whose bot posts to the rooms that it is a member of."""
 
     type: Literal["spika"]
     access_token: Secret = Field(description="Access token of a bot.")
@@ -154,42 +153,42 @@ class Room(Strict):
     """A destination: exactly one of `id`, `title`, `person`."""
 
     account: str = Field(description="Name of an account.")
-    id: RoomId | None = Field(None, description="The service's id of the room; a number with Spika.")
-    title: str | None = Field(None, description="The room's title; it is looked for when it is first needed.")
+    id: RoomId | None = Field(None, description="The room's id at the service; for Spika a number.")
+    title: str | None = Field(None, description="The room's title; the relay looks it up when it first needs the room.")
     person: str | None = Field(None, description="E-mail address or id of a person, for a direct message.")
-    create: bool = Field(default=False, description="Create the room where no room has the title.")
-    members: tuple[str, ...] = Field((), description="E-mail addresses that are added to a room that is created.")
+    create: bool = Field(default=False, description="Create the room if no room has the title.")
+    members: tuple[str, ...] = Field((), description="E-mail addresses to add to a room that the relay creates.")
     template: str | None = Field(None, description="Name of a template for this room's messages.")
     digest_over: Annotated[WholeNumber, Field(gt=0)] = Field(
-        10, description="New messages that may wait, where they would take over 5 s, before they become one digest."
+        10,
+        description="Number of new messages that may wait. If more wait and sending them would take over 5 s, they "
+        "become one digest.",
     )
 
     card: CardFile | None = Field(
         None,
-        description="A card that goes with each message of one alert, which can't be edited then; the text is its "
-        "fallback.",
+        description="A card for each message about a single alert. Such a message can't be edited; its text is shown "
+        "by clients without cards.",
     )
     fallback: str | None = Field(
-        None, description="Name of the room that takes its messages while this one can't be reached."
+        None, description="Name of the room that gets the messages while this one can't be reached."
     )
     fallback_after: Duration = Field(
-        120.0, description="Failing time after which they go there; at once where the room or its account is refused."
+        120.0,
+        description="Time of failing after which messages go to the fallback; at once if the room or its account is "
+        "refused.",
     )
 
     @model_validator(mode="after")
     def _one_address(self) -> Room:
-        given = [name for name in ("id", "title", "person") if getattr(self, name)]
-        if len(given) != 1:
-            raise wrong(f"one of id, title and person would be right; there {_count(given)}")
+        require_one(id=self.id, title=self.title, person=self.person)
         if self.person is not None and "@" not in self.person and len(self.person) < PERSON_ID:
-            raise wrong("person is an e-mail address, like oncall@example.net, or a person's id")
+            raise wrong(
+                f"person: expected an e-mail address like oncall@example.net, or a person's id; found {self.person!r}"
+            )
         if (self.create or self.members) and self.title is None:
-            raise wrong("create and members go with a title")
+            raise wrong("create and members work only with a title; give the room a title")
         return self
-
-
-def _count(given: list[str]) -> str:
-    return "is none" if not given else f"are {' and '.join(given)}"
 
 
 class BasicAuth(Strict):
@@ -207,30 +206,29 @@ class HeaderAuth(Strict):
 
 
 class SnsAuth(Strict):
-    """Amazon's own signature, of the messages of some topics."""
+    """Amazon's signature on the messages of the listed topics."""
 
     topics: tuple[Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d+:\S+$")], ...] = Field(
-        description="ARNs of the topics; nothing else is taken.", min_length=1
+        description="ARNs of the topics; everything else is refused.", min_length=1
     )
     confirm: bool = Field(default=False, description="Confirm subscriptions of these topics.")
 
 
 class AuthSettings(Strict):
-    """How a source proves itself: exactly one of these. Each secret may be a list, for rotation."""
+    """Authentication of a source: exactly one of these. Each secret may be a list, for rotation."""
 
     bearer: Secrets | None = Field(None, description="`Authorization: Bearer …`.")
     basic: BasicAuth | None = Field(None, description="`Authorization: Basic …`.")
     header: HeaderAuth | None = Field(None, description="A header of your choice.")
-    signature: Secrets | None = Field(None, description="The secret by which the vendor signs, as its format knows.")
+    signature: Secrets | None = Field(
+        None, description="The secret that the vendor signs with; the source's format knows how."
+    )
 
-    sns: SnsAuth | None = Field(None, description="For the format aws-sns.")
+    sns: SnsAuth | None = Field(None, description="Amazon's signature; only for the format aws-sns.")
 
     @model_validator(mode="after")
     def _one(self) -> AuthSettings:
-        ways = ("bearer", "basic", "header", "signature", "sns")
-        given = [name for name in ways if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise wrong(f"one of bearer, basic, header, signature and sns would be right; there {_count(given)}")
+        require_one(bearer=self.bearer, basic=self.basic, header=self.header, signature=self.signature, sns=self.sns)
         return self
 
 
@@ -241,15 +239,15 @@ def _auth_tag(value: object) -> str:
 Auth = Annotated[
     Annotated[AuthSettings, Tag("AuthSettings")] | Annotated[Literal["none"], Tag("none")], Discriminator(_auth_tag)
 ]
-"""Tagged, so that no error shows the value as a wrong `none`: it may be a secret."""
+"""Tagged, so that no error quotes the value as a wrong `none`: it may be a secret."""
 
 
 def ready_mapping(name: str) -> dict[str, Any]:
-    """A mapping that comes with the relay, as configured."""
+    """Return a mapping that ships with the relay, as plain values. Raises a validation error for an unknown name."""
     folder = files("relay.formats.mappings")
     known = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     if name not in known:
-        raise wrong(f"no mapping is called {name[:40]!r}{near(name, known)}; there are {', '.join(known)}")
+        raise wrong(f"no mapping is called {name[:40]!r}{near(name, known)}; known are {', '.join(known)}")
     found: dict[str, Any] = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
     return found
 
@@ -257,56 +255,62 @@ def ready_mapping(name: str) -> dict[str, Any]:
 class MapSettings(Strict):
     """JMESPath expressions that read an event from any JSON."""
 
-    title: str = Field(description="The event's title; the one expression that must give something.")
-    each: str | None = Field(None, description="A list within the payload: one event an item.")
-    status: str | None = Field(None, description="firing, resolved or notice, or a word of `statuses`; absent: notice.")
-    severity: str | None = Field(None, description="A word of `severities`, else one that all know: P1, error, …")
-    key: str | None = Field(None, description="What firing and resolved are matched by.")
+    title: str = Field(description="The event's title; the only expression that must give a value.")
+    each: str | None = Field(None, description="A list within the payload: one event per item.")
+    status: str | None = Field(
+        None, description="firing, resolved or notice, or a word of `statuses`; if absent, notice."
+    )
+    severity: str | None = Field(None, description="A word of `severities`, or one of the built-in words: P1, error, …")
+    key: str | None = Field(None, description="The alert's key, which matches a resolved event to its firing one.")
     body: str | None = Field(None, description="The event's text.")
     occurred_at: str | None = Field(None, description="A time: RFC 3339, or epoch seconds or milliseconds.")
     labels: dict[str, str] = Field({}, description="An expression for each label.")
-    links: dict[str, str] = Field({}, description="An expression that gives an address, for each link's name.")
+    links: dict[str, str] = Field({}, description="For each link's name, an expression that gives its address.")
     files: str | None = Field(None, description="A file's address, or a list of them.")
-    acknowledged_by: str | None = Field(None, description="Who has taken up what `key` stands for.")
-    unacknowledged_by: str | None = Field(None, description="Who has withdrawn that; of a notice, as above.")
+    acknowledged_by: str | None = Field(None, description="Who has acknowledged the alert with this `key`.")
+    unacknowledged_by: str | None = Field(
+        None, description="Who has withdrawn the acknowledgement; meant for notices, like the one above."
+    )
     downtime: str | None = Field(
         None,
-        description="Whether a downtime holds the source's alerts back: true or 'began', then 'ended'; else null.",
+        description="Whether a downtime suppresses the source's alerts: true or 'began', then 'ended'; otherwise null.",
     )
-    when: str | None = Field(None, description="An item is an event where this gives something; absent: always.")
+    when: str | None = Field(None, description="An item is an event only if this gives a value; if absent, always.")
     severities: dict[str, Severity] = Field(
         {},
-        description="What a number or a word of the payload's own means; case does not matter.",
+        description="Severities for the payload's own numbers or words; case does not matter.",
     )
     statuses: dict[str, Literal["firing", "resolved", "notice"]] = Field(
-        {}, description="The payload's words for statuses."
+        {}, description="Statuses for the payload's own words."
     )
 
 
 class SourceBase(Strict):
-    """What every source has."""
+    """Settings that all sources share."""
 
-    format: str | None = Field(
-        None, description="How payloads are read; `relay` where neither this nor `map` is given."
-    )
+    format: str | None = Field(None, description="Format of the payloads; `relay` if neither this nor `map` is given.")
     map: MapSettings | None = Field(
         None,
         description="Expressions that read events from any JSON, in place of a format; or the name of a mapping that "
-        "comes with the relay.",
+        "ships with the relay.",
     )
     labels: dict[str, str] = Field({}, description="Added to the source's events; an event's own labels win.")
-    severity: Severity = Field("warning", description="For events that have none.")
-    max_body: Size = Field(2**20, description="Largest request or frame.")
+    severity: Severity = Field("warning", description="Severity of events that have none.")
+    max_body: Size = Field(2**20, description="Largest request body or frame.")
     resolve_timeout: PositiveDuration = Field(
         86_400.0, description="Time without an event after which an alert ends as expired."
     )
     rate: Rate | None = Field(
-        None, description="Most events a time; beyond it 429, and a feed is read no faster. No limit by default."
+        None,
+        description="Maximum rate of events. Requests beyond it get 429, and a feed is read no faster. No limit by "
+        "default.",
     )
     silent_after: PositiveDuration | None = Field(
-        None, description="Time without a message, an APIC's answer included, after which the operator is told."
+        None,
+        description="Time without a message after which the operator is notified. An APIC's answer counts as a "
+        "message.",
     )
-    silent_severity: Severity = Field("major", description="How bad such a silence is.")
+    silent_severity: Severity = Field("major", description="Severity of the notice about a silent source.")
 
     @field_validator("map", mode="before")
     @classmethod
@@ -316,27 +320,27 @@ class SourceBase(Strict):
     @model_validator(mode="after")
     def _one_format(self) -> SourceBase:
         if self.format is not None and self.map is not None:
-            raise wrong("one of format and map would be right; there are both")
+            raise wrong("expected format or map, found both; remove one")
         return self
 
 
 class PostedSettings(SourceBase):
-    """Events that somebody posts to the events address."""
+    """A source whose events arrive at the events address."""
 
-    auth: Auth | None = Field(None, description="Required where `listen.events` is not loopback.")
+    auth: Auth | None = Field(None, description="Authentication; required if `listen.events` is not on loopback.")
     path: str | None = Field(
         None,
-        description="Another path than /hooks/NAME (or /api/v2/alerts).",
+        description="Path in place of /hooks/NAME, /push/NAME or /api/v2/alerts.",
         pattern=r"^/[A-Za-z0-9_./~-]{1,200}$",
     )
 
     def path_of(self, name: str) -> str:
-        """Where a source of this name listens."""
+        """Return the path at which a source of this name listens."""
         return self.path or f"/hooks/{name}"
 
 
 class WebhookSettings(PostedSettings):
-    """Events that are posted to `/hooks/NAME`."""
+    """A source whose events are posted to `/hooks/NAME`."""
 
     type: Literal["webhook"]
 
@@ -345,37 +349,37 @@ class PushSettings(PostedSettings):
     """A websocket that producers connect to, at `/push/NAME`."""
 
     type: Literal["push"]
-    ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline of each answer.")
+    ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline for each answer.")
 
     def path_of(self, name: str) -> str:
-        """Where producers connect to."""
+        """Return the path that producers connect to."""
         return self.path or f"/push/{name}"
 
     @model_validator(mode="after")
     def _authenticates_at_the_handshake(self) -> PushSettings:
         if isinstance(self.auth, AuthSettings) and (self.auth.signature or self.auth.sns):
-            raise wrong("bearer, basic or header would be right: a websocket's frames are not signed")
+            raise wrong("expected bearer, basic or header: the frames of a websocket are not signed")
         return self
 
 
 class AlertmanagerApiSettings(PostedSettings):
-    """Alerts as Prometheus posts them to Alertmanager: `/api/v2/alerts` of its API."""
+    """A source of alerts that Prometheus posts as it would to Alertmanager: `/api/v2/alerts` of its API."""
 
     type: Literal["alertmanager-api"]
 
     def path_of(self, name: str) -> str:  # noqa: ARG002 - the base class's
-        """Where Prometheus posts to, unless its `path_prefix` says otherwise."""
+        """Return the path that Prometheus posts to, unless its `path_prefix` says otherwise."""
         return self.path or "/api/v2/alerts"
 
     @model_validator(mode="after")
     def _reads_alerts(self) -> AlertmanagerApiSettings:
         if self.format is not None or self.map is not None:
-            raise wrong("format and map go with other types: what Prometheus posts has one form")
+            raise wrong("format and map do not apply to this type: Prometheus posts alerts in one form; remove them")
         return self
 
 
 class WebsocketSettings(SourceBase):
-    """A feed that the relay connects to."""
+    """A websocket feed that the relay connects to."""
 
     type: Literal["websocket"]
     url: str = Field(description="ws:// or wss:// address.", pattern=r"^wss?://\S+$")
@@ -383,12 +387,13 @@ class WebsocketSettings(SourceBase):
         {}, description="Headers of the handshake; a value may be a secret."
     )
     send: tuple[Any, ...] = Field(
-        (), description="Messages to send after connecting: JSON values, or texts as they stand; a value within may be "
-        "a secret."
-    )  # fmt: skip
-    ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline of each answer.")
-    tls: ClientTls = Field(ClientTls(), description="How the peer's certificate is checked.")
-    proxy: Proxy | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+        (),
+        description="Messages to send after connecting: JSON values, or texts sent as they are. A value within may be "
+        "a secret.",
+    )
+    ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline for each answer.")
+    tls: ClientTls = Field(ClientTls(), description="Checks of the peer's certificate.")
+    proxy: Proxy | None = Field(None, description="Address of a proxy; without it, HTTPS_PROXY and NO_PROXY apply.")
 
     @field_validator("send", mode="before")
     @classmethod
@@ -399,32 +404,32 @@ class WebsocketSettings(SourceBase):
     @classmethod
     def _address(cls, value: str) -> str:
         if not is_address(value):
-            raise wrong("is no address; it would read like wss://feed.example.net/events")
+            raise wrong("expected an address with a host, like wss://feed.example.net/events")
         return value
 
 
 class ApicSubscription(Strict):
-    """What is subscribed to: a class, or an object by its distinguished name."""
+    """A subscription: to a class, or to an object by its distinguished name."""
 
     class_: str | None = Field(
         None, alias="class", description="All objects of a class.", pattern=r"^[A-Za-z0-9]{1,100}$"
     )
     dn: str | None = Field(None, description="One object, like uni/tn-acme.", min_length=1, max_length=1_000)
     target: Literal["self", "children", "subtree"] | None = Field(
-        None, description="The object itself, its children or all below it (`query-target`)."
+        None, description="The object itself, its children or everything below it (`query-target`)."
     )
     target_class: str | None = Field(
-        None, description="Of these, the ones of a class (`target-subtree-class`).", pattern=r"^[A-Za-z0-9,]{1,500}$"
+        None, description="Only targets of this class (`target-subtree-class`).", pattern=r"^[A-Za-z0-9,]{1,500}$"
     )
     filter: str | None = Field(
-        None, description='As the APIC takes it (`query-target-filter`), like ne(faultInst.severity,"info").',
+        None,
+        description='A filter in the form of the APIC (`query-target-filter`), like ne(faultInst.severity,"info").',
         pattern=r"^[^\s&#][^&#]{0,2000}$",
-    )  # fmt: skip
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> ApicSubscription:
-        if (self.class_ is None) == (self.dn is None):
-            raise wrong(f"one of class and dn would be right; there {'is none' if self.dn is None else 'are both'}")
+        require_one(**{"class": self.class_, "dn": self.dn})
         return self
 
 
@@ -434,23 +439,24 @@ class ApicSettings(SourceBase):
     type: Literal["apic"]
     url: str | None = Field(None, description="The controller's address.")
     urls: tuple[str, ...] = Field((), description="Addresses of several controllers, tried in turn; in place of `url`.")
-    username: str = Field(description="A user's name; with a login domain apic:DOMAIN\\\\NAME.", min_length=1)
+    username: str = Field(description="A user's name; with a login domain, apic:DOMAIN\\\\NAME.", min_length=1)
     password: Secret = Field(description="The user's password.")
-    subscribe: tuple[ApicSubscription, ...] = Field(description="What is subscribed to.", min_length=1, max_length=100)
+    subscribe: tuple[ApicSubscription, ...] = Field(description="The subscriptions.", min_length=1, max_length=100)
     max_body: Size = Field(16 * 2**20, description="Largest frame.")
     resolve_timeout: PositiveDuration = Field(
-        3_650 * 86_400.0, description="Time without an event after which a fault ends as expired: the APIC tells ends."
+        3_650 * 86_400.0,
+        description="Time without an event after which a fault ends as expired. It is long, as the APIC reports ends.",
     )
     headers: dict[Annotated[str, Field(pattern=HEADER)], Secret] = Field(
         {}, description="Headers of all requests; a value may be a secret."
     )
-    ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline of each answer.")
-    tls: ClientTls = Field(ClientTls(), description="How the controllers' certificates are checked.")
-    proxy: Proxy | None = Field(None, description="Proxy's address; HTTPS_PROXY and NO_PROXY are honoured without it.")
+    ping: PositiveDuration = Field(20.0, description="Time between two pings, and the deadline for each answer.")
+    tls: ClientTls = Field(ClientTls(), description="Checks of the controllers' certificates.")
+    proxy: Proxy | None = Field(None, description="Address of a proxy; without it, HTTPS_PROXY and NO_PROXY apply.")
 
     @property
     def controllers(self) -> tuple[str, ...]:
-        """The addresses of all controllers."""
+        """Return the addresses of all controllers."""
         return self.urls if self.url is None else (self.url,)
 
     @field_validator("url", "urls")
@@ -458,19 +464,18 @@ class ApicSettings(SourceBase):
     def _addresses(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for url in (value,) if isinstance(value, str) else value or ():
             if not (url.startswith(("http://", "https://")) and is_address(url)):
-                raise wrong(f"{url[:100]!r} is no address; it would read like https://apic1.example.net")
+                raise wrong(f"expected an address like https://apic1.example.net, found {url[:100]!r}")
         return value
 
     @model_validator(mode="after")
     def _one_address(self) -> ApicSettings:
-        if (self.url is None) == (not self.urls):
-            raise wrong(f"one of url and urls would be right; there {'is none' if self.url is None else 'are both'}")
+        require_one(url=self.url, urls=self.urls)
         return self
 
     @model_validator(mode="after")
     def _reads_objects(self) -> ApicSettings:
         if self.format is not None or self.map is not None:
-            raise wrong("format and map go with other types: what an APIC says has one form")
+            raise wrong("format and map do not apply to this type: an APIC answers in one form; remove them")
         return self
 
 
@@ -484,41 +489,46 @@ class RouteSettings(Strict):
     """A node of the routing tree, with Alertmanager's meaning."""
 
     rooms: tuple[str, ...] | None = Field(
-        None, description="Where matching events go; inherited where it is not given. `[]` tells nobody."
+        None, description="Rooms for matching events; inherited if not given. `[]` sends them nowhere."
     )
-    matchers: tuple[str, ...] = Field((), description='All must match, like severity=~"critical|major".')
+    matchers: tuple[str, ...] = Field(
+        (), description='Conditions that must all match, like severity=~"critical|major".'
+    )
     continue_: bool = Field(default=False, alias="continue", description="Go on with the next sibling after a match.")
     template: str | None = Field(None, description="Name of a template; the route's wins over the room's.")
     card: CardFile | None = Field(None, description="A card, as for rooms; the route's wins over the room's.")
     on_update: Changes | None = Field(
-        None, description="What a changed alert does: edit (the default), reply, post, none, or a list of these."
+        None,
+        description="Action when an alert changes: edit (the default), reply, post, none, or a list of these.",
     )
     on_resolve: Changes | None = Field(
-        None, description="What an alert's end does: likewise; the default is [edit, reply]."
+        None, description="Action when an alert ends: the same words; the default is [edit, reply]."
     )
     repeat_interval: PositiveDuration | None = Field(
-        None, description="Time after which a reply reminds of an alert that still fires; 4h."
+        None, description="Time after which a reply reminds of an alert that still fires; default 4h."
     )
     reopen_within: Duration | None = Field(
-        None, description="Time after its end in which an alert that fires again takes up its old message; 10m."
+        None,
+        description="Time after its end in which an alert that fires again reopens its old message; default 10m.",
     )
     group_by: tuple[str, ...] | None = Field(
         None,
-        description="Labels (or `source`, `severity`, `title`, `key`, `format`) whose values make a group that is told "
-        "in one message; `...` for all labels, [] for one group. Without it each alert is a message of its own.",
+        description="Labels (or `source`, `severity`, `title`, `key`, `format`). Alerts with the same values share one "
+        "message; `...` means all labels, [] one group. Without it, each alert has its own message.",
     )
-    group_wait: Duration | None = Field(None, description="Time that a new group waits for company; 30s.")
+    group_wait: Duration | None = Field(None, description="Time that a new group waits for more alerts; default 30s.")
     group_interval: Duration | None = Field(
-        None, description="Time between two updates of a group's message; 5m. 0s updates it at once."
+        None, description="Time between two updates of a group's message; default 5m. 0s updates it at once."
     )
     mention: tuple[Email, ...] | None = Field(
-        None, description="E-mail addresses that a new message mentions when an alert opens at critical or becomes so."
+        None,
+        description="E-mail addresses that a new message mentions when an alert opens as critical or becomes critical.",
     )
     mute_time_intervals: tuple[str, ...] = Field(
-        (), description="Names of `time_intervals` in which this route says nothing; not inherited."
+        (), description="Names of `time_intervals` in which this route sends nothing; not inherited."
     )
     active_time_intervals: tuple[str, ...] = Field(
-        (), description="Names of `time_intervals` outside of which this route says nothing; not inherited."
+        (), description="Names of `time_intervals` outside of which this route sends nothing; not inherited."
     )
     routes: tuple[RouteSettings, ...] = Field((), description="Children, tried in order.")
 
@@ -539,36 +549,44 @@ class Clocks(Strict):
 
 
 class IntervalSettings(Strict):
-    """A recurring stretch of time, with Alertmanager's meaning: all fields that are given must hold."""
+    """A recurring stretch of time, with Alertmanager's meaning: all given fields must match."""
 
     times: tuple[Clocks, ...] = Field((), min_length=1, description="Stretches of the day.")
     weekdays: tuple[Weekdays, ...] = Field((), min_length=1, description="Like monday:friday.")
     days_of_month: tuple[DaysOfMonth, ...] = Field((), min_length=1, description="Like 1:7, or -1 for the last.")
     months: tuple[Months, ...] = Field((), min_length=1, description="Like january:march, or 1:3.")
     years: tuple[Years, ...] = Field((), min_length=1, description="Like 2026, or 2026:2028.")
-    location: Zone = Field("UTC", validate_default=True, description="Time zone of all this; UTC.")
+    location: Zone = Field("UTC", validate_default=True, description="Time zone of the interval.")
 
     def compiled(self) -> TimeInterval:
-        """The interval as core has it."""
+        """Return the interval as a value of core."""
         return TimeInterval(
-            times=tuple(parse_times(one.start_time, one.end_time) for one in self.times), weekdays=self.weekdays,
-            days_of_month=self.days_of_month, months=self.months, years=self.years, zone=self.location,
-        )  # fmt: skip
+            times=tuple(parse_times(one.start_time, one.end_time) for one in self.times),
+            weekdays=self.weekdays,
+            days_of_month=self.days_of_month,
+            months=self.months,
+            years=self.years,
+            zone=self.location,
+        )
 
 
 class NamedInterval(Strict):
     """Stretches of time under one name."""
 
-    name: str = Field(description="What routes call it.", min_length=1)
-    time_intervals: tuple[IntervalSettings, ...] = Field(description="It holds where one of these does.")
+    name: str = Field(description="Name that routes use.", min_length=1)
+    time_intervals: tuple[IntervalSettings, ...] = Field(
+        description="The intervals; the name covers a time that any of them covers."
+    )
 
 
 class InhibitSettings(Strict):
-    """While an alert that the source matchers match fires, those that the target matchers match are not told."""
+    """A rule: while an alert that matches the source matchers fires, it inhibits those that match the target ones."""
 
-    source_matchers: tuple[str, ...] = Field(description="Which alerts hold others back.")
-    target_matchers: tuple[str, ...] = Field(description="Which alerts are held back.")
-    equal: tuple[str, ...] = Field((), description="Labels that both must have with one value (or both lack).")
+    source_matchers: tuple[str, ...] = Field(description="Matchers of the alerts that inhibit others.")
+    target_matchers: tuple[str, ...] = Field(description="Matchers of the alerts that are inhibited.")
+    equal: tuple[str, ...] = Field(
+        (), description="Labels that must have the same value in both (or be absent in both)."
+    )
 
 
 class CardFile(Strict):
@@ -584,50 +602,58 @@ class TemplateFile(Strict):
 
 
 class FileSettings(Strict):
-    """Where the files come from that events name."""
+    """The files that events name: where they may come from, and who fetches them."""
 
     directories: tuple[FileName, ...] = Field((), description="Directories that local files may come from.")
     fetch: bool = Field(
-        default=False, description="The relay gets addresses itself, from public servers alone; else Webex does."
+        default=False,
+        description="If true, the relay fetches addresses itself, from public servers only; otherwise Webex does.",
     )
     max_size: Annotated[Size, Field(gt=0, le=100 * 10**6)] = Field(20 * 2**20, description="Largest file.")
 
 
 class Retry(Strict):
-    """When a delivery that failed is tried again."""
+    """The schedule of retries after a delivery failed."""
 
-    first: PositiveDuration = Field(1.0, description="Delay after the first failure; it doubles with each.")
-    longest: PositiveDuration = Field(300.0, description="The delay's limit.")
-    give_up_after: PositiveDuration = Field(86_400.0, description="Failing time after which a delivery is dead.")
+    first: PositiveDuration = Field(1.0, description="Delay after the first failure; it doubles with each further one.")
+    longest: PositiveDuration = Field(300.0, description="Longest delay.")
+    give_up_after: PositiveDuration = Field(86_400.0, description="Time of failing after which a delivery is dead.")
 
     @model_validator(mode="after")
     def _grows(self) -> Retry:
         if self.first > self.longest:
-            raise wrong("first is over longest; the delay grows from the one to the other")
+            raise wrong(
+                f"expected first to be at most longest, found {self.first:g}s and {self.longest:g}s: the delay grows "
+                "from first to longest"
+            )
         return self
 
 
 class Keep(Strict):
-    """How long what is over stays on record."""
+    """How long finished deliveries and their events stay on record."""
 
-    done: Duration = Field(7 * 86_400.0, description="Deliveries that got through.")
-    dead: Duration = Field(30 * 86_400.0, description="Deliveries that did not.")
-    size: Size = Field(2 * 2**30, description="Size of the database; what is done is pruned first.")
+    done: Duration = Field(7 * 86_400.0, description="Time to keep delivered ones.")
+    dead: Duration = Field(30 * 86_400.0, description="Time to keep dead ones.")
+    size: Size = Field(2 * 2**30, description="Largest size of the database; delivered ones are pruned first.")
 
 
 class LimitSettings(Strict):
-    """Bounds of the whole."""
+    """Limits of the whole relay."""
 
-    queue: Annotated[WholeNumber, Field(gt=0)] = Field(1_000_000, description="Deliveries that may wait before 503.")
+    queue: Annotated[WholeNumber, Field(gt=0)] = Field(
+        1_000_000, description="Number of deliveries that may wait before new events get 503."
+    )
     backlog: Annotated[WholeNumber, Field(gt=0)] = Field(
-        5_000, description="Events of one source that may wait to be planned before it gets 503; others go on."
+        5_000,
+        description="Number of events of one source that may wait for planning before it gets 503; other sources go "
+        "on.",
     )
 
 
 class HeartbeatSettings(Strict):
-    """A dead man's switch that hears from the relay as long as all is well."""
+    """A dead man's switch that the relay posts to as long as all is well."""
 
-    url: Secret = Field(description="Address that is posted to; it is treated as a secret.")
+    url: Secret = Field(description="Address to post to; it is treated as a secret.")
     interval: PositiveDuration = Field(60.0, description="Time between two posts.")
 
 
@@ -637,25 +663,31 @@ class Settings(Strict):
     listen: Listen = Field(Listen(), description="Where the relay listens.")
     storage: str | None = Field(
         None,
-        description="sqlite:PATH; default $STATE_DIRECTORY/relay.db, else ./relay.db",
+        description="The database, as sqlite:PATH; default $STATE_DIRECTORY/relay.db, else ./relay.db.",
         pattern=r"^sqlite:.+$",
     )
-    operator: Operator | None = Field(None, description="Where the relay tells its own trouble.")
+    operator: Operator | None = Field(None, description="The room that gets the relay's own problems.")
     timezone: Zone = Field("UTC", validate_default=True, description="Time zone of times in messages.")
     accounts: dict[Name, Account] = Field(description="Credentials of services.")
     rooms: dict[Name, Room] = Field(description="Where alerts go.")
     sources: dict[Name, Source] = Field({}, description="Where events come from.")
-    route: RouteSettings = Field(description="The root of the routing tree; its `rooms` take what no route does.")
+    route: RouteSettings = Field(
+        description="The root of the routing tree; its `rooms` get the events that no child route matches."
+    )
     time_intervals: tuple[NamedInterval, ...] = Field((), description="Times that routes can name.")
-    inhibit_rules: tuple[InhibitSettings, ...] = Field((), description="Which alerts hold others back.")
+    inhibit_rules: tuple[InhibitSettings, ...] = Field((), description="Rules by which firing alerts inhibit others.")
     templates: dict[Name, str | TemplateFile] = Field({}, description="Markdown in Jinja2, inline or {file: PATH}.")
-    files: FileSettings = Field(FileSettings(), description="Where the files come from that events name.")
-    retry: Retry = Field(Retry(), description="When a delivery that failed is tried again.")
-    keep: Keep = Field(Keep(), description="How long what is over stays on record.")
-    limits: LimitSettings = Field(LimitSettings(), description="Bounds of the whole.")
-    heartbeat: HeartbeatSettings | None = Field(None, description="A dead man's switch that hears from the relay.")
+    files: FileSettings = Field(
+        FileSettings(), description="The files that events name: where they may come from, and who fetches them."
+    )
+    retry: Retry = Field(Retry(), description="The schedule of retries after a delivery failed.")
+    keep: Keep = Field(Keep(), description="How long finished deliveries and their events stay on record.")
+    limits: LimitSettings = Field(LimitSettings(), description="Limits of the whole relay.")
+    heartbeat: HeartbeatSettings | None = Field(
+        None, description="A dead man's switch that the relay posts to as long as all is well."
+    )
     watch: bool = Field(default=False, description="Reload when a file of the configuration has changed.")
-    stop_grace: Duration = Field(10.0, description="Time that sends in flight get when the relay stops.")
+    stop_grace: Duration = Field(10.0, description="Time that messages in flight get when the relay stops.")
     include: tuple[str, ...] | str = Field(
-        (), description="More files; their accounts, rooms, sources and templates add up."
+        (), description="More files to read; their accounts, rooms, sources and templates are added."
     )

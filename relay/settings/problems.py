@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: where, what, and what would be right."""
+"""Problems of a configuration: where each is, what was found, and what was expected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Mark(msgspec.Struct, frozen=True, order=True):
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
-    """One thing that is wrong, or (a warning) that may not be meant."""
+    """One mistake in a configuration, or (a warning) something that may not be meant."""
 
     mark: Mark
     path: str
@@ -34,7 +34,7 @@ class Problem(msgspec.Struct, frozen=True, order=True):
 
 
 class ConfigurationError(Exception):
-    """A configuration that can't be used, with all its problems; `rest` is what of it is good, where that is much."""
+    """A configuration that can't be used, with all its problems; `rest` is its valid part, or None if too little is."""
 
     def __init__(self, problems: Sequence[Problem], rest: object = None) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -43,7 +43,7 @@ class ConfigurationError(Exception):
 
 
 def dotted(path: Path) -> str:
-    """A path as users read it: `route.routes[0].rooms`."""
+    """Return a path in the form that users read: `route.routes[0].rooms`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -51,11 +51,47 @@ def dotted(path: Path) -> str:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """` (did you mean …?)` where a known name is near, else an empty string."""
+    """Return ` (did you mean …?)` if a known name is similar, else an empty text."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
-    """That nothing is called so, and what may have been meant."""
+    """Return a message that nothing has this name, with a similar known name."""
     return f"no {kind} is called {name[:60]!r}{near(name, known)}"
+
+
+def expected(wanted: str, value: object, *, secret: bool = False) -> str:
+    """Return a message that something else was expected than this value.
+
+    If the value may be a `secret` in the wrong place, the message names only its kind.
+    """
+    return f"expected {wanted}, found {_kind(value) if secret else _shown(value)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    return f"the text {value[:50]!r}" if isinstance(value, str) and value else _kind(value)
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case "":
+            return "an empty text"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case _:
+            return "something else"

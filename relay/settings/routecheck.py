@@ -1,4 +1,4 @@
-"""What one key of the routing can't show: names that must exist, routes and matchers that nothing reaches."""
+"""Checks between keys of the routing: names that must exist, and routes and matchers that no event reaches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relay.settings.problems import Path, Problem, dotted, near, unknown
 
 
 def check_routes(settings: Settings, document: Document) -> list[Problem]:
-    """Problems of the routing tree, the time intervals and the inhibition."""
+    """Return the problems of the routing tree, the time intervals and the inhibit rules."""
     return list(_RouteCheck(settings, document).check())
 
 
@@ -24,13 +24,14 @@ class _RouteCheck(Check):
     def check(self) -> Iterator[Problem]:
         root = self.settings.route
         if root.rooms is None:
-            yield self.error(("route",), "the root needs `rooms`; an empty list tells nobody what no route takes")
+            message = "the root needs `rooms`; an empty list sends events that no child route matches nowhere"
+            yield self.error(("route",), message)
         if root.matchers:
-            yield self.error(("route", "matchers"), "the root has no matchers: it takes what no route does")
+            yield self.error(("route", "matchers"), "the root matches every event; move the matchers to a route below")
         if root.continue_:
-            yield self.error(("route", "continue"), "the root has no siblings to continue with")
+            yield self.error(("route", "continue"), "the root has no siblings to continue with; remove `continue`")
         if root.mute_time_intervals or root.active_time_intervals:
-            yield self.error(("route",), "the root is never muted: give the intervals to a route below it")
+            yield self.error(("route",), "the root can't be muted; give the intervals to a route below it")
         yield from self._route(root, ("route",), grouped=False)
         yield from self._intervals()
         yield from self._inhibition()
@@ -52,15 +53,15 @@ class _RouteCheck(Check):
     def _grouping(self, route: RouteSettings, path: Path, grouped: bool) -> Iterator[Problem]:
         for number, name in enumerate(route.group_by or ()):
             if name == "status":
-                said = "a group keeps its alerts until they end, so their status makes no group"
-                yield self.error((*path, "group_by", number), said)
+                message = "alerts can't be grouped by status: a group keeps its alerts until they end; remove it"
+                yield self.error((*path, "group_by", number), message)
             if not name or (route.group_by or ()).index(name) != number:
                 yield self.error((*path, "group_by", number), f"{name!r} is {'given twice' if name else 'no label'}")
             if name == ALL and len(route.group_by or ()) > 1:
-                yield self.error((*path, "group_by"), "... stands alone: it is all labels")
+                yield self.error((*path, "group_by"), "`...` means all labels; remove the other entries")
         for name in ("group_wait", "group_interval"):
             if not grouped and getattr(route, name) is not None:
-                yield self.warning((*path, name), "does nothing without `group_by`: each alert is told at once")
+                yield self.warning((*path, name), "has no effect without `group_by`: each alert is sent at once")
 
     def _named_intervals(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
         known = [one.name for one in self.settings.time_intervals]
@@ -91,7 +92,7 @@ class _RouteCheck(Check):
                 yield self.error((*path, number), str(error))
 
     def _can_match(self, matcher: Matcher, path: Path) -> Iterator[Problem]:
-        """Warn of a comparison with words that no event can have."""
+        """Yield a warning for a comparison with a word that no event can have."""
         closed: dict[str, Collection[str]] = {
             "severity": SEVERITIES,
             "status": STATUSES,
@@ -108,7 +109,7 @@ class _RouteCheck(Check):
             yield self.warning(path, f"no event has the {matcher.name} {matcher.value[:60]!r}{_hint(matcher, known)}")
 
     def _reach(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
-        """Children that an earlier sibling leaves nothing for."""
+        """Yield a warning for each child that gets no events, since an earlier sibling takes them all."""
         earlier: list[tuple[int, list[Matcher]]] = []
         for number, child in enumerate(route.routes):
             at = (*path, "routes", number)
@@ -116,23 +117,23 @@ class _RouteCheck(Check):
             taker = next((n for n, taken in earlier if all(m in wanted for m in taken)), None)
             if taker is not None:
                 yield self.warning(
-                    at, f"is never reached: {dotted((*path, 'routes', taker))} takes all that it would match"
+                    at, f"is never reached: {dotted((*path, 'routes', taker))} takes every event that it would match"
                 )
             if not child.continue_:
                 earlier.append((number, wanted))
 
 
 def _hint(matcher: Matcher, known: Collection[str]) -> str:
-    """What to write in place of a word that no event has."""
+    """Return a hint at what to write in place of a word that no event has."""
     words = matcher.value.split("|") if matcher.name == "severity" else ()
     meant = [f"{word} becomes {severity}" for word in words if (severity := severity_of(word)) is not None]
     if not meant:
         return near(matcher.value, known)
-    return f": {', '.join(meant)}; where the sender's word is a label too, label.severity matches it"
+    return f": {', '.join(meant)}; if the sender's word is also a label, match label.severity"
 
 
 def _matchers(route: RouteSettings) -> list[Matcher]:
-    """A route's matchers without their compiled expressions, for comparison; unreadable ones match nothing."""
+    """Return a route's matchers without their compiled expressions, for comparison; invalid ones match nothing."""
     found: list[Matcher] = []
     for text in route.matchers:
         try:

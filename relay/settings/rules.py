@@ -1,4 +1,4 @@
-"""The routing tree of a configuration, everything inherited filled in."""
+"""Compiling the routing tree and the other rules of a configuration, with inherited values filled in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relay.settings.model import InhibitSettings, RouteSettings, Settings, Spika
 
 
 def compile_rules(settings: Settings) -> Rules:
-    """The rules in force; the configuration was checked before."""
+    """Return the rules of a configuration that was checked before."""
     accounts = settings.accounts
     templates = {name: room.template for name, room in settings.rooms.items()}
     operator = None
@@ -85,7 +85,7 @@ _INHERITED = (
 
 
 def _policy(settings: RouteSettings, parent: Policy) -> Policy:
-    """A route's own policy, what it does not say inherited; but time intervals are its own alone, as Alertmanager's."""
+    """Return the policy of a route; it inherits what it does not set, except time intervals, as in Alertmanager."""
     own = {name: value for name in _INHERITED if (value := getattr(settings, name)) is not None}
     return msgspec.structs.replace(
         parent, **own, mute=settings.mute_time_intervals, active=settings.active_time_intervals

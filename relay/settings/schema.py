@@ -8,7 +8,7 @@ from relay.settings.model import Settings
 
 
 def schema_text() -> str:
-    """The schema as indented JSON with a line end."""
+    """Return the schema as indented JSON with a line end."""
     schema = Settings.model_json_schema(by_alias=True)
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "relay.yaml"}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

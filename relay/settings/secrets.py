@@ -1,4 +1,4 @@
-"""Secrets: where they come from, and a type that never shows what it holds."""
+"""Secrets: where they come from, and a type that never shows its value."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Origin = Literal["env", "file", "credential", "literal"]
 
 
 class SecretError(Exception):
-    """A secret that can't be had; its text names the origin, never the value."""
+    """A secret can't be read; the text names its origin, never its value."""
 
 
 class SecretRef(msgspec.Struct, frozen=True):
-    """Where a secret comes from; `place` is a variable's name, a path, a credential's name, or the secret itself."""
+    """A reference to a secret. `place` is a variable's name, a path, a credential's name, or the secret itself."""
 
     origin: Origin
     place: str
@@ -33,11 +33,11 @@ class SecretRef(msgspec.Struct, frozen=True):
         return self.describe()
 
     def describe(self) -> str:
-        """The origin in words; a literal is masked."""
+        """Return the origin in words; a literal is masked."""
         return MASK if self.origin == "literal" else f"{{{self.origin}: {self.place}}}"
 
     def resolve(self) -> str:
-        """The secret. Raises `SecretError`."""
+        """Return the secret, without blanks around it. Raises `SecretError`."""
         if self.origin == "literal":
             return self.place
         value = os.environ.get(self.place) if self.origin == "env" else self._read()
@@ -57,18 +57,18 @@ class SecretRef(msgspec.Struct, frozen=True):
             raise SecretError(f"{self.describe()} is not text") from error
 
     def path(self) -> Path:
-        """The file that holds it. Raises `SecretError` where systemd gave no credentials."""
+        """Return the file that holds the secret. Raises `SecretError` if systemd gave no credentials."""
         if self.origin == "file":
             return Path(self.place)
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         if folder is None:
-            said = "there is no $CREDENTIALS_DIRECTORY; the unit's LoadCredential= makes one"
-            raise SecretError(f"{self.describe()}: {said}")
+            message = "$CREDENTIALS_DIRECTORY is not set; systemd sets it if the unit has LoadCredential="
+            raise SecretError(f"{self.describe()}: {message}")
         return Path(folder) / self.place
 
 
 class LiveSecret:
-    """A secret in use. One from a file follows the file; the others change by restart."""
+    """A secret in use. One from a file follows the file; the others change only with a restart."""
 
     def __init__(self, ref: SecretRef) -> None:
         """Raises `SecretError`."""
@@ -79,22 +79,22 @@ class LiveSecret:
         return f"LiveSecret({self._ref.describe()})"
 
     def current(self) -> str:
-        """The secret to use now."""
+        """Return the current value."""
         return self._value
 
     def renew(self) -> None:
-        """Take the secret as it is now. Raises `SecretError`."""
+        """Read the secret again. Raises `SecretError`."""
         self._value = self._ref.resolve()
 
     def reread(self) -> None:
-        """Read the file again, where it is from one."""
+        """Read the secret again if it is from a file; keep the current value if that fails."""
         if self._ref.origin == "file":
             with suppress(SecretError):
                 self.renew()
 
 
 def texts_of(value: object) -> Iterator[str]:
-    """Yield all addresses of a configuration that may hold a secret."""
+    """Yield all addresses in a configuration; each may hold a secret."""
     if isinstance(value, str):
         if "://" in value:
             yield value
@@ -108,7 +108,7 @@ def texts_of(value: object) -> Iterator[str]:
 
 
 def secrets_of(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[tuple[str | int, ...], SecretRef]]:
-    """All secrets of a configuration with their paths."""
+    """Return all secrets of a configuration with their paths."""
     if isinstance(value, SecretRef):
         return [(path, value)]
     if isinstance(value, (tuple, list)):

@@ -1,4 +1,4 @@
-"""Pydantic's errors as sentences: what is wrong, and what would be right."""
+"""Pydantic's errors as sentences: what was expected, and what was found."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pydantic_core import ErrorDetails
 
 from relay.settings.document import Document
 from relay.settings.model import Settings
-from relay.settings.problems import Path, Problem, dotted, near
+from relay.settings.problems import Path, Problem, dotted, expected, near
 
-TOO_SHORT = "at least one is needed"
-_TYPES = {
-    "string_type": "text would be right here (in quotes, where it looks like a number)",
-    "int_type": "a whole number would be right here",
-    "int_parsing": "a whole number would be right here",
-    "int_from_float": "a whole number would be right here",
-    "string_too_short": "some text would be right here",
-    "bool_type": "true or false would be right here",
-    "bool_parsing": "true or false would be right here",
-    "tuple_type": "a list would be right here",
-    "list_type": "a list would be right here",
-    "dict_type": "a mapping would be right here",
-    "model_type": "a mapping would be right here",
-    "model_attributes_type": "a mapping would be right here",
-    "greater_than": "more than nothing would be right here",
-    "too_short": TOO_SHORT,
-    "missing": "is missing",
+TOO_SHORT = "expected at least one entry, found none"
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
 }
+"""Expected scalars; the message shows the value that was found."""
+_EXPECTED_KINDS = {
+    "string_too_short": "some text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+"""Expected containers; the message names the kind of what was found, as a text there may be a misplaced secret."""
 _MISSING_TYPES: dict[str | int, str] = {
     "sources": "webhook, websocket, apic, push or alertmanager-api",
     "accounts": "webex or spika",
@@ -44,14 +44,14 @@ _EXAMPLES = {
 
 
 def located(error: ErrorDetails, document: Document) -> tuple[Path, Problem]:
-    """A problem with its place, its path and a sentence; and the path as steps."""
+    """Return the path of an error as steps, and the problem with its place and a sentence."""
     kind = error["type"]
     path = _path_in(error["loc"], document.values, missing=kind == "missing")
     if kind == "extra_forbidden":
         name = str(path[-1])
         known = _known_keys(error["loc"][:-1])
-        said = f"unknown key{near(name, known)}{_listed(known)}"
-        return path, Problem(document.mark(path, key=True), dotted(path), said)
+        message = f"unknown key{near(name, known)}{_listed(known)}"
+        return path, Problem(document.mark(path, key=True), dotted(path), message)
     where = document.mark(path[:-1], key=True) if kind == "missing" else document.mark(path)
     return path, Problem(where, dotted(path), _sentence(error, path))
 
@@ -68,15 +68,33 @@ def _sentence(error: ErrorDetails, path: Path) -> str:
         given = str(context["tag"])
         return f"type {given[:50]!r} is not one of {', '.join(known)}{near(given, known)}"
     if kind == "union_tag_not_found":
-        return f"type is missing: {_MISSING_TYPES.get(path[0], 'which kind it is')}"
-    if kind == "string_pattern_mismatch":
+        return f"type is missing: expected {_MISSING_TYPES.get(path[0], 'a word that names the kind')}"
+    if kind == "string_pattern_mismatch":  # the text itself may be an address with a password, and is not quoted
         example = _EXAMPLES.get(str(path[-1]), "")
-        return f"is not of the right form{'; it would read like ' + example if example else ''}"
-    return _TYPES.get(kind, error["msg"])
+        return f"expected text like {example}" if example else f"expected text that matches {context['pattern']}"
+    return _type_sentence(error)
 
 
-def _words(expected: str) -> list[str]:
-    return expected.replace(" or ", ", ").split(",")
+def _type_sentence(error: ErrorDetails) -> str:
+    kind, value = error["type"], error.get("input")
+    if kind == "missing":
+        return "is missing"
+    if kind == "too_short":
+        return TOO_SHORT
+    if kind == "greater_than":
+        return f"expected more than {error['ctx']['gt']:g}, found {value}"
+    if kind == "string_type":
+        hint = "; put it in quotes if you mean text" if isinstance(value, (bool, int, float)) else ""
+        return expected("text", value) + hint
+    if kind in _EXPECTED:
+        return expected(_EXPECTED[kind], value)
+    if kind in _EXPECTED_KINDS:
+        return expected(_EXPECTED_KINDS[kind], value, secret=True)
+    return error["msg"]
+
+
+def _words(choices: str) -> list[str]:
+    return choices.replace(" or ", ", ").split(",")
 
 
 def _listed(known: list[str]) -> str:
@@ -84,9 +102,9 @@ def _listed(known: list[str]) -> str:
 
 
 def _path_in(location: tuple[int | str, ...], values: Any, *, missing: bool) -> Path:
-    """The part of pydantic's location that stands in the document, and the last key where that is `missing`.
+    """Return the part of pydantic's location that is in the document, and the last key if that is `missing`.
 
-    Tags of unions are left out.
+    Tags of unions, which pydantic puts into its locations, are left out.
     """
     path: list[int | str] = []
     at = values
@@ -105,7 +123,7 @@ def _path_in(location: tuple[int | str, ...], values: Any, *, missing: bool) -> 
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the model at a location knows."""
+    """Return the keys that the model at a location knows."""
     kind: Any = Settings
     for step in location:
         kind = _step(kind, step)
@@ -135,7 +153,7 @@ def _options(kind: Any) -> list[Any]:
 
 
 def _model(kind: Any, tag: int | str | None) -> type[BaseModel] | None:
-    """The model among a type's options that a union's tag (a `type` word or a class's name) names."""
+    """Return the model that a union's tag (a `type` word or the name of a class) names among the options of a type."""
     for option in _options(kind):
         if not (isinstance(option, type) and issubclass(option, BaseModel)):
             continue

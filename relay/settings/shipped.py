@@ -1,4 +1,4 @@
-"""Files that ship with the package: from the wheel, or from the checkout beside it."""
+"""Configuration files that ship with the package, in the wheel or in the checkout beside it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def shipped(name: str) -> AbstractContextManager[Path]:
-    """The path of a shipped configuration file, for as long as the context lasts."""
+    """Return the path of a shipped configuration file; it is valid as long as the context lasts."""
     packed = files("relay").joinpath("config", name)
     if packed.is_file():
         return as_file(packed)

@@ -1,4 +1,4 @@
-"""The types of settings that are written in a form of their own."""
+"""Types of settings that have their own written form: durations, sizes, addresses, secrets."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from relay.core.incident import Change
 from relay.core.times import Range, parse_clock, parse_days_of_month, parse_months, parse_weekdays, parse_years
 from relay.core.words import parse_duration, parse_rate, parse_size
+from relay.settings.problems import expected
 from relay.settings.secrets import SecretRef
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})")
@@ -23,14 +24,23 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 def wrong(message: str) -> PydanticCustomError:
-    """A problem in our words."""
+    """Return an error with a message of our own."""
     return PydanticCustomError("relay", "{message}", {"message": message})
+
+
+def require_one(**settings: object) -> None:
+    """Raise an error unless exactly one of these settings is given."""
+    given = [name for name, value in settings.items() if value]
+    if len(given) != 1:
+        *names, last = settings
+        found = " and ".join(given) or "none"
+        raise wrong(f"expected exactly one of {', '.join(names)} and {last}, found {found}")
 
 
 def _parser(parse: Callable[[str], Any], kind: str) -> Callable[[Any], Any]:
     def convert(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise wrong(f"{kind} would be right here")
+            raise wrong(expected(kind, value))
         try:
             return parse(str(value))
         except ValueError as error:
@@ -41,7 +51,7 @@ def _parser(parse: Callable[[str], Any], kind: str) -> Callable[[Any], Any]:
 
 def _positive(value: float) -> float:
     if value <= 0:
-        raise wrong("more than nothing would be right")
+        raise wrong(f"expected more than 0, found {value:g}")
     return value
 
 
@@ -67,14 +77,14 @@ Rate = Annotated[
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a listener listens. An empty host is every interface."""
+    """The address of a listener. An empty host means every interface."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """True where only this machine can reach it."""
+        """True if only this machine can reach the address."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     def __str__(self) -> str:
@@ -86,7 +96,7 @@ def _address(value: Any) -> Any:
         return value
     found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
     if found is None or int(found["port"]) > 65535:
-        raise wrong("an address like 127.0.0.1:9080 or [::1]:9080 would be right")
+        raise wrong(expected("an address like 127.0.0.1:9080 or [::1]:9080", value))
     return Address(found["v6"] or found["host"] or "0.0.0.0", int(found["port"]))  # noqa: S104 - as the user wrote
 
 
@@ -108,11 +118,11 @@ def _secret(value: Any, info: ValidationInfo) -> Any:
         if origin in ("env", "file", "credential") and isinstance(place, str) and place:
             base = (info.context or {}).get("base", ".")
             return SecretRef(origin, str(Path(base) / place) if origin == "file" else place)
-    raise wrong("a secret is {env: NAME}, {file: PATH} or {credential: NAME}")
+    raise wrong(expected("a secret as {env: NAME}, {file: PATH} or {credential: NAME}", value, secret=True))
 
 
 def secrets_within(value: Any, info: ValidationInfo) -> Any:
-    """JSON in which `{env: NAME}`, `{file: PATH}` and `{credential: NAME}` are secrets, wherever they stand."""
+    """Return a JSON value in which each `{env: NAME}`, `{file: PATH}` and `{credential: NAME}` is a secret."""
     if isinstance(value, list):
         return tuple(secrets_within(item, info) for item in value)
     if not isinstance(value, dict):
@@ -135,7 +145,7 @@ Secret = Annotated[SecretRef, BeforeValidator(_secret), PlainSerializer(str), Wi
 
 def _secrets(value: Any) -> Any:
     if value == []:
-        raise wrong("an empty list admits nobody; a secret, or a list of them, would be right")
+        raise wrong("expected a secret or a list of secrets, found an empty list, which would let nobody in")
     return value if isinstance(value, list) else [value]
 
 
@@ -147,7 +157,7 @@ Secrets = Annotated[
 
 
 def is_address(value: str) -> bool:
-    """Tell whether an address has a host, and a port that can be."""
+    """Return whether an address has a host, and no port or a possible one."""
     try:
         parts = urlsplit(value)
         (parts.hostname or "").encode("idna")
@@ -158,7 +168,9 @@ def is_address(value: str) -> bool:
 
 def _proxy(value: str) -> str:
     if not value.startswith(("http://", "https://")) or not is_address(value):
-        raise wrong("is no proxy's address; it would read like http://proxy.example.net:3128")
+        raise wrong(
+            "expected a proxy's address like http://proxy.example.net:3128"
+        )  # the found one may hold a password
     return value
 
 
@@ -168,11 +180,11 @@ Proxy = Annotated[str, AfterValidator(_proxy)]
 def _changes(value: Any) -> Any:
     values = value if isinstance(value, (list, tuple)) else [value]
     if not values or not all(one in get_args(Change) for one in values):
-        raise wrong(f"one of {', '.join(get_args(Change))}, or a list of them, would be right")
+        raise wrong(expected(f"one of {', '.join(get_args(Change))}, or a list of them", value))
     if "none" in values and len(values) > 1:
-        raise wrong("none stands alone")
+        raise wrong("expected none alone, or a list without it")
     if "edit" in values and "post" in values:
-        raise wrong("one of edit and post would be right: a new message takes the old one's place")
+        raise wrong("expected edit or post, found both; a new message replaces the old one")
     return tuple(dict.fromkeys(values))
 
 
@@ -209,7 +221,7 @@ _EMAIL = re.compile(r"[^\s@<>|()\[\]]{1,100}@[^\s@<>|()\[\]]{1,150}")
 
 def _email(value: str) -> str:
     if _EMAIL.fullmatch(value) is None:
-        raise wrong(f"{value[:80]!r} is no e-mail address; it would read like oncall@example.net")
+        raise wrong(f"expected an e-mail address like oncall@example.net, found {value[:80]!r}")
     return value
 
 
@@ -218,7 +230,7 @@ Email = Annotated[str, AfterValidator(_email)]
 
 def _name(value: str) -> str:
     if _NAME.fullmatch(value) is None:
-        raise wrong(f"{value[:50]!r} is no name; letters, digits, - _ and . make one")
+        raise wrong(f"expected a name of letters, digits, - _ and . only; found {value[:50]!r}")
     return value
 
 
@@ -231,7 +243,7 @@ def _zone(value: Any) -> Any:
     try:
         return ZoneInfo(value)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise wrong(f"{value!r} is no time zone; it would read like UTC or Europe/Amsterdam") from error
+        raise wrong(expected("a time zone like UTC or Europe/Amsterdam", value)) from error
 
 
 Zone = Annotated[
@@ -244,7 +256,7 @@ Zone = Annotated[
 
 def _whole_number(value: Any) -> Any:
     if isinstance(value, bool):
-        raise wrong("a whole number would be right here")
+        raise wrong(expected("a whole number", value))
     return value
 
 
@@ -260,7 +272,7 @@ WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 
 def _path(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, (str, Path)) or not str(value):
-        raise wrong("the path of a file would be right")
+        raise wrong(expected("the path of a file", value))
     return Path((info.context or {}).get("base", ".")) / value
 
 
