@@ -129,9 +129,13 @@ def reload_json(done: Reload) -> dict[str, Any]:
 
 def _problem(problem: Problem) -> dict[str, Any]:
     return {
-        "file": problem.mark.file, "line": problem.mark.line, "column": problem.mark.column, "path": problem.path,
-        "message": problem.message, "level": problem.level,
-    }  # fmt: skip
+        "file": problem.mark.file,
+        "line": problem.mark.line,
+        "column": problem.mark.column,
+        "path": problem.path,
+        "message": problem.message,
+        "level": problem.level,
+    }
 
 
 def settings_text(loaded: Loaded) -> str:

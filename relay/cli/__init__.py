@@ -85,18 +85,18 @@ app.command()(check.schema)
 
 
 def main() -> None:
-    """Run the command line; an error nobody foresaw is told in a line and exits with 70."""
+    """Run the command line; an unexpected error prints one line and exits with 70."""
     try:
         app(prog_name="relay")
     except SilentError as error:
         print(f"relay: {error}", file=sys.stderr)
         sys.exit(EXIT_NO)
-    except BrokenPipeError:
+    except BrokenPipeError:  # like `relay events tail | head`; what is left in the buffer must not fail at the exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as error:  # the last border: said in a line, or whole where that is asked for
+    except Exception as error:  # the last border: one line, or the traceback if RELAY_TRACEBACK asks for it
         if os.environ.get("RELAY_TRACEBACK"):
             raise
         print(f"relay: internal error: {type(error).__name__}: {error}", file=sys.stderr)
-        print("relay: RELAY_TRACEBACK=1 shows where it comes from", file=sys.stderr)
+        print("relay: run it with RELAY_TRACEBACK=1 to see where the error comes from", file=sys.stderr)
         sys.exit(EXIT_INTERNAL)

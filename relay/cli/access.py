@@ -1,4 +1,4 @@
-"""Speaking to the relay's state: through the daemon's API while it runs, else to the store itself."""
+"""Access to the relay's state: through the API of the daemon while it runs, else directly in the store."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ class _Refused(msgspec.Struct):
 
 
 TIMEOUT = 30.0
+"""Seconds that a request may take."""
 IDS_AT_ONCE = 500
-"""Ids that one query names."""
+"""Most ids in one query: they stand in the address, whose length is limited."""
 
 
 class ThrottledError(Exception):
-    """A service asks to wait so many seconds."""
+    """A service asks to wait for a number of seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the service asks to wait {seconds:g} s")
@@ -41,7 +42,7 @@ class ThrottledError(Exception):
 
 
 class StrangerError(Exception):
-    """The relay takes none of the admin tokens, or looks at none from here just now."""
+    """The relay accepts none of the admin tokens, or accepts no attempts from this machine for a while."""
 
 
 class Daemon:
@@ -50,7 +51,7 @@ class Daemon:
     name = "the running relay"
 
     def __init__(self, address: str, certificate: str | None = None, tokens: Sequence[str] = ()) -> None:
-        """`certificate` is a file, where the relay speaks TLS. Raises OSError where that can't be read."""
+        """`certificate` is a file if the relay uses TLS, else None. Raises OSError if it can't be read."""
         local = address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
         self._base = f"{'http' if certificate is None else 'https'}://{local}"
         self._tokens = list(tokens)
@@ -61,7 +62,7 @@ class Daemon:
             self._context.check_hostname = False
 
     def answers(self) -> bool:
-        """Tell whether anything listens at the admin address."""
+        """Return whether anything listens at the admin address."""
         request = urllib.request.Request(self._base + "/readyz")  # noqa: S310 - our own address
         try:
             self._opener().open(request, timeout=2).close()
@@ -79,7 +80,10 @@ class Daemon:
     def _exchange(
         self, method: str, path: str, body: object = None, content_type: str = "application/json"
     ) -> tuple[int, Any, bytes]:
-        """An answer's status, headers and body; each token is tried, as the relay may know but one of them yet."""
+        """Return the status, headers and body of an answer.
+
+        Each token is tried: during a rotation the relay may know only one of them.
+        """
         data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         answer = self._ask(method, path, data, content_type, self._tokens[0] if self._tokens else None)
         for token in self._tokens[1:]:
@@ -101,11 +105,14 @@ class Daemon:
             return error.code, error.headers, error.read()
         except OSError as error:
             reason = getattr(error, "reason", error)
-            said = f"a relay holds the database, but its admin address {self._base} does not answer: {reason}"
-            raise SilentError(said) from error
+            message = f"a relay has the database open, but its admin address {self._base} does not answer: {reason}"
+            raise SilentError(message) from error
 
     def call(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
-        """The decoded answer; None for 404. A body goes as JSON, bytes as they are."""
+        """Return the decoded answer; None for 404. A body is sent as JSON, bytes as they are.
+
+        Raises `ThrottledError`; exits for any other error.
+        """
         status, headers, raw = self._exchange(method, path, body, content_type)
         if status == 404:
             return None
@@ -116,11 +123,11 @@ class Daemon:
         try:
             return msgspec.json.decode(raw)
         except msgspec.DecodeError:
-            fail(f"{self._base}{path} answered no JSON; is this the relay's admin address?")
+            fail(f"expected JSON from {self._base}{path}, found something else; is this the relay's admin address?")
 
     def _refused(self, path: str, status: int, raw: bytes) -> NoReturn:
         if status == 401:
-            fail("the running relay does not take this configuration's admin token: `relay reload` makes it known")
+            fail("the running relay does not accept this configuration's admin token; run `relay reload`")
         try:
             message = msgspec.json.decode(raw, type=_Refused).error.message
         except msgspec.DecodeError:
@@ -128,14 +135,14 @@ class Daemon:
         fail(message, 2 if status == 400 else 1)
 
     def text(self, path: str) -> str:
-        """An answer that is no JSON."""
+        """Return an answer that is not JSON."""
         status, _, raw = self._exchange("GET", path)
         if status >= 400:
             self._refused(path, status, raw)
         return raw.decode(errors="replace")
 
     def reload(self) -> dict[str, Any]:
-        """Have the configuration loaded anew; how that went, a refusal included. Raises `StrangerError`."""
+        """Reload the configuration; return the result, also if the relay refuses it. Raises `StrangerError`."""
         status, _, raw = self._exchange("POST", "/-/reload", b"")
         if status in (401, 429):
             raise StrangerError
@@ -144,16 +151,16 @@ class Daemon:
         return dict(msgspec.json.decode(raw))
 
     def events(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
-        """Events, newest first."""
+        """Return events, newest first."""
         return list(self.call("GET", f"/api/v1/events?{_query(wanted)}") or [])
 
     def event(self, event_id: str) -> dict[str, Any] | None:
-        """One event with its deliveries."""
+        """Return an event with its deliveries; None if there is none with the id."""
         found: dict[str, Any] | None = self.call("GET", f"/api/v1/events/{quote(event_id, safe='')}")
         return found
 
     def deliveries(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Deliveries, newest first."""
+        """Return deliveries, newest first."""
         ids = list(wanted.get("ids") or ())
         if len(ids) <= IDS_AT_ONCE:
             return list(self.call("GET", f"/api/v1/deliveries?{_query(wanted)}") or [])
@@ -162,50 +169,50 @@ class Daemon:
         return sorted(found, key=lambda row: row["id"], reverse=True)
 
     def change(self, verb: Literal["retry", "drop"], ids: Sequence[int]) -> list[int]:
-        """Retry or drop deliveries; the ids that were changed."""
+        """Retry or drop deliveries; return the ids that were changed."""
         return list(self.call("POST", f"/api/v1/deliveries/{verb}", {"ids": list(ids)})["changed"])
 
     def status(self) -> dict[str, Any]:
-        """One screen's worth of state."""
+        """Return the state in short."""
         return dict(self.call("GET", "/api/v1/status"))
 
     def silences(self) -> list[dict[str, Any]]:
-        """All silences, those that end last first."""
+        """Return all silences, sorted by their end, latest first."""
         return list(self.call("GET", "/api/v1/silences"))
 
     def silence(self, wanted: Mapping[str, object]) -> str:
-        """Make a silence; its id."""
+        """Make a silence; return its id."""
         return str(self.call("POST", "/api/v1/silences", wanted)["id"])
 
     def expire(self, silence_id: str) -> bool | None:
-        """End a silence; False where it had ended, None where there is none of the id."""
+        """End a silence; return False if it had ended already, None if there is none with the id."""
         answer = self.call("POST", f"/api/v1/silences/{quote(silence_id, safe='')}/expire", {})
         return None if answer is None else bool(answer["expired"])
 
     def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
-        """Open incidents, the worst first; with those that have ended where that is asked for."""
+        """Return the open incidents, worst first; with `ended`, also those that have ended."""
         return list(self.call("GET", f"/api/v1/incidents?ended={'true' if ended else 'false'}"))
 
     def ask(self, account: str, request: Mapping[str, object]) -> Any:
-        """What an account's service answers. Raises `ThrottledError`."""
+        """Return the answer of an account's service. Raises `ThrottledError`."""
         answer = self.call("POST", f"/api/v1/accounts/{quote(account, safe='')}/ask", request)
         if answer is None and request["do"] != "delete":
-            fail(f"the running relay knows no account {account!r}: `relay reload` has it load this configuration")
+            fail(f"the running relay knows no account {account!r}; run `relay reload` to load this configuration")
         return answer
 
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
-        """Record who has taken up an incident; False where none is open under the number."""
+        """Record who acknowledges an incident; return False if none is open with the number."""
         answer = self.call("POST", f"/api/v1/incidents/{incident}/ack", {"by": by, "comment": comment})
         return answer is not None
 
     def unacknowledge(self, incident: int, by: str, comment: str) -> bool:
-        """Record who withdraws an incident's acknowledgement; False where none is open under the number."""
+        """Record who withdraws an acknowledgement; return False if no incident is open with the number."""
         answer = self.call("POST", f"/api/v1/incidents/{incident}/unack", {"by": by, "comment": comment})
         return answer is not None
 
 
 class Stored:
-    """The store, while no relay runs."""
+    """The store, used directly while no relay runs."""
 
     name = "the database (no relay runs)"
 
@@ -215,9 +222,9 @@ class Stored:
         try:
             there = self._path.exists()
         except PermissionError:
-            fail(f"no relay answers at its admin address, and {self._path} is not this user's to read", EXIT_STORE)
+            fail(f"no relay answers at its admin address, and this user may not read {self._path}", EXIT_STORE)
         if not there:
-            fail(f"there is no database at {self._path} yet: `relay run` makes it", EXIT_STORE)
+            fail(f"there is no database at {self._path} yet; `relay run` creates it", EXIT_STORE)
 
     def _connect(self) -> Any:
         from relay.ports import StoreError
@@ -229,14 +236,14 @@ class Stored:
             fail(str(error), EXIT_STORE)
 
     def events(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
-        """Events, newest first."""
+        """Return events, newest first."""
         from relay.ports import EventFilter
         from relay.storage.queries import list_events
 
         return list(msgspec.json.decode(list_events(self._connect(), msgspec.convert(wanted, EventFilter))))
 
     def event(self, event_id: str) -> dict[str, Any] | None:
-        """One event with its deliveries."""
+        """Return an event with its deliveries; None if there is none with the id."""
         from relay.storage.queries import show_event
 
         found: dict[str, Any] | None = msgspec.json.decode(show_event(self._connect(), event_id))
@@ -245,21 +252,21 @@ class Stored:
         return found
 
     def deliveries(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Deliveries, newest first."""
+        """Return deliveries, newest first."""
         from relay.ports import DeliveryFilter
         from relay.storage.queries import list_deliveries
 
         return list(msgspec.json.decode(list_deliveries(self._connect(), msgspec.convert(wanted, DeliveryFilter))))
 
     def change(self, verb: Literal["retry", "drop"], ids: Sequence[int]) -> list[int]:
-        """Retry or drop deliveries; the ids that were changed."""
+        """Retry or drop deliveries; return the ids that were changed."""
         from relay.lifecycle import SystemClock
         from relay.storage.queries import change
 
         return [number for number, _ in change(self._write(), [(verb, tuple(ids), SystemClock().wall())])[0]]
 
     def _write(self) -> Any:
-        """The database, for this command alone."""
+        """Return a connection to the database, locked for this command."""
         from relay.ports import StoreError
         from relay.storage.database import lock
 
@@ -270,7 +277,7 @@ class Stored:
         return self._connect()
 
     def silences(self) -> list[dict[str, Any]]:
-        """All silences, those that end last first."""
+        """Return all silences, sorted by their end, latest first."""
         from relay.lifecycle import SystemClock
         from relay.storage.plans import silences
         from relay.web.silences import silence_json
@@ -280,7 +287,7 @@ class Stored:
         return [silence_json(one, now) for one in found]
 
     def silence(self, wanted: Mapping[str, object]) -> str:
-        """Make a silence; its id."""
+        """Make a silence; return its id."""
         import uuid
 
         from relay.core.silencing import BadSilenceError, make_silence
@@ -297,7 +304,7 @@ class Stored:
         return made.id
 
     def expire(self, silence_id: str) -> bool | None:
-        """End a silence; False where it had ended, None where there is none of the id."""
+        """End a silence; return False if it had ended already, None if there is none with the id."""
         from relay.core.silencing import expire
         from relay.lifecycle import SystemClock
         from relay.storage.plans import save_silences, silences
@@ -311,25 +318,25 @@ class Stored:
         return bool(ended)
 
     def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
-        """Open incidents, the worst first; with those that have ended where that is asked for."""
+        """Return the open incidents, worst first; with `ended`, also those that have ended."""
         from relay.ports import IncidentFilter
         from relay.storage.queries import list_incidents
 
         return list(msgspec.json.decode(list_incidents(self._connect(), IncidentFilter(ended=ended))))
 
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
-        """Record who has taken up an incident, to be told at the next start; False where none is open so."""
+        """Record who acknowledges an incident, for the next start; return False if none is open with the number."""
         from relay.pipeline.intake import acknowledgement
 
         return self._record(incident, lambda key: acknowledgement(key, by, comment))
 
     def unacknowledge(self, incident: int, by: str, comment: str) -> bool:
-        """Record who withdraws an acknowledgement, to be told at the next start; False where none is open so."""
+        """Record who withdraws an acknowledgement, for the next start; return False if no incident is open."""
         from relay.pipeline.intake import unacknowledgement
 
         return self._record(incident, lambda key: unacknowledgement(key, by, comment))
 
-    def _record(self, incident: int, said: Callable[[AlertKey], Draft]) -> bool:
+    def _record(self, incident: int, draft_for: Callable[[AlertKey], Draft]) -> bool:
         from relay.app.daemon import new_event_id
         from relay.lifecycle import SystemClock
         from relay.pipeline.intake import notice_of_alert
@@ -343,12 +350,12 @@ class Stored:
             return False
         now = SystemClock().wall()
         InboxWriter(Sequences(connection)).accept(
-            connection, [entry_of(notice_of_alert(key, said(key), new_event_id(now), now))]
+            connection, [entry_of(notice_of_alert(key, draft_for(key), new_event_id(now), now))]
         )
         return True
 
     def status(self) -> dict[str, Any]:
-        """What the store alone can tell."""
+        """Return the part of the state that is in the store."""
         from relay import __version__
         from relay.app.status import room_status
         from relay.lifecycle import SystemClock
@@ -361,49 +368,47 @@ class Stored:
             "why_not_ready": "no relay runs on this database",
             **queue.counts,
             "accounts": [],
-            "rooms": [
-                {**room_status(queue, room, now), "error": None, "rests_for_seconds": 0} for room in self._rooms
-            ],
+            "rooms": [{**room_status(queue, room, now), "error": None, "rests_for_seconds": 0} for room in self._rooms],
             "feeds": [],
-        }  # fmt: skip
+        }
 
 
 def access(loaded: Loaded, *, quiet: bool = False) -> Daemon | Stored:
-    """The daemon where one runs, else the store, which is said unless it is to be `quiet`."""
+    """Return the daemon if one runs, else the store; say so unless `quiet`."""
     daemon = daemon_of(loaded)
     if daemon is not None:
         return daemon
     stored = Stored(loaded)
     if not quiet:
-        complain(f"no relay runs; the database {loaded.storage} is asked")
+        complain(f"no relay runs; reading the database {loaded.storage}")
     return stored
 
 
 def daemon_of(loaded: Loaded, *, strictly: bool = False) -> Daemon | None:
-    """The daemon that holds this configuration's database.
+    """Return the daemon that has this configuration's database open; None if there is none.
 
-    Where this user can't see the database, or it lies elsewhere for a service, the admin address is asked. What keeps
-    one that is there from being asked is told with an exit, or (`strictly`) raised: `SecretError`, OSError.
+    If this user can't see the database, or it is in another place for a service, the admin address decides. If a daemon
+    runs but can't be asked, exit with an error or, if `strictly`, raise `SecretError` or OSError.
     """
     from relay.settings.secrets import SecretError
     from relay.storage.database import is_locked
 
-    held = is_locked(loaded.storage)
-    if held is False:
+    locked = is_locked(loaded.storage)  # None if that can't be seen
+    if locked is False:
         return None
     try:
         daemon = _daemon(loaded)
     except (SecretError, OSError) as error:
         if strictly:
             raise
-        if held:
+        if locked:
             fail(f"{'listen.admin_token' if isinstance(error, SecretError) else 'listen.tls.cert'}: {error}", 2)
         return None
-    return daemon if held or daemon.answers() else None
+    return daemon if locked or daemon.answers() else None
 
 
 def _daemon(loaded: Loaded) -> Daemon:
-    """The relay where it has said that it is, else at its configured address. Raises `SecretError`, OSError."""
+    """Return the relay at the address of its notice, else at its configured one. Raises `SecretError`, OSError."""
     from relay.app.notice import notice_of
 
     listen, notice = loaded.settings.listen, notice_of(loaded.storage)

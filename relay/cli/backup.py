@@ -1,4 +1,4 @@
-"""`relay backup`: a safe copy of the database, also while the relay runs."""
+"""`relay backup`: a consistent copy of the database, also while the relay runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from relay.cli.common import EXIT_STORE, ConfigOption, Output, OutputOption, fai
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="The new file; it must not be there yet.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="The new file; it must not exist yet.", dir_okay=False)],
     config: ConfigOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Copy the database to a file, whole and as of one moment, also while the relay runs.
+    """Copy the database to a file as of one moment, also while the relay runs.
 
-    To restore: stop the relay, put the copy in the place of the database, start. The tokens of integrations lie in
-    `tokens/` beside the database: copy them as well.
+    To restore it, stop the relay, replace the database with the copy, and start the relay. The tokens of integrations
+    are in `tokens/` beside the database; copy them as well.
 
     Example: relay backup /var/backups/relay-2026-03-01.db
     """
@@ -30,9 +30,9 @@ def backup(
 
     loaded = load_config(config)
     if not loaded.storage.exists():
-        fail(f"there is no database at {loaded.storage} yet: `relay run` makes it", EXIT_STORE)
+        fail(f"there is no database at {loaded.storage} yet; `relay run` creates it", EXIT_STORE)
     if file.exists():
-        fail(f"{file} is there already; name another file", 2)
+        fail(f"{file} exists already; name another file", 2)
     try:
         with Progress(console=Console(stderr=True), transient=True) as shown:
             task = shown.add_task("copying", total=None)

@@ -1,13 +1,16 @@
-"""`relay check` and `relay schema`: what is wrong with a configuration, and what belongs in one."""
+"""`relay check` and `relay schema`: the problems of a configuration, and its schema."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relay.cli.common import EXIT_NO, Output, OutputOption, config_path, print_json, print_problems
+
+if TYPE_CHECKING:
+    from relay.settings.problems import Problem
 
 
 def check(
@@ -15,11 +18,11 @@ def check(
         Path | None, typer.Argument(help="Configuration; default as for `run`.", show_default=False)
     ] = None,
     secrets: Annotated[
-        bool, typer.Option("--secrets/--no-secrets", help="Whether secrets and directories must be there, too.")
+        bool, typer.Option("--secrets/--no-secrets", help="Also check that secrets and directories exist.")
     ] = True,
     output: OutputOption = Output.text,
 ) -> None:
-    """Tell all that is wrong with a configuration, and what may not be meant.
+    """Print all errors of a configuration, and warnings about what may not be intended.
 
     Example: relay check --no-secrets config/relay.yaml
     """
@@ -41,12 +44,7 @@ def check(
         errors = [problem for problem in problems if problem.level == "error"]
     problems.sort()
     if output is Output.json:
-        rows = [
-            {"file": p.mark.file, "line": p.mark.line, "column": p.mark.column, "path": p.path, "message": p.message,
-             "level": p.level}
-            for p in problems
-        ]  # fmt: skip
-        print_json(rows)
+        print_json([_as_json(problem) for problem in problems])
     else:
         print_problems(problems)
         for name, took in times.items():
@@ -55,6 +53,17 @@ def check(
         print(f"{path}: {_count(len(errors), 'error')}, {_count(warnings, 'warning')}" if problems else f"{path}: good")
     if errors:
         raise typer.Exit(EXIT_NO)
+
+
+def _as_json(problem: Problem) -> dict[str, object]:
+    return {
+        "file": problem.mark.file,
+        "line": problem.mark.line,
+        "column": problem.mark.column,
+        "path": problem.path,
+        "message": problem.message,
+        "level": problem.level,
+    }
 
 
 def _count(number: int, word: str) -> str:

@@ -1,4 +1,4 @@
-"""What commands share: options, the configuration, exits, and output for people or programs."""
+"""Shared parts of the commands: options, the configuration, exits, and output for people or programs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EXIT_CONFIGURATION = 78
 
 
 class SilentError(Exception):
-    """A relay holds the database, but its admin address does not answer."""
+    """A relay has the database open, but its admin address does not answer."""
 
 
 class Output(StrEnum):
-    """For people, or for programs."""
+    """The form of the output: for people, or for programs."""
 
     text = "text"
     json = "json"
@@ -46,29 +46,29 @@ LongConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="Configuration; default as for other commands.", show_default=False),
 ]
-"""Where `-c` is a comment, as amtool has it."""
+"""For commands in which `-c` is the comment, as in amtool."""
 RoomOption = Annotated[
-    str | None, typer.Option(help="Of this room only.", show_default=False, autocompletion=completion.rooms)
+    str | None, typer.Option(help="Only of this room.", show_default=False, autocompletion=completion.rooms)
 ]
 SourceOption = Annotated[
-    str | None, typer.Option(help="Of this source only.", show_default=False, autocompletion=completion.sources)
+    str | None, typer.Option(help="Only of this source.", show_default=False, autocompletion=completion.sources)
 ]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people, or JSON for programs.")]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Text for people, or JSON for programs.")]
 
 
 def complain(message: str) -> None:
-    """Print to standard error."""
+    """Print a message to standard error."""
     print(f"relay: {message}", file=sys.stderr)
 
 
 def fail(message: str, code: int = EXIT_NO) -> NoReturn:
-    """Say what is wrong, and exit."""
+    """Print an error, and exit with the code."""
     complain(message)
     raise typer.Exit(code)
 
 
 def config_path(given: Path | None) -> Path:
-    """The configuration's file: as given, else the first one that is there."""
+    """Return the file of the configuration: as given, else $RELAY_CONFIG, else the first default that exists."""
     if given is not None:
         return given
     if os.environ.get("RELAY_CONFIG"):
@@ -78,7 +78,7 @@ def config_path(given: Path | None) -> Path:
 
 
 def load_config(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
-    """The configuration, or its problems and an exit."""
+    """Return the configuration, or print its problems and exit with the code."""
     from relay.formats import FORMATS
     from relay.settings.load import load
     from relay.settings.problems import ConfigurationError
@@ -91,7 +91,10 @@ def load_config(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
 
 
 def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
-    """The configuration for a command that asks the relay: a running one is asked though the file is broken by now."""
+    """Return the configuration for a command that asks the relay, or print its problems and exit with the code.
+
+    If the file is broken by now but a relay runs, the valid part is enough to ask it.
+    """
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, load
     from relay.settings.problems import ConfigurationError
@@ -103,14 +106,14 @@ def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
     except ConfigurationError as error:
         rest = error.rest
         if isinstance(rest, Loaded) and is_locked(rest.storage):
-            complain(f"{path} is not good (`relay check` tells why); the running relay is asked all the same")
+            complain(f"{path} has errors (`relay check` lists them); the running relay is asked nevertheless")
             return rest
         print_problems(error.problems)
         raise typer.Exit(code) from None
 
 
 def print_problems(problems: Sequence[Problem]) -> None:
-    """Print problems to standard error, one a line."""
+    """Print problems to standard error, one per line."""
     from relay.core.markdown import clean
 
     for problem in problems:
@@ -118,7 +121,7 @@ def print_problems(problems: Sequence[Problem]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON, indented on a terminal."""
+    """Print a value as JSON, indented on a terminal."""
     import msgspec
 
     text = msgspec.json.encode(value)
@@ -126,14 +129,14 @@ def print_json(value: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Print text that may hold what an event said: without signs that steer a terminal."""
+    """Print text that may come from an event, without characters that control a terminal."""
     from relay.core.markdown import clean
 
     print(clean(text), flush=True)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
-    """Print a table; a plain one where nobody watches."""
+    """Print a table; tab-separated lines if the output is not a terminal."""
     from relay.core.markdown import clean
 
     lines = [[clean(cell) for cell in row] for row in rows]
@@ -157,7 +160,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: st
 
 
 def read_input(name: str) -> bytes:
-    """The bytes of a file, or of standard input for `-`."""
+    """Return the bytes of a file, or of standard input for `-`. Exits with 2 if the file can't be read."""
     if name == "-":
         return sys.stdin.buffer.read()
     try:

@@ -1,4 +1,4 @@
-"""What a shell can complete beside commands and options: names of the configuration, words of the field."""
+"""Completion in a shell, beside commands and options: names in the configuration, states and reasons."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import typer
 
 
 def rooms(context: typer.Context, incomplete: str) -> list[str]:
-    """Names of configured rooms."""
+    """Return the configured rooms that begin with a text."""
     return _named(context, incomplete, lambda settings: settings.rooms)
 
 
 def sources(context: typer.Context, incomplete: str) -> list[str]:
-    """Names of configured sources."""
+    """Return the configured sources that begin with a text."""
     return _named(context, incomplete, lambda settings: settings.sources)
 
 
 def states(incomplete: str) -> list[str]:
-    """States of deliveries."""
+    """Return the states of deliveries that begin with a text."""
     from typing import get_args
 
     from relay.core.delivery import DeliveryState
@@ -28,7 +28,7 @@ def states(incomplete: str) -> list[str]:
 
 
 def reasons(incomplete: str) -> list[str]:
-    """Reasons of failures."""
+    """Return the reasons of failures that begin with a text."""
     from typing import get_args
 
     from relay.core.delivery import Reason
@@ -41,7 +41,7 @@ def _beginning(words: Iterable[str], incomplete: str) -> list[str]:
 
 
 def _named(context: typer.Context, incomplete: str, of: Callable[[Any], Iterable[str]]) -> list[str]:
-    """Names in the configuration as far as it can be read; a shell that completes is no place for its problems."""
+    """Return names in the valid part of the configuration; its problems would only disturb a completing shell."""
     from relay.cli.common import config_path
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, load

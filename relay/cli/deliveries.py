@@ -1,4 +1,4 @@
-"""`relay deliveries`: what was sent, what waits, what is dead; and a second chance for it."""
+"""`relay deliveries`: listing deliveries, and retrying or dropping them."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ app = typer.Typer(help="Deliveries: list, show, retry, drop.", no_args_is_help=T
 StateOption = Annotated[
     str | None,
     typer.Option(
-        help="waiting, leased, done, dead, superseded, merged, moved or dropped.",
+        help="Only in this state: waiting, leased, done, dead, superseded, merged, moved or dropped.",
         show_default=False,
         autocompletion=completion.states,
     ),
 ]
 ReasonOption = Annotated[
-    str | None, typer.Option(help="That failed for this reason.", show_default=False, autocompletion=completion.reasons)
+    str | None,
+    typer.Option(help="Only those that failed for this reason.", show_default=False, autocompletion=completion.reasons),
 ]
-AgeOption = Annotated[str | None, typer.Option(help="Older than a duration, like 2h.", show_default=False)]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at the most.")]
+AgeOption = Annotated[str | None, typer.Option(help="Only those older than a duration, like 2h.", show_default=False)]
+LimitOption = Annotated[
+    int, typer.Option("--limit", "-n", min=1, max=10_000, help="Most deliveries to list or change.")
+]
 IdsArgument = Annotated[
-    list[int] | None, typer.Argument(metavar="[ID]...", help="Deliveries by id.", show_default=False)
+    list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of deliveries.", show_default=False)
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only tell which.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only list what would be changed.")]
 
 
 @app.command("list")
@@ -73,7 +76,7 @@ def show(
     config: ConfigOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Print one delivery with everything known of it.
+    """Print everything that is known about a delivery.
 
     Example: relay deliveries show 17
     """
@@ -103,7 +106,7 @@ def retry(
     dry_run: DryRunOption = False,
     output: OutputOption = Output.text,
 ) -> None:
-    """Give deliveries that are dead, dropped or waiting another try now.
+    """Retry deliveries that are dead, dropped or waiting, now.
 
     Example: relay deliveries retry --state dead --room noc
     """
@@ -124,7 +127,7 @@ def drop(
     dry_run: DryRunOption = False,
     output: OutputOption = Output.text,
 ) -> None:
-    """Give up deliveries that wait or are dead; they stay on record as dropped.
+    """Drop deliveries that wait or are dead; they stay on record.
 
     Example: relay deliveries drop --room lab --older-than 2d --dry-run
     """
@@ -143,7 +146,7 @@ def _change(
     from relay.cli.access import access
 
     if not ids and not any(filters[:4]):
-        fail(f"which ones? Name ids, or filters like --state dead; `relay deliveries {verb} --help` tells more", 2)
+        fail(f"give ids, or filters like --state dead; see `relay deliveries {verb} --help`", 2)
     loaded = load_to_ask(config)
     reached = access(loaded)
     wanted = _wanted(loaded, ids, *filters)
@@ -155,10 +158,11 @@ def _change(
     else:
         as_they_are = changed if dry_run or not changed else reached.deliveries({"ids": [one["id"] for one in changed]})
         _print(as_they_are)
-        done = {"retry": "tried again", "drop": "dropped"}[verb]
+        done = {"retry": "retried", "drop": "dropped"}[verb]
         print(f"{len(changed)} {'would be ' if dry_run else ''}{done}, by {reached.name}")
     if not dry_run and len(changed) < len(ids or ()):
-        fail(f"{len(ids or ()) - len(changed)} of them are not there, or not in a state to {verb} ({', '.join(able)})")
+        missing = len(ids or ()) - len(changed)
+        fail(f"{missing} of them do not exist, or are not in a state to {verb} ({', '.join(able)})")
 
 
 def _apply(reached: Any, verb: Literal["retry", "drop"], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -207,10 +211,18 @@ def _wanted(
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    rows = [
-        (str(d["id"]), d["room"], f"set aside until {d['due_at']}" if d["set_aside"] else d["state"], d["action"],
-         str(d["attempts"]), d["created_at"], d["event_id"],
-         f"{d['reason'] or ''} {d['last_error'] or ''}".strip())
-        for d in found
-    ]  # fmt: skip
-    print_table(("id", "room", "state", "action", "tries", "created", "event", "error"), rows, "no deliveries")
+    columns = ("id", "room", "state", "action", "tries", "created", "event", "error")
+    print_table(columns, [_row(delivery) for delivery in found], "no deliveries")
+
+
+def _row(delivery: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(delivery["id"]),
+        delivery["room"],
+        f"set aside until {delivery['due_at']}" if delivery["set_aside"] else delivery["state"],
+        delivery["action"],
+        str(delivery["attempts"]),
+        delivery["created_at"],
+        delivery["event_id"],
+        f"{delivery['reason'] or ''} {delivery['last_error'] or ''}".strip(),
+    )

@@ -1,4 +1,4 @@
-"""`relay demo`: the whole thing on loopback, with no account."""
+"""`relay demo`: the whole relay on loopback, without an account."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from relay.settings.load import Loaded
 
 SETTLE = 10.0
-"""Seconds that what still waits gets at the end."""
+"""Seconds that waiting events and deliveries get at the end."""
 
 
 def demo(
     for_: Annotated[
-        float | None, typer.Option("--for", metavar="SECONDS", min=1, help="End by itself.", show_default=False)
+        float | None, typer.Option("--for", metavar="SECONDS", min=1, help="End after this time.", show_default=False)
     ] = None,
 ) -> None:
     """Show the relay at work on loopback: faults, a flap, an outage, a storm, recoveries. No account is needed.
@@ -49,7 +49,7 @@ def demo(
 
 
 class Demo:
-    """One demo from its start to its summary."""
+    """A demo, from its start to its summary."""
 
     def __init__(self, folder: Path, *, colour: bool) -> None:
         from rich.console import Console
@@ -60,7 +60,7 @@ class Demo:
         self._accepted: list[str] = []
 
     async def run(self, seconds: float | None) -> bool:
-        """Run until the time is over or Ctrl-C; tell whether every event is accounted for."""
+        """Run for some seconds or until Ctrl-C; return whether every event is accounted for."""
         import asyncio
         import signal
 
@@ -95,7 +95,7 @@ class Demo:
         stop: asyncio.Event,
         seconds: float | None,
     ) -> bool:
-        """Run the relay itself and play the script on it."""
+        """Run the relay and play the script on it; return whether every event is accounted for."""
         import asyncio
 
         from relay.app.run import serve
@@ -148,7 +148,7 @@ class Demo:
     async def _play(
         self, daemon: RelayDaemon, sandbox: Sandbox, feed: ScriptedFeed, stop: asyncio.Event, seconds: float | None
     ) -> None:
-        """Play the script again and again, until it is enough."""
+        """Play the script again and again, until the time is over or Ctrl-C."""
         import aiohttp
 
         from relay.lifecycle import SystemClock
@@ -160,7 +160,7 @@ class Demo:
         self._say(f"page   http://{daemon.admin_address}/", "bold")
         self._say(f"status http://{daemon.admin_address}/api/v1/status   metrics http://{daemon.admin_address}/metrics")
         self._say(
-            "Ctrl-C ends it." if seconds is None else f"It ends after {seconds:g} s; Ctrl-C ends it sooner.", "dim"
+            "Ctrl-C ends the demo." if seconds is None else f"It ends after {seconds:g} s, or with Ctrl-C.", "dim"
         )
         events = f"http://{daemon.events_address}"
         async with aiohttp.ClientSession(trust_env=False) as session:
@@ -190,7 +190,7 @@ class Demo:
                 self._accepted += (await answer.json())["ids"]
 
     async def _watch(self, sandbox: Sandbox, done: asyncio.Event) -> None:
-        """Print what lands in the rooms: posts as they are, replies behind ↳, edits behind ✎."""
+        """Print the messages of the rooms as they change: posts as they are, replies behind ↳, edits behind ✎."""
         seen: dict[str, int] = {}
         while True:
             changed = sandbox.state.changed
@@ -206,7 +206,7 @@ class Demo:
             await changed.wait()
 
     async def _summary(self, daemon: RelayDaemon, sandbox: Sandbox, feed: ScriptedFeed) -> bool:
-        """Let everything land, then count: events in, deliveries, messages in rooms."""
+        """Wait until everything is delivered, then print the counts; return whether every event is accounted for."""
         from relay.lifecycle import SystemClock
 
         sandbox.state.faults = []
@@ -223,16 +223,15 @@ class Demo:
         unfinished = sum(deliveries.values()) - done - sum(over)
         arrived = len(messages) + edits >= done and not unfinished
         good = own >= 0 and arrived and not events["waiting"] and not await daemon.store.count_untold_events()
-        self._say("")
-        self._say("summary", "bold")
-        self._say(f"  {sent} events sent: {len(self._accepted)} by webhook, {feed.sent} by websocket, "
-                  f"{sandbox.fabric.changes} by APIC subscriptions")  # fmt: skip
+        self._say("\nsummary", "bold")
+        ways = f"{len(self._accepted)} by webhook, {feed.sent} by websocket, {sandbox.fabric.changes} by APIC"
+        self._say(f"  {sent} events sent: {ways} subscriptions")
         if own:
-            self._say(f"  {own} events of the relay's own, for its operator")
+            self._say(f"  {own} events of the relay itself, for its operator")
         self._say(f"  {events['total']} events on record, {events['waiting']} waiting, {events['set_aside']} set aside")
         self._say(f"  {events['suppressed']} of them said nothing new")
         self._say(f"  {done} deliveries done, {superseded} superseded by newer ones, {unfinished} not done")
-        self._say(f"  {merged} told together with others, in a group or a storm's digest")
+        self._say(f"  {merged} merged with others into a group or a storm's digest")
         self._say(f"  {moved} moved to a fallback while their room could not be reached")
         self._say(f"  {len(messages)} messages in {len(rooms)} rooms, edited {edits} times")
         self._say(f"  {sandbox.state.requests} requests to the sandbox, {sandbox.state.throttled} answered 429")
@@ -242,7 +241,7 @@ class Demo:
 
     @staticmethod
     async def _settle(daemon: RelayDaemon, sent: int, clock: SystemClock) -> None:
-        """Wait until all that was sent is taken and delivered, for ten seconds at the most."""
+        """Wait until all events are taken and delivered, for at most `SETTLE` seconds."""
         import asyncio
 
         deadline = clock.now() + SETTLE

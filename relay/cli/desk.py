@@ -1,4 +1,4 @@
-"""Asking an account's service: through the running relay, which has the account's credentials, else with one's own."""
+"""Requests to an account's service: through the running relay, which has the credentials, else directly."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from relay.settings.load import Loaded
 
 MOST_WAITS = 20
-"""Times that one question waits for a service's rate."""
+"""Times that one request waits because the service throttles it."""
 
 
 class Desk:
-    """One account's service, for one command; a context manager, as it holds connections."""
+    """The service of one account, for one command; a context manager, as it has connections to close."""
 
     def __init__(self, loaded: Loaded, account: str) -> None:
         self.account = account
@@ -43,7 +43,7 @@ class Desk:
         self._runner.close()
 
     def ask(self, do: str, **wanted: object) -> Any:
-        """The answer; where the service refuses, the command ends with what it says."""
+        """Return the answer to a request; exit with the service's words if it refuses."""
         answer: Any = None
         for attempt in range(MOST_WAITS):
             try:
@@ -54,13 +54,13 @@ class Desk:
                 break
             except ThrottledError as error:
                 if attempt == MOST_WAITS - 1:
-                    fail(f"the service asked to wait {MOST_WAITS} times; this is given up")
+                    fail(f"gave up: the service asked to wait {MOST_WAITS} times; try again later")
                 complain(str(error))
                 threading.Event().wait(error.seconds)
         return answer
 
     def pages(self, do: str, **wanted: object) -> Iterator[list[dict[str, Any]]]:
-        """A list, page by page, as long as there are more."""
+        """Yield the pages of a list."""
         page = ""
         while True:
             answer = self.ask(do, **wanted, page=page)
@@ -70,14 +70,14 @@ class Desk:
                 return
 
     def post(self, room: str, **wanted: object) -> dict[str, Any]:
-        """Post a text, a card or a link to a configured room; the outcome."""
+        """Post a text, a card or a link to a configured room; return the outcome."""
         body = {"room": room, **{name: value for name, value in wanted.items() if value is not None}}
         if self._daemon is None:
             return self._post_alone(body, None)
         return _known(room, self._daemon.call("POST", "/api/v1/messages", body))
 
     def upload(self, room: str, name: str, parent: str | None) -> dict[str, Any]:
-        """Post a local file to a configured room; the outcome."""
+        """Post a local file to a configured room; return the outcome."""
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         path = Path(name)
         if self._daemon is None:
@@ -97,7 +97,7 @@ class Desk:
         return {"outcome": type(outcome).__name__.lower(), **msgspec.to_builtins(outcome)}
 
     def _account(self) -> MadeAccount:
-        """The account with its own credentials."""
+        """Return the account, made with its own credentials."""
         from relay.app.accounts import make_account
         from relay.app.arrangement import Vault
         from relay.lifecycle import SystemClock
@@ -105,7 +105,7 @@ class Desk:
         from relay.settings.secrets import SecretError
 
         if self._made is None:
-            log = make_log("critical")  # what goes wrong is this command's to tell
+            log = make_log("critical")  # this command reports errors itself
             vault = Vault()
             vault.learn_addresses(self._loaded.settings)
             try:
@@ -132,12 +132,12 @@ class Desk:
 
 def _known(room: str, answer: Any) -> dict[str, Any]:
     if answer is None:
-        fail(f"the running relay knows no room {room!r}: `relay reload` has it load this configuration")
+        fail(f"the running relay knows no room {room!r}; run `relay reload` to load this configuration")
     return dict(answer)
 
 
 def account_for(loaded: Loaded, account: str | None, room: str | None = None) -> str:
-    """The account that is meant: as given, that of a configured room, or the only Webex one."""
+    """Return the account to use: as given, that of a configured room, or the only Webex account."""
     from relay.settings.problems import near
 
     accounts, rooms = loaded.settings.accounts, loaded.settings.rooms
@@ -151,6 +151,7 @@ def account_for(loaded: Loaded, account: str | None, room: str | None = None) ->
         return account
     names = [name for name, one in accounts.items() if one.type == "webex"]
     if len(names) != 1:
-        not_known = "" if room is None else f"no room is called {room!r} in the configuration{near(room, rooms)}; else "
-        fail(f"{not_known}which account? --account {'|'.join(names)}" if names else "there is no Webex account", 2)
+        not_known = "" if room is None else f"no room is called {room!r} in the configuration{near(room, rooms)}; or "
+        choose = f"{not_known}choose an account with --account {'|'.join(names)}"
+        fail(choose if names else "expected a Webex account in the configuration, found none", 2)
     return names[0]

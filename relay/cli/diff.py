@@ -1,4 +1,4 @@
-"""`relay diff`: what a change of the configuration would do to the events of the last day."""
+"""`relay diff`: the effect of a changed configuration on the events of the last day."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def diff(
     new: Annotated[Path, typer.Argument(help="The configuration as it would be.")],
     events: Annotated[
         str | None,
-        typer.Option(help="A file, as `relay events tail -o json` prints it.", show_default=False),
+        typer.Option(help="A file of events, as `relay events tail -o json` prints them.", show_default=False),
     ] = None,
-    last: Annotated[str, typer.Option(help="Else the events on record of the last 24h, ….")] = "24h",
+    last: Annotated[str, typer.Option(help="Without a file: use the events of the last 24h, ….")] = "24h",
     output: OutputOption = Output.text,
 ) -> None:
-    """Tell which of the recorded events would go elsewhere. Ends with 1 where any would.
+    """List the recorded events that would go to other rooms. Exits with 1 if there are any.
 
     Example: relay diff /etc/relay/relay.yaml relay.new.yaml --last 24h
     """
@@ -44,13 +44,13 @@ def diff(
             event = one.event
             say(f"{event.source} {event.status} {event.severity}: {event.title}")
             say(f"  {', '.join(one.before) or 'no room'} → {', '.join(one.after) or 'no room'}")
-        say(f"{len(moved)} of {len(found)} events would go elsewhere")
+        say(f"{len(moved)} of {len(found)} events would go to other rooms")
     if moved:
         raise typer.Exit(EXIT_NO)
 
 
 def _shown(loaded: Loaded, file: str | None, last: str) -> list[dict[str, Any]]:
-    """Events as the API shows them, oldest first."""
+    """Return events in the form of the API, oldest first."""
     import msgspec
 
     from relay.cli.history import events_of_the_last
@@ -61,14 +61,14 @@ def _shown(loaded: Loaded, file: str | None, last: str) -> list[dict[str, Any]]:
     try:
         listed = msgspec.json.decode(text) if text.lstrip().startswith(b"[") else _lines(text)
     except msgspec.DecodeError as error:
-        fail(f"{file} holds no events as JSON, a list or one a line: {error}", 2)
+        fail(f"{file}: expected events as JSON, in a list or one per line: {error}", 2)
     if not all(isinstance(one, dict) for one in listed):
-        fail(f"{file} holds no events: objects would be right", 2)
+        fail(f"{file}: expected events as JSON objects, found other values", 2)
     return list(listed)
 
 
 def _lines(text: bytes) -> list[Any]:
-    """JSON values, one a line."""
+    """Return the JSON values of a text with one per line."""
     import msgspec
 
     return [msgspec.json.decode(line) for line in text.splitlines() if line.strip()]

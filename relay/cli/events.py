@@ -1,4 +1,4 @@
-"""`relay events`: what came in."""
+"""`relay events`: the events that the relay has received."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from relay.cli.common import (
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
 
-app = typer.Typer(help="Events: as they come, or one with everything known of it.", no_args_is_help=True)
+app = typer.Typer(help="Events: list them as they come, or show one.", no_args_is_help=True)
 POLL = 1.0
-"""Seconds between two looks."""
+"""Seconds between two queries."""
 MOST = 10_000
-"""Events that one look shows."""
+"""Most events of one query."""
 
 
 @app.command()
 def tail(
     config: ConfigOption = None,
     source: SourceOption = None,
-    refused: Annotated[bool, typer.Option(help="What could not be read, with the reason.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=10_000, help="How many of the last ones.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come, until Ctrl-C.")] = False,
+    refused: Annotated[bool, typer.Option(help="Payloads that could not be read, with the reason.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=10_000, help="How many of the last events.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new events too, until Ctrl-C.")] = False,
     output: OutputOption = Output.text,
 ) -> None:
-    """Print the last events, and with -f those that come.
+    """Print the last events, and with -f also new ones.
 
     Example: relay events tail -f --source prometheus
     """
@@ -59,7 +59,7 @@ def tail(
 
 
 def _follow(loaded: Loaded, wanted: dict[str, Any], found: list[dict[str, Any]], output: Output) -> None:
-    """Print what comes, whether the relay runs, stops or starts meanwhile."""
+    """Print new events, also while the relay stops and starts."""
     import signal
 
     from relay.cli.access import access
@@ -72,9 +72,9 @@ def _follow(loaded: Loaded, wanted: dict[str, Any], found: list[dict[str, Any]],
         try:
             fresh = list(reversed(access(loaded, quiet=True).events({**wanted, "after": last})))
         except SilentError:
-            continue  # it starts or stops just now
+            continue  # the relay is starting or stopping
         if len(fresh) == MOST:
-            complain(f"more came within {POLL:g} s than the {MOST:,} that follow")
+            complain(f"more than {MOST:,} events came within {POLL:g} s; only the newest {MOST:,} are shown")
         _print(fresh, output)
         last = fresh[-1][place] if fresh else last
 
@@ -95,11 +95,11 @@ def _print(events: list[dict[str, Any]], output: Output) -> None:
 
 @app.command()
 def show(
-    event_id: Annotated[str, typer.Argument(metavar="ID", help="The id that the 202 answered.")],
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="The event's id, as in the answer to the webhook.")],
     config: ConfigOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Print one event: its fields, its payload, and what became of it.
+    """Print an event: its fields, its incidents and deliveries, and its payload.
 
     Example: relay events show 019d8c4e2f0a1b2c3d4e5f60
     """

@@ -1,4 +1,4 @@
-"""`relay explain`: why an event goes where it goes."""
+"""`relay explain`: the route of an event to its rooms, and the reasons."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ from relay.cli.common import (
 )
 
 REASONS = {
-    "repeat": "it says nothing that its room does not know, ends nothing that is open, or its alert is flapping",
-    "brief": "it was over before its group was due",
-    "silenced": "a silence holds it; what still fires when that ends is told then",
-    "inhibited": "another alert that fires holds it; what still fires when that ends is told then",
-    "muted": "its route says nothing at this time; what still fires afterwards is told then",
-    "downtime": "its source is in a downtime; what still fires when that ends is told then",
-    "unrouted": "its route has no rooms: nobody is told",
+    "repeat": "it adds nothing that its room does not know, it ends no open incident, or its alert is flapping",
+    "brief": "it ended before its group was due",
+    "silenced": "a silence suppresses it; if it still fires when the silence ends, it is sent then",
+    "inhibited": "another alert that fires suppresses it; if it still fires when that ends, it is sent then",
+    "muted": "its route is muted at this time; if it still fires afterwards, it is sent then",
+    "downtime": "its source is in a downtime; if it still fires when that ends, it is sent then",
+    "unrouted": "its route has no rooms",
     "acknowledged": "someone had acknowledged it before its group was due",
-    "echo": "it repeats or answers what the relay itself has sent",
-    "own": "one of the relay's own accounts wrote it, so it is no event",
+    "echo": "it repeats or answers a message that the relay itself has sent",
+    "own": "one of the relay's own accounts wrote it, so it is not an event",
 }
-"""Why an event changed no message."""
-HELD = {
+"""Reasons why an event changed no message."""
+SUPPRESSED = {
     "silenced": "silence {by} (`relay silence list`)",
     "inhibited": "the alert {by} fires",
     "muted": "its route is muted: {by}",
     "downtime": "source {by} is in a downtime",
 }
+"""What suppresses an alert in a room."""
 TAKEN_OVER = {
-    "superseded": "superseded by delivery {by}, which tells what was true then",
-    "merged": "told together with others by delivery {by}",
+    "superseded": "superseded by delivery {by}, which is newer",
+    "merged": "merged with others into delivery {by}",
     "moved": "moved to another room by delivery {by}",
 }
+"""Ends of a delivery that another one has taken over."""
 
 if TYPE_CHECKING:
     from relay.app.explain import ExplainedDelivery, Explanation
@@ -53,20 +55,22 @@ if TYPE_CHECKING:
 
 
 def explain(
-    payload: Annotated[str, typer.Argument(help="A payload's file, - for standard input, or the id of an event.")],
+    payload: Annotated[str, typer.Argument(help="The file of a payload, - for standard input, or the id of an event.")],
     config: ConfigOption = None,
     source: Annotated[
         str | None,
-        typer.Option(help="The source it comes from.", show_default=False, autocompletion=completion.sources),
+        typer.Option(help="The source of the payload.", show_default=False, autocompletion=completion.sources),
     ] = None,
-    at: Annotated[str | None, typer.Option(help="The time to explain it for.", show_default=False)] = None,
+    at: Annotated[
+        str | None, typer.Option(help="The time to explain it for (RFC 3339); default now.", show_default=False)
+    ] = None,
     headers: Annotated[
         list[str] | None,
-        typer.Option("--header", "-H", help="A header it comes with, like 'X-GitHub-Event: push'; repeatable."),
+        typer.Option("--header", "-H", help="A header of the payload, like 'X-GitHub-Event: push'; repeatable."),
     ] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Tell the whole trail of a payload without sending anything, or the real trail of an event that was taken.
+    """Explain what the relay would do with a payload, without sending anything, or what it did with an event.
 
     Example: relay explain --source prometheus payload.json
     """
@@ -81,28 +85,33 @@ def explain(
     try:
         explained = list(
             explain_payload(
-                loaded, name, read_input(payload), _time(at), _silences(loaded), _headers(headers or ()),
+                loaded,
+                name,
+                read_input(payload),
+                _time(at),
+                _silences(loaded),
+                _headers(headers or ()),
                 refuses=lambda error: complain(f"source {name} would refuse one item: {error}"),
             )
-        )  # fmt: skip
+        )
     except (NotJsonError, UnreadableError) as error:
         fail(f"source {name} would refuse this payload: {error}")
     if output is Output.json:
         print_json(as_json(explained))
         return
     if not explained:
-        say("no event comes of this payload")
+        say("this payload gives no event")
     for one in explained:
         _print(one)
 
 
 def _headers(given: Sequence[str]) -> dict[str, str]:
-    """Headers by lower-case name."""
+    """Return headers by lower-case name."""
     found = {}
     for header in given:
         name, colon, value = header.partition(":")
         if not colon or not name.strip():
-            fail(f"--header: {header!r} is none; 'X-GitHub-Event: push' would be right", 2)
+            fail(f"--header: expected a header like 'X-GitHub-Event: push', found {header!r}", 2)
         found[name.strip().lower()] = value.strip()
     return found
 
@@ -114,14 +123,14 @@ def _source(loaded: Loaded, given: str | None) -> str:
     if given is not None:
         from relay.settings.problems import near
 
-        fail(f"no source is called {given!r} in {loaded.file}{near(given, names)}; there are {', '.join(names)}", 2)
+        fail(f"no source is called {given!r} in {loaded.file}{near(given, names)}; known are {', '.join(names)}", 2)
     if len(names) != 1:
-        fail(f"--source says where it comes from: {', '.join(names) or 'none is configured'}", 2)
+        fail(f"choose a source with --source: {', '.join(names) or 'none is configured'}", 2)
     return names[0]
 
 
 def _silences(loaded: Loaded) -> list[Silence]:
-    """The silences in force, where there is a relay or a database to ask."""
+    """Return the silences in force; none if there is no relay or database to ask."""
     from relay.cli.access import access
     from relay.cli.common import SilentError
     from relay.core.suppression import Silence
@@ -136,11 +145,14 @@ def _silences(loaded: Loaded) -> list[Silence]:
     times = ("starts_at", "ends_at", "updated_at")
     return [
         Silence(
-            id=one["id"], matchers=tuple(one["matchers"]), created_by=one["created_by"], comment=one["comment"],
+            id=one["id"],
+            matchers=tuple(one["matchers"]),
+            created_by=one["created_by"],
+            comment=one["comment"],
             **{name: parse_time(one[name]) for name in times},
         )
         for one in found
-    ]  # fmt: skip
+    ]
 
 
 def _time(at: str | None) -> float:
@@ -159,7 +171,7 @@ def _print(one: Explanation) -> None:
     event = one.event
     say(f"{event.status} {event.severity}: {event.title}")
     say(f"  source {event.source}, format {event.format}, key {event.key}")
-    say("  its severity is its own" if event.severity_given else "  its severity is the source's default")
+    say("  severity from the payload" if event.severity_given else "  severity from the source's default")
     say("  labels " + (", ".join(f"{name}={value!r}" for name, value in event.labels.items()) or "none"))
     for note in event.notes:
         say(f"  note: {note}")
@@ -167,19 +179,19 @@ def _print(one: Explanation) -> None:
     for step in one.routes:
         say(f"    {'✓' if step.matched else '✗'} {step.path}: {step.why}")
     for failure in one.template_failures:
-        say(f"  {failure}; the built-in message stands in")
+        say(f"  {failure}; the built-in template is used instead")
     for room, held in one.held.items():
-        say(f"  held in {room}: {HELD[held.reason].format(by=held.by)}")
+        say(f"  suppressed in {room}: {SUPPRESSED[held.reason].format(by=held.by)}")
     if one.suppressed is not None:
         say(f"  no message: {REASONS[one.suppressed]}")
     for delivery in one.deliveries:
-        say(f"  {delivery.action} to {delivery.room}, by {delivery.route}{_company(delivery)}")
+        say(f"  {delivery.action} to {delivery.room}, by {delivery.route}{_with_group(delivery)}")
         for number, text in enumerate((delivery.markdown, *delivery.replies)):
             say("\n".join(f"    {'│' if number == 0 else '└'} {line}" for line in text.split("\n")))
 
 
-def _company(delivery: ExplainedDelivery) -> str:
-    """With which group it is told, and how long that waits."""
+def _with_group(delivery: ExplainedDelivery) -> str:
+    """Return a phrase with the group of a delivery and the time that it waits; empty if it has no group."""
     from relay.core.words import say_duration
 
     if delivery.group is None:
@@ -195,7 +207,7 @@ def _explain_event(loaded: Loaded, event_id: str, output: Output) -> None:
     reached = access(loaded)
     event = reached.event(event_id)
     if event is None:
-        fail(f"{event_id!r} is neither a file nor the id of an event that {reached.name} knows")
+        fail(f"expected a file or the id of an event, found {event_id!r}, which {reached.name} does not know")
     if output is Output.json:
         print_json(event)
         return
@@ -203,7 +215,7 @@ def _explain_event(loaded: Loaded, event_id: str, output: Output) -> None:
 
 
 def print_event(event: dict[str, Any]) -> None:
-    """Print an event and what became of it, in sentences."""
+    """Print an event, its incidents and its deliveries."""
     say(f"{event['status']} {event['severity']}: {event['title']}")
     say(f"  id {event['id']}, source {event['source']}, format {event['format']}, key {event['key']}")
     say(f"  received {event['received_at']}, occurred {event['occurred_at']}, {event['state']}")
@@ -218,7 +230,7 @@ def print_event(event: dict[str, Any]) -> None:
 
 def _print_fate(event: dict[str, Any]) -> None:
     if event.get("suppressed"):
-        say(f"  at first no message: {REASONS[event['suppressed']]}")
+        say(f"  no message at first: {REASONS[event['suppressed']]}")
     for incident in event.get("incidents") or []:
         for sentence in _story(incident):
             say(f"  {sentence}")
@@ -233,24 +245,25 @@ def _waits(event: dict[str, Any]) -> bool:
 
 
 def _story(incident: dict[str, Any]) -> list[str]:
-    """What is to be said of an incident that an event concerns."""
+    """Return the sentences about an incident of an event."""
     at = f"incident {incident['id']} in room {incident['room']}"
     sentences = [f"{at}: {incident['state']}{_group(incident['group'])}"]
     if incident["message_id"] is not None:
         edits = incident["edits"]
-        sentences[0] += f", told by message {incident['message_id']}" + (f", edited {edits} times" if edits else "")
+        sentences[0] += f", in message {incident['message_id']}" + (f", edited {edits} times" if edits else "")
     if incident["waits"]:
-        sentences.append(f"  its room is told when its group is due, at {incident['due_at'] or 'the next change'}")
+        sentences.append(f"  its message follows when its group is due, at {incident['due_at'] or 'the next change'}")
     if incident["held"] is not None:
-        sentences.append(f"  held: {HELD[incident['held']['reason']].format(by=incident['held']['by'])}")
+        held = incident["held"]
+        sentences.append(f"  suppressed: {SUPPRESSED[held['reason']].format(by=held['by'])}")
     if incident["ack"] is not None:
-        said = f": {incident['ack']['comment']}" if incident["ack"]["comment"] else ""
-        sentences.append(f"  acknowledged by {incident['ack']['by']}{said}")
+        comment = f": {incident['ack']['comment']}" if incident["ack"]["comment"] else ""
+        sentences.append(f"  acknowledged by {incident['ack']['by']}{comment}")
     return sentences
 
 
 def _group(name: str | None) -> str:
-    """A group in words: its labels, or that it is a storm's digest."""
+    """Return a group as a phrase: its labels, or that it is a storm's digest."""
     if name is None:
         return ""
     import msgspec

@@ -1,4 +1,4 @@
-"""Events on record, for what is tried on them."""
+"""Events on record, for commands that try a configuration on them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from relay.settings.load import Loaded
 
 MOST = 10_000
-"""Events that are looked at."""
+"""Most events that are read."""
 
 
 def events_of_the_last(loaded: Loaded, last: str, source: str | None = None) -> list[dict[str, Any]]:
-    """Events that have come within a duration, oldest first."""
+    """Return the events of the last duration, like 24h, oldest first; at most `MOST`."""
     from relay.cli.access import access
     from relay.core.words import parse_duration, parse_time
     from relay.lifecycle import SystemClock
@@ -26,5 +26,5 @@ def events_of_the_last(loaded: Loaded, last: str, source: str | None = None) -> 
     found = access(loaded).events({"source": source, "limit": MOST})
     kept = [event for event in reversed(found) if parse_time(event["received_at"]) >= since]
     if len(kept) == MOST:
-        complain(f"more than {MOST:,} events came in the last {last}; the newest {MOST:,} are looked at")
+        complain(f"there are more than {MOST:,} events in the last {last}; only the newest {MOST:,} are used")
     return kept

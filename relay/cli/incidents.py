@@ -1,8 +1,8 @@
-"""`relay incidents`, `relay ack` and `relay unack`: what is open, and who has it."""
+"""`relay incidents`, `relay ack` and `relay unack`: the open incidents, and who has acknowledged them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,11 +22,11 @@ from relay.cli.silence import whoever
 
 def incidents(
     config: ConfigOption = None,
-    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended, too.")] = False,
+    ended: Annotated[bool, typer.Option("--ended", help="Also list those that have ended.")] = False,
     room: RoomOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """List incidents, the worst first.
+    """List incidents, worst first.
 
     Example: relay incidents --room noc
     """
@@ -36,19 +36,30 @@ def incidents(
     if output is Output.json:
         print_json(found)
         return
-    rows = [
-        (str(one["id"]), one["room"], one["held"] or one["state"], one["severity"], one["title"], one["source"],
-         one["started_at"], one["acknowledged_by"] or "")
-        for one in found
-    ]  # fmt: skip
-    print_table(
-        ("id", "room", "state", "severity", "title", "source", "since", "acknowledged by"), rows, "nothing is open"
+    columns = ("id", "room", "state", "severity", "title", "source", "since", "acknowledged by")
+    print_table(columns, [_row(one) for one in found], "no open incidents")
+
+
+def _row(incident: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(incident["id"]),
+        incident["room"],
+        incident["held"] or incident["state"],
+        incident["severity"],
+        incident["title"],
+        incident["source"],
+        incident["started_at"],
+        incident["acknowledged_by"] or "",
     )
 
 
-IncidentArgument = Annotated[int, typer.Argument(metavar="INCIDENT", help="Its number, as `relay incidents` tells.")]
-CommentOption = Annotated[str, typer.Option("--comment", "-c", help="What you have to say of it.")]
-AuthorOption = Annotated[str | None, typer.Option("--author", "-a", help="Who; you.", show_default=False)]
+IncidentArgument = Annotated[
+    int, typer.Argument(metavar="INCIDENT", help="The incident's number, as `relay incidents` shows it.")
+]
+CommentOption = Annotated[str, typer.Option("--comment", "-c", help="A comment, shown with the alert.")]
+AuthorOption = Annotated[
+    str | None, typer.Option("--author", "-a", help="Your name; default USER@HOST.", show_default=False)
+]
 
 
 def ack(
@@ -58,9 +69,9 @@ def ack(
     author: AuthorOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Say that someone has it.
+    """Acknowledge an incident.
 
-    Its messages show who, there are no reminders of it any more, and rooms that were not told of it yet are not told.
+    Its messages show who has acknowledged it, and reminders stop. Rooms that have no message about it yet get none.
 
     Example: relay ack 17 -c "on my way"
     """
@@ -78,21 +89,21 @@ def unack(
     author: AuthorOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Withdraw an acknowledgement: nobody has it any more, and reminders begin again.
+    """Withdraw an acknowledgement; reminders begin again.
 
     Example: relay unack 17 -c "I am off duty"
     """
     from relay.cli.access import access
 
     reached = access(load_to_ask(config))
-    by, said = author or whoever(), "is not acknowledged any more, says"
-    _report(reached.unacknowledge(incident, by, comment), incident, by, reached.name, output, said)
+    by, change = author or whoever(), "is no longer acknowledged, by"
+    _report(reached.unacknowledge(incident, by, comment), incident, by, reached.name, output, change)
 
 
-def _report(found: bool, incident: int, by: str, asked: str, output: Output, said: str) -> None:
+def _report(found: bool, incident: int, by: str, asked: str, output: Output, change: str) -> None:
     if not found:
-        fail(f"no incident is open under the number {incident} ({asked} was asked; see `relay incidents`)")
+        fail(f"no incident is open with the number {incident} ({asked} was asked; see `relay incidents`)")
     if output is Output.json:
         print_json({"incident": incident, "by": by})
     else:
-        print(f"incident {incident} {said} {by}")
+        print(f"incident {incident} {change} {by}")

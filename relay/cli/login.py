@@ -1,4 +1,4 @@
-"""`relay login`: a person grants an integration access, and the account has its tokens."""
+"""`relay login`: a person grants an integration access, and the account gets its tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relay.settings.model import OAuthSettings
 
 PATIENCE = 300.0
-"""Seconds that a person has."""
+"""Seconds that a person has to grant access."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -25,14 +25,14 @@ def login(
     account: Annotated[str, typer.Argument(help="Name of an account with `oauth`.")],
     config: ConfigOption = None,
     paste: Annotated[
-        bool, typer.Option("--paste", help="Take the address that the browser ends at, in place of listening for it.")
+        bool, typer.Option("--paste", help="Ask for the address that the browser ends at, in place of listening.")
     ] = False,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
     output: OutputOption = Output.text,
 ) -> None:
-    """Log an account in: a person grants access in a browser, the relay keeps the tokens and renews them.
+    """Log an account in: a person grants access in a browser, and the relay keeps and renews the tokens.
 
-    A running relay goes on with them at once.
+    A running relay uses the new tokens at once.
 
     Example: relay login people --paste
     """
@@ -44,20 +44,20 @@ def login(
     settings = loaded.settings.accounts[account_for(loaded, account)]
     if not isinstance(settings, WebexAccount) or settings.oauth is None:
         able = [name for name, one in loaded.settings.accounts.items() if isinstance(one, WebexAccount) and one.oauth]
-        these = ", ".join(able) or "none here"
-        fail(f"account {account} has a token of its own; `relay login` is for accounts with `oauth` ({these})", 2)
+        names = ", ".join(able) or "none in this configuration"
+        fail(f"account {account} has its own token; `relay login` is for accounts with `oauth` ({names})", 2)
     state = secrets.token_urlsafe(24)
     url = authorize_url(settings.url, settings.oauth, state)
     listens = not paste and _is_loopback(settings.oauth)
     waiting = _Callback(settings.oauth, state) if listens else None
-    complain(f"open this page, and grant access:\n{url}")
+    complain(f"open this page and grant access:\n{url}")
     if not paste and not listens:
-        complain(f"redirect_uri {settings.oauth.redirect_uri} is not this machine: paste the address instead")
+        complain(f"redirect_uri {settings.oauth.redirect_uri} is not on this machine; paste the address here instead")
     if browser and not paste:
         import webbrowser
 
         webbrowser.open(url)
-    redirected = waiting.wait() if waiting is not None else _pasted()
+    redirected = waiting.wait() if waiting is not None else _read_pasted()
     code = _code_of(redirected, state)
     with Desk(loaded, account) as desk:
         granted = desk.ask("login", code=code)
@@ -67,7 +67,7 @@ def login(
         return
     say(f"account {account} posts as {me['displayName']} ({', '.join(me['emails'])})")
     until = granted["refresh_token_expires_at"]
-    print(f"its access token is renewed by the relay; its refresh token is good until {until}")
+    print(f"the relay renews the access token; the refresh token expires at {until}")
 
 
 def _is_loopback(oauth: OAuthSettings) -> bool:
@@ -75,8 +75,8 @@ def _is_loopback(oauth: OAuthSettings) -> bool:
     return parts.scheme == "http" and parts.hostname in _LOOPBACK and parts.port is not None
 
 
-def _pasted() -> str:
-    """The address that the browser ended at, as a person pastes it."""
+def _read_pasted() -> str:
+    """Return the address that the browser ended at, as a person pastes it."""
     print("the address that the browser ended at: ", end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline().strip()
     if not line:
@@ -85,23 +85,23 @@ def _pasted() -> str:
 
 
 def _code_of(address: str, state: str) -> str:
-    """The code of a redirect that answers our own question."""
+    """Return the code of a redirect that answers our own request; exit if it answers another."""
     query = parse_qs(urlsplit(address).query)
 
     def first(name: str) -> str:
         return query.get(name, [""])[0]
 
     if not hmac.compare_digest(first("state").encode(), state.encode()):
-        fail("the state in the address is not the one that was sent: this is an answer to another question")
+        fail("the state in the address is not the one that was sent: the address belongs to another login; try again")
     if first("error"):
         fail(f"access was not granted: {first('error_description') or first('error')}")
     if not first("code"):
-        fail("the address has no code in it; it would read like http://127.0.0.1:9082/callback?code=…&state=…")
+        fail("the address has no code; expected one like http://127.0.0.1:9082/callback?code=…&state=…")
     return first("code")
 
 
 class _Callback:
-    """Listens on loopback for the one redirect."""
+    """Listens on loopback for a single redirect."""
 
     def __init__(self, oauth: OAuthSettings, state: str) -> None:
         from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -116,12 +116,12 @@ class _Callback:
             server_version, sys_version = "relay", ""
 
             def do_GET(self) -> None:
-                """Take the redirect; the page says to go back."""
+                """Take the redirect, and answer with a page that sends the person back to the terminal."""
                 asked = urlsplit(self.path)
                 query = parse_qs(asked.query)
                 ours = asked.path == path and hmac.compare_digest(query.get("state", [""])[0].encode(), state.encode())
                 known = ours and ("code" in query or "error" in query)
-                body = b"this is not the answer that is waited for\n"
+                body = b"relay login expects another address\n"
                 if known:
                     done = b"Thank you." if "code" in query else b"Access was not granted."
                     body = done + b" You can close this page and go back to the terminal.\n"
@@ -134,30 +134,30 @@ class _Callback:
                     callback.take(self.path)
 
             def version_string(self) -> str:
-                """Name no version."""
+                """Return a name without a version."""
                 return "relay"
 
             def log_message(self, *_: object) -> None:
-                """Say nothing: the address holds a code."""
+                """Log nothing: the address holds a code."""
 
         host = parts.hostname or "127.0.0.1"
         try:
             self._server = ThreadingHTTPServer((host, parts.port or 80), Handler)
         except OSError as error:
-            fail(f"{host}:{parts.port} can't be listened at ({error.strerror}); --paste does without")
+            fail(f"can't listen at {host}:{parts.port}: {error.strerror}; use --paste")
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
     def take(self, address: str) -> None:
-        """The redirect has come."""
+        """Take the address of the redirect, and end the wait."""
         self._address = address
         self._came.set()
 
     def wait(self) -> str:
-        """The address of the redirect."""
+        """Return the address of the redirect; exit if none comes in time."""
         came = self._came.wait(PATIENCE)
         self._server.shutdown()
         self._server.server_close()
         if not came:
-            fail(f"nobody came back within {PATIENCE / 60:g} minutes; --paste takes the address by hand")
+            fail(f"no redirect came within {PATIENCE / 60:g} minutes; try again, or use --paste")
         return self._address

@@ -1,4 +1,4 @@
-"""`relay map`: mappings for payloads that no format knows, tried on a payload."""
+"""`relay map`: mappings for payloads without a format, tried on a payload."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ if TYPE_CHECKING:
     from relay.app.mapping_trial import MappingTrial
 
 _FACTS = ("key", "occurred_at", "acknowledged_by", "unacknowledged_by", "downtime")
-"""Of an event what is shown beside its status, severity and title."""
+"""Fields of an event that are shown after its status, severity and title."""
 
 app = typer.Typer(help="Mappings: try, list.", no_args_is_help=True)
 
 
 @app.command("try")
 def try_(
-    payload: Annotated[str, typer.Argument(help="A payload's file, or - for standard input.")],
+    payload: Annotated[str, typer.Argument(help="The file of a payload, or - for standard input.")],
     source: Annotated[
-        str | None, typer.Option(help="The mapping of this configured source.", show_default=False)
+        str | None, typer.Option(help="Use the mapping of this configured source.", show_default=False)
     ] = None,
     mapping: Annotated[
         str | None,
-        typer.Option("--map", help="A YAML file with a mapping, or the name of a ready one.", show_default=False),
+        typer.Option("--map", help="Use a YAML file with a mapping, or a mapping of the relay.", show_default=False),
     ] = None,
     config: ConfigOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Print the event that a mapping makes of a payload, and what each of its expressions gives; without a mapping, a
-    proposal of one.
+    """Print the event that a mapping makes of a payload, and the value of each expression.
+
+    Without a mapping, propose one.
 
     Example: relay map try payload.json
     """
@@ -59,7 +60,7 @@ def try_(
     from relay.formats.contract import NotJsonError, UnreadableError, decode_body
 
     if source is not None and mapping is not None:
-        fail("--source or --map, not both", 2)
+        fail("expected --source or --map, found both", 2)
     try:
         decoded = decode_body(read_input(payload))
         if source is not None:
@@ -69,7 +70,7 @@ def try_(
         else:
             settings = proposal(decoded)
             if output is Output.text:
-                say("# A proposal: put it into a source, and change what is not meant.")
+                say("# A proposal: put it into a source, and change it as needed.")
                 for lack in lacks(settings):
                     say(f"# {lack}")
                 say(f"{yaml_of(settings)}\n")
@@ -81,7 +82,7 @@ def try_(
 
 @app.command("list")
 def list_(output: OutputOption = Output.text) -> None:
-    """List the mappings that come with the relay: `map: NAME` uses one.
+    """List the mappings that ship with the relay; use one with `map: NAME`.
 
     Example: relay map list
     """
@@ -105,7 +106,7 @@ def _print_trial(trial: MappingTrial, output: Output) -> None:
 
 def _print(items: list[dict[str, Any]]) -> None:
     if not items:
-        complain("no event comes of this payload")
+        complain("this payload gives no event")
     for number, item in enumerate(items, 1):
         if len(items) > 1:
             say(f"\n— item {number} of {len(items)} —")

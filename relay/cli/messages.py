@@ -1,4 +1,4 @@
-"""`relay messages`: what stands in a room, and deleting what this account has posted there."""
+"""`relay messages`: listing the messages of a room, and deleting those that this account has posted."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Messages in a room: list, delete.", no_args_is_help=True)
 
 LONGEST_LINE = 80
-"""Characters that a list shows of a message."""
-MineOption = Annotated[bool, typer.Option("--mine", help="Those that this account has posted.")]
+"""Most characters of a message that a list shows."""
+MineOption = Annotated[bool, typer.Option("--mine", help="Only messages that this account has posted.")]
 BeforeOption = Annotated[
-    str | None, typer.Option(help="Posted before a time (RFC 3339), or so long ago (2h).", show_default=False)
+    str | None,
+    typer.Option(help="Only messages before a time (RFC 3339), or older than a duration (2h).", show_default=False),
 ]
 AfterOption = Annotated[
-    str | None, typer.Option(help="Posted after a time (RFC 3339), or within so long (2h).", show_default=False)
+    str | None,
+    typer.Option(help="Only messages after a time (RFC 3339), or newer than a duration (2h).", show_default=False),
 ]
 
 
@@ -44,7 +46,7 @@ def list_(
     mine: MineOption = False,
     before: BeforeOption = None,
     after: AfterOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at the most.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most messages to list.")] = 50,
     output: OutputOption = Output.text,
 ) -> None:
     """List a room's messages, newest first.
@@ -70,34 +72,34 @@ def list_(
 def delete(
     room: RoomArgument,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Messages by id.", show_default=False)
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of messages.", show_default=False)
     ] = None,
     config: ConfigOption = None,
     account: AccountOption = None,
     mine: MineOption = False,
     before: BeforeOption = None,
     after: AfterOption = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be deleted.")] = False,
     output: OutputOption = Output.text,
 ) -> None:
-    """Delete messages, the oldest first: by id, or all that this account has posted. There is no way back.
+    """Delete messages, oldest first: by id, or all that this account has posted. This can't be undone.
 
     Example: relay messages delete noc --mine --before 7d --dry-run
     """
     from relay.cli.desk import Desk, account_for
 
     if bool(ids) == mine:
-        fail("which messages? --mine for all that this account has posted, or ids; not both", 2)
+        fail("give either ids, or --mine for all messages that this account has posted", 2)
     loaded = load_config(config)
     with Desk(loaded, account_for(loaded, account, room)) as desk:
         title, messages = _messages(desk, room, mine, before, after)
         wanted = [one for one in messages if mine or one["id"] in (ids or ())]
         wanted.reverse()
         if missing := set(ids or ()) - {one["id"] for one in wanted}:
-            fail(f"not in the room {title!r}: {', '.join(sorted(missing))}")
+            fail(f"no such messages in the room {title!r}: {', '.join(sorted(missing))}")
         if dry_run or not wanted:
-            _tell(wanted, title, output)
+            _print_wanted(wanted, title, output)
             return
         if not yes:
             count = f"{len(wanted)} message{'' if len(wanted) == 1 else 's'}"
@@ -114,15 +116,15 @@ def delete(
 def _messages(
     desk: Desk, room: str, mine: bool, before: str | None, after: str | None
 ) -> tuple[str, Iterator[dict[str, Any]]]:
-    """The room's title, and its messages that are wanted, newest first."""
+    """Return the title of a room, and those of its messages that are asked for, newest first."""
     until, since = _moment("--before", before), _moment("--after", after)
     found = desk.ask("find", room=room)
     me = desk.ask("me")
     bot = me["type"] == "bot" and found["type"] == "group"
     if bot and mine:
-        fail("a bot is not shown its own messages in a group room; an account with a person's token is, if it is in it")
+        fail("Webex does not show a bot its own messages in a group room; use an account with a person's token")
     if bot:
-        complain("a bot is shown only the messages that mention it")
+        complain("Webex shows a bot only the messages that mention it")
     where = {"room_id": found["id"]} if found["id"] else {"person": found["title"]}
     author = me["id"] if mine else None
     return found["title"], _wanted(desk, {**where, "mentioning_me": bot}, author, until, since)
@@ -143,7 +145,7 @@ def _wanted(
 
 
 def _moment(option: str, text: str | None) -> float | None:
-    """Unix seconds of a time, or of so long ago."""
+    """Return the Unix seconds of a time, or of the moment that is a duration ago."""
     from relay.core.words import parse_duration, parse_time
     from relay.lifecycle import SystemClock
 
@@ -156,10 +158,10 @@ def _moment(option: str, text: str | None) -> float | None:
     try:
         return parse_time(text)
     except ValueError as error:
-        fail(f"{option}: {error}; or so long ago, like 2h", 2)
+        fail(f"{option}: {error}, or a duration like 2h", 2)
 
 
-def _tell(wanted: list[dict[str, Any]], title: str, output: Output) -> None:
+def _print_wanted(wanted: list[dict[str, Any]], title: str, output: Output) -> None:
     if output is Output.json:
         print_json(wanted)
         return
@@ -170,7 +172,7 @@ def _tell(wanted: list[dict[str, Any]], title: str, output: Output) -> None:
 
 
 def _delete(desk: Desk, wanted: list[dict[str, Any]]) -> int:
-    """Delete one after the other, with progress; how many were, also where that was interrupted."""
+    """Delete messages one by one, with progress; return how many were deleted, also after an interrupt."""
     import sys
 
     from rich.console import Console
@@ -183,9 +185,9 @@ def _delete(desk: Desk, wanted: list[dict[str, Any]]) -> int:
             desk.ask("delete", message=one["id"])
             deleted += 1
     except KeyboardInterrupt:
-        complain("stopped; what was deleted is gone, the rest stands")
+        complain(f"interrupted: deleted {deleted} of {len(wanted)}; the others are unchanged")
     except typer.Exit:
-        complain(f"deleted {deleted} of {len(wanted)} before that; the rest stands")
+        complain(f"deleted {deleted} of {len(wanted)} before the error; the others are unchanged")
         raise
     return deleted
 

@@ -1,4 +1,4 @@
-"""`relay import`: an Alertmanager configuration becomes the relay's."""
+"""`relay import`: making a configuration from Alertmanager's."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def import_(
 ) -> None:
     """Print a configuration made from Alertmanager's: routes, times, inhibition, Webex receivers.
 
-    Each key without a counterpart is noted with its place, on top of it and on standard error. What Alertmanager itself
-    would not take, and what would mean something else here, is an error: then nothing is printed.
+    Each key without a counterpart is noted with its place, at the top of the output and on standard error. A value that
+    Alertmanager would refuse, or that would mean something else here, is an error, and nothing is printed.
 
     Example: relay import /etc/prometheus/alertmanager.yml > relay.yaml
     """

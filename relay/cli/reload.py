@@ -1,4 +1,4 @@
-"""`relay reload`: have the running relay load its configuration anew."""
+"""`relay reload`: have the running relay load its configuration again."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from relay.settings.problems import Problem
 
 PATIENCE = 60.0
-"""Seconds that a relay that was sent a signal is waited for."""
+"""Seconds to wait for a relay that was sent a signal."""
 
 
 def reload(config: ConfigOption = None, output: OutputOption = Output.text) -> None:
-    """Have the running relay load its configuration anew, all of it or nothing, and tell what came of it.
+    """Have the running relay load its configuration again, all of it or nothing, and print the result.
 
-    It is asked at its admin address; where it does not take this configuration's admin token (as that is what has
-    changed), it is sent SIGHUP.
+    The command asks the relay at its admin address. If the relay does not accept this configuration's admin token
+    (which may just have changed), the command sends it SIGHUP.
 
     Example: relay reload -c /etc/relay/relay.yaml
     """
@@ -51,22 +51,22 @@ def reload(config: ConfigOption = None, output: OutputOption = Output.text) -> N
     notice = notice_of(storage)
     if loaded is None and (notice is None or notice.config != os.path.abspath(path)):  # noqa: PTH100 - links stay
         print_problems(problems)
-        fail("where its relay runs can't be told, and so it was not asked; it goes on with the configuration before")
-    said, why = _asked(loaded)
-    if said is None and notice is not None:
-        said, why = _by_signal(notice, storage)
-    if said is None:
+        fail("the relay of this configuration can't be found, so it keeps the configuration that it has")
+    result, why = _by_request(loaded)
+    if result is None and notice is not None:
+        result, why = _by_signal(notice, storage)
+    if result is None:
         fail(why)
     if output is Output.json:
-        print_json(said)
+        print_json(result)
     else:
-        _print(said)
-    if not said["good"]:
+        _print(result)
+    if not result["good"]:
         raise typer.Exit(EXIT_NO)
 
 
-def _asked(loaded: Loaded | None) -> tuple[dict[str, Any] | None, str]:
-    """What the relay says at its admin address, or why it can't be asked there."""
+def _by_request(loaded: Loaded | None) -> tuple[dict[str, Any] | None, str]:
+    """Ask the relay at its admin address; return its result, or None and the reason."""
     from relay.cli.access import StrangerError, daemon_of
     from relay.settings.secrets import SecretError
 
@@ -75,52 +75,55 @@ def _asked(loaded: Loaded | None) -> tuple[dict[str, Any] | None, str]:
     try:
         daemon = daemon_of(loaded, strictly=True)
         if daemon is None:
-            return None, "no relay runs on this configuration; `relay run` starts one"
+            return None, "no relay runs on this configuration; start one with `relay run`"
         return daemon.reload(), ""
     except StrangerError:
-        said = "the running relay does not take this configuration's admin token"
-        return None, f"{said}, and its database is not seen from here: `systemctl reload relay` reaches it"
+        message = "the running relay does not accept this configuration's admin token"
+        return None, f"{message}, and its database can't be seen from here; use `systemctl reload relay`"
     except (SecretError, OSError, SilentError) as error:
         return None, str(error)
 
 
 def _by_signal(notice: Notice, storage: Path) -> tuple[dict[str, Any] | None, str]:
-    """Send the relay a signal; how its next load went, or why that can't be told."""
+    """Send the relay SIGHUP; return the result of its next load, or None and the reason."""
     from relay.app.notice import notice_of
 
     name = f"the relay (process {notice.pid})"
     try:
         os.kill(notice.pid, signal.SIGHUP)
     except PermissionError:
-        return None, f"{name} is another user's: root may have it reload"
+        return None, f"{name} belongs to another user; run this command as that user or as root"
     except ProcessLookupError:
         return None, f"{name} has just ended"
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         now = notice_of(storage)
         if now is None or now.pid != notice.pid:
-            return None, f"{name} ended before it had loaded its configuration"
+            return None, f"{name} ended before it loaded its configuration"
         if now.loads > notice.loads:
             return now.last_load, ""
         threading.Event().wait(0.05)
-    return None, f"{name} was sent SIGHUP, and has loaded nothing within {PATIENCE:g} s; its log tells more"
+    return None, f"{name} was sent SIGHUP, but loaded nothing within {PATIENCE:g} s; see its log"
 
 
-def _print(said: dict[str, Any]) -> None:
-    for one in said["problems"]:
+def _print(result: dict[str, Any]) -> None:
+    for one in result["problems"]:
         place = f"{one['file']}:{one['line']}:{one['column']}"
         level = "warning: " if one["level"] == "warning" else ""
         complain(f"{place}: {level}{one['path'] + ': ' if one['path'] else ''}{one['message']}")
-    if not said["good"]:
-        complain("the configuration was not reloaded; the one before goes on")
+    if not result["good"]:
+        complain("the configuration was not reloaded; the previous one stays in force")
         return
-    print(f"reloaded at {said['at']}")
-    if said["restart_needed"]:
-        print(f"in force only after a restart: {', '.join(said['restart_needed'])}")
+    print(f"reloaded at {result['at']}")
+    if result["restart_needed"]:
+        print(f"in force only after a restart: {', '.join(result['restart_needed'])}")
 
 
 def _loaded(path: Path) -> tuple[Loaded | None, Sequence[Problem]]:
-    """The configuration, as far as it takes to find the relay: whether it is good is for the relay to say."""
+    """Return the valid part of the configuration, which is enough to find the relay, and the problems.
+
+    The relay itself decides whether the configuration is good.
+    """
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, load
     from relay.settings.problems import ConfigurationError

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Rooms of an account: list, show, create, members, add-member.", no_args_is_help=True)
 
 AccountOption = Annotated[
-    str | None, typer.Option("--account", "-a", help="Of this account; the only one.", show_default=False)
+    str | None,
+    typer.Option("--account", "-a", help="Name of an account; default: the only one.", show_default=False),
 ]
 RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="A configured name, an id, or a title.")]
 
@@ -35,19 +36,23 @@ RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="A configured 
 def list_(
     config: ConfigOption = None,
     account: AccountOption = None,
-    title: Annotated[str | None, typer.Option(help="Whose title begins so.", show_default=False)] = None,
-    kind: Annotated[str | None, typer.Option("--type", help="group or direct.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at the most.")] = 1_000,
+    title: Annotated[
+        str | None, typer.Option(help="Only rooms whose title begins with this.", show_default=False)
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", help="Only rooms of this type: group or direct.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most rooms to list.")] = 1_000,
     output: OutputOption = Output.text,
 ) -> None:
-    """List the rooms of an account, the latest activity first.
+    """List the rooms of an account, latest activity first.
 
     Example: relay rooms list --title "SnV" --type group
     """
     from relay.cli.desk import Desk, account_for
 
     if kind not in (None, "group", "direct"):
-        fail(f"--type: {kind!r} is neither group nor direct", 2)
+        fail(f"--type: expected group or direct, found {kind!r}", 2)
     loaded = load_config(config)
     found: list[dict[str, Any]] = []
     with Desk(loaded, account_for(loaded, account)) as desk:
@@ -68,7 +73,7 @@ def list_(
 def show(
     room: RoomArgument, config: ConfigOption = None, account: AccountOption = None, output: OutputOption = Output.text
 ) -> None:
-    """Print a room as its service has it.
+    """Print a room as the service describes it.
 
     Example: relay rooms show noc
     """
@@ -103,7 +108,7 @@ def create(
     from relay.cli.desk import Desk, account_for
 
     if not title.strip():
-        fail("a room has a title; this one is empty", 2)
+        fail("expected a title for the room, found an empty text", 2)
     _check_emails(members or ())
     loaded = load_config(config)
     with Desk(loaded, account_for(loaded, account)) as desk:
@@ -141,7 +146,7 @@ def members_(
 @app.command("add-member")
 def add_member(
     room: RoomArgument,
-    emails: Annotated[list[str], typer.Argument(metavar="EMAIL...", help="Whom to add.")],
+    emails: Annotated[list[str], typer.Argument(metavar="EMAIL...", help="E-mail addresses of the people to add.")],
     config: ConfigOption = None,
     account: AccountOption = None,
     output: OutputOption = Output.text,
@@ -166,15 +171,15 @@ def add_member(
 
 
 def _check_emails(emails: Sequence[str]) -> None:
-    """Check them all before anything is done."""
+    """Exit if one is not an e-mail address, before anything is changed."""
     for email in emails:
         name, _, host = email.partition("@")
         if not (name and host) or any(sign.isspace() or sign in "<>," for sign in email):
-            fail(f"{email!r} is no e-mail address; anna@example.net would be right", 2)
+            fail(f"expected an e-mail address like anna@example.net, found {email!r}", 2)
 
 
 def _add(desk: Desk, room_id: str, emails: Sequence[str]) -> list[str]:
-    """Add people; those that were. One who is refused does not keep the others out."""
+    """Add people; return those who were added. If one is refused, the others are still added."""
     added = []
     for email in emails:
         try:
@@ -188,5 +193,5 @@ def _add(desk: Desk, room_id: str, emails: Sequence[str]) -> list[str]:
 
 def _with_id(room: dict[str, Any]) -> str:
     if not room["id"]:
-        fail(f"the direct room with {room['title']} has the two of you for members", 2)
+        fail(f"expected a group room, found the direct room with {room['title']}, which always has two members", 2)
     return str(room["id"])

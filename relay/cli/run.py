@@ -20,12 +20,13 @@ from relay.cli.common import (
 
 def run(
     config: ConfigOption = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[str, typer.Option(help="Level of the log: debug, info, warning or error.")] = "info",
 ) -> None:
-    """Run the daemon until it is told to stop.
+    """Run the daemon until SIGTERM or Ctrl-C.
 
     Example: relay run -c /etc/relay/relay.yaml
     """
+    # First of all: a SIGHUP that comes before the loop handles it would end the process
     hung_up: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
 
@@ -57,7 +58,7 @@ def run(
 
 
 def _refusal(error: BaseException) -> int | None:
-    """The exit code of an error that the start (or the store) can meet; None for any other."""
+    """Return the exit code of an error of the start or of the store; None for any other error."""
     from relay.ports import StoreError
     from relay.settings.problems import ConfigurationError
     from relay.settings.secrets import SecretError

@@ -1,4 +1,4 @@
-"""`relay send`: post now, through the real sender."""
+"""`relay send`: posting a message now, through the real sender."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ if TYPE_CHECKING:
 
 def send(
     room: Annotated[str, typer.Argument(help="Name of a configured room.", autocompletion=completion.rooms)],
-    text: Annotated[str | None, typer.Argument(help="The text; - reads standard input.", show_default=False)] = None,
+    text: Annotated[str | None, typer.Argument(help="The text; - for standard input.", show_default=False)] = None,
     config: ConfigOption = None,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="The text is markdown, mentions and links included.")
+        bool, typer.Option("--markdown", help="The text is markdown, with mentions and links.")
     ] = False,
     title: Annotated[str | None, typer.Option(help="A first line, in bold.", show_default=False)] = None,
     severity: Annotated[
-        str | None, typer.Option(help="critical … info: the first line's sign.", show_default=False)
+        str | None, typer.Option(help="critical … info, shown in the first line.", show_default=False)
     ] = None,
     files: Annotated[
         list[str] | None,
-        typer.Option("--file", "-f", help="A file, or the public address of one; repeatable.", show_default=False),
+        typer.Option("--file", "-f", help="A file, or the public address of a file; repeatable.", show_default=False),
     ] = None,
     card: Annotated[
-        Path | None, typer.Option(help="A file with an adaptive card; the text is its fallback.", show_default=False)
+        Path | None,
+        typer.Option(help="A file with an adaptive card; clients without cards show the text.", show_default=False),
     ] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Post a message now, with files in its thread: through a running relay, else with the account's own credentials.
+    """Post a message now, with files in its thread, through a running relay or directly.
 
     Example: relay send noc "change 4711 begins" --title Maintenance --severity info --file plan.pdf
     """
@@ -55,7 +56,7 @@ def send(
         with OpenDesk(loaded, loaded.settings.rooms[room].account) as desk:
             posted = _post(desk, room, parts, shown, files or ())
     except KeyboardInterrupt:
-        fail("stopped; `relay messages list` tells what stands in the room")
+        fail("interrupted; `relay messages list` shows what was posted")
     bad = next((answer for answer in posted if answer["outcome"] != "delivered"), None)
     if output is Output.json:
         print_json(posted)
@@ -72,7 +73,7 @@ def send(
 def _post(
     desk: Desk, room: str, parts: Sequence[str], card: dict[str, Any] | None, files: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Post the parts, the card with the first, and behind them the files in its thread; the outcomes."""
+    """Post the parts, the card with the first, then the files in the thread of the first; return the outcomes."""
     posted = [desk.post(room, markdown=part, card=card if number == 0 else None) for number, part in enumerate(parts)]
     if all(one["outcome"] == "delivered" for one in posted):
         parent = posted[0].get("remote_id") if posted else None
@@ -84,14 +85,14 @@ def _post(
 
 
 def _compose(text: str | None, markdown: bool, title: str | None, severity: str | None, *, alone: bool) -> list[str]:
-    """The text's parts; none where there is no text and it need not stand `alone`."""
+    """Return the parts of the text; none if there is no text. Exits then if there is nothing else to post (`alone`)."""
     from relay.core.markdown import escape_markdown, hard_breaks, numbered, one_line
     from relay.core.phrases import SIGNS
     from relay.core.severity import SEVERITIES, severity_of
 
     known = None if severity is None else severity_of(severity.strip())
     if severity is not None and known is None:
-        fail(f"--severity: {severity!r} is not known; give one of {', '.join(SEVERITIES)}, or a word like P1", 2)
+        fail(f"--severity: expected one of {', '.join(SEVERITIES)}, or a word like P1; found {severity!r}", 2)
     if not (text or "").strip() and not (title or "").strip():
         if alone:
             fail("there is nothing to post: give a text, --title, or --file", 2)
@@ -111,14 +112,14 @@ def _is_address(name: str) -> bool:
 
 
 def _check_files(loaded: Loaded, room: str, files: Sequence[str]) -> None:
-    """Check the files before anything is posted."""
+    """Exit if a file can't be posted, before anything is posted."""
     if files and loaded.settings.accounts[loaded.settings.rooms[room].account].type == "spika":
-        fail(f"--file: room {room} is Spika's, which takes no files from an access token", 2)
+        fail(f"--file: room {room} is a Spika room, and Spika accepts no files from an access token", 2)
     for name in files:
         if not _is_address(name):
             _check_file(name)
         elif not urlsplit(name).hostname:
-            fail(f"--file: {name} is no address; https://graphs.example.net/101.png would be right", 2)
+            fail(f"--file: expected an address like https://graphs.example.net/101.png, found {name!r}", 2)
 
 
 def _check_file(name: str) -> None:
@@ -126,9 +127,9 @@ def _check_file(name: str) -> None:
 
     path = Path(name)
     if not path.is_file():
-        fail(f"--file: {name} is no file (nor an address with https://)", 2)
+        fail(f"--file: there is no file {name}; an address begins with https://", 2)
     if path.stat().st_size > LARGEST_FILE:
-        fail(f"--file: {name} is larger than the {LARGEST_FILE // 10**6} MB that Webex takes", 2)
+        fail(f"--file: {name} is larger than the {LARGEST_FILE // 10**6} MB that Webex accepts", 2)
 
 
 def _card(path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""`relay silence`: alerts that are not to be told for a while, as amtool has it."""
+"""`relay silence`: suppressing alerts for a while, with the options of amtool."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,14 +15,20 @@ app = typer.Typer(help="Silences: add, list, expire.", no_args_is_help=True)
 def add(
     matchers: Annotated[list[str], typer.Argument(help='Like source=fabric or title=~"link.*"; all must match.')],
     config: LongConfigOption = None,
-    comment: Annotated[str | None, typer.Option("--comment", "-c", help="Why.", show_default=False)] = None,
-    duration: Annotated[str, typer.Option("--duration", "-d", help="For how long, like 2h.")] = "1h",
-    start: Annotated[str | None, typer.Option(help="When it begins, as RFC 3339; now.", show_default=False)] = None,
-    end: Annotated[str | None, typer.Option(help="When it ends, in place of a duration.", show_default=False)] = None,
-    author: Annotated[str | None, typer.Option("--author", "-a", help="Who; you.", show_default=False)] = None,
+    comment: Annotated[
+        str | None, typer.Option("--comment", "-c", help="The reason; required.", show_default=False)
+    ] = None,
+    duration: Annotated[str, typer.Option("--duration", "-d", help="Duration, like 2h.")] = "1h",
+    start: Annotated[str | None, typer.Option(help="Start, as RFC 3339; default now.", show_default=False)] = None,
+    end: Annotated[
+        str | None, typer.Option(help="End, as RFC 3339, in place of a duration.", show_default=False)
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option("--author", "-a", help="Your name; default USER@HOST.", show_default=False)
+    ] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Silence alerts. A word without = stands for the label alertname. Prints the silence's id.
+    """Silence alerts, and print the silence's id. A word without = is the value of the label alertname.
 
     Example: relay silence add -d 2h -c "change 4711" source=fabric 'title=~"link.*"'
     """
@@ -31,7 +37,7 @@ def add(
     from relay.lifecycle import SystemClock
 
     if comment is None:
-        fail("--comment says why; whoever wonders why an alert is not told will want it", 2)
+        fail("give a reason with --comment: whoever looks for a missing alert needs it", 2)
     try:
         starts_at = SystemClock().wall() if start is None else parse_time(start)
         ends_at = starts_at + parse_duration(duration) if end is None else parse_time(end)
@@ -39,8 +45,11 @@ def add(
         fail(str(error), 2)
     wanted = {
         "matchers": [text if "=" in text or "!~" in text else f'alertname="{text}"' for text in matchers],
-        "starts_at": iso(starts_at), "ends_at": iso(ends_at), "created_by": author or whoever(), "comment": comment,
-    }  # fmt: skip
+        "starts_at": iso(starts_at),
+        "ends_at": iso(ends_at),
+        "created_by": author or whoever(),
+        "comment": comment,
+    }
     made = access(load_to_ask(config)).silence(wanted)
     if output is Output.json:
         print_json({"id": made})
@@ -51,7 +60,7 @@ def add(
 @app.command("list")
 def list_(
     config: LongConfigOption = None,
-    expired: Annotated[bool, typer.Option("--expired", help="Those that have ended, too.")] = False,
+    expired: Annotated[bool, typer.Option("--expired", help="Also list those that have ended.")] = False,
     output: OutputOption = Output.text,
 ) -> None:
     """List silences.
@@ -64,21 +73,29 @@ def list_(
     if output is Output.json:
         print_json(found)
         return
-    rows = [
-        (one["id"], one["state"], " ".join(one["matchers"]), one["starts_at"], one["ends_at"], one["created_by"],
-         one["comment"])
-        for one in found
-    ]  # fmt: skip
-    print_table(("id", "state", "matchers", "from", "until", "by", "comment"), rows, "no silences")
+    columns = ("id", "state", "matchers", "from", "until", "by", "comment")
+    print_table(columns, [_row(one) for one in found], "no silences")
+
+
+def _row(silence: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        silence["id"],
+        silence["state"],
+        " ".join(silence["matchers"]),
+        silence["starts_at"],
+        silence["ends_at"],
+        silence["created_by"],
+        silence["comment"],
+    )
 
 
 @app.command()
 def expire(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Silences by id.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of silences.")],
     config: LongConfigOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """End silences now. What still fires is told.
+    """End silences now. Messages follow for alerts that still fire.
 
     Example: relay silence expire 3d4ac67d-7388-4a5e-b66f-6ba78e0f7492
     """
@@ -96,7 +113,7 @@ def expire(
 
 
 def whoever() -> str:
-    """Who sits at the terminal: user and machine."""
+    """Return who uses the terminal, as USER@HOST."""
     import getpass
     import socket
 

@@ -1,4 +1,4 @@
-"""`relay status`: one screen, or one line for a monitoring plugin."""
+"""`relay status`: the state of the relay on one screen, or in one line for a monitoring plugin."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ OLD = 300.0
 """Seconds that a delivery may wait before the plugin line warns."""
 
 FAILING = 60.0
-"""Seconds that a room may fail before it does."""
+"""Seconds that a room may fail before the plugin line warns."""
 
 
 def status(
     config: ConfigOption = None,
-    nagios: Annotated[bool, typer.Option("--nagios", help="A plugin line; exits 0, 1, 2 or 3.")] = False,
+    nagios: Annotated[bool, typer.Option("--nagios", help="Print a plugin line; exit with 0, 1, 2 or 3.")] = False,
     output: OutputOption = Output.text,
 ) -> None:
-    """Tell how the relay is: rooms, feeds, accounts, queue.
+    """Print the state of the relay: rooms, feeds, accounts, queue.
 
     Example: relay status --nagios
     """
@@ -35,40 +35,46 @@ def status(
         print_json(state)
         return
     ready = "ready" if state["ready"] else f"not ready: {state['why_not_ready']}"
-    print(f"relay {state['version']} · {ready} · {reached.name} was asked")
+    print(f"relay {state['version']} · {ready} · from {reached.name}")
     deliveries = " · ".join(f"{count} {name}" for name, count in sorted(state["deliveries"].items()))
     print(f"deliveries: {deliveries or 'none yet'}")
     events = state["events"]
-    print(f"events: {events['total']} · {events['waiting']} waiting · {events['refused']} kept as unreadable · "
-          f"{events['set_aside']} set aside\n")  # fmt: skip
+    print(
+        f"events: {events['total']} · {events['waiting']} waiting · {events['refused']} kept as unreadable · "
+        f"{events['set_aside']} set aside\n"
+    )
     if state.get("heartbeat_trouble"):
         print(f"heartbeat: {state['heartbeat_trouble']}\n")
-    print_table(
-        ("room", "waiting", "oldest", "dead", "rests", "error"),
-        [
-            (r["room"], str(r["waiting"]), _seconds(r["oldest_seconds"]), str(r["dead"]),
-             _seconds(r["rests_for_seconds"]), _trouble(r))
-            for r in state["rooms"]
-        ],
-        "no rooms",
-    )  # fmt: skip
+    columns = ("room", "waiting", "oldest", "dead", "rests", "error")
+    print_table(columns, [_room_row(room) for room in state["rooms"]], "no rooms")
     refused = [account for account in state["accounts"] if account["refused"]]
     for account in refused:
         print(f"\naccount {account['account']} is refused: {account['refused']}")
     for account in state["accounts"]:
         if account.get("refresh_token_expires_at"):
-            print(
-                f"\naccount {account['account']}: its refresh token is good until {account['refresh_token_expires_at']}"
-            )
+            print(f"\naccount {account['account']}: its refresh token expires at {account['refresh_token_expires_at']}")
     _print_sources(state)
+
+
+def _room_row(room: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        room["room"],
+        str(room["waiting"]),
+        _seconds(room["oldest_seconds"]),
+        str(room["dead"]),
+        _seconds(room["rests_for_seconds"]),
+        _trouble(room),
+    )
 
 
 def _print_sources(state: dict[str, Any]) -> None:
     troubled = [one for one in state.get("sources", ()) if one["waiting"] or one["refused"] or one["silent"]]
     if troubled:
         print()
-        rows = [(one["source"], str(one["waiting"]), str(one["refused"]), "yes" if one["silent"] else "")
-                for one in troubled]  # fmt: skip
+        rows = [
+            (one["source"], str(one["waiting"]), str(one["refused"]), "yes" if one["silent"] else "")
+            for one in troubled
+        ]
         print_table(("source", "to plan", "refused since the start", "silent"), rows, "")
     if state["feeds"]:
         print()
@@ -85,7 +91,7 @@ def _print_sources(state: dict[str, Any]) -> None:
 
 
 def _aside(room: dict[str, Any]) -> str:
-    """Return what a room has set aside, as a phrase; empty where that is nothing."""
+    """Return a phrase about the deliveries that a room has set aside; empty if there are none."""
     if not room.get("set_aside"):
         return ""
     return f"{room['set_aside']} set aside until {room['set_aside_until']} (worst: {room['set_aside_severity']})"
@@ -129,7 +135,7 @@ def _nagios(config: Any) -> None:
 
 
 def judge(state: dict[str, Any]) -> tuple[int, str]:
-    """The plugin's code and its reason: 2 where alerts do not get out, 1 where something wants a look."""
+    """Return the plugin's exit code and its reason: 2 if alerts do not get out, 1 if something needs attention."""
     if not state["ready"]:
         return 2, f"not ready: {state['why_not_ready']}"
     rooms, dead = state["rooms"], sum(room["dead"] for room in state["rooms"])

@@ -1,4 +1,4 @@
-"""`relay support-bundle`: what a report of trouble needs, in one file, without secrets and without what events say."""
+"""`relay support-bundle`: one file for a bug report, without secrets and without the contents of events."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from relay.settings.problems import Problem
 
 MOST = 200
-"""Deliveries in trouble that are told of."""
+"""Most unfinished or dead deliveries, and most refused requests, in a bundle."""
 TROUBLE = ("id", "room", "state", "reason", "attempts", "action", "created_at", "due_at", "settled_at", "last_error")
 
 
 def support_bundle(
     file: Annotated[
         Path | None,
-        typer.Argument(help="The new file; relay-support-TIME.tar.gz here by default.", show_default=False),
+        typer.Argument(help="The new file; default relay-support-TIME.tar.gz here.", show_default=False),
     ] = None,
     config: ConfigOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Put what a report of trouble needs into one file: configuration, versions, last errors, queue.
+    """Write one file for a bug report: configuration, versions, last errors, queue.
 
-    Secrets are masked, and nothing is in it of what events say. Look through it before you hand it on.
+    Secrets are masked, and the contents of events are left out. Look through it before you pass it on.
 
     Example: relay support-bundle /tmp/relay-support.tar.gz
     """
@@ -45,7 +45,7 @@ def support_bundle(
     now = iso(SystemClock().wall())
     path = file or Path(f"relay-support-{now[:19].replace(':', '')}Z.tar.gz")
     if path.exists():
-        fail(f"{path} is there already; name another file", 2)
+        fail(f"{path} exists already; name another file", 2)
     parts = collect(config, now)
     try:
         write(path, parts)
@@ -55,24 +55,24 @@ def support_bundle(
         print_json({"file": str(path), "parts": list(parts)})
         return
     print(f"{path}: {', '.join(parts)}")
-    print("Secrets are masked. Look through it before you hand it on; the log is not in it (`journalctl -u relay`).")
+    print("Secrets are masked. Look through the file before you pass it on. Add the log: `journalctl -u relay`.")
 
 
 def collect(config: Path | None, now: str) -> dict[str, str]:
-    """The parts of a bundle, by name."""
+    """Return the parts of a bundle, by name."""
     from relay.app.configured import settings_text
 
     loaded, problems = _loaded(config)
     parts = {"versions.txt": _versions(now), "problems.txt": "\n".join(map(str, problems)) + "\n"}
     if loaded is None:
-        parts["config.yaml"] = "# The file can't be read as a configuration: problems.txt says why.\n"
+        parts["config.yaml"] = "# The file can't be read as a configuration; see problems.txt.\n"
     else:
         parts["config.yaml"] = settings_text(loaded)
     return parts | _state(loaded)
 
 
 def write(path: Path, parts: Mapping[str, str]) -> None:
-    """Write a bundle, for its owner's eyes alone. Raises OSError."""
+    """Write a bundle that only its owner can read. Raises OSError."""
     path.touch(mode=0o600, exist_ok=False)
     with tarfile.open(path, "w:gz") as bundle:
         for name, text in parts.items():
@@ -82,7 +82,7 @@ def write(path: Path, parts: Mapping[str, str]) -> None:
 
 
 def _loaded(config: Path | None) -> tuple[Loaded | None, list[Problem]]:
-    """The configuration, as much of it as can be read, and what is wrong with it."""
+    """Return the valid part of the configuration, and its problems."""
     from relay.app.checks import adapter_problems
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, check_machine, load
@@ -103,14 +103,19 @@ def _versions(now: str) -> str:
 
     packages = sorted({f"{one.metadata['Name']} {one.version}" for one in distributions()}, key=str.lower)
     lines = [
-        f"at {now}", f"relay {__version__}", f"python {sys.version}", f"sqlite {sqlite3.sqlite_version}",
-        f"system {platform.platform()}", "", *packages,
-    ]  # fmt: skip
+        f"at {now}",
+        f"relay {__version__}",
+        f"python {sys.version}",
+        f"sqlite {sqlite3.sqlite_version}",
+        f"system {platform.platform()}",
+        "",
+        *packages,
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _reached(loaded: Loaded | None) -> Daemon | Stored:
-    """The running relay, else the store; where the configuration tells neither, the relay on the usual database."""
+    """Return the running relay, else the store; without a configuration, the relay on the default database."""
     from relay.app.notice import notice_of
     from relay.cli.access import Daemon, access
     from relay.settings.load import default_storage
@@ -119,12 +124,12 @@ def _reached(loaded: Loaded | None) -> Daemon | Stored:
         return access(loaded)
     notice = notice_of(default_storage())
     if notice is None:
-        fail("the configuration can't be read, and so does not tell where the relay is")
+        fail("the configuration can't be read, so the relay can't be found")
     return Daemon(notice.admin, notice.certificate)
 
 
 def _state(loaded: Loaded | None) -> dict[str, str]:
-    """What the running relay tells, else the store; why, where neither does."""
+    """Return the state from the running relay, else from the store; if neither answers, the reason."""
     from relay.cli.access import Daemon
     from relay.cli.common import SilentError
 
@@ -144,6 +149,6 @@ def _state(loaded: Loaded | None) -> dict[str, str]:
     except SilentError as error:
         return {"state.txt": f"{error}\n"}
     except typer.Exit:
-        complain("its state is not in the bundle")
-        return {"state.txt": "neither the relay nor its database could be asked\n"}
+        complain("the bundle has no state of the relay")
+        return {"state.txt": "neither the relay nor its database could be read\n"}
     return parts

@@ -1,4 +1,4 @@
-"""`relay test`: does a configuration do what it is meant to do? In simulated time, without sending anything."""
+"""`relay test`: routing tests of a configuration, in simulated time, without sending anything."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 def trial(
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Files of tests.")] = None,
     record: Annotated[
-        bool, typer.Option("--record", help="Print a test made of events on record, with what they would do now.")
+        bool, typer.Option("--record", help="Print a test made from events on record, with their present results.")
     ] = False,
-    source: Annotated[str | None, typer.Option(help="With --record: of this source.", show_default=False)] = None,
-    last: Annotated[str, typer.Option(help="With --record: of the last 1h, 24h, ….")] = "1h",
+    source: Annotated[
+        str | None, typer.Option(help="With --record: only events of this source.", show_default=False)
+    ] = None,
+    last: Annotated[str, typer.Option(help="With --record: events of the last 1h, 24h, ….")] = "1h",
     config: ConfigOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Run routing tests: a day of group timers takes milliseconds. Ends with 1 where one fails.
+    """Run routing tests in simulated time: a day of timers takes milliseconds. Exits with 1 if one fails.
 
     Example: relay test tests/*.yaml
     """
@@ -41,7 +43,7 @@ def trial(
         _record(config, source, last)
         return
     if not files:
-        fail("which files? `relay test FILE...`, or --record to make one", 2)
+        fail("give files of tests, like `relay test FILE...`, or --record to make one", 2)
     verdicts = [verdict for file in files for verdict in _run(file, config)]
     failed = sum(not verdict.passed for verdict in verdicts)
     if output is Output.json:
@@ -86,7 +88,7 @@ def _record(config: Path | None, source: str | None, last: str) -> None:
     loaded = load_config(config)
     events = [event for event in events_of_the_last(loaded, last, source) if event["source"] in loaded.settings.sources]
     if not events:
-        fail(f"no events of {source or 'any source'} are on record for the last {last}")
+        fail(f"there are no events of {source or 'any source'} in the last {last}")
     made = record(f"recorded at {events[0]['received_at']}", events, str(config_path(config).resolve()))
     verdict = asyncio.run(run_case(made.tests[0], loaded, Path(), make_log("error")))
     case = with_expectations(made.tests[0], verdict)
@@ -99,9 +101,11 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
     import msgspec
 
     return {
-        "name": verdict.case.name, "passed": verdict.passed, "missing": msgspec.to_builtins(verdict.missing),
+        "name": verdict.case.name,
+        "passed": verdict.passed,
+        "missing": msgspec.to_builtins(verdict.missing),
         "sent": [
             {"at": round(one.at - verdict.start, 3), "room": one.room, "action": one.action, "markdown": one.markdown}
             for one in sorted((*verdict.met, *verdict.other), key=lambda sent: sent.at)
         ],
-    }  # fmt: skip
+    }

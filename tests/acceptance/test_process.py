@@ -128,7 +128,7 @@ async def test_the_command_line_speaks_to_the_daemon_and_without_it_to_the_store
             while not (await relay.get(session, "/api/v1/status"))["deliveries"].get("dead"):
                 pass
         code, out, _ = await command("status", *named)
-        assert (code, "the running relay was asked" in out) == (0, True)
+        assert (code, "from the running relay" in out) == (0, True)
         code, out, _ = await command("status", "--nagios", *named)
         assert (code, out.startswith("RELAY CRITICAL - room refused: noc")) == (2, True)
         code, out, _ = await command("events", "show", event_id, *named)
@@ -140,11 +140,11 @@ async def test_the_command_line_speaks_to_the_daemon_and_without_it_to_the_store
     assert {"id", "event_id", "room", "state", "reason", "attempts", "action", "created_at", "due_at", "message_id",
             "last_error"} <= set(dead)  # fmt: skip
     code, out, _ = await command("deliveries", "retry", "--state", "dead", "--dry-run", *named)
-    assert (code, "1 would be tried again" in out) == (0, True)
+    assert (code, "1 would be retried" in out) == (0, True)
     code, out, _ = await command("deliveries", "retry", str(dead["id"]), *named)
-    assert (code, "1 tried again, by the database" in out) == (0, True)
+    assert (code, "1 retried, by the database" in out) == (0, True)
     code, _, error = await command("deliveries", "drop", "999", *named)
-    assert (code, "not there" in error) == (1, True)
+    assert (code, "do not exist" in error) == (1, True)
     code, out, _ = await command("explain", event_id, *named)
     assert (code, "waiting" in out) == (0, True)
     sandbox.state.add_room("Later")
@@ -163,7 +163,7 @@ async def test_send_posts_with_and_without_the_daemon(tmp_path: Path, sandbox: S
     told = ["Maintenance\nchange *4711* begins", "⚪ INFO\nfrom a pipe", "🔴 CRITICAL\nagain"]
     assert [m.text for m in messages(sandbox)] == told
     code, _, error = await command("send", "noc", "x", "--severity", "mauve", "-c", str(config))
-    assert (code, "'mauve' is not known; give one of critical, major" in error) == (2, True)
+    assert (code, "expected one of critical, major" in error) == (2, True)
     code, _, error = await command("send", "nok", "x", "-c", str(config))
     assert (code, "did you mean 'noc'" in error) == (2, True)
     sandbox.state.tokens.clear()
@@ -327,7 +327,7 @@ async def test_the_command_line_trusts_the_certificate_of_its_own_relay(tmp_path
     config = configure_tls(tmp_path, sandbox)
     async with relay_process(config):
         code, out, error = await command("status", "-c", str(config))
-    assert (code, "the running relay was asked" in out) == (0, True), error
+    assert (code, "from the running relay" in out) == (0, True), error
 
 
 async def test_a_stop_does_not_wait_for_tls_handshakes(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -390,6 +390,6 @@ async def test_a_daemon_whose_database_this_user_can_not_see_is_asked_at_its_add
     elsewhere.write_text(text.replace("relay.db", "not-there.db"), encoding="utf-8")
     async with relay_process(config):
         code, out, _ = await command("status", "-c", str(elsewhere))
-        assert (code, "the running relay was asked" in out) == (0, True)
+        assert (code, "from the running relay" in out) == (0, True)
     code, _, error = await command("status", "-c", str(elsewhere))
     assert (code, "there is no database" in error) == (74, True)
