@@ -1,1 +1,1 @@
-"""The composition root: the only place that knows both settings and adapters."""
+"""The composition root: the only package that knows both settings and adapters."""

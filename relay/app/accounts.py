@@ -1,4 +1,4 @@
-"""Accounts and rooms of the settings as senders and lanes."""
+"""Making senders from the accounts of the settings, and lanes from their rooms."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ AnySender = WebexSender | SpikaSender
 
 
 class MadeAccount:
-    """An account's sender, and its tokens where people grant them."""
+    """An account's sender, and its tokens if the account has an integration."""
 
     def __init__(self, sender: AnySender, oauth: OAuthToken | None = None) -> None:
         self.sender = sender
@@ -44,7 +44,7 @@ class MadeAccount:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Say that a person's request is made with it."""
+        """Mark the account as used for a person's request, so that it is not closed meanwhile."""
         self._users += 1
         self._unused.clear()
         try:
@@ -55,18 +55,18 @@ class MadeAccount:
                 self._unused.set()
 
     async def unused(self) -> None:
-        """Wait until no such request goes on."""
+        """Wait until no person's request uses the account."""
         await self._unused.wait()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections of the account."""
         await self.sender.close()
         if self.oauth is not None:
             await self.oauth.close()
 
 
 def make_account(name: str, loaded: Loaded, vault: Vault, clock: Clock, log: Log) -> MadeAccount:
-    """An account with a sender for the rooms that belong to it. Raises `SecretError`."""
+    """Return an account with a sender for its rooms. Raises `SecretError`, and OSError for its authority's file."""
     account = loaded.settings.accounts[name]
     http = _http_settings(account)
     if isinstance(account, SpikaAccount):
@@ -76,7 +76,7 @@ def make_account(name: str, loaded: Loaded, vault: Vault, clock: Clock, log: Log
         token = GivenToken(vault(account.access_token))
         return MadeAccount(SpikaSender(HttpClient(http, token, log, vault.redactor), numbers, clock.wall))
     granted = None if account.oauth is None else make_oauth(name, account, loaded, vault, clock, log)
-    own: Token = GivenToken(vault(account.token)) if account.token is not None else _there(granted)
+    own: Token = GivenToken(vault(account.token)) if account.token is not None else _required(granted)
     rooms = make_addresses(loaded.settings).get(name, {})
     return MadeAccount(
         WebexSender(WebexClient(HttpClient(http, own, log, vault.redactor), clock.wall), rooms, log), granted
@@ -84,7 +84,7 @@ def make_account(name: str, loaded: Loaded, vault: Vault, clock: Clock, log: Log
 
 
 def make_addresses(settings: Settings) -> dict[str, dict[str, RoomAddress]]:
-    """Where the configured rooms are, by account and name."""
+    """Return the addresses of the configured rooms, by account and room name."""
     made: dict[str, dict[str, RoomAddress]] = {}
     for name, room in settings.rooms.items():
         made.setdefault(room.account, {})[name] = RoomAddress(
@@ -94,17 +94,19 @@ def make_addresses(settings: Settings) -> dict[str, dict[str, RoomAddress]]:
 
 
 def authorize_url(base: str, settings: OAuthSettings, state: str) -> str:
-    """Where a person grants access to an integration; `state` comes back with them."""
+    """Return the address at which a person grants access; the redirect brings back the `state`."""
     return oauth.authorize_url(base, settings.client_id, settings.redirect_uri, settings.scopes, state)
 
 
 def make_oauth(name: str, account: WebexAccount, loaded: Loaded, vault: Vault, clock: Clock, log: Log) -> OAuthToken:
-    """The tokens of an account that has an integration. Raises `SecretError`."""
+    """Return the tokens of an account that has an integration. Raises `SecretError`."""
     settings = account.oauth
     assert settings is not None  # noqa: S101 - asked of accounts that have one
     integration = Integration(
-        client_id=settings.client_id, client_secret=vault(settings.client_secret), redirect_uri=settings.redirect_uri,
-    )  # fmt: skip
+        client_id=settings.client_id,
+        client_secret=vault(settings.client_secret),
+        redirect_uri=settings.redirect_uri,
+    )
     http = HttpClient(
         msgspec.structs.replace(_http_settings(account), total_timeout=oauth.TIMEOUT), None, log, vault.redactor
     )
@@ -113,7 +115,10 @@ def make_oauth(name: str, account: WebexAccount, loaded: Loaded, vault: Vault, c
 
 
 def make_renderer(loaded: Loaded, rules: Rules, failed: Callable[[str, str, str], None]) -> TemplateRenderer:
-    """The renderer of messages and cards; `failed` is told template, event id and error. Raises `TemplateError`."""
+    """Return the renderer of messages and cards. Raises `TemplateError`.
+
+    `failed` is called with the template, the event id and the error if a template fails.
+    """
 
     def chosen(lineage: str, room: str) -> str | None:
         return card_for(room, rules.route_of(lineage), rules)
@@ -124,9 +129,9 @@ def make_renderer(loaded: Loaded, rules: Rules, failed: Callable[[str, str, str]
 
 
 def make_files(settings: Settings, log: Log) -> Attachments:
-    """Where the files are that events name."""
+    """Return the access to the files that events name."""
     files = settings.files
-    directories = [Path(os.path.abspath(one)) for one in files.directories]  # noqa: PTH100 - links are to stay
+    directories = [Path(os.path.abspath(one)) for one in files.directories]  # noqa: PTH100 - keeps symbolic links
     return Attachments(directories, fetch=files.fetch, max_size=files.max_size, log=log)
 
 
@@ -135,23 +140,23 @@ def _http_settings(account: Account) -> HttpSettings:
     return HttpSettings(url=account.url, tls=tls, proxy=account.proxy)
 
 
-def _there(granted: OAuthToken | None) -> OAuthToken:
+def _required(granted: OAuthToken | None) -> OAuthToken:
     assert granted is not None  # noqa: S101 - an account has a token or an integration
     return granted
 
 
 def service_of(account: Account) -> Service:
-    """What an account's service can do."""
+    """Return the description of an account's service: its limits and abilities."""
     return spika.SERVICE if isinstance(account, SpikaAccount) else webex.SERVICE
 
 
 def make_lanes(
     settings: Settings, senders: Mapping[str, Sender], now: float, before: Collection[lanes.Lane] = ()
 ) -> dict[str, lanes.Lane]:
-    """A lane for each destination, by room: names of one space share theirs.
+    """Return a lane for each destination, by room; several names of one space share a lane.
 
-    Accounts and lanes of `before` that are still there go on as they are, with their pauses and what is in flight.
-    What is in flight for a room in another lane comes before anything that its new lane sends.
+    Accounts and lanes of `before` that still exist stay in use, with their pauses and their delivery in flight. If a
+    room moves to another lane, its delivery in flight ends before the new lane sends anything.
     """
     accounts = {lane.account.name: lane.account for lane in before}
     for name, sender in senders.items():
@@ -170,6 +175,7 @@ def make_lanes(
         lane.rooms.append(name)
         if lane not in account.lanes:
             account.lanes.append(lane)
+    # One order for each room: a new lane must not overtake what an old one is still sending
     for lane in before:
         if lane.sending is not None and by_room.get(at := lane.sending.room, lane) is not lane:
             by_room[at].after.append((lane, lane.sending))
@@ -177,12 +183,12 @@ def make_lanes(
 
 
 def retry_policy(settings: Settings) -> RetryPolicy:
-    """How deliveries are tried again."""
+    """Return the schedule of retries."""
     return RetryPolicy(settings.retry.first, settings.retry.longest, settings.retry.give_up_after)
 
 
 def make_fallbacks(settings: Settings) -> dict[str, Fallback]:
-    """Where rooms' messages go while they can't be reached."""
+    """Return the fallbacks, by room."""
     return {
         name: Fallback(room.fallback, room.fallback_after)
         for name, room in settings.rooms.items()
@@ -191,5 +197,5 @@ def make_fallbacks(settings: Settings) -> dict[str, Fallback]:
 
 
 def destination(room: Room) -> str:
-    """What tells a destination from another: account and address."""
+    """Return the key of a destination: its account and address."""
     return "|".join((room.account, room.id or "", room.title or "", (room.person or "").lower()))

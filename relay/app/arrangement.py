@@ -1,4 +1,4 @@
-"""What a configuration decides, made whole before any of it is put in force: at the start, and at each reload."""
+"""All parts that a configuration decides on, made completely before any of them is put in force."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ FeedSettings = WebsocketSettings | ApicSettings
 
 
 class Vault:
-    """The secrets in use, each held once."""
+    """The secrets in use, each kept once."""
 
     def __init__(self, before: Vault | None = None) -> None:
-        """`before`: secrets that are in use already, and stay the same ones."""
+        """`before` has the secrets that are already in use; their objects are used again."""
         self.held: dict[SecretRef, LiveSecret] = {}
         self.redactor: Redactor = Redactor() if before is None else before.redactor
-        """Knows all of them, and those that they have replaced."""
+        """Knows all current and earlier values of the secrets."""
         self._before = {} if before is None else before.held
 
     def __call__(self, ref: SecretRef) -> LiveSecret:
-        """A secret as it is now: one from a file follows the file, whatever is in force. Raises `SecretError`."""
+        """Return a secret with its current value; one from a file is read again. Raises `SecretError`."""
         if ref not in self.held:
             known = self._before.get(ref)
             if known is None:
@@ -50,13 +50,13 @@ class Vault:
         return self.held[ref]
 
     def reread(self, refs: Collection[SecretRef] | None = None) -> None:
-        """Read those from files again, all or these."""
+        """Read the secrets from files again: all, or only those of these references."""
         for secret in [secret for ref, secret in tuple(self.held.items()) if refs is None or ref in refs]:
             secret.reread()
             self._learn(secret)
 
     def learn_addresses(self, settings: object) -> None:
-        """Learn the passwords and tokens that stand within addresses of a configuration."""
+        """Learn the passwords and tokens within addresses of a configuration and of the environment's proxies."""
         for text in (*texts_of(settings), *getproxies().values()):
             for secret in secrets_in_url(text):
                 self.redactor.learn(secret)
@@ -69,7 +69,7 @@ class Vault:
 
 
 class MadeSource(msgspec.Struct, frozen=True, eq=False):
-    """A source, and what it was made of: its settings and its secrets' values."""
+    """A source with the settings and the values of secrets that it was made from."""
 
     settings: Source
     secrets: tuple[str, ...]
@@ -77,7 +77,7 @@ class MadeSource(msgspec.Struct, frozen=True, eq=False):
 
 
 class Arrangement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """All that a configuration decides. What another one has decided alike is the very same object."""
+    """All parts of a configuration. A part that a reload does not change is the same object as before."""
 
     loaded: Loaded
     vault: Vault
@@ -111,25 +111,28 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return {name: part for name, part in parts.items() if isinstance(part, (WebsocketListener, ApicListener))}
 
     def tokens(self) -> list[str]:
-        """The admin tokens that are good now; empty where none is needed."""
+        """Return the admin tokens that are valid now; empty if none is needed."""
         return [token.current() for token in self.admin_tokens]
 
 
 class Arranger:
-    """Makes arrangements, with what parts need of the world."""
+    """Makes arrangements, with the clock, the log and the callbacks that their parts need."""
 
     def __init__(
-        self, clock: Clock, log: Log, make_feed: Callable[[str, FeedSettings, Vault], Listener],
+        self,
+        clock: Clock,
+        log: Log,
+        make_feed: Callable[[str, FeedSettings, Vault], Listener],
         template_failed: Callable[[str, str, str], None],
-    ) -> None:  # fmt: skip
-        """`template_failed` is told template, event id and error."""
+    ) -> None:
+        """`template_failed` is called with the template, the event id and the error."""
         self._clock = clock
         self._log = log
         self._make_feed = make_feed
         self._template_failed = template_failed
 
     def arrange(self, loaded: Loaded, before: Arrangement | None = None) -> Arrangement:
-        """Make all parts anew but those that `before` has alike. Raises `SecretError`, `TemplateError`, OSError."""
+        """Make all parts, except those that `before` has unchanged. Raises `SecretError`, `TemplateError`, OSError."""
         settings, vault = loaded.settings, Vault(None if before is None else before.vault)
         rules = compile_rules(settings)
         vault.learn_addresses(settings)
@@ -159,7 +162,7 @@ class Arranger:
 
     def _source(self, name: str, settings: Source, vault: Vault, before: Arrangement | None) -> MadeSource:
         known = None if before is None else before.sources.get(name)
-        # what listens does not know these: the planner and the hearing do
+        # listeners do not use these three, so a change of them must not restart a listener
         own = settings.model_copy(update={"silent_after": None, "silent_severity": "major", "resolve_timeout": 1.0})
         secrets = _values(vault, settings)
         if known is not None and (known.settings, known.secrets) == (own, secrets):
@@ -175,11 +178,11 @@ class Arranger:
 
 
 def _values(vault: Vault, settings: object) -> tuple[str, ...]:
-    """Have the secrets of a part in the vault; their values. Raises `SecretError`."""
+    """Put the secrets of a part into the vault; return their values. Raises `SecretError`."""
     return tuple(vault(ref).current() for _, ref in secrets_of(settings))
 
 
 def _made_of(name: str, loaded: Loaded) -> tuple[object, ...]:
-    """What an account's sender is made of; its pace is its lanes' affair."""
+    """Return the settings that an account's sender is made from; its pace belongs to its lanes."""
     account = loaded.settings.accounts[name].model_copy(update={"pace": None})
     return account, make_addresses(loaded.settings).get(name), loaded.storage

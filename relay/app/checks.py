@@ -1,4 +1,4 @@
-"""What only the adapters can tell of a configuration: mappings that don't compile, templates that don't render."""
+"""Checks of a configuration that need the adapters: mappings, signatures, certificates and templates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relay.settings.secrets import SecretError, secrets_of
 
 
 def _signature_problems(loaded: Loaded) -> list[Problem]:
-    """Sources that ask for a signature that their senders don't make."""
+    """Return a problem for each source that requires a signature that its senders do not make."""
     found: list[Problem] = []
     for name, source in loaded.settings.sources.items():
         auth = source.auth if isinstance(source, PostedSettings) else None
@@ -27,36 +27,39 @@ def _signature_problems(loaded: Loaded) -> list[Problem]:
             continue
         format_ = format_name(source)
         if auth.sns is not None and format_ != "aws-sns":
-            said = f"goes with the format aws-sns; the source's is {format_}"
-            found.append(_problem(loaded, ("sources", name, "auth", "sns"), said))
+            message = f"works only with the format aws-sns, found {format_}"
+            found.append(_problem(loaded, ("sources", name, "auth", "sns"), message))
         if auth.signature is None:
             continue
         if format_ not in FORMATS or FORMATS[format_].scheme is None:
-            said = f"what comes in the format {format_} is not signed; bearer, basic or header would be right"
-            found.append(_problem(loaded, ("sources", name, "auth", "signature"), said))
+            message = f"expected bearer, basic or header: senders of the format {format_} do not sign"
+            found.append(_problem(loaded, ("sources", name, "auth", "signature"), message))
     return found
 
 
 def adapter_problems(loaded: Loaded) -> list[Problem]:
-    """Mappings that can't be compiled, signatures that nobody makes, certificates that can't be had, templates that
-    fail on a sample or take long."""
+    """Return the problems that only the adapters find.
+
+    Errors are mappings that do not compile, signatures that nobody makes, and certificates that can't be loaded.
+    Templates that fail or are slow on a sample, and secrets too short to be redacted, are found too.
+    """
     found = [*_mapping_problems(loaded), *_signature_problems(loaded), *_tls_problems(loaded), *_short_secrets(loaded)]
     return [*found, *_located(loaded, try_all(loaded.templates, loaded.cards, loaded.settings.timezone))]
 
 
 def _short_secrets(loaded: Loaded) -> list[Problem]:
-    """Secrets that are too short to be taken out of texts."""
+    """Return a warning for each secret that is too short to be redacted from texts."""
     found: list[Problem] = []
     for path, ref in secrets_of(loaded.settings):
-        with suppress(SecretError):  # reported where the secret is used
+        with suppress(SecretError):  # a missing secret is reported where it is used
             if len(ref.resolve()) < SHORTEST:
-                said = f"the secret has fewer than {SHORTEST} characters: logs and errors may show it; use a longer one"
-                found.append(Problem(loaded.document.mark(path), dotted(path), said, "warning"))
+                message = f"the secret has fewer than {SHORTEST} characters, so logs may show it; use a longer one"
+                found.append(Problem(loaded.document.mark(path), dotted(path), message, "warning"))
     return found
 
 
 def _located(loaded: Loaded, findings: Sequence[Finding]) -> list[Problem]:
-    """Findings at the places of what they are about."""
+    """Return findings as problems at the places of their templates and cards."""
     cards: dict[str, list[Path]] = {}
     for path, file in card_files(loaded.settings):
         cards.setdefault(str(file), []).append(path)

@@ -1,4 +1,4 @@
-"""The configuration in force as documents, for the page and the API; and the trail of a payload by it."""
+"""The configuration in force as documents for the page and the API, and explanations of payloads."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from relay.settings.secrets import MASK, secrets_of
 from relay.web.silences import SilenceDesk
 
 MOST_EXPLAINED = 100
-"""Events of a payload whose trails are told."""
+"""Most events of a payload that are explained."""
 
 
 class ConfiguredDocuments:
-    """Tells of the configuration in force."""
+    """Describes the configuration in force."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class ConfiguredDocuments:
         wall: Callable[[], float],
         own: Callable[[Iterable[str]], bool],
     ) -> None:
-        """`own` tells whether names are of an account that the relay posts with."""
+        """`own` returns whether names belong to an account that the relay posts with."""
         self._reloader = reloader
         self._board = board
         self._silences = silences
@@ -53,7 +53,7 @@ class ConfiguredDocuments:
         return self._reloader.loaded
 
     def document(self) -> dict[str, Any]:
-        """The configuration, secrets masked, and when it was loaded."""
+        """Return the configuration, secrets masked, and the time at which it was loaded."""
         return {
             "file": self._loaded.file,
             "timezone": str(self._loaded.settings.timezone),
@@ -64,7 +64,7 @@ class ConfiguredDocuments:
         }
 
     async def rooms(self) -> list[dict[str, Any]]:
-        """The rooms, each with where it is and how it does."""
+        """Return the rooms, each with its address and state."""
         rooms = self._loaded.settings.rooms
         return [
             {**one, "account": rooms[one["room"]].account, "address": _address(rooms[one["room"]])}
@@ -73,7 +73,7 @@ class ConfiguredDocuments:
         ]
 
     async def sources(self) -> list[dict[str, Any]]:
-        """The sources, each with what it is and how it does."""
+        """Return the sources, each with its type and state."""
         status, sources = await self._board.status(), self._loaded.settings.sources
         feeds = {one["source"]: one for one in status["feeds"]}
         found = []
@@ -81,44 +81,44 @@ class ConfiguredDocuments:
             source = sources.get(one["source"])
             if source is not None:
                 path = source.path_of(one["source"]) if isinstance(source, PostedSettings) else None
-                what = {"type": source.type, "format": format_name(source), "path": path}
-                found.append({**one, **what, "feed": feeds.get(one["source"])})
+                kind = {"type": source.type, "format": format_name(source), "path": path}
+                found.append({**one, **kind, "feed": feeds.get(one["source"])})
         return found
 
     def tree(self) -> dict[str, Any]:
-        """The routing tree."""
+        """Return the routing tree."""
         return _route(self._rules().root)
 
     async def explain(self, source: str, payload: bytes, headers: Mapping[str, str]) -> Any:
-        """The trail of a payload.
+        """Return the explanations of a payload, one per event, as JSON values.
 
-        Raises KeyError for an unknown source, ValueError for what it would refuse. Each event is followed in a thread,
-        one after the other, so that neither the relay nor its stop waits for many.
+        Raises KeyError for an unknown source, ValueError for a payload that the source would refuse. Events are
+        explained one by one in threads, so that neither the relay nor its stop waits for all of them.
         """
         if source not in self._loaded.settings.sources:
             raise KeyError(source)
         silences = list((await self._silences.known()).values())
         trails = explain_payload(
             self._loaded, source, payload, self._wall(), silences, headers, most=MOST_EXPLAINED, own=self._own
-        )  # fmt: skip
+        )
         found: list[Explanation] = []
         while (trail := await self._next(trails)) is not None:
             found.append(trail)
         return as_json(found)
 
     async def _next(self, trails: Iterator[Explanation]) -> Explanation | None:
-        """Follow one event, while no other is followed: many busy threads would slow the relay's own."""
+        """Explain one event, while no other is explained: many busy threads would slow down the relay's own."""
         async with self._turn:
             return await asyncio.to_thread(next, trails, None)
 
     async def reload(self) -> tuple[bool, dict[str, Any]]:
-        """Load it anew; whether that went well, and how."""
+        """Load the configuration again; return whether it is good, and the result as JSON values."""
         done = await self._reloader.reload()
         return done.good, reload_json(done)
 
 
 def reload_json(done: Reload) -> dict[str, Any]:
-    """How a load went, as JSON values."""
+    """Return the result of a load as JSON values."""
     return {
         "at": iso(done.at),
         "good": done.good,
@@ -139,7 +139,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 
 def settings_text(loaded: Loaded) -> str:
-    """The configuration as it was written, its files in one, as YAML without secrets."""
+    """Return the configuration as it was written, all files in one, as YAML without secrets."""
     values = _as_written(loaded.document.values)
     for source in values.get("sources", {}).values():
         if "send" in source:
@@ -151,7 +151,7 @@ def settings_text(loaded: Loaded) -> str:
 
 
 def _mask(values: Any, path: tuple[str | int, ...]) -> None:
-    """Put a mask in a secret's place; a list of one may have been written as that one."""
+    """Replace the secret at a path by a mask. A list with one secret may have been written without the list."""
     at = values
     for step, following in zip(path, (*path[1:], None), strict=True):
         if following is None or isinstance(at[step], str):
@@ -161,7 +161,7 @@ def _mask(values: Any, path: tuple[str | int, ...]) -> None:
 
 
 def _as_written(value: object) -> Any:
-    """A copy of what YAML gave, `${NAME}` as it stands there, and without what may be secret in addresses."""
+    """Return a copy of the values with `${NAME}` as written, and without parts of addresses that may be secret."""
     if isinstance(value, Mapping):
         return {str(name): _as_written(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -171,14 +171,14 @@ def _as_written(value: object) -> Any:
 
 
 def _masked(value: Any) -> Any:
-    """The form of a message that a feed is sent: anything in it may be secret."""
+    """Return the structure of a message to a feed with all values masked: each may be secret."""
     if isinstance(value, dict):
         return {name: _masked(inner) for name, inner in value.items()}
     return [_masked(inner) for inner in value] if isinstance(value, list) else MASK
 
 
 def _without_secrets(text: str) -> str:
-    """An address without what may be secret in it: a user's password, a token among the parameters."""
+    """Return an address without a user's password and without parameters, which may hold a token."""
     try:
         parts = urlsplit(text)
     except ValueError:

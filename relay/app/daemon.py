@@ -1,4 +1,4 @@
-"""The daemon put together: one straight way from settings to running parts."""
+"""The daemon: making all parts from the settings, starting and stopping them."""
 
 from __future__ import annotations
 
@@ -64,25 +64,25 @@ from relay.web.silences import SilenceApi, SilenceDesk
 from relay.web.trends import Trends, TrendsApi
 
 KEEPALIVE = 75.0
-"""Seconds after which an idle connection, or one whose request does not come, is closed."""
+"""Seconds after which an idle connection, or one whose request does not arrive, is closed."""
 ADMIN_GRACE = 2.0
-"""Seconds that a stop gives to what the admin address is in the middle of."""
-_random = random.Random()  # noqa: S311 - no secrets: the system's source would give up the interpreter at each call
+"""Seconds that requests in progress at the admin address get when the relay stops."""
+_random = random.Random()  # noqa: S311 - makes no secrets; the system's source would release the interpreter at each call
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def new_event_id(now: float) -> str:
-    """An id that sorts by time: milliseconds and 48 random bits, in hexadecimal."""
+    """Return an id that sorts by time: milliseconds and 48 random bits, in hexadecimal."""
     return f"{int(now * 1000):012x}{_random.getrandbits(48):012x}"
 
 
 def chance() -> float:
-    """A number in [0, 1)."""
+    """Return a random number in [0, 1)."""
     return _random.random()
 
 
 class RelayDaemon:
-    """Implements the lifecycle's `Daemon`. Made, it has its store and its secrets, and has bound nothing."""
+    """Implements the lifecycle's `Daemon`. Once made, it has its store and its secrets, but listens nowhere yet."""
 
     def __init__(  # noqa: PLR0915 - one straight list of parts reads better whole
         self, loaded: Loaded, lifecycle: Lifecycle, clock: SystemClock, log: Log
@@ -91,7 +91,7 @@ class RelayDaemon:
         settings = loaded.settings
         self._doors = Doors(loaded)
         for _, ref in secrets_of(settings):
-            ref.resolve()  # what is missing is told before the store is touched
+            ref.resolve()  # report a missing secret before the store is created
         self._log = log
         self._clock = clock
         self._undo = AsyncExitStack()
@@ -145,7 +145,7 @@ class RelayDaemon:
         self._loads = 1
 
     def _make_admin(self) -> web.Application:
-        """The admin address's application."""
+        """Return the application of the admin address."""
         store, clock, planner, dispatcher = self.store, self._clock, self.pipeline.planner, self.pipeline.dispatcher
         board = StatusBoard(
             self.settings, store, self.pipeline, self._feeds, self._hearing, self._heartbeat, self._keeper,
@@ -174,7 +174,7 @@ class RelayDaemon:
         return make_admin(guard, [*parts, Page(sessions)], self._ready, board.metrics)
 
     def settings(self) -> Settings:
-        """The settings in force."""
+        """Return the settings in force."""
         return self.arrangement.settings
 
     def _admin_tokens(self) -> list[str]:
@@ -196,15 +196,15 @@ class RelayDaemon:
         return ApicListener(controllers, queries_of(source), defaults, staying, self._intake, self._clock)
 
     def _prepare(self, loaded: Loaded) -> Arrangement:
-        """Make all parts of another configuration. Raises as the start does."""
+        """Make all parts of another configuration, without using them yet. Raises the same errors as the start."""
         self._doors.refuse_open(loaded)
         made = self._arranger.arrange(loaded, self.arrangement)
         self._doors.renew_certificate(loaded)
         return made
 
     async def _use(self, made: Arrangement) -> bool:
-        """Put another configuration in force, all of it; nothing of it, and False, where the stop has begun."""
-        async with self.pipeline.planner.turn, self.pipeline.dispatcher.turn:
+        """Put another configuration in force as a whole; if the stop has begun, change nothing and return False."""
+        async with self.pipeline.planner.turn, self.pipeline.dispatcher.turn:  # neither may see half of the change
             if self._stopping():
                 return False
             self._put(made)
@@ -249,13 +249,13 @@ class RelayDaemon:
             self._run(self.pipeline.dispatcher.check_accounts(fresh), self._checking)
 
     def _run(self, errand: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
-        """Have something done that nobody waits for."""
+        """Run an errand that nobody waits for."""
         task = self._spawn(errand)
         among.add(task)
         task.add_done_callback(among.discard)
 
     async def _retire(self, before: Arrangement, now: Arrangement) -> None:
-        """Close what is in force no more, once what began with it has ended."""
+        """Close the accounts and files that are no longer in use, once no delivery or request uses them."""
         gone = [account for name, account in before.accounts.items() if now.accounts.get(name) is not account]
         try:
             if in_flight := self.pipeline.dispatcher.in_flight():
@@ -274,11 +274,11 @@ class RelayDaemon:
         self._leave_word()
 
     def _leave_word(self) -> None:
-        """Tell this machine's commands where this relay is, and how the last load went."""
+        """Leave a notice for the commands on this machine: the relay's address, and the result of the last load."""
         tls = self._doors.listen.tls
         notice = Notice(
             pid=os.getpid(),
-            config=os.path.abspath(self.arrangement.loaded.file),  # noqa: PTH100 - links are to stay
+            config=os.path.abspath(self.arrangement.loaded.file),  # noqa: PTH100 - keeps symbolic links
             admin=str(self.admin_address),
             certificate=None if tls is None else str(tls.cert),
             loads=self._loads,
@@ -287,15 +287,15 @@ class RelayDaemon:
         self.store.leave_word(msgspec.json.encode(notice))
 
     async def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
-        """Recover what an earlier process left, then bind the listeners. Raises `StoreError`, OSError."""
+        """Recover the state that an earlier process left, then listen. Raises `StoreError`, OSError."""
         self._tasks = spawn
         self._undo.push_async_callback(self._close_senders)
         self.metrics.reloaded(self.reloader.good_at)
-        told = await self.store.firing_keys(OPERATOR_SOURCE)
+        firing = await self.store.firing_keys(OPERATOR_SOURCE)
         self._put(self.arrangement)
         chronicle, brake = self.pipeline.chronicle, self.pipeline.brake
         for part in (chronicle, self._keeper, self._hearing, self._feeds, brake, self.reloader):
-            part.recall(told)
+            part.recall(firing)
         self.pipeline.chronicle.keep(self.settings().rooms, self.settings().accounts)
         await self.pipeline.recover()
         self.admin = self._make_admin()
@@ -316,12 +316,12 @@ class RelayDaemon:
         self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer at the events address."""
+        """Answer a request at the events address."""
         push = self._pushes.sources.get(request.path)
         return await (self._webhooks.handle(request) if push is None else self._pushes.handle(push, request))
 
     async def stop_listening(self) -> None:
-        """Take nothing more: close the events address, have the feeds end."""
+        """Accept no more events: close the events address, and let the feeds end."""
         self._feeds.stop()
         await self._pushes.stop()
         for site in list(self._events.sites):
@@ -330,7 +330,7 @@ class RelayDaemon:
         await self._events.cleanup()
 
     async def finish(self) -> None:
-        """Give sends in flight their time, and record them. Raises `StoreError`."""
+        """Let messages in flight finish within `stop_grace`, and record them. Raises `StoreError`."""
         for checking in tuple(self._checking):
             checking.cancel()
         await self._live.stop()
@@ -340,11 +340,11 @@ class RelayDaemon:
         finally:
             for errand in tuple(self._errands):
                 errand.cancel()
-            for site in self._admin.sites:  # its handshakes are tasks that the lifecycle waits for
+            for site in self._admin.sites:  # its TLS handshakes are tasks that the lifecycle waits for
                 await site.stop()
 
     async def close(self) -> None:
-        """Close everything, the store last."""
+        """Close everything; the store last, as the other parts may still write to it."""
         try:
             await self._undo.aclose()
         finally:
@@ -370,7 +370,7 @@ class RelayDaemon:
         self.pipeline.chronicle.template_failed(template, text, event_id, self._redact(error))
 
     def _tell(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
-        """Tell the operator; the log, where the configuration names none."""
+        """Notify the operator's room, or the log if the configuration has none."""
         title, body = self._redact(title), self._redact(body)
         if self.settings().operator is not None:
             self._operator.tell(key, title, severity, status, body)

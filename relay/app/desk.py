@@ -1,4 +1,4 @@
-"""The desk of accounts: what a person asks of a service beside alerts, for the API and the command line."""
+"""The desk of accounts: requests of a person to a service, for the API and the command line."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ T = TypeVar("T")
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=str.lower, forbid_unknown_fields=True):
-    """What is asked; `page` is where a list goes on, as the answer before said."""
+    """A request; `page` is the place at which a list goes on, from the previous answer."""
 
 
 class Me(_Request, frozen=True, kw_only=True):
-    """Who the account's token belongs to."""
+    """Get the owner of the account's token."""
 
 
 class Rooms(_Request, frozen=True, kw_only=True):
-    """The account's rooms, latest activity first."""
+    """List the account's rooms, latest activity first."""
 
     type: RoomType | None = None
     page: str = ""
 
 
 class Find(_Request, frozen=True, kw_only=True):
-    """A room by its configured name, its id, or its title."""
+    """Find a room by its configured name, its id, or its title."""
 
     room: str
 
 
 class Create(_Request, frozen=True, kw_only=True):
-    """Make a room."""
+    """Create a room."""
 
     title: str
 
 
 class Members(_Request, frozen=True, kw_only=True):
-    """A room's members, by the room's id."""
+    """List the members of a room, by the room's id."""
 
     room_id: str
     page: str = ""
@@ -60,7 +60,7 @@ class Add(_Request, frozen=True, kw_only=True):
 
 
 class Messages(_Request, frozen=True, kw_only=True):
-    """A room's messages, newest first; of the direct room with a person where `person` is given."""
+    """List the messages of a room, newest first; with `person`, those of the direct room with them."""
 
     room_id: str = ""
     person: str = ""
@@ -76,7 +76,7 @@ class Delete(_Request, frozen=True, kw_only=True):
 
 
 class Login(_Request, frozen=True, kw_only=True):
-    """Take the tokens that a code stands for."""
+    """Get the tokens for the code of a login."""
 
     code: str
 
@@ -86,33 +86,35 @@ _request: msgspec.json.Decoder[Asked | Login] = msgspec.json.Decoder(Asked | Log
 
 
 class AccountDesk:
-    """Answers for all accounts."""
+    """Answers requests to the services of all accounts."""
 
     def __init__(
-        self, accounts: Callable[[], Mapping[str, MadeAccount]],
-        addresses: Callable[[], Mapping[str, Mapping[str, RoomAddress]]], logged_in: Callable[[], None],
-    ) -> None:  # fmt: skip
-        """`accounts` by name; `addresses` are the configured rooms by account; `logged_in` is told of new tokens."""
+        self,
+        accounts: Callable[[], Mapping[str, MadeAccount]],
+        addresses: Callable[[], Mapping[str, Mapping[str, RoomAddress]]],
+        logged_in: Callable[[], None],
+    ) -> None:
+        """`accounts` are by name, `addresses` the configured rooms by account; new tokens call `logged_in`."""
         self._accounts = accounts
         self._addresses = addresses
         self._logged_in = logged_in
 
     async def ask(self, account: str, request: bytes) -> object | Trouble:
-        """The answer, as what JSON is made of. Raises KeyError for an unknown account, `msgspec.MsgspecError`."""
+        """Return the answer as JSON values. Raises KeyError for an unknown account, `msgspec.MsgspecError`."""
         made = self._accounts()[account]
         wanted = _request.decode(request)
         if isinstance(wanted, Login):
             return await self._login(account, made, wanted.code)
         if not isinstance(made.sender, WebexSender):
-            return Refused("refused", "account", f"{account} is a Spika account: its access token can post, no more")
+            return Refused("refused", "account", f"{account} is a Spika account, whose access token can only post")
         with made.used():
             answer = await self._answer(made.sender, self._addresses().get(account, {}), wanted)
         return answer if isinstance(answer, (Throttled, Failed, Refused)) else msgspec.to_builtins(answer)
 
     async def _login(self, account: str, made: MadeAccount, code: str) -> object | Trouble:
         if made.oauth is None:
-            said = f"account {account} has a token of its own; `relay login` is for accounts with `oauth`"
-            return Refused("refused", "account", said)
+            message = f"account {account} has its own token; `relay login` is for accounts with `oauth`"
+            return Refused("refused", "account", message)
         with made.used():
             granted = await made.oauth.login(code)
         if not isinstance(granted, Credentials):
@@ -160,7 +162,7 @@ class AccountDesk:
             return titled[0]
         if titled:
             ids = ", ".join(one.id for one in titled[:5])
-            return Refused("unknown_room", "room", f"{len(titled)} rooms have the title {room!r}; take an id: {ids}")
+            return Refused("unknown_room", "room", f"{len(titled)} rooms have the title {room!r}; give an id: {ids}")
         return await self._by_id(sender, room)
 
     @staticmethod
@@ -169,8 +171,8 @@ class AccountDesk:
             return Room(id="", title=address.person, type="direct")
         room_id = await sender.room_id(msgspec.structs.replace(address, create=False))
         if isinstance(room_id, Refused) and address.create:
-            said = f"room {room} is not made yet: its first message makes it"
-            return msgspec.structs.replace(room_id, detail=said)
+            message = f"room {room} does not exist yet; its first message creates it"
+            return msgspec.structs.replace(room_id, detail=message)
         return await sender.client.room(room_id) if isinstance(room_id, str) else room_id
 
     @staticmethod
@@ -190,19 +192,25 @@ def _messages(client: WebexClient, wanted: Messages) -> AsyncIterator[Page[Messa
 
 
 async def post_now(made: MadeAccount, wanted: SendNow, file: File | None) -> Outcome:
-    """Post at once what a person has written; a file, or the address of one, in the thread of `parent`."""
+    """Post a person's message at once; a file, or the address of one, goes into the thread of `parent`."""
     if (file is not None or wanted.link is not None or wanted.card is not None) and not made.sender.service.files:
-        return Refused("refused", "delivery", "Spika takes no files and no cards from an access token")
+        return Refused("refused", "delivery", "Spika accepts no files and no cards from an access token")
     message = Send(
-        action="post" if wanted.parent is None else "file", room=wanted.room, markdown=wanted.markdown,
-        text=plain_text(wanted.markdown), message=wanted.parent, delivery="now",
-        link=wanted.link, card=wanted.card, file=file,
-    )  # fmt: skip
+        action="post" if wanted.parent is None else "file",
+        room=wanted.room,
+        markdown=wanted.markdown,
+        text=plain_text(wanted.markdown),
+        message=wanted.parent,
+        delivery="now",
+        link=wanted.link,
+        card=wanted.card,
+        file=file,
+    )
     return await made.sender.send(message)
 
 
 async def _page(pages: AsyncIterator[Page[T] | Trouble]) -> Page[T] | Trouble:
-    """The first page that is not empty, or the last one."""
+    """Return the first page that is not empty, or the last one."""
     last: Page[T] = Page([])
     async for page in pages:
         if not isinstance(page, Page) or page.items:

@@ -1,4 +1,4 @@
-"""What of the events on record would go elsewhere by another configuration."""
+"""Comparing two configurations: the recorded events that would go to other rooms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relay.settings.rules import compile_rules
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """An event whose rooms differ; a room that is muted at its time says so."""
+    """An event whose rooms differ; the name of a room that is muted at the event's time says so."""
 
     event: Event
     before: tuple[str, ...]
@@ -27,21 +27,21 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class UnreadableEventError(ValueError):
-    """An event that is none; its text says what is wrong with it."""
+    """An event that can't be read; the text says why."""
 
 
 def event_of(shown: dict[str, Any]) -> Event:
-    """An event as the API shows it. Raises `UnreadableEventError`."""
+    """Return an event from the form of the API. Raises `UnreadableEventError`."""
     try:
         times = {name: parse_time(shown[name]) for name in ("occurred_at", "received_at")}
         return msgspec.convert({**shown, **times, "severity_given": True}, Event)
     except (KeyError, TypeError, ValueError) as error:
-        said = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        raise UnreadableEventError(f"event {str(shown.get('id', ''))[:40]}: {said}") from error
+        message = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        raise UnreadableEventError(f"event {str(shown.get('id', ''))[:40]}: {message}") from error
 
 
 def difference(events: Iterable[Event], old: Loaded, new: Loaded) -> list[Moved]:
-    """The events, in order, that the two send to different rooms."""
+    """Return the events that the two configurations send to different rooms, in order."""
     before, after = _Router(compile_rules(old.settings)), _Router(compile_rules(new.settings))
     pairs = ((event, before.rooms(event), after.rooms(event)) for event in events)
     return [Moved(event, was, will) for event, was, will in pairs if was != will]

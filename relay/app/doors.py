@@ -1,4 +1,4 @@
-"""The addresses that this process has for as long as it lives: sockets, certificate, and who may come in by them."""
+"""The addresses that a process keeps from start to end: sockets, certificate, and the check that they are protected."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ Name = Literal["events", "admin"]
 
 
 class Doors:
-    """Where this process listens: at sockets that it was handed, else as it was configured at its start."""
+    """The addresses of this process: sockets that it inherited, else those of the configuration at its start."""
 
     def __init__(self, first: Loaded) -> None:
-        """Raises `ConfigurationError` for doors that stand open, OSError and ValueError for files of TLS."""
+        """Raises `ConfigurationError` for an unprotected address, OSError and ValueError for files of TLS."""
         self.listen = first.settings.listen
         self._sockets = inherited_sockets()
         self.refuse_open(first)
         self._context = None if self.listen.tls is None else server_context(self.listen.tls)
 
     def refuse_open(self, loaded: Loaded) -> None:
-        """Refuse what lets strangers in at the addresses that this process has. Raises `ConfigurationError`."""
+        """Raise `ConfigurationError` for a configuration that lets strangers in at the addresses of this process."""
         if problems := open_doors(loaded.settings, loaded.document, self._address("events"), self._address("admin")):
             raise ConfigurationError(problems)
 
     def renew_certificate(self, loaded: Loaded) -> None:
-        """Show the certificate as its files have it now, where they are the same ones. Raises OSError, ValueError."""
+        """Load the certificate again, if its files have the same names as at the start. Raises OSError, ValueError."""
         tls = loaded.settings.listen.tls
         if self._context is not None and tls is not None and tls == self.listen.tls:
             load_certificate(self._context, tls)
@@ -53,13 +53,13 @@ class Doors:
         return Address(str(found[0]), int(found[1]))
 
     async def open(self, name: Name, runner: web.BaseRunner, connections: Connections, spawn: Spawn) -> Address:
-        """Listen; the address, with its port. Raises OSError."""
+        """Listen at an address; return it with the actual port. Raises OSError."""
         taken, address = self._sockets.get(name), getattr(self.listen, name)
         site = Site(runner, connections, spawn, (address.host, address.port), taken, self._context)
         try:
             await site.start()
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
-            raise OSError(f"listen.{name}: {address} can't be had: {why}") from error
+            raise OSError(f"listen.{name}: can't listen at {address}: {why}") from error
         bound = runner.addresses[0]
-        return Address(address.host, int(bound[1]) if isinstance(bound, tuple) else 0)  # a path has no port
+        return Address(address.host, int(bound[1]) if isinstance(bound, tuple) else 0)  # a Unix socket has no port

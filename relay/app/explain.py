@@ -1,4 +1,4 @@
-"""The trail of a payload without sending: the same format, routing and rendering as the daemon's."""
+"""Explaining a payload without sending it, with the same format, routing and rendering as the daemon."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from relay.templates.rendering import TemplateRenderer
 
 
 class ExplainedDelivery(msgspec.Struct, frozen=True):
-    """What would be sent to a room; `replies` follow in the message's thread.
+    """A message that a room would get; `replies` follow in its thread.
 
-    Where it is told with a group, those are its labels and the seconds that it waits for company.
+    `group` are the labels of its group, or None; `waits_seconds` is the time that the group waits for more alerts.
     """
 
     room: str
@@ -43,7 +43,10 @@ class ExplainedDelivery(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """One event's trail. `suppressed` is None where nothing held it back; `held` says in which room by what."""
+    """The explanation of one event. `suppressed` is the reason why it changes no message, or None.
+
+    `held` gives, by room, the silence, alert, interval or source that suppresses it there.
+    """
 
     event: Event
     rooms: tuple[str, ...]
@@ -65,11 +68,11 @@ def explain_payload(
     refuses: Callable[[str], object] = lambda _: None,
     own: Callable[[Iterable[str]], bool] = lambda _: False,
 ) -> Iterator[Explanation]:
-    """Give the trail of each event of a payload, or of its first `most`; `refuses` is told of items that can't be read.
+    """Yield the explanation of each event of a payload, or of its first `most`.
 
-    `own` tells whether names are of an account that the relay posts with: what that wrote is no event.
-
-    Raises `NotJsonError`, and `UnreadableError` where nothing can be read.
+    `refuses` is called with the error of each item that can't be read. `own` returns whether names belong to an account
+    that the relay posts with: a message of such an account is not an event. Raises `NotJsonError`, and
+    `UnreadableError` if nothing can be read.
     """
     configured = loaded.settings.sources[source]
     read = make_format(configured)
@@ -77,7 +80,7 @@ def explain_payload(
     for item in found.unread:
         refuses(item.error)
     if found.unread and not found.drafts:
-        raise UnreadableError("", "none of its items can be read")
+        raise UnreadableError("", "expected at least one item that can be read, found none")
     defaults = defaults_of(source, configured)
     explainer = _Explainer(loaded, now, silences)
     events = [stamp(draft, defaults, f"explained-{number}", now) for number, draft in enumerate(found.drafts[:most])]
@@ -126,7 +129,7 @@ class _Explainer:
         )
 
     def _held(self, decision: Decision, made: Plan) -> dict[str, Held]:
-        """What holds it, by room."""
+        """Return what suppresses a decided event, by room."""
         view = view_of(decision.event)
         routes = {target.room: target.route.policy for target in decision.rooms}
         found = {
@@ -136,7 +139,7 @@ class _Explainer:
         return {room: held for room, held in found.items() if held is not None}
 
     def _group(self, group: Group, members: tuple[Incident, ...], event: Event) -> list[ExplainedDelivery]:
-        """What a room is told once its group is due, as far as this event alone makes it."""
+        """Return the messages of a group when it is due, as if this event were its only one."""
         policy = self._rules.policy_of(group.lineage)
         due = schedule(group, members, policy, self._now).flush_at
         if due is None:
@@ -157,12 +160,12 @@ class _Explainer:
         if intent.content is not None:
             return ExplainedDelivery(intent.room, intent.action, route, intent.content)
         mine = [told_of(one) for one in incidents if one.room == intent.room and one.message == intent.message]
-        told = None
+        standing = None
         if mine and event.status != "notice":
             firing = sum(one.state == "firing" for one in mine)
-            told = Standing(tuple(mine), firing, len(mine) - firing, min(one.started_at for one in mine))
+            standing = Standing(tuple(mine), firing, len(mine) - firing, min(one.started_at for one in mine))
         texts = self._renderer.render(
-            event, intent.template, room=intent.room, told=told, now=self._now, mention=intent.mention
+            event, intent.template, room=intent.room, told=standing, now=self._now, mention=intent.mention
         )
         return ExplainedDelivery(
             intent.room, intent.action, route, texts[0], tuple(texts[1:]) if intent.action == "post" else ()
@@ -170,7 +173,7 @@ class _Explainer:
 
 
 def as_json(explanations: list[Explanation]) -> Any:
-    """Explanations as JSON values, times as RFC 3339."""
+    """Return explanations as JSON values, with times as RFC 3339."""
     shown = msgspec.to_builtins(explanations)
     for one in shown:
         for name in ("occurred_at", "received_at"):

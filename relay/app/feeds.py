@@ -1,4 +1,4 @@
-"""The feeds that run: those that a reload leaves alone stay connected, the others follow one another."""
+"""The running feeds: an unchanged one stays connected over a reload; a changed one starts after the old one ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Feeds:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def use(self, feeds: Mapping[str, Listener], spawn: Spawn) -> None:
-        """Run these; what ran under a name before ends first, and has committed what came."""
+        """Run these feeds. A feed of the same name ends first, with its events committed."""
         for name, old in self.running.items():
             if feeds.get(name) is not old:
                 old.stop()
@@ -34,7 +34,7 @@ class Feeds:
         self.running = dict(feeds)
 
     def recall(self, keys: Iterable[str]) -> None:
-        """Take up which feeds an earlier process told to be down."""
+        """Restore which feeds an earlier process reported as down."""
         for key in keys:
             kind, _, name = key.partition(":")
             if kind == "feed" and name in self.running:
@@ -43,14 +43,14 @@ class Feeds:
                 self._end(name, told_down=True)
 
     def stop(self) -> None:
-        """Have all of them end."""
+        """Let all feeds end."""
         for feed in self.running.values():
             feed.stop()
 
     def _end(self, name: str, *, told_down: bool) -> None:
-        """A feed that is configured no more is not down any more."""
+        """Resolve the report that a feed is down: the feed is no longer configured."""
         if told_down:
-            self._tell(f"feed:{name}", f"relay: feed {name} is configured no more", "info", "resolved", "")
+            self._tell(f"feed:{name}", f"relay: feed {name} is no longer configured", "info", "resolved", "")
 
 
 async def _follow(before: asyncio.Task[None] | None, feed: Listener) -> None:

@@ -1,4 +1,4 @@
-"""Trying a mapping on a payload: what each expression gives, and the event that comes of it."""
+"""Trying a mapping on a payload: the value of each expression, and the event."""
 
 from __future__ import annotations
 
@@ -18,17 +18,23 @@ from relay.formats.mapping import CompiledMapping, MappingSettings
 from relay.formats.proposing import propose
 from relay.settings.load import Loaded
 from relay.settings.model import MapSettings, ready_mapping
-from relay.settings.problems import near
+from relay.settings.problems import expected, near
 
 _NOW = 0.0
+_TABLES = ("labels", "links", "severities", "statuses")
+_SHOWN = (
+    *("status", "severity", "title", "body", "labels", "links", "files", "acknowledged_by", "unacknowledged_by"),
+    *("downtime", "notes"),
+)
+"""Fields of an event that a mapping can set; the others depend on its arrival."""
 
 
 class BadMappingError(Exception):
-    """A mapping that can't be had or can't be used; its text says why."""
+    """A mapping that can't be found or can't be used; the text says why."""
 
 
 def ready() -> Iterator[tuple[str, str]]:
-    """Names of the mappings that come with the relay, and what each is for."""
+    """Yield the names of the mappings that ship with the relay, and the product that each is for."""
     for entry in sorted(files("relay.formats.mappings").iterdir(), key=lambda one: one.name):
         if entry.name.endswith(".yaml"):
             first = entry.read_text(encoding="utf-8").split("\n", 1)[0]
@@ -36,21 +42,19 @@ def ready() -> Iterator[tuple[str, str]]:
 
 
 def mapping_of_source(loaded: Loaded, name: str) -> MappingSettings:
-    """The mapping of a configured source. Raises `BadMappingError`."""
+    """Return the mapping of a configured source. Raises `BadMappingError`."""
     sources = loaded.settings.sources
     if name not in sources:
-        said = f"no source is called {name!r} in {loaded.file}{near(name, sources)}"
-        raise BadMappingError(f"{said}; there are {', '.join(sources)}")
+        message = f"no source is called {name!r} in {loaded.file}{near(name, sources)}"
+        raise BadMappingError(f"{message}; known are {', '.join(sources)}")
     found = sources[name].map
     if found is None:
-        raise BadMappingError(
-            f"source {name} has no `map`; `relay explain --source {name}` tells what its format reads"
-        )
+        raise BadMappingError(f"source {name} has no `map`; try its format with `relay explain --source {name}`")
     return mapping_of(found)
 
 
 def mapping_in(given: str) -> MappingSettings:
-    """The mapping of a file (alone, or under `map:`), or a ready one by its name. Raises `BadMappingError`."""
+    """Return the mapping of a file (alone, or under `map:`), or a shipped one by name. Raises `BadMappingError`."""
     try:
         if not (Path(given).exists() or "/" in given or given.endswith((".yaml", ".yml"))):
             return mapping_of(MapSettings.model_validate(ready_mapping(given)))
@@ -58,7 +62,7 @@ def mapping_in(given: str) -> MappingSettings:
         inner = content.get("map", content) if isinstance(content, dict) else content
         return mapping_of(MapSettings.model_validate(inner))
     except ValidationError as error:
-        raise BadMappingError(f"{given}: {'; '.join(map(_said, error.errors()))}") from error
+        raise BadMappingError(f"{given}: {'; '.join(map(_message, error.errors()))}") from error
     except OSError as error:
         raise BadMappingError(f"{given} can't be read: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:
@@ -68,44 +72,48 @@ def mapping_in(given: str) -> MappingSettings:
         raise BadMappingError(f"{given}: {error}") from error
 
 
-def _said(error: Any) -> str:
-    """What is wrong with a key of a mapping."""
+def _message(error: Any) -> str:
+    """Return the message about a key of a mapping."""
     where = ".".join(str(step) for step in error["loc"])
     if error["type"] == "extra_forbidden":
         known = list(MapSettings.model_fields)
         return f"{where}: unknown key{near(where, known)}; known are {', '.join(known)}"
     if error["type"] == "missing":
         return f"{where}: is missing"
-    said = "a mapping of expressions would be right" if "type" in error["type"] else error["msg"]
-    return f"{where}: {said}" if where else said
+    message = expected(_wanted(where), error["input"]) if "type" in error["type"] else error["msg"]
+    return f"{where}: {message}" if where else message
+
+
+def _wanted(where: str) -> str:
+    return "a mapping of expressions" if where in ("", *_TABLES) else "an expression as text"
 
 
 def proposal(payload: Any) -> MappingSettings:
-    """A mapping that is likely to read a payload. Raises `BadMappingError`."""
+    """Return a mapping that is likely to read a payload. Raises `BadMappingError`."""
     found = propose(payload)
     if found is None:
         empty = payload in ([], {})
-        what = "this payload is empty" if empty else "nothing in this payload looks like a title"
-        raise BadMappingError(f"{what}: an object with a text in it would be right")
+        problem = "an empty payload" if empty else "a payload in which nothing looks like a title"
+        raise BadMappingError(f"expected an object with a text in it, found {problem}")
     return found
 
 
 def lacks(settings: MappingSettings) -> Iterator[str]:
-    """What a proposal could not find, and what comes of that."""
+    """Yield a sentence for each expression that a proposal lacks, with the consequence."""
     if settings.status is None:
         yield "no status was found: each item is a notice, and nothing fires or ends"
     if settings.key is None:
-        yield "no key was found: an end can't be matched with its beginning"
+        yield "no key was found: a resolved event can't be matched with its firing one"
     if settings.severity is None:
-        yield "no severity was found: the source's own is taken"
+        yield "no severity was found: the source's default is used"
     if settings.occurred_at is None:
-        yield "no time was found: that of the arrival is taken"
+        yield "no time was found: the time of arrival is used"
     if settings.severities:
-        yield "severities: say what these words mean here; the guess is warning"
+        yield "severities: write the severity that each word means; warning is a guess"
 
 
 def yaml_of(settings: MappingSettings) -> str:
-    """A mapping as it is written in a configuration."""
+    """Return a mapping as YAML for a configuration."""
     return yaml.safe_dump({"map": _written(settings)}, sort_keys=False, allow_unicode=True, width=110).rstrip()
 
 
@@ -114,12 +122,10 @@ def _written(settings: MappingSettings) -> dict[str, Any]:
 
 
 class MappingTrial:
-    """What a mapping makes of a payload, an item an event, `refused` where an item has none for a reason.
-
-    Raises `BadMappingError`, `UnreadableError`.
-    """
+    """The result of a mapping for a payload: `items` with their values and events, or why an item is `refused`."""
 
     def __init__(self, settings: MappingSettings, payload: Any) -> None:
+        """Raises `BadMappingError`, `UnreadableError`."""
         self.written = _written(settings)
         try:
             mapping = CompiledMapping(settings)
@@ -131,15 +137,13 @@ class MappingTrial:
             for values, found in mapping.trials(payload)
         ]
         self.refused = bool(self.items) and all("refused" in item for item in self.items)
-        """True where no item can be read."""
+        """True if no item can be read."""
 
 
 def _shown(draft: Draft) -> dict[str, Any]:
-    """The event of a draft, without what only its arrival would say."""
+    """Return the event of a draft, without fields that depend on its arrival."""
     event = stamp(draft, SourceDefaults(source="trial", format="map"), "trial", _NOW)
-    told = ("status", "severity", "title", "body", "labels", "links", "files", "acknowledged_by", "unacknowledged_by",
-            "downtime", "notes")  # fmt: skip
-    shown = {name: value for name, value in msgspec.to_builtins(event).items() if name in told}
+    shown = {name: value for name, value in msgspec.to_builtins(event).items() if name in _SHOWN}
     if draft.key is not None:
         shown["key"] = event.key
     if draft.occurred_at is not None:

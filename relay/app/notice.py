@@ -1,4 +1,4 @@
-"""What a running relay leaves beside its database for its own command line: where it is, and how its last load went."""
+"""The notice that a running relay leaves beside its database for the command line: its address and its last load."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 from relay.storage.database import is_locked, read_notice
 
 TRIES = 10
-"""Looks at a notice that is just being written."""
+"""Most attempts to read a notice that is being written."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """A relay's process, its configuration's file, its admin address, and the certificate that this shows.
+    """The process of a relay, the file of its configuration, its admin address, and the certificate of that address.
 
-    `loads` counts the loads of the configuration, the start included; `last_load` is how the last one went, as
-    `POST /-/reload` tells it.
+    `loads` counts the loads of the configuration, the start included. `last_load` is the result of the last one, in the
+    form of `POST /-/reload`.
     """
 
     pid: int
@@ -30,14 +30,14 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def notice_of(storage: Path) -> Notice | None:
-    """The notice of the relay that runs on a database; None where none does, or this user can't see it."""
+    """Return the notice of the relay that runs on a database; None if none runs, or this user can't see it."""
     for _ in range(TRIES):
         if not is_locked(storage):
             return None
         try:
             return msgspec.json.decode(read_notice(storage), type=Notice)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            threading.Event().wait(0.02)  # it is half written, or the relay starts
+            threading.Event().wait(0.02)  # the notice is half written, or the relay is starting
         except OSError:
             return None
     return None

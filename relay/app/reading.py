@@ -1,4 +1,4 @@
-"""How a source's payloads are read: its format or mapping, and what it adds to its events; no listener is needed."""
+"""Reading the payloads of a source without a listener: its format or mapping, and the defaults of its events."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from relay.settings.model import AlertmanagerApiSettings, ApicSettings, MapSetti
 
 
 def format_name(source: SourceBase) -> str:
-    """The name that a source's events carry as their format."""
+    """Return the name of the format in a source's events."""
     if isinstance(source, (AlertmanagerApiSettings, ApicSettings)):
         return source.type
     return "map" if source.map is not None else source.format or "relay"
 
 
 def make_format(source: SourceBase) -> Format:
-    """How a source's payloads are read. Raises ValueError where its mapping can't be compiled."""
+    """Return the format of a source's payloads. Raises ValueError if its mapping can't be compiled."""
     if isinstance(source, AlertmanagerApiSettings):
         return Format(read=read_alertmanager_api, forms=False, lists=True)
     if isinstance(source, ApicSettings):
@@ -26,10 +26,10 @@ def make_format(source: SourceBase) -> Format:
 
 
 def mapping_of(settings: MapSettings) -> MappingSettings:
-    """A mapping's settings as the format takes them."""
+    """Return a mapping's settings in the form that the format takes."""
     return MappingSettings(**settings.model_dump())
 
 
 def defaults_of(name: str, source: SourceBase) -> SourceDefaults:
-    """What a source adds to its events."""
+    """Return the values that a source adds to its events."""
     return SourceDefaults(source=name, format=format_name(source), severity=source.severity, labels=source.labels)

@@ -1,4 +1,4 @@
-"""Reloading: everything that can fail happens first, then one swap; a configuration that is refused changes nothing."""
+"""Reloading: everything that can fail happens first, then one swap; a refused configuration changes nothing."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from relay.settings.secrets import SecretError
 from relay.templates.bounds import TemplateError
 
 LOOK = 2.0
-"""Seconds between two looks at the files of a configuration that is watched."""
-MOST_TOLD = 10
-"""Problems that the operator's message names."""
+"""Seconds between two checks of the files of a watched configuration."""
+MOST_SHOWN = 10
+"""Most problems in the operator's message."""
 
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt to load the configuration went; `at` in Unix seconds.
+    """The result of an attempt to load the configuration; `at` in Unix seconds.
 
-    `problems` are why it was refused, or warnings; `restart` what has changed that only a restart puts in force.
+    `problems` are the errors that refused it, or warnings. `restart` names changed keys that only a restart puts in
+    force.
     """
 
     at: float
@@ -41,38 +42,44 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reloader(Loop):
-    """A loop that reloads where it was asked to, or where a file of a configuration that is watched has changed."""
+    """A loop that reloads on request, or when a file of a watched configuration has changed."""
 
     def __init__(
-        self, first: Loaded, prepare: Callable[[Loaded], Arrangement], put: Callable[[Arrangement], Awaitable[bool]],
-        clock: Clock, log: Log, tell: Tell, told: Callable[[Reload], None],
-    ) -> None:  # fmt: skip
-        """`prepare` makes all parts of a configuration, and may raise; `put` puts them in force, and does not.
+        self,
+        first: Loaded,
+        prepare: Callable[[Loaded], Arrangement],
+        put: Callable[[Arrangement], Awaitable[bool]],
+        clock: Clock,
+        log: Log,
+        tell: Tell,
+        finished: Callable[[Reload], None],
+    ) -> None:
+        """`prepare` makes all parts of a configuration, and may raise; `put` puts them in force, and must not raise.
 
-        False of `put` tells that it was too late: the relay stops. `told` hears of the end.
+        `put` returns False if it is too late, as the relay stops. Each result is passed to `finished`.
         """
         self.loaded = first
         """The configuration in force."""
         self.last = Reload(at=clock.wall(), good=True, problems=first.warnings)
-        """The last attempt, the start included."""
+        """The last attempt; the start counts as one."""
         self.good_at = self.last.at
-        """When the one in force was loaded, in Unix seconds."""
+        """The time at which the configuration in force was loaded, in Unix seconds."""
         self._first = first
         self._prepare = prepare
         self._put = put
         super().__init__(clock)
         self._log = log
         self._tell = tell
-        self._told = told
-        self._told_operator = False
+        self._finished = finished
+        self._operator_notified = False
         self._turn = asyncio.Lock()
         self._asked = False
         self._watched = _files_of(first)
         self._seen = self._looked = _stamps(self._watched)
 
     def recall(self, keys: Sequence[str]) -> None:
-        """Take up that an earlier process told of a reload that failed: this start has a good configuration."""
-        self._told_operator = "reload" in keys
+        """Resolve the notice of an earlier process about a failed reload: this start has a good configuration."""
+        self._operator_notified = "reload" in keys
         self._tell_operator(())
 
     def request(self) -> None:
@@ -93,13 +100,13 @@ class Reloader(Loop):
         return 1
 
     async def _has_changed(self) -> bool:
-        """Tell whether a file has changed, and is written to no more: it is as it was at the last look."""
+        """Return whether a file has changed and is complete: it must be the same in two checks in a row."""
         stamps, before = await asyncio.to_thread(_stamps, self._watched), self._looked
         self._looked = stamps
         return stamps != self._seen and stamps == before
 
     async def reload(self) -> Reload:
-        """Read the configuration anew and put it in force, or tell why that can't be done."""
+        """Read the configuration again and put it in force; return the result, also if it is refused."""
         async with self._turn:
             notify("RELOADING=1")
             try:
@@ -108,6 +115,7 @@ class Reloader(Loop):
                 notify("READY=1")
 
     async def _reload(self) -> Reload:
+        # Before the files are read: a change while they are read is then seen by the next check
         self._seen = await asyncio.to_thread(_stamps, self._watched)
         candidate: Loaded | None = None
         try:
@@ -121,13 +129,13 @@ class Reloader(Loop):
             return self._refused(error.problems, rest)
         except (SecretError, TemplateError, ValueError, OSError) as error:
             return self._refused((self._problem(str(error)),), candidate)
-        except Exception as error:  # noqa: BLE001 - the border around what an operator has written
+        except Exception as error:  # noqa: BLE001 - the border around an operator's configuration
             self._log.error("reload_bug", error=repr(error), exc_info=error)
-            said = f"the relay can't deal with it, which is a bug: {error!r}"
-            return self._refused((self._problem(said),), candidate)
+            message = f"the relay failed to use it, which is a bug in the relay: {error!r}"
+            return self._refused((self._problem(message),), candidate)
         confused = await asyncio.to_thread(_confusable, self.loaded, candidate)
         if not await self._put(made):
-            return Reload(at=self._clock.wall(), good=False, problems=(self._problem("the relay stops: not loaded"),))
+            return Reload(at=self._clock.wall(), good=False, problems=(self._problem("not loaded: the relay stops"),))
         return self._done(candidate, confused)
 
     def _problem(self, message: str) -> Problem:
@@ -142,7 +150,7 @@ class Reloader(Loop):
         self.last = Reload(at=self._clock.wall(), good=False, problems=errors)
         self._log.error("reload_failed", problems=[str(problem) for problem in errors])
         self._tell_operator(errors)
-        self._told(self.last)
+        self._finished(self.last)
         return self.last
 
     def _done(self, loaded: Loaded, confused: Sequence[Problem]) -> Reload:
@@ -156,34 +164,34 @@ class Reloader(Loop):
         self.good_at = self.last.at
         self._log.info("reloaded", restart_needed=list(restart), warnings=[str(one) for one in warnings])
         self._tell_operator(())
-        self._told(self.last)
+        self._finished(self.last)
         return self.last
 
     def _tell_operator(self, errors: Sequence[Problem]) -> None:
         if errors:
-            shown = [str(problem) for problem in errors[:MOST_TOLD]]
-            if len(errors) > MOST_TOLD:
-                shown.append(f"and {len(errors) - MOST_TOLD} more")
-            said = "\n".join(["The one in force goes on unchanged.", *shown])
-            self._tell("reload", "relay: the configuration was not reloaded", "major", "firing", said)
-        elif self._told_operator:
+            shown = [str(problem) for problem in errors[:MOST_SHOWN]]
+            if len(errors) > MOST_SHOWN:
+                shown.append(f"and {len(errors) - MOST_SHOWN} more")
+            body = "\n".join(["The previous configuration stays in force.", *shown])
+            self._tell("reload", "relay: the configuration was not reloaded", "major", "firing", body)
+        elif self._operator_notified:
             self._tell("reload", "relay: the configuration is good again", "info", "resolved", "")
-        self._told_operator = bool(errors)
+        self._operator_notified = bool(errors)
 
 
 def _confusable(before: Loaded, after: Loaded) -> list[Problem]:
-    """Return a warning for each family of routes with equal matchers that changed: only order tells them apart."""
+    """Return a warning for each set of routes with equal matchers that changed: only their order identifies them."""
     found: list[Problem] = []
     for first, *others in confusable(compile_rules(before.settings).root, compile_rules(after.settings).root):
-        told = ", ".join(others) or "a route that is gone"
-        said = f"has the same matchers as {told}, and these routes changed: what is open goes on by their order"
+        names = ", ".join(others) or "a removed route"
+        message = f"has the same matchers as {names}, and these routes changed: open incidents follow their order"
         steps = [int(step) if step.isdigit() else step for step in re.findall(r"\w+", first)]
-        found.append(Problem(after.document.mark(tuple(steps)), first, said, "warning"))
+        found.append(Problem(after.document.mark(tuple(steps)), first, message, "warning"))
     return found
 
 
 def _only_by_restart(first: Loaded, loaded: Loaded) -> tuple[str, ...]:
-    """What differs from how this process was started, of all that it holds for as long as it lives."""
+    """Return the changed keys that a process keeps from its start to its end."""
     was, is_ = first.settings.listen, loaded.settings.listen
     found = {
         "listen.events": was.events != is_.events,
@@ -195,14 +203,14 @@ def _only_by_restart(first: Loaded, loaded: Loaded) -> tuple[str, ...]:
 
 
 def _files_of(loaded: Loaded) -> frozenset[str]:
-    """All files that a configuration was read from."""
+    """Return all files of a configuration: its own, and those of templates and cards."""
     settings: Settings = loaded.settings
     templates = [str(one.file) for one in settings.templates.values() if isinstance(one, TemplateFile)]
     return frozenset([*loaded.document.files, *templates, *(str(file) for _, file in card_files(settings))])
 
 
 def _stamps(files: frozenset[str]) -> dict[str, tuple[int, ...]]:
-    """What changes when a file does: where it is, its time and its size."""
+    """Return values that change with a file, by name: its device and inode, its time and its size."""
     return {name: _stamp(name) for name in files}
 
 

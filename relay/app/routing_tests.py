@@ -1,4 +1,4 @@
-"""Routing tests: events at times, and what the rooms are to get of them, tried in simulated time."""
+"""Routing tests: events at times and the expected deliveries, run in simulated time."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from relay.settings.load import Loaded
 from relay.settings.problems import ConfigurationError, near
 
 DEFAULT_START = "2026-01-05T12:00:00Z"
-"""When a test begins that says nothing else: a Monday at noon."""
+"""Default start of a test: a Monday at noon."""
 WATCHED = 600
-"""Seconds behind the last event that a recorded test goes on, for groups that wait."""
+"""Seconds that a recorded test goes on after its last event, for groups that wait."""
 WITHIN = 0.5
-"""Seconds by which a delivery may miss the time that is expected of it."""
+"""Seconds by which a delivery may be earlier or later than expected."""
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A delivery that a test expects; `at` from its start, as a duration."""
+    """A delivery that a test expects; `at` is a duration since the start of the test."""
 
     at: str | int
     room: str
@@ -34,7 +34,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class SilenceSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A silence that a test puts in force: at a time, for a duration."""
+    """A silence of a test; `at` is a duration since the start of the test."""
 
     matchers: list[str]
     at: str | int = "0s"
@@ -42,8 +42,11 @@ class SilenceSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One test; its `events` are steps (see `Steps`). `until` is how long time goes on: by default to the last step or
-    expectation."""
+    """One test; its `events` are steps (see `Steps`).
+
+    `until` is the duration of the test; by default it ends with the last step or expectation. If `exact`, a delivery
+    that is not expected fails the test.
+    """
 
     name: str
     events: list[dict[str, Any]]
@@ -55,7 +58,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class TestFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of tests, and the configuration that they try."""
+    """A file of tests, and the configuration that they test."""
 
     __test__ = False
     config: str
@@ -63,7 +66,7 @@ class TestFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What came of a test: each delivery, each expectation, and how they go together."""
+    """The result of a test: missing expectations, met ones as the deliveries that meet them, and other deliveries."""
 
     case: Case
     missing: tuple[Expected, ...]
@@ -73,13 +76,13 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def passed(self) -> bool:
-        """True where every expectation was met, and nothing else was sent where that matters."""
+        """True if every expectation was met and, in an exact test, nothing else was sent."""
         return not self.missing and not (self.case.exact and self.other)
 
 
 def read_tests(file: Path) -> TestFile:
     """Read a file of tests. Raises `BadTestError`."""
-    document = Document(what="a file of tests is a mapping with `config:` and `tests:`")
+    document = Document(what="expected a mapping with `config:` and `tests:`")
     try:
         document.read(file)
     except ConfigurationError as error:
@@ -99,12 +102,12 @@ def _check_expectations(case: Case, where: str) -> None:
     known = get_args(Action)
     for number, one in enumerate(case.expect):
         if one.action not in known:
-            said = f"{one.action!r} is not one of {', '.join(known)}{near(one.action, known)}"
-            raise BadTestError(f"{where}.expect[{number}].action: {said}")
+            message = f"{one.action!r} is not one of {', '.join(known)}{near(one.action, known)}"
+            raise BadTestError(f"{where}.expect[{number}].action: {message}")
 
 
 async def run_case(case: Case, loaded: Loaded, base: Path, log: Log) -> Verdict:
-    """Run a test. Raises `BadTestError`."""
+    """Run a test and return its verdict. Raises `BadTestError`."""
     start = _time(case, case.start)
     steps = Steps(case.name, loaded, base, start)
     silences = [_silence(steps, number, one) for number, one in enumerate(case.silences)]
@@ -127,7 +130,7 @@ def _silence(steps: Steps, number: int, spec: SilenceSpec) -> tuple[float, Act]:
 
 
 def judge(case: Case, sent: list[Sent], start: float) -> Verdict:
-    """Match expectations with deliveries: room by room, in order."""
+    """Match expectations with deliveries, room by room and in order."""
     left: dict[str, list[Sent]] = {}
     for one in sent:
         left.setdefault(one.room, []).append(one)
@@ -156,7 +159,7 @@ def _fits(one: Sent, wanted: Expected, at: float) -> bool:
 
 
 def report(verdict: Verdict) -> list[str]:
-    """A verdict in lines: the difference between what was expected and what was sent."""
+    """Return a verdict as lines: the difference between the expected deliveries and the sent ones."""
     if verdict.passed:
         return [f"✓ {verdict.case.name}"]
     lines = [f"✗ {verdict.case.name}"]
@@ -190,7 +193,7 @@ def _time(case: Case, text: str) -> float:
 
 
 def record(name: str, events: list[dict[str, Any]], config: str) -> TestFile:
-    """A test of events as the API gives them, oldest first, that expects nothing yet."""
+    """Return a test made of events in the form of the API, oldest first; it expects nothing yet."""
     start = parse_time(events[0]["received_at"])
     items = []
     for event in events:
@@ -203,12 +206,14 @@ def record(name: str, events: list[dict[str, Any]], config: str) -> TestFile:
 
 
 def with_expectations(case: Case, verdict: Verdict) -> Case:
-    """A test that expects what was sent."""
+    """Return a test that expects the deliveries of a verdict."""
     expect = [
         Expected(
-            at=f"{round((one.at - verdict.start) * 1_000)}ms", room=one.room, action=one.action,
+            at=f"{round((one.at - verdict.start) * 1_000)}ms",
+            room=one.room,
+            action=one.action,
             contains=one.text.splitlines()[0][:80],
         )
         for one in verdict.other
-    ]  # fmt: skip
+    ]
     return msgspec.structs.replace(case, expect=expect)

@@ -15,13 +15,13 @@ from relay.ports import Log
 from relay.settings.load import Loaded
 
 _COLLECT_AFTER = 10_000
-"""New objects after which the garbage collector looks for cycles: an event makes hundreds, and no cycle."""
+"""New objects after which the garbage collector looks for cycles: an event makes hundreds of objects, but no cycle."""
 
 
 def run(loaded: Loaded, log: Log, hung_up: Collection[int] = ()) -> None:
-    """Run until a signal. Raises what the start refuses, and what a task raised.
+    """Run the daemon until a signal. Raises the errors of the start and of the tasks.
 
-    `hung_up` fills with the SIGHUPs that came before the loop takes them.
+    `hung_up` collects the SIGHUPs that arrive before the loop handles them.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(loaded, log, hung_up=hung_up))
@@ -36,7 +36,7 @@ async def serve(
     hung_up: Collection[int] = (),
     on_ready: Callable[[RelayDaemon], object] = lambda _: None,
 ) -> None:
-    """Run within a loop, until the lifecycle (one's own, or a new one) is told to stop."""
+    """Run the daemon within a loop, until its lifecycle stops; make a lifecycle if none is given."""
     raise_file_limit()
     clock = SystemClock()
     lifecycle = lifecycle or Lifecycle(log, clock)
@@ -54,13 +54,13 @@ async def serve(
 
 
 def spare_the_collector() -> None:
-    """Keep the garbage collector from walking what lives as long as the process, over and over."""
+    """Exclude the objects that live as long as the process from garbage collection, and collect less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
 
 
 def raise_file_limit() -> None:
-    """Take all the files (and so connections) that this process may have; a shell's first limit is a low one."""
+    """Raise the limit of open files, and so of connections, as far as allowed: a shell starts with a low one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

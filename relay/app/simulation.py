@@ -1,6 +1,6 @@
-"""A relay in simulated time: the real store, planner, lanes and templates; only the clock and the services are made up.
+"""A relay in simulated time: the real store, planner, lanes and templates; only the clock and the services are fake.
 
-The services take everything at once, unless a room is told to fail; so nothing is late and no storm comes of it.
+The services accept everything at once, unless a room is set to fail; so nothing is late, and no storm begins.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from relay.settings.model import Settings
 from relay.settings.rules import compile_rules
 from relay.storage.sqlite import SqliteStore
 
-_PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a folder of its own is made in it
+# In memory if possible: each step commits, and a disk would make each commit wait
+_PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - each store has its own folder in it
 MOST_STEPS = 1_000_000
-"""Moments that one simulation looks at."""
+"""Most moments of one simulation, so that one without an end still stops."""
 LOOK_AT_FAILING = 5.0
-"""Seconds between two looks while a room fails."""
+"""Simulated seconds between two steps while a room fails, when its fallback may become due."""
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What a room got: `at` in Unix seconds of the simulated time; `text` is its plain text."""
+    """A message that a room got; `at` in Unix seconds of the simulated time, `text` is its plain text."""
 
     at: float
     room: str
@@ -46,26 +47,26 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class SimulatedClock:
-    """Time that stands still until it is told to go on."""
+    """A clock that stands still until the simulation advances it."""
 
     def __init__(self, now: float) -> None:
         self.time = now
 
     def wall(self) -> float:
-        """Unix seconds."""
+        """Return Unix seconds."""
         return self.time
 
     def now(self) -> float:
-        """Unix seconds."""
+        """Return Unix seconds."""
         return self.time
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
-        """Nobody waits here."""
+        """Fail: a simulation never waits."""
         raise AssertionError(f"{event} {seconds}")
 
 
 class _Service:
-    """Takes every message at once and writes it down, but for rooms that fail."""
+    """A service that accepts every message at once and records it, except for rooms that fail."""
 
     def __init__(
         self, clock: SimulatedClock, sent: list[Sent], failing: Mapping[str, Outcome], service: Service
@@ -76,7 +77,7 @@ class _Service:
         self.service = service
 
     async def check(self) -> None:
-        """All is well."""
+        """Accept the account."""
 
     async def send(self, message: Send) -> Outcome:
         if message.room in self._failing:
@@ -92,23 +93,23 @@ class _Service:
 
 
 class NoFiles:
-    """Implements the pipeline's `Files`: whoever takes messages here takes addresses for files."""
+    """Implements the pipeline's `Files` without files: the fake services accept their addresses instead."""
 
     @asynccontextmanager
     async def get(self, address: str) -> AsyncIterator[File | str | Missing]:
-        """The address."""
+        """Yield the address in place of a file."""
         yield address
 
 
 class _Uncounted:
-    """A telemetry for figures that nobody asks for."""
+    """A telemetry that counts nothing."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_: None
 
 
 class Simulation:
-    """One relay, from an empty store on."""
+    """A simulated relay that starts with an empty store."""
 
     def __init__(self, loaded: Loaded, store: SqliteStore, start: float, log: Log) -> None:
         self.sent: list[Sent] = []
@@ -154,7 +155,7 @@ class Simulation:
         return task
 
     async def take(self, events: Sequence[Event]) -> None:
-        """Have events come in now."""
+        """Accept events now."""
         submission = Submission(
             source=events[0].source, received_at=self.clock.time, payload=b"{}", events=tuple(events)
         )
@@ -177,7 +178,7 @@ class Simulation:
         await self._settle()
 
     async def fail(self, room: str, outcome: Outcome | None) -> None:
-        """Have a room answer with an outcome from now on; None has it work again."""
+        """Let a room answer with an outcome from now on; None lets it work again."""
         if outcome is None:
             self._failing.pop(room, None)
         else:
@@ -186,12 +187,12 @@ class Simulation:
 
     @property
     def _due_at(self) -> float:
-        """When there is something to do; while a room fails, its fallback may be due."""
+        """The next moment at which something is due; while a room fails, that may be its fallback."""
         look = self.clock.time + LOOK_AT_FAILING if self._failing else float("inf")
         return min(self._pipeline.planner.due_at, self._pipeline.dispatcher.due_at, look)
 
     async def run_until(self, end: float) -> None:
-        """Let the time go on to a moment, and everything happen that is due on the way."""
+        """Advance the time to a moment, and do everything that is due on the way."""
         await self._settle()
         for _ in range(MOST_STEPS):
             due = self._due_at
@@ -219,7 +220,7 @@ def _rules_of(settings: Settings) -> Rules:
 async def simulate(
     loaded: Loaded, start: float, log: Log, play: Callable[[Simulation], Coroutine[Any, Any, None]]
 ) -> list[Sent]:
-    """Run a simulation of its own; what the rooms got, in order."""
+    """Run a simulation; return the messages that the rooms got, in order."""
     with tempfile.TemporaryDirectory(prefix="relay-test-", dir=_PLACE, ignore_cleanup_errors=True) as folder:
         store = SqliteStore(Path(folder) / "relay.db", None)
         try:

@@ -1,4 +1,4 @@
-"""Sources of the settings as listeners' values."""
+"""Making listeners' values from the sources of the settings."""
 
 from __future__ import annotations
 
@@ -36,27 +36,24 @@ from relay.settings.secrets import LiveSecret, SecretError, SecretRef, secrets_o
 
 
 class Vault(Protocol):
-    """The secrets in use."""
+    """The secrets in use; the daemon keeps them current."""
 
     @property
     def redactor(self) -> Redactor:
-        """What knows all of them."""
+        """The redactor that removes all of them from texts."""
         ...
 
     def __call__(self, ref: SecretRef) -> LiveSecret:
-        """A secret as it is now. Raises `SecretError`."""
+        """Return a secret with its current value. Raises `SecretError`."""
         ...
 
     def reread(self, refs: Collection[SecretRef]) -> None:
-        """Read those of these that are from files again."""
+        """Read those of these secrets again that are from files."""
         ...
 
 
-"""Gives the live secret of a reference; the daemon keeps what was given fresh."""
-
-
 def make_webhook(name: str, source: PostedSettings, vault: Vault, clock: Clock, log: Log) -> WebhookSource:
-    """A webhook, its secrets resolved. Raises `SecretError`."""
+    """Return a webhook with its secrets. Raises `SecretError`."""
     format_ = make_format(source)
     given = source.auth.sns if isinstance(source.auth, AuthSettings) else None
     sns = None if given is None else _make_sns(given, clock, log)
@@ -73,7 +70,7 @@ def make_webhook(name: str, source: PostedSettings, vault: Vault, clock: Clock, 
 
 
 def make_push(name: str, source: PushSettings, vault: Vault, now: float) -> PushSource:
-    """A push source, its secrets resolved. Raises `SecretError`."""
+    """Return a push source with its secrets. Raises `SecretError`."""
     format_ = make_format(source)
     return PushSource(
         path=source.path_of(name),
@@ -87,7 +84,7 @@ def make_push(name: str, source: PushSettings, vault: Vault, now: float) -> Push
 
 
 def patience_of(settings: Settings) -> dict[str, Patience]:
-    """How long each source may be silent."""
+    """Return how long each source may be silent, by name."""
     return {
         name: Patience(source.silent_after, source.silent_severity)
         for name, source in settings.sources.items()
@@ -96,17 +93,17 @@ def patience_of(settings: Settings) -> dict[str, Patience]:
 
 
 def _make_sns(settings: SnsAuth, clock: Clock, log: Log) -> Auth:
-    from relay.listeners.sns import Sns, fetch  # its cryptography takes time to load, and is for these sources alone
+    from relay.listeners.sns import Sns, fetch  # only these sources need its cryptography, which is slow to load
 
     return Sns(frozenset(settings.topics), confirm=settings.confirm, fetch=fetch, now=clock.wall, log=log)
 
 
 def make_auth(settings: AuthSettings | str | None, vault: Vault, format_: Format) -> Auth:
-    """How a source proves itself. Raises `SecretError`."""
+    """Return the authentication of a source. Raises `SecretError`."""
 
     def live(refs: tuple[SecretRef, ...]) -> Callable[[], list[str]]:
-        held = [vault(ref) for ref in refs]
-        return lambda: [secret.current() for secret in held]
+        secrets = [vault(ref) for ref in refs]
+        return lambda: [secret.current() for secret in secrets]
 
     if not isinstance(settings, AuthSettings):
         return NoAuth()
@@ -115,14 +112,14 @@ def make_auth(settings: AuthSettings | str | None, vault: Vault, format_: Format
     if settings.basic is not None:
         return Basic(settings.basic.username, live(settings.basic.password))
     if settings.signature is not None:
-        assert format_.scheme is not None  # noqa: S101 - the checks saw to it
+        assert format_.scheme is not None  # noqa: S101 - the checks ensure it
         return Signature(live(settings.signature), format_.scheme)
     assert settings.header is not None  # noqa: S101 - the settings hold exactly one
     return Header(settings.header.name, live(settings.header.value))
 
 
 def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFeed:
-    """A feed, with its secrets. Raises `SecretError`."""
+    """Return a feed with its secrets. Raises `SecretError`."""
     send = [_message(item, vault) for item in source.send]
     return WebsocketFeed(
         url=source.url,
@@ -138,32 +135,32 @@ def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFe
 
 
 def make_renewal(source: WebsocketSettings | ApicSettings, vault: Vault) -> Callable[[], bool] | None:
-    """Return what reads a feed's secrets again and tells whether one has changed since it was last called.
+    """Return a function that reads a feed's secrets again and returns whether one has changed since its last call.
 
-    None where no secret of the feed is from a file. Raises `SecretError`.
+    Return None if no secret of the feed is from a file. Raises `SecretError`.
     """
     refs = {ref for _, ref in secrets_of(source) if ref.origin == "file"}
-    held = [vault(ref) for ref in refs]
-    used = [secret.current() for secret in held]
+    secrets = [vault(ref) for ref in refs]
+    used = [secret.current() for secret in secrets]
 
     def renew() -> bool:
         nonlocal used
         vault.reread(refs)
-        before, used = used, [secret.current() for secret in held]
+        before, used = used, [secret.current() for secret in secrets]
         return used != before
 
-    return renew if held else None
+    return renew if secrets else None
 
 
 def _message(item: Any, vault: Vault) -> Callable[[], str]:
-    """Return what gives a message with the secrets in it as they are then. Raises `SecretError`."""
+    """Return a function that makes a message with the current values of its secrets. Raises `SecretError`."""
     if isinstance(item, str):
         return lambda: item
-    held = {ref: vault(ref) for _, ref in secrets_of(item)}
+    secrets = {ref: vault(ref) for _, ref in secrets_of(item)}
 
     def resolved(value: Any) -> Any:
         if isinstance(value, SecretRef):
-            return held[value].current()
+            return secrets[value].current()
         if isinstance(value, dict):
             return {name: resolved(inner) for name, inner in value.items()}
         return [resolved(inner) for inner in value] if isinstance(value, (list, tuple)) else value
@@ -172,19 +169,28 @@ def _message(item: Any, vault: Vault) -> Callable[[], str]:
 
 
 def make_controllers(source: ApicSettings, vault: Vault) -> list[ApicClient]:
-    """The controllers of a fabric, with the secrets. Raises `SecretError`."""
+    """Return the controllers of a fabric with their secrets. Raises `SecretError`."""
     password = vault(source.password)
     headers = _make_headers(source.headers, vault)
     tls: ssl.SSLContext | Literal[True] = True if source.tls == ClientTls() else client_context(source.tls)
     return [
-        ApicClient(url=url.rstrip("/"), username=source.username, password=password, max_body=source.max_body,
-                   ping=source.ping, headers=headers, tls=tls, proxy=source.proxy, redactor=vault.redactor)
+        ApicClient(
+            url=url.rstrip("/"),
+            username=source.username,
+            password=password,
+            max_body=source.max_body,
+            ping=source.ping,
+            headers=headers,
+            tls=tls,
+            proxy=source.proxy,
+            redactor=vault.redactor,
+        )
         for url in source.controllers
-    ]  # fmt: skip
+    ]
 
 
 def queries_of(source: ApicSettings) -> list[Query]:
-    """What a fabric is subscribed to for."""
+    """Return the queries to which the relay subscribes at a fabric."""
     return [
         Query(kind=one.class_, dn=one.dn, filter=one.filter, target=one.target, target_class=one.target_class)
         for one in source.subscribe
@@ -192,21 +198,21 @@ def queries_of(source: ApicSettings) -> list[Query]:
 
 
 def _make_headers(settings: Mapping[str, SecretRef], vault: Vault) -> Callable[[], dict[str, str]]:
-    """Return what gives the headers with their secrets as they are then. Raises `SecretError`."""
-    held = {name: vault(ref) for name, ref in settings.items()}
+    """Return a function that makes the headers with the current values of their secrets. Raises `SecretError`."""
+    secrets = {name: vault(ref) for name, ref in settings.items()}
 
     def headers() -> dict[str, str]:
         try:
-            return {name: _header(name, secret.current()) for name, secret in held.items()}
+            return {name: _header(name, secret.current()) for name, secret in secrets.items()}
         except SecretError as error:
             raise FeedLostError(str(error)) from error
 
-    for name, secret in held.items():
+    for name, secret in secrets.items():  # refuse a bad header at the start; the function may meet a later one
         _header(name, secret.current())
     return headers
 
 
 def _header(name: str, value: str) -> str:
     if not (value.isprintable() and value.isascii()):
-        raise SecretError(f"the header {name} holds a sign that no header can carry; it is one line of plain text")
+        raise SecretError(f"the header {name}: expected one line of printable ASCII, found another character in it")
     return value

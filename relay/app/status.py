@@ -1,4 +1,4 @@
-"""The state of a running relay in one document: for `relay status`, the API and the metrics."""
+"""The state of a running relay in one document, for `relay status`, the API and the metrics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def room_status(queue: Snapshot, room: str, now: float) -> dict[str, object]:
 
 
 class StatusBoard:
-    """Reads the parts of a running relay."""
+    """Reads the state of the parts of a running relay."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class StatusBoard:
         self._started_at = now()
 
     async def status(self) -> dict[str, Any]:
-        """Everything that fits one screen."""
+        """Return the whole state as JSON values."""
         now = self._now()
         queue = await self._store.snapshot(list(self._settings().rooms), everything=True)
         why = self._ready()
@@ -128,7 +128,7 @@ class StatusBoard:
         return [(name, feed.staying.state) for name, feed in self._feeds.running.items()]
 
     def _config(self) -> dict[str, object]:
-        """When the configuration in force was loaded, and what came of the last attempt."""
+        """Return when the configuration in force was loaded, and the result of the last attempt."""
         last = self._reloader.last
         return {
             "file": self._reloader.loaded.file,
@@ -140,12 +140,12 @@ class StatusBoard:
         }
 
     def _rest(self, room: str, now: float) -> float:
-        """For how long a room is left alone; that nothing is due there is no rest."""
+        """Return the seconds that a room still rests; a room without due deliveries does not rest."""
         lane = self._pipeline.book.lanes[room]
         return 0.0 if lane.dozing else round(lane.rest(now), 1)
 
     def _failing(self, room: str, now: float) -> dict[str, object]:
-        """For how long a room has been failing, and its last error."""
+        """Return how long a room has been failing, in seconds, and its last error."""
         since = self._pipeline.book.lanes[room].failed_since
         if since is None:
             return {"failing_seconds": 0, "last_error": None}
@@ -155,11 +155,11 @@ class StatusBoard:
         }
 
     def _goes_to(self, room: str) -> str | None:
-        """The fallback that takes a room's messages just now."""
+        """Return the fallback that gets a room's messages now, or None."""
         return self._pipeline.book.fallback_of(room) if room in self._pipeline.planner.diversions.rooms else None
 
     async def metrics(self) -> bytes:
-        """The exposition, its gauges set from what is true now."""
+        """Return the metrics in Prometheus' text format, with current gauges."""
         now = self._now()
         queue = await self._store.snapshot(list(self._settings().rooms), everything=False)
         ages = {room: max(0.0, now - at) for room, at in queue.oldest.items()}
@@ -167,8 +167,12 @@ class StatusBoard:
         self._metrics.set_aside({room: aside.counts for room, aside in queue.aside.items()})
         for account in self._pipeline.book.accounts():
             state = self._keeper.states.get(account.name, Credentials())
-            self._metrics.set_account(account.name, refused=account.refused is not None,
-                                      access_until=state.access_until, refresh_until=state.refresh_until)  # fmt: skip
+            self._metrics.set_account(
+                account.name,
+                refused=account.refused is not None,
+                access_until=state.access_until,
+                refresh_until=state.refresh_until,
+            )
         self._metrics.set_silent(self._hearing.silent)
         for name, feed in self._feed_states():
             self._metrics.set_feed(name, connected=feed.connected, last_message_at=feed.last_message_at)
@@ -176,7 +180,7 @@ class StatusBoard:
 
 
 def _ends(state: Credentials) -> dict[str, object]:
-    """When the tokens of an account that has an integration end."""
+    """Return when the tokens of an account with an integration expire; empty for another account."""
     if state.access_until is None and state.trouble is None:
         return {}
     return {

@@ -21,22 +21,22 @@ from relay.formats.batch import read_payload
 from relay.formats.contract import NotJsonError, UnreadableError, decode_body
 from relay.formats.native import read_native
 from relay.settings.load import Loaded, load
-from relay.settings.problems import ConfigurationError, near
+from relay.settings.problems import ConfigurationError, expected, near
 
 Act = Callable[[Simulation], Awaitable[None]]
 """Carries out one step on the simulated relay."""
 
 FIELDS = ("title", "severity", "status", "key", "body", "labels", "links", "files", "occurred_at")
 ABOUT = ("acknowledged_by", "unacknowledged_by", "downtime")
-"""Fields by which an event speaks of the alert of its key."""
+"""Fields by which an event describes the alert with its key."""
 FAILURES: Mapping[str, Outcome] = {
-    "network": Failed("network", "the test has it fail"),
-    "timeout": Failed("timeout", "the test has it fail", ambiguous=True),
-    "remote": Failed("remote", "the test has it fail"),
-    "refused": Refused("unknown_room", "room", "the test has it refuse"),
-    "throttled": Throttled(10.0, "the test has it throttle"),
+    "network": Failed("network", "fails in this test"),
+    "timeout": Failed("timeout", "fails in this test", ambiguous=True),
+    "remote": Failed("remote", "fails in this test"),
+    "refused": Refused("unknown_room", "room", "refuses in this test"),
+    "throttled": Throttled(10.0, "throttles in this test"),
 }
-"""How a room fails, by the word of the test."""
+"""Outcomes of a failing room, by the word in the test."""
 _KINDS: Mapping[str, tuple[str, ...]] = {
     "source": ("at", "source", "payload", *FIELDS, *ABOUT),
     "silence": ("at", "silence", "duration", "name"),
@@ -45,18 +45,18 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "fails": ("at", "fails", "with"),
     "works": ("at", "works"),
 }
-"""The kinds of steps by the key that tells them apart, and the keys that each takes."""
+"""The keys of each kind of step, by the key that identifies the kind."""
 
 
 class BadTestError(ValueError):
-    """A test that can't be run; its text says where and why."""
+    """A test that can't be run; the text says where and why."""
 
 
 class Steps:
-    """Reads the steps of one test in the order of time; a reload changes what the later ones may name."""
+    """Reads the steps of one test in order of time; later steps may use the names of a reloaded configuration."""
 
     def __init__(self, name: str, loaded: Loaded, base: Path, start: float) -> None:
-        """`base` is the folder that files are relative to, `start` the test's beginning in Unix seconds."""
+        """`base` is the folder to which files are relative, `start` the start of the test in Unix seconds."""
         self._name = name
         self._loaded = loaded
         self._base = base
@@ -64,12 +64,12 @@ class Steps:
         self._silences: dict[str, Silence] = {}
 
     def read(self, items: list[dict[str, Any]]) -> list[tuple[float, Act]]:
-        """Return what happens when, in order. Raises `BadTestError`."""
+        """Return the steps with their times in Unix seconds, in order. Raises `BadTestError`."""
         timed = [(self.moment(item.get("at", "0s")), number, item) for number, item in enumerate(items)]
         return [(at, self._act(at, number, item)) for at, number, item in sorted(timed, key=lambda one: one[0])]
 
     def moment(self, duration: object) -> float:
-        """Return the time that is so long behind the beginning. Raises `BadTestError`."""
+        """Return the time at a duration after the start, in Unix seconds. Raises `BadTestError`."""
         return self._start + self._seconds(duration)
 
     def _seconds(self, duration: object) -> float:
@@ -91,7 +91,7 @@ class Steps:
         where = f"test {self._name!r}, events[{number}]"
         kind = next((key for key in _KINDS if key in item), None)
         if kind is None:
-            raise BadTestError(f"{where}: this is no step; a step has one of the keys {', '.join(_KINDS)}")
+            raise BadTestError(f"{where}: expected a step with one of the keys {', '.join(_KINDS)}, found none of them")
         if unknown := [key for key in item if key not in _KINDS[kind]]:
             raise BadTestError(f"{where}: unknown key {unknown[0]!r}{near(unknown[0], _KINDS[kind])}")
         match kind:
@@ -113,7 +113,7 @@ class Steps:
 
     def _unsilence(self, name: str, at: float, where: str) -> Act:
         if name not in self._silences:
-            raise BadTestError(f"{where}: no silence before it is called {name!r}{near(name, self._silences)}")
+            raise BadTestError(f"{where}: no earlier silence is called {name!r}{near(name, self._silences)}")
         ended = expire(self._silences[name], at)
         return lambda simulation: simulation.silence(ended)
 
@@ -162,24 +162,24 @@ class Steps:
         if set(about) - {"downtime"} or (about and "title" not in fields):  # a notice about the alert of its key
             fields = {"title": f"said of {item.get('key')}", "status": "notice", **fields}
         elif "key" in fields:
-            fields.setdefault("status", "firing")  # what has a key is an alert here, unless it says otherwise
+            fields.setdefault("status", "firing")  # in a test, an event with a key is an alert by default
         drafts = read_native(Request(json.loads(json.dumps(fields, default=str)), source))
         return [_with(draft, about) for draft in drafts]
 
 
 def _with(draft: Draft, about: dict[str, Any]) -> Draft:
-    """A draft that says of its alert who has it, who has it no more, or that a downtime began or ended."""
+    """Return a draft that also says who acknowledged its alert or withdrew that, or that a downtime began or ended."""
     for name in ("acknowledged_by", "unacknowledged_by"):
         if name in about and not isinstance(about[name], str):
             raise UnreadableError(name, f"expected a name as text, found {about[name]!r}")
     if not isinstance(about.get("downtime", True), bool):
         raise UnreadableError("downtime", f"expected true or false, found {about['downtime']!r}")
     if about and draft.key is None:
-        raise UnreadableError("key", "the key of the alert that it speaks of is missing")
+        raise UnreadableError("key", "is missing: expected the key of the alert that this is about")
     return msgspec.structs.replace(draft, **about)
 
 
 def _texts(value: object, where: str) -> list[str]:
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         return value
-    raise BadTestError(f"{where}: expected a list of matchers, like ['site=\"ams\"']")
+    raise BadTestError(f"{where}: " + expected('a list of matchers like [site="ams"]', value))

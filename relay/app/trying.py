@@ -1,4 +1,4 @@
-"""Templates and cards tried on built-in samples."""
+"""Trying templates and cards on built-in samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from relay.core.delivery import Standing, Told
-from relay.core.event import SEVERITIES, STATUSES, Event, Link
+from relay.core.event import SEVERITIES, STATUSES, Event, Link, Severity, Status
 from relay.templates.bounds import words_of
 from relay.templates.cards import CardRenderer
 from relay.templates.environment import MarkdownEnvironment
@@ -18,37 +18,65 @@ from relay.templates.rendering import TemplateRenderer, compile_template, tells_
 from relay.templates.views import GroupView, View
 
 SLOW_TEMPLATE = 0.05
-"""Seconds of rendering from which a template draws a warning."""
+"""Seconds of rendering above which a template gets a warning."""
 _AT = 1_772_330_000.0
 
 
 def samples() -> list[Event]:
-    """The built-in sample events that templates are tried on: each status and severity, full and bare."""
-    full = [
-        Event(
-            id=f"sample{number:018}", source="fabric", format="relay", status=status, severity=severity,
-            severity_given=True, title="port-down on node-101 eth1/1", body="Interface is down\nusage is infra",
-            key="topology/pod-1/node-101", labels={"pod": "pod-1", "site": "ams1"},
-            links=(Link("Runbook", "https://runbooks.example.net/port-down"),),
-            files=("https://graphs.example.net/101.png",), occurred_at=_AT, received_at=_AT,
-        )
-        for number, (status, severity) in enumerate((st, se) for st in STATUSES for se in SEVERITIES)
-    ]  # fmt: skip
+    """Return the sample events that templates are tried on: each status and severity, a bare one and a long one."""
+    pairs = [(status, severity) for status in STATUSES for severity in SEVERITIES]
+    full = [_full_sample(number, status, severity) for number, (status, severity) in enumerate(pairs)]
     bare = Event(
-        id="sample000000000000000099", source="lab", format="relay", status="notice", severity="info",
-        severity_given=False, title="x", body="", key="sample000000000000000099", labels={}, links=(), files=(),
-        occurred_at=_AT, received_at=_AT,
-    )  # fmt: skip
-    long = Event(
-        id="sample000000000000000100", source="lab", format="relay", status="firing", severity="major",
-        severity_given=True, title="a `long` *one* " * 60, body="<@all> line\n" * 3_000, key="k",
-        labels={f"label{n}": "v" * 200 for n in range(30)}, links=(), files=(), occurred_at=_AT, received_at=_AT,
-    )  # fmt: skip
+        id="sample000000000000000099",
+        source="lab",
+        format="relay",
+        status="notice",
+        severity="info",
+        severity_given=False,
+        title="x",
+        body="",
+        key="sample000000000000000099",
+        labels={},
+        links=(),
+        files=(),
+        occurred_at=_AT,
+        received_at=_AT,
+    )
+    long = msgspec.structs.replace(
+        bare,
+        id="sample000000000000000100",
+        status="firing",
+        severity="major",
+        severity_given=True,
+        title="a `long` *one* " * 60,
+        body="<@all> line\n" * 3_000,
+        key="k",
+        labels={f"label{n}": "v" * 200 for n in range(30)},
+    )
     return [*full, bare, long]
 
 
+def _full_sample(number: int, status: Status, severity: Severity) -> Event:
+    return Event(
+        id=f"sample{number:018}",
+        source="fabric",
+        format="relay",
+        status=status,
+        severity=severity,
+        severity_given=True,
+        title="port-down on node-101 eth1/1",
+        body="Interface is down\nusage is infra",
+        key="topology/pod-1/node-101",
+        labels={"pod": "pod-1", "site": "ams1"},
+        links=(Link("Runbook", "https://runbooks.example.net/port-down"),),
+        files=("https://graphs.example.net/101.png",),
+        occurred_at=_AT,
+        received_at=_AT,
+    )
+
+
 def sample_groups() -> list[Standing]:
-    """The built-in sample groups: firing, ended, and larger than a message names."""
+    """Return the sample groups: a firing one, an ended one, and one with more alerts than a message names."""
     firing = [Told(event, "firing", _AT - 600) for event in samples() if event.status == "firing"]
     ended = [Told(event, "resolved", _AT - 600) for event in samples() if event.status == "resolved"]
     labels = {"site": "ams1"}
@@ -60,7 +88,7 @@ def sample_groups() -> list[Standing]:
 
 
 def _views(environment: MarkdownEnvironment, text: str, zone: tzinfo) -> Iterator[tuple[str, dict[str, object]]]:
-    """What a template is tried on: groups where it asks for their incidents, else events."""
+    """Yield the samples for a template, by name: groups if the template reads their incidents, else events."""
     if tells_of_groups(environment, text):
         for standing in sample_groups():
             yield f"group of {standing.firing + standing.ended}", GroupView(standing, "sample", _AT, zone).names()
@@ -70,7 +98,7 @@ def _views(environment: MarkdownEnvironment, text: str, zone: tzinfo) -> Iterato
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What is wrong with a template or a card."""
+    """A problem of a template or a card."""
 
     kind: Literal["template", "card"]
     name: str
@@ -79,7 +107,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def try_all(templates: Mapping[str, str], cards: Mapping[str, str], zone: tzinfo) -> list[Finding]:
-    """Try templates by name and cards by file. It ends soon, as each rendering is bounded by its work."""
+    """Try templates by name and cards by file; return their problems. Each rendering is limited, so this ends soon."""
     environment = MarkdownEnvironment()
     found = [_try_template(environment, name, text, zone) for name, text in templates.items()]
     found += [_try_card(name, text, zone) for name, text in cards.items()]
@@ -114,7 +142,7 @@ def _try_card(file: str, text: str, zone: tzinfo) -> Finding | None:
 
 
 def template_times(templates: Mapping[str, str], zone: tzinfo) -> dict[str, float]:
-    """Milliseconds that each template takes on the samples, the slowest of them."""
+    """Return the milliseconds that each template takes on its slowest sample."""
     environment = MarkdownEnvironment()
     times: dict[str, float] = {}
     for name, text in templates.items():

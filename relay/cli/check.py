@@ -22,7 +22,7 @@ def check(
     ] = True,
     output: OutputOption = Output.text,
 ) -> None:
-    """Print all errors of a configuration, and warnings about what may not be intended.
+    """Print all errors of a configuration, and warnings about settings that may not be intended.
 
     Example: relay check --no-secrets config/relay.yaml
     """

@@ -229,7 +229,7 @@ class Demo:
         if own:
             self._say(f"  {own} events of the relay itself, for its operator")
         self._say(f"  {events['total']} events on record, {events['waiting']} waiting, {events['set_aside']} set aside")
-        self._say(f"  {events['suppressed']} of them said nothing new")
+        self._say(f"  {events['suppressed']} of them changed no message")
         self._say(f"  {done} deliveries done, {superseded} superseded by newer ones, {unfinished} not done")
         self._say(f"  {merged} merged with others into a group or a storm's digest")
         self._say(f"  {moved} moved to a fallback while their room could not be reached")

@@ -115,7 +115,7 @@ async def test_what_can_not_be_done_says_why(tmp_path: Path, sandbox: Sandbox) -
     cases = {
         ("rooms", "show", "nowhere"): (1, "no room of this account has the name, id or title 'nowhere'"),
         ("rooms", "show", "snv", "--account", "webx"): (2, "no account is called 'webx' (did you mean 'webex'?)"),
-        ("rooms", "show", "unmade"): (1, "room unmade is not made yet: its first message makes it"),
+        ("rooms", "show", "unmade"): (1, "room unmade does not exist yet; its first message creates it"),
         ("rooms", "create", "New", "--member", "anna"): (2, "found 'anna'"),
         ("rooms", "list", "--type", "team"): (2, "expected group or direct, found 'team'"),
         ("rooms", "members", "oncall"): (2, "found the direct room with oncall@example.net"),

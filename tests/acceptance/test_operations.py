@@ -124,7 +124,7 @@ async def test_what_happened_is_a_test_and_what_would_change_is_told(tmp_path: P
     code, _, error = await command("test")
     assert (code, "give files of tests" in error) == (2, True)
     code, _, error = await command("import", "-", stdin=b"a: b")
-    assert (code, "an Alertmanager configuration is a mapping" in error) == (2, True)
+    assert (code, "expected an Alertmanager configuration, a mapping" in error) == (2, True)
 
 
 async def test_a_backup_is_whole_while_the_relay_works(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -358,8 +358,8 @@ async def test_a_relay_that_can_not_be_asked_is_told_in_a_line(tmp_path: Path, s
     ("wrong", "said"),
     [
         ("missing", "cert: there is no file"),
-        ("junk", "are no certificate and its key: one of them is no PEM"),
-        ("swapped", "the key is another certificate's"),
+        ("junk", "one of them is not PEM"),
+        ("swapped", "the key belongs to another certificate"),
     ],
 )
 async def test_certificates_that_can_not_be_used_are_told_before_the_start(

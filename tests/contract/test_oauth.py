@@ -304,7 +304,7 @@ async def ask(relay: Running, account: str, **body: object) -> tuple[int, Any]:
         ("webex", {"do": "dance"}, 400, "dance"),
         ("webex", {"do": "find"}, 400, "room"),
         ("webex", {"do": "find", "room": "nowhere"}, 502, "no room of this account has the name, id or title"),
-        ("webex", {"do": "login", "code": "x"}, 502, "has a token of its own"),
+        ("webex", {"do": "login", "code": "x"}, 502, "has its own token"),
         ("webex", {"do": "create", "title": " "}, 502, "title cannot be empty"),
     ],
 )

@@ -148,8 +148,8 @@ def test_a_change_of_routes_tells_which_events_it_moves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "the file is empty; a file of tests is a mapping with `config:` and `tests:`"),
-        ("[]", "a file of tests is a mapping"),
+        ("", "the file is empty; expected a mapping with `config:` and `tests:`"),
+        ("[]", "expected a mapping with `config:`"),
         ("{config: relay.yaml, tests: [{name: a, events: []}]}", "tests[0]: `expect` is missing"),
         ("{config: c, tests: [{name: a, events: [], expect: [{at: 0s, room: noc, action: posst}]}]}",
          "tests[0].expect[0].action: 'posst' is not one of post, digest, edit, reply, file (did you mean 'post'?)"),
@@ -241,14 +241,14 @@ async def test_a_downtime_is_a_step_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ({"at": "1m"}, "events[0]: this is no step; a step has one of the keys source, silence, unsilence, config,"),
-        ({"unsilence": "change"}, "events[0]: no silence before it is called 'change'"),
+        ({"at": "1m"}, "events[0]: expected a step with one of the keys source, silence, unsilence, config,"),
+        ({"unsilence": "change"}, "events[0]: no earlier silence is called 'change'"),
         ({"config": "gone.yaml"}, "gone.yaml can't be loaded"),
         ({"fails": "nco"}, "events[0]: no room is called 'nco' (did you mean 'noc'?)"),
         ({"fails": "noc", "with": "netwrok"}, "'netwrok' is not one of network, timeout, remote, refused, throttled"),
         ({"works": "noc", "for": "5m"}, "events[0]: unknown key 'for'"),
         ({"silence": "key=k"}, "events[0].silence: expected a list of matchers"),
-        ({"source": "fabric", "acknowledged_by": "anna"}, "key: the key of the alert that it speaks of is missing"),
+        ({"source": "fabric", "acknowledged_by": "anna"}, "key: is missing: expected the key of the alert"),
         ({"source": "fabric", "key": "k", "downtime": "yes"}, "downtime: expected true or false, found 'yes'"),
     ],
 )

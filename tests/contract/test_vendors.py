@@ -104,7 +104,7 @@ async def test_what_a_format_does_not_sign_can_not_be_asked_for(tmp_path: Path, 
     file = tmp_path / "relay.yaml"
     file.write_text(json.dumps(configuration(sandbox, tmp_path, sources=sources)), encoding="utf-8")
     (problem,) = adapter_problems(load(file, FORMATS))
-    assert "what comes in the format zabbix is not signed; bearer, basic or header would be right" in str(problem)
+    assert "expected bearer, basic or header: senders of the format zabbix do not sign" in str(problem)
 
 
 async def test_a_format_that_makes_no_event_loses_nothing(

@@ -122,7 +122,7 @@ def test_any_text_comes_through_both_files(value: str) -> None:
 def test_an_unquoted_null_is_empty_as_in_alertmanager_and_told(word: str) -> None:
     made = migrate_text(f"route: {{receiver: d, routes: [{{receiver: p, match: {{a: {word}}}}}]}}\n{RECEIVERS}")
     assert made.settings["route"]["routes"][0]["matchers"] == ['a=""']
-    assert any(f"an unquoted {word} is empty text" in note.message for note in made.notes)
+    assert any(f"reads an unquoted {word} as empty text" in note.message for note in made.notes)
 
 
 @pytest.mark.parametrize(("word", "value"), [("y", True), ("On", True), ("TRUE", True), ("n", False), ("Off", False)])
@@ -150,8 +150,8 @@ route:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("route: {receiver: d, routes: [{receiver: q, <<: {receiver: p}}]}", "is both merged (<<) and given here"),
-        ("route: {receiver: d, routes: [{<<: {match: {a: b}}, match: {c: d}}]}", "is both merged (<<) and given here"),
+        ("route: {receiver: d, routes: [{receiver: q, <<: {receiver: p}}]}", "is merged (<<) and also given here"),
+        ("route: {receiver: d, routes: [{<<: {match: {a: b}}, match: {c: d}}]}", "is merged (<<) and also given here"),
         ("route: {receiver: d, receiver: p}", "am.yml:1:22: route.receiver: given twice"),
         ("route: {receiver: d, routes: [{match: {a: b, a: c}}]}", "match.a: given twice"),
         ("route: {receiver: d, routes: [{match: {a: !!binary YQ==}}]}", "binary data (!!binary); write it as text"),
@@ -164,8 +164,8 @@ route:
         ("a: &a [x, x, x, x, x, x, x, x, x]\n"
          + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True))
          + "route: {receiver: d}", "aliases or nesting give more than 200,000 values"),
-        ("", "the file is empty; an Alertmanager configuration is a mapping"),
-        ("[]", "an Alertmanager configuration is a mapping"),
+        ("", "the file is empty; expected an Alertmanager configuration, a mapping"),
+        ("[]", "expected an Alertmanager configuration, a mapping"),
         ("a: b", "route: is missing"),
     ],
 )  # fmt: skip
@@ -190,17 +190,17 @@ def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("route", "said"),
     [
-        ("{}", "am.yml:1:8: route: the root route needs a receiver"),
-        ("{receiver: }", "the root route needs a receiver"),
+        ("{}", "am.yml:1:8: route: the root route needs a `receiver`"),
+        ("{receiver: }", "the root route needs a `receiver`"),
         ("{receiver: x}", "am.yml:1:19: route.receiver: no receiver is called 'x'"),
         ("{receiver: d, routes: [{receiver: x}]}", "route.routes[0].receiver: no receiver is called 'x'"),
-        ("{receiver: d, match: {a: b}}", "route.match: the root route has no `match`"),
-        ("{receiver: d, continue: true}", "route.continue: the root route has no `continue`"),
-        ("{receiver: d, mute_time_intervals: [x]}", "route.mute_time_intervals: the root route has no"),
+        ("{receiver: d, match: {a: b}}", "route.match: Alertmanager allows no `match` in the root route"),
+        ("{receiver: d, continue: true}", "route.continue: Alertmanager allows no `continue` in the root route"),
+        ("{receiver: d, mute_time_intervals: [x]}", "route.mute_time_intervals: Alertmanager allows no"),
         ("{receiver: d, routes: [{active_time_intervals: [x]}]}", "no time interval is called 'x'"),
         ("{receiver: d, group_wait: 5}", "route.group_wait: '5' is not a duration"),
-        ("{receiver: d, group_interval: 0s}", "route.group_interval: expected more than nothing"),
-        ("{receiver: d, repeat_interval: 0}", "route.repeat_interval: expected more than nothing"),
+        ("{receiver: d, group_interval: 0s}", "route.group_interval: expected more than 0s"),
+        ("{receiver: d, repeat_interval: 0}", "route.repeat_interval: expected more than 0s"),
         ("{receiver: d, group_by: ['...', a]}", "route.group_by: expected labels, each once"),
         ("{receiver: d, group_by: [a, a]}", "route.group_by: expected labels, each once"),
         ("{receiver: d, group_by: a}", "route.group_by: expected a list of texts, found text"),
@@ -227,13 +227,13 @@ def test_a_route_that_alertmanager_would_not_take_is_refused_with_its_place(rout
     ("section", "said"),
     [
         ("receivers: [~]", "receivers[0]: expected a mapping, found nothing"),
-        ("receivers: [{webex_configs: []}]", "receivers[0]: a receiver needs a name"),
-        ("receivers: [{name: d}, {name: d}]", "receivers[1].name: a receiver is called 'd' already"),
+        ("receivers: [{webex_configs: []}]", "receivers[0]: a receiver needs a `name`"),
+        ("receivers: [{name: d}, {name: d}]", "receivers[1].name: another receiver is called 'd'"),
         ("receivers: [{name: d, webex_configs: {room_id: x}}]", "webex_configs: expected a list, found a mapping"),
         ("receivers: [{name: d, webex_configs: [{room_id: x, api_url: nowhere}]}]", "expected an address like https"),
         ("receivers: [{name: d, webex_configs: [{room_id: x, http_config: {proxy_url: p}}]}]", "a proxy's address"),
         ("receivers: [{name: d}]\nglobal: 5", "global: expected a mapping, found text"),
-        ("receivers: [{name: d}]\nglobal: {resolve_timeout: 0s}", "resolve_timeout: expected more than nothing"),
+        ("receivers: [{name: d}]\nglobal: {resolve_timeout: 0s}", "resolve_timeout: expected more than 0s"),
         ("receivers: [{name: d}]\ninhibit_rules: [{source_match: 5}]", "source_match: expected a mapping of labels"),
         (
             "receivers: [{name: d}]\ninhibit_rules: [{target_matchers: ['(']}]",
@@ -252,8 +252,8 @@ def test_a_route_that_alertmanager_would_not_take_is_refused_with_its_place(rout
                 ("days_of_month: ['-3:2']", "days_of_month[0]: '-3:2' ends before it begins"),
                 ("months: [13]", "months[0]: '13' is not a month"),
                 ("years: ['2026:2025']", "years[0]: '2026:2025' ends before it begins"),
-                ("location: Local", "location: no time zone is called 'Local'"),
-                ("weeks: [1]", "weeks: is no key that the import knows; the interval might mean other times"),
+                ("location: Local", "location: expected a time zone like UTC or Europe/Amsterdam, found 'Local'"),
+                ("weeks: [1]", "weeks: is unknown to the import; without it"),
             )
         ),
     ],
@@ -401,9 +401,13 @@ def test_a_receiver_of_other_integrations_gets_a_room_to_be_filled_in(tmp_path: 
     assert "operator" not in made.settings
     assert rooms_of(rules_of(made, tmp_path)) == ["s"]
     notes = [str(note) for note in made.notes]
-    assert "am.yml:2:13: warning: receivers[0]: receiver 's' has slack_configs, pager_configs alone, which the relay " \
-        "lacks; rooms.s stands in for it: give it the id or title of a room of yours" in notes  # fmt: skip
-    assert any("am.yml:2:23: warning: receivers[0].slack_configs: the relay lacks this" in note for note in notes)
+    assert (
+        "am.yml:2:13: warning: receivers[0]: receiver 's' has only slack_configs, pager_configs, which the relay does "
+        "not have; rooms.s takes its place: give it the id or title of one of your rooms"
+    ) in notes
+    assert any(
+        "am.yml:2:23: warning: receivers[0].slack_configs: the relay does not have this" in note for note in notes
+    )
 
 
 @pytest.mark.parametrize("room", ["'{{ .CommonLabels.room }}'", "'${WEBEX_ROOM}'", "'x{{ y }}'"])
@@ -457,9 +461,9 @@ receivers:
     assert "T1" not in made.text()
     notes = "\n".join(map(str, made.notes))
     for said in (
-        "two-rooms-2 learn of ends too",
-        "'ca.pem' is sought beside",
-        "Webex takes Bearer",
+        "ends are sent to two-rooms-2 too",
+        "'ca.pem' is now relative to the folder",
+        "Webex accepts only Bearer",
         "tls_config.min_version",
     ):
         assert said in notes
@@ -563,7 +567,7 @@ def test_a_key_that_nobody_knows_is_named_at_its_place(table: str, key: str, val
     except ConfigurationError as error:
         told = error.problems
     (found,) = [one for one in told if one.path == dotted(place)]
-    assert "is no key that the import knows" in found.message
+    assert "is unknown to the import" in found.message
     assert yaml.safe_dump(key).split("\n")[0] in text.splitlines()[found.mark.line - 1]
 
 

@@ -84,7 +84,7 @@ def test_what_can_not_be_tried_says_why(tmp_path: Path) -> None:
     assert "can't be read" in invoke("try", str(tmp_path / "none.json"), code=2)
     empty = tmp_path / "empty.json"
     empty.write_text("{}", encoding="utf-8")
-    assert "this payload is empty" in invoke("try", str(empty), code=1)
+    assert "found an empty payload" in invoke("try", str(empty), code=1)
     empty.write_text('{"event": "Battery low", "cleared": false}', encoding="utf-8")
     out = invoke("try", str(empty))
     assert "# no status was found: each item is a notice" in out

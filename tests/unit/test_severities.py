@@ -191,7 +191,7 @@ def test_a_proposal_asks_for_words_that_nobody_knows(word: str | int, tmp_path: 
     file = tmp_path / "pump.json"
     file.write_text(json.dumps(payload), encoding="utf-8")
     out = CliRunner().invoke(app, ["map", "try", str(file)]).output
-    assert "# severities: say what these words mean here; the guess is warning" in out
+    assert "# severities: write the severity that each word means; warning is a guess" in out
 
 
 @pytest.mark.parametrize(

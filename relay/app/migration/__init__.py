@@ -1,1 +1,1 @@
-"""`relay import`: an Alertmanager configuration becomes the relay's."""
+"""Making a configuration of the relay from Alertmanager's, for `relay import`."""

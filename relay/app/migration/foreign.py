@@ -1,7 +1,7 @@
-"""A foreign YAML file whose scalars keep their text, as they are written.
+"""A foreign YAML file whose scalars keep their written text.
 
-Alertmanager reads YAML with Go's yaml.v2: a scalar that is wanted as text is its text (`0123`, `yes`, `2026-01-02`), an
-unquoted null is empty, and `y`, `yes` and `on` are booleans where a boolean is wanted.
+Alertmanager reads YAML with Go's yaml.v2. If it expects text, a scalar is its text (`0123`, `yes`, `2026-01-02`), and
+an unquoted null is empty. If it expects a boolean, `y`, `yes` and `on` are booleans.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ _FALSE = ("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "
 
 
 class Written(str):
-    """A scalar's text; `null` tells that it stands for nothing, `quoted` that it can't be a boolean."""
+    """The text of a scalar. `null` is true for an unquoted null; if `quoted`, it can't be a boolean."""
 
     __slots__ = ("null", "quoted")
     null: bool
     quoted: bool
 
     def __new__(cls, text: str, *, null: bool = False, quoted: bool = False) -> Written:
-        """Make it."""
+        """Make a text that remembers how it was written."""
         made = super().__new__(cls, text)
         made.null, made.quoted = null, quoted
         return made
 
     @property
     def boolean(self) -> bool | None:
-        """The boolean that yaml.v2 takes this for; None where it is none."""
+        """The boolean that yaml.v2 reads from this text, or None."""
         if self.quoted or str(self) not in (*_TRUE, *_FALSE):
             return None
         return str(self) in _TRUE
 
 
 class Foreign(Composed):
-    """A file of another program's: `values` are mappings, lists and `Written` texts."""
+    """A file of another program; its `values` are mappings, lists and `Written` texts."""
 
     def __init__(self, text: str, name: str, what: str) -> None:
-        """Read a text; `what` says what the file should be. Raises `ConfigurationError`."""
+        """Read a text; `what` is the message for a file that is not a mapping. Raises `ConfigurationError`."""
         super().__init__()
         self.files.append(name)
         node = compose(text, name)
         if not isinstance(node, yaml.MappingNode):
-            said = "the file is empty; " if node is None else ""
-            raise ConfigurationError([Problem(Mark(name, 1, 1), "", f"{said}{what}")])
+            empty = "the file is empty; " if node is None else ""
+            raise ConfigurationError([Problem(Mark(name, 1, 1), "", f"{empty}{what}")])
         self.values = self._mapping(node, (), name, (id(node),))
 
     @classmethod
@@ -63,17 +63,17 @@ class Foreign(Composed):
 
     def _scalar(self, node: yaml.Node, path: Path, file: str) -> Written:
         if node.tag == _BINARY:
-            self.add(path, "binary data (!!binary); write it as text", mark_of(node, file))
+            self.add(path, "expected text, found binary data (!!binary); write it as text", mark_of(node, file))
         plain = isinstance(node, yaml.ScalarNode) and node.style is None
         return Written(whole(node.value), null=plain and node.tag == _NULL, quoted=not plain)
 
     def _join(self, values: dict[str, object], merged: dict[str, object], path: Path) -> dict[str, object]:
-        """Refuse keys that yaml.v2 reads otherwise than YAML: merged later than given, or merged within."""
+        """Refuse keys that yaml.v2 and YAML read differently: merged after they are given, or merged deeply."""
         for name in values.keys() & merged.keys():
             late = self.keys[(*path, name)] < self.keys[(*path, "<<")]
             if late or (isinstance(values[name], dict) and isinstance(merged[name], dict)):
-                said = (
-                    "is both merged (<<) and given here, and YAML and Alertmanager differ on which holds; give it once"
+                message = (
+                    "is merged (<<) and also given here; YAML and Alertmanager differ on which one wins: remove one"
                 )
-                self.add((*path, name), said, self.keys[(*path, name)])
+                self.add((*path, name), message, self.keys[(*path, name)])
         return super()._join(values, merged, path)

@@ -1,4 +1,4 @@
-"""Alertmanager's time intervals as the relay's: alike, but each part is read to see that it holds."""
+"""Converting Alertmanager's time intervals, which have the same form; each part is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RANGES: dict[str, Callable[[str], Range]] = {
 
 
 def make_interval(reader: Reader, item: Item) -> dict[str, Any]:
-    """Return an interval in the relay's words; an empty list restricts nothing, and is left out."""
+    """Return an interval of the relay's configuration; an empty list restricts nothing and is left out."""
     path, table = item
     made: dict[str, Any] = {}
     if times := [one.table for one in table.get("times", []) if _is_stretch(reader, one)]:
@@ -46,11 +46,11 @@ def _is_stretch(reader: Reader, item: Item) -> bool:
 
 
 def _is_zone(reader: Reader, name: str, item: Item) -> bool:
-    """Tell whether a zone is to be named; Go's empty name is UTC, which the relay has anyway."""
+    """Return whether a zone must be written; an empty name is UTC in Go, which is the relay's default."""
     try:
         return bool(name) and ZoneInfo(name) is not None
     except (OSError, ValueError, KeyError):
         reader.refuse(
-            (*item.path, "location"), f"no time zone is called {name[:60]!r}; expected UTC or Europe/Amsterdam"
+            (*item.path, "location"), f"expected a time zone like UTC or Europe/Amsterdam, found {name[:60]!r}"
         )
         return False

@@ -1,4 +1,4 @@
-"""Every key of an Alertmanager configuration, and what the import does with it.
+"""Every key of an Alertmanager configuration, and how the import treats it.
 
 From the structs of prometheus/alertmanager (`config/config.go`, `config/notifiers.go`, `timeinterval/timeinterval.go`)
 and prometheus/common (`config/http_config.go`), 0.25 to 0.31.
@@ -11,11 +11,11 @@ from typing import Literal
 import msgspec
 
 Form = Literal["text", "raw", "texts", "pairs", "boolean", "duration"]
-"""How a value is read; `raw` is a text that the import itself looks into, or keeps to itself."""
+"""The form of a value; `raw` is a text that the import inspects itself, or that may be a secret."""
 
 
 class Carried(msgspec.Struct, frozen=True):
-    """A key that has a counterpart: a form, or a table (of each item, where it is a list)."""
+    """A key that has a counterpart: with a `form`, or a `table`; with `each`, a list of tables."""
 
     form: Form | None = None
     table: str | None = None
@@ -23,14 +23,14 @@ class Carried(msgspec.Struct, frozen=True):
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """A key that is left out with a note that says `why`; with `spoils`, its whole table is left out."""
+    """A key that is left out, with a note that says `why`; with `spoils`, its whole table is left out."""
 
     why: str
     spoils: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A key without which its table would mean something else: an error that says `why`."""
+    """A key that can't be left out, as its table would mean something else: an error that says `why`."""
 
     why: str
 
@@ -39,9 +39,9 @@ Fate = Carried | Noted | Refused
 
 _TEXT, _TEXTS, _PAIRS = Carried("text"), Carried("texts"), Carried("pairs")
 _DURATION = Carried("duration")
-_CREDENTIAL = "the relay's accounts take a token: put it into the account's variable or file"
-_NO_CLIENT = "an account of the relay has nothing like it"
-_NO_CERTIFICATE = "the relay shows no client certificate"
+_CREDENTIAL = "the relay's accounts use a token: put it into the account's variable or file"
+_NO_CLIENT = "an account of the relay has no such setting"
+_NO_CERTIFICATE = "the relay does not support client certificates"
 _OTHERS = (
     *("discord", "email", "hipchat", "incidentio", "jira", "mattermost", "msteams", "msteamsv2", "opsgenie"),
     *("pagerduty", "pushover", "rocketchat", "slack", "sns", "telegram", "victorops", "webhook", "wechat"),
@@ -67,7 +67,7 @@ TABLES: dict[str, dict[str, Fate]] = {
         "inhibit_rules": Carried(table="inhibition", each=True),
         "time_intervals": Carried(table="named interval", each=True),
         "mute_time_intervals": Carried(table="named interval", each=True),
-        "templates": Noted("these are Go templates; write them anew in Jinja2 (`templates:`), or use the built-in"),
+        "templates": Noted("these are Go templates; rewrite them in Jinja2 (`templates:`), or use the built-in one"),
         "tracing": Noted("the relay sends no traces"),
         "event_recorder": Noted("the relay keeps its own trail (`relay events`)"),
     },
@@ -75,7 +75,7 @@ TABLES: dict[str, dict[str, Fate]] = {
         "resolve_timeout": _DURATION,
         "webex_api_url": _TEXT,
         "http_config": Noted("give `proxy` and `tls` to the accounts that need them"),
-        **dict.fromkeys(_OF_OTHERS, Noted("belongs to an integration that the relay lacks")),
+        **dict.fromkeys(_OF_OTHERS, Noted("belongs to an integration that the relay does not have")),
     },
     "route": {
         "receiver": _TEXT,
@@ -92,14 +92,14 @@ TABLES: dict[str, dict[str, Fate]] = {
     "receiver": {
         "name": _TEXT,
         "webex_configs": Carried(table="webex", each=True),
-        **{f"{kind}_configs": Noted("the relay lacks this integration") for kind in _OTHERS},
+        **{f"{kind}_configs": Noted("the relay does not have this integration") for kind in _OTHERS},
     },
     "webex": {
         "room_id": Carried("raw"),
         "send_resolved": Carried("boolean"),
         "api_url": _TEXT,
         "http_config": Carried(table="http"),
-        "message": Noted("this is a Go template; write it anew in Jinja2 (`templates:`), or use the built-in"),
+        "message": Noted("this is a Go template; rewrite it in Jinja2 (`templates:`), or use the built-in one"),
     },
     "http": {
         "authorization": Carried(table="authorization"),
@@ -108,9 +108,9 @@ TABLES: dict[str, dict[str, Fate]] = {
         "proxy_url": _TEXT,
         "tls_config": Carried(table="tls"),
         "basic_auth": Noted(_CREDENTIAL),
-        "oauth2": Noted("an account with `oauth:` and `relay login` stands in for it"),
-        "no_proxy": Noted("the relay honours NO_PROXY of its environment, and then no `proxy`"),
-        "proxy_from_environment": Noted("the relay honours HTTPS_PROXY and NO_PROXY where an account has no `proxy`"),
+        "oauth2": Noted("use an account with `oauth:` and `relay login` instead"),
+        "no_proxy": Noted("the relay uses NO_PROXY of its environment, if the account has no `proxy`"),
+        "proxy_from_environment": Noted("the relay uses HTTPS_PROXY and NO_PROXY if an account has no `proxy`"),
         **dict.fromkeys(
             ("proxy_connect_header", "follow_redirects", "enable_http2", "http_headers"), Noted(_NO_CLIENT)
         ),
@@ -132,7 +132,7 @@ TABLES: dict[str, dict[str, Fate]] = {
     "inhibition": {
         **{f"{side}_{key}": fate for side in ("source", "target") for key, fate in _MATCHERS.items()},
         "equal": _TEXTS,
-        "name": Noted("inhibit rules have no name here"),
+        "name": Noted("inhibit rules of the relay have no name"),
         "sources": Noted("the relay has no rules with several sources, so this rule is left out", spoils=True),
     },
     "named interval": {"name": _TEXT, "time_intervals": Carried(table="interval", each=True)},
@@ -148,10 +148,10 @@ TABLES: dict[str, dict[str, Fate]] = {
 }
 
 UNKNOWN: dict[str, Fate] = {
-    "inhibition": Noted("is no key that the import knows, so this rule is left out", spoils=True),
-    "named interval": Refused("is no key that the import knows; the interval might mean other times without it"),
-    "interval": Refused("is no key that the import knows; the interval might mean other times without it"),
-    "times": Refused("is no key that the import knows; the interval might mean other times without it"),
+    "inhibition": Noted("is unknown to the import, so this rule is left out", spoils=True),
+    "named interval": Refused("is unknown to the import; without it the interval might mean other times"),
+    "interval": Refused("is unknown to the import; without it the interval might mean other times"),
+    "times": Refused("is unknown to the import; without it the interval might mean other times"),
 }
-"""What becomes of a key that is in no table; elsewhere it is noted."""
-NOT_KNOWN = Noted("is no key that the import knows; it is left out")
+"""The fate of an unknown key, by table; in other tables it is noted."""
+NOT_KNOWN = Noted("is unknown to the import and left out")

@@ -1,6 +1,6 @@
-"""An Alertmanager configuration becomes the relay's (Alertmanager's documentation, "Configuration").
+"""Making the relay's configuration from Alertmanager's (Alertmanager's documentation, "Configuration").
 
-What Alertmanager would not take is an error with its place; what has no counterpart is noted with its place.
+A value that Alertmanager would refuse is an error with its place; a key without a counterpart is noted with its place.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from relay.app.migration.foreign import Foreign
 from relay.app.migration.intervals import make_interval
 from relay.app.migration.matchers import compare, label, read_matchers
 from relay.app.migration.reading import Item, Reader, Table
-from relay.app.migration.receivers import Receivers, Told
+from relay.app.migration.receivers import Receivers, Target
 from relay.core.group import ALL
 from relay.core.markdown import clean
 from relay.core.matching import BadMatcherError, Matcher, Operator
 from relay.core.words import parse_duration
 from relay.settings.problems import ConfigurationError, Path, Problem, unknown
 
-ALERTMANAGER = "an Alertmanager configuration is a mapping with a `route` and `receivers`"
+ALERTMANAGER = "expected an Alertmanager configuration, a mapping with a `route` and `receivers`"
 MAX_HINTS = 100
-"""Errors that guess what was meant: each compares all names, and a file may have thousands."""
+"""Most errors with a similar name: finding one compares all names, and a file may have thousands of errors."""
 _KEPT = ("group_wait", "group_interval", "repeat_interval", "mute_time_intervals", "active_time_intervals")
 _DOLLARS = re.compile(r"(\$+)(?=\{)")
 
 
 class Migrated(msgspec.Struct, frozen=True):
-    """The relay's configuration, and what was not carried over or wants a look."""
+    """The relay's configuration, and notes about keys that were left out or need a check."""
 
     settings: dict[str, Any]
     notes: tuple[Problem, ...]
@@ -40,7 +40,7 @@ class Migrated(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """Return the configuration as YAML, the notes on top of it."""
         notes = "".join(f"# - {' '.join(clean(str(note)).split())}\n" for note in self.notes)
-        head = "# Made from an Alertmanager configuration. What wants a look:\n" + (notes or "# - nothing\n")
+        head = "# Made from an Alertmanager configuration. Please check:\n" + (notes or "# - nothing\n")
         return head + "\n" + yaml.safe_dump(_literal(self.settings), sort_keys=False, allow_unicode=True, width=110)
 
 
@@ -97,28 +97,26 @@ class _Migration:
         rooms = self._receivers.rooms
         real = [name for name in (*first, *rooms) if "id" in rooms[name]]
         if not real:
-            said = (
-                "no receiver has a Webex room with an id, so nobody is told of the relay's own trouble: set `operator`"
-            )
-            self.reader.note(("receivers",), said)
+            message = "no receiver has a Webex room with an id, so nobody gets the relay's own problems: set `operator`"
+            self.reader.note(("receivers",), message)
             return {}
         return {"operator": {"room": real[0]}}
 
     def _source(self) -> dict[str, Any]:
         timeout = self._common.get("resolve_timeout")
-        said = "Prometheus posts to the relay's events address now (`alertmanagers:` in its configuration)"
-        self.reader.note((), f"sources.prometheus: {said}")
+        message = "let Prometheus post to the relay's events address (`alertmanagers:` in its configuration)"
+        self.reader.note((), f"sources.prometheus: {message}")
         if self._common.get("webex_api_url") and not self._receivers.accounts:
-            self.reader.note(("global", "webex_api_url"), "no room needs it; it is left out")
+            self.reader.note(("global", "webex_api_url"), "no room uses it, so it is left out")
         if timeout is not None and parse_duration(timeout) == 0:
-            self.reader.refuse(("global", "resolve_timeout"), "expected more than nothing")
+            self.reader.refuse(("global", "resolve_timeout"), f"expected more than 0s, found {timeout}")
         return {"type": "alertmanager-api", **({} if timeout is None else {"resolve_timeout": timeout})}
 
     def _route(self, item: Item) -> dict[str, Any]:
         path, route = item
         root = path == ("route",)
-        told = self._destination(item, root=root)
-        made = {} if told is None else self._telling(told, root=root)
+        target = self._destination(item, root=root)
+        made = {} if target is None else self._rooms(target, root=root)
         if root:
             self._check_root(route)
         if matchers := [*self._matchers(item, "")]:
@@ -133,18 +131,18 @@ class _Migration:
             made["routes"] = [self._route(child) for child in children]
         return made
 
-    def _destination(self, item: Item, *, root: bool) -> Told | None:
-        """Return what a route's own receiver tells; None where it inherits."""
+    def _destination(self, item: Item, *, root: bool) -> Target | None:
+        """Return the target of a route's own receiver; None if the route inherits one."""
         path, route = item
         receiver = route.get("receiver")
-        known = self._receivers.told
+        known = self._receivers.targets
         if receiver and receiver not in known and _is_null(self._values, (*path, "receiver")):
-            said = f"an unquoted {receiver} is no receiver to Alertmanager, so this route tells the one above it"
-            self.reader.note((*path, "receiver"), f"{said}; `rooms: []` would tell nobody")
+            message = f"for Alertmanager an unquoted {receiver} is no receiver, so this route inherits the one above"
+            self.reader.note((*path, "receiver"), f"{message}; write `rooms: []` to send nothing")
             receiver = None
         if not receiver:
             if root:
-                self.reader.refuse(path, "the root route needs a receiver")
+                self.reader.refuse(path, "the root route needs a `receiver`")
             return None
         if receiver not in known:
             self._refuse_unknown((*path, "receiver"), "receiver", receiver, known)
@@ -154,19 +152,19 @@ class _Migration:
         hinted = len(self.reader.document.problems) < MAX_HINTS
         self.reader.refuse(path, unknown(kind, name, known if hinted else ()))
 
-    def _telling(self, told: Told, *, root: bool) -> dict[str, Any]:
-        """Return the rooms of a route with a receiver of its own, and whether they learn of ends."""
-        made: dict[str, Any] = {"rooms": list(told.rooms)}
-        if told.rooms and told.quiet:
+    def _rooms(self, target: Target, *, root: bool) -> dict[str, Any]:
+        """Return the rooms of a route with its own receiver, and its action when an alert ends."""
+        made: dict[str, Any] = {"rooms": list(target.rooms)}
+        if target.rooms and target.quiet:
             made["on_resolve"] = "none"
-        elif told.rooms and not root and any(one.quiet for one in self._receivers.told.values()):
+        elif target.rooms and not root and any(one.quiet for one in self._receivers.targets.values()):
             made["on_resolve"] = ["edit", "reply"]  # a route above may be quiet
         return made
 
     def _check_root(self, route: Table) -> None:
         for key in ("match", "match_re", "matchers", "mute_time_intervals", "active_time_intervals", "continue"):
             if route.get(key):
-                self.reader.refuse(("route", key), f"the root route has no `{key}` in Alertmanager")
+                self.reader.refuse(("route", key), f"Alertmanager allows no `{key}` in the root route; remove it")
 
     def _check_times(self, item: Item) -> None:
         path, route = item
@@ -176,7 +174,7 @@ class _Migration:
                     self._refuse_unknown((*path, key, number), "time interval", name, self._intervals)
         for key in ("group_interval", "repeat_interval"):
             if key in route and parse_duration(route[key]) == 0:
-                self.reader.refuse((*path, key), "expected more than nothing, as Alertmanager does")
+                self.reader.refuse((*path, key), f"expected more than 0s, as Alertmanager does; found {route[key]}")
 
     def _grouping(self, names: list[str], path: Path) -> list[str]:
         if len(set(names)) < len(names) or "" in names or (ALL in names and len(names) > 1):
@@ -184,7 +182,7 @@ class _Migration:
         return [label(name) for name in names]
 
     def _matchers(self, item: Item, side: str) -> Iterator[Matcher]:
-        """Read matchers of all forms."""
+        """Yield the matchers of an item, in all of Alertmanager's forms."""
         path, holder = item
         old: tuple[tuple[str, Operator], ...] = ((f"{side}match", "="), (f"{side}match_re", "=~"))
         for key, op in old:
@@ -219,16 +217,16 @@ class _Migration:
 
 
 def _is_null(value: Any, path: Path) -> bool:
-    """Tell whether an unquoted null stands at a place; a merged one counts as a word."""
+    """Return whether the value at a path is an unquoted null; a merged one counts as a word."""
     for step in path:
         value = value[step]
     return bool(getattr(value, "null", False))
 
 
 def _literal(value: Any) -> Any:
-    """Return values whose texts mean the same when the relay reads them: `${…}` is no variable in them.
+    """Return values whose texts the relay reads unchanged, although it reads `${…}` as a variable.
 
-    Two dollars before a brace are one, so an even number can't be written; the reader has refused it.
+    The relay reads two dollars before a brace as one, so an even number can't be written; the reader refuses it.
     """
     if isinstance(value, dict):
         return {name: _literal(one) for name, one in value.items()}

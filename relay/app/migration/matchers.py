@@ -1,7 +1,7 @@
-"""Alertmanager's matchers as the relay's.
+"""Converting Alertmanager's matchers.
 
-The classic form is what Alertmanager 0.25 reads (prometheus/alertmanager, `pkg/labels/parse.go`), and what later ones
-prefer where both forms can be read. The UTF-8 form of later ones is nearly the relay's own.
+Alertmanager 0.25 reads the classic form (prometheus/alertmanager, `pkg/labels/parse.go`). Later versions prefer it if
+both forms are possible; their UTF-8 form is nearly the relay's own.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ _GO_ESCAPE = re.compile(r'\\(?!["\\n])')
 
 
 def read_matchers(text: str) -> list[Matcher]:
-    """Read one or several matchers of a text. Raises `BadMatcherError`."""
+    """Return the matchers of a text, one or several. Raises `BadMatcherError`."""
     classic = [_classic(token) for token in _tokens(text.removeprefix("{").removesuffix("}"))]
     found = [one for one in classic if one is not None]
     if len(found) < len(classic):
         if _GO_ESCAPE.search(text):
-            raise BadMatcherError(f"{text!r} is not a matcher of Alertmanager's classic form")
+            raise BadMatcherError(f"expected a matcher in Alertmanager's classic form, found {text!r}")
         found = parse_comparisons(text)
     return [compare(name, op, value) for name, op, value in found]
 
 
 def compare(name: str, op: Operator, value: str) -> Matcher:
-    """Return a matcher of a label, its name as the relay's configuration has it. Raises `BadMatcherError`."""
+    """Return a matcher of a label, with its name in the relay's form. Raises `BadMatcherError`."""
     written = f"{LABEL_PREFIX}{name}" if name.startswith(LABEL_PREFIX) else label(name)
     return msgspec.structs.replace(make_matcher(name, op, value), name=written)
 
 
 def label(name: str) -> str:
-    """Return a label's name as matchers and groups have it: `label.NAME` where an event has such a field."""
+    """Return the name of a label for matchers and groups: `label.NAME` if an event has a field of that name."""
     return f"{LABEL_PREFIX}{name}" if name in EVENT_NAMES else name
 
 
 def _tokens(text: str) -> list[str]:
-    """Split at the commas that are not between quotes; a comma leaves an escape open, as in Alertmanager."""
+    """Split a text at the commas outside quotes; as in Alertmanager, a comma does not end an escape."""
     tokens, token, within, escaped = [], "", False, False
     for sign in text:
         if sign == "," and not within:

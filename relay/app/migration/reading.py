@@ -1,4 +1,4 @@
-"""Alertmanager's file read by the table of its keys: plain values of what is carried, notes of what is not."""
+"""Reading Alertmanager's file by the table of its keys: plain values of carried keys, and notes about others."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ Table = dict[str, Any]
 
 
 class Item(NamedTuple):
-    """A table of a list, and its place."""
+    """A table in a list, and its path."""
 
     path: Path
     table: Table
 
 
 class Reader:
-    """Reads tables, and gathers the notes; errors go to the document."""
+    """Reads tables, and collects notes; errors go to the document."""
 
     def __init__(self, document: Foreign) -> None:
         self.document = document
         self.notes: list[Problem] = []
 
     def note(self, path: Path, message: str, *, key: bool = False) -> None:
-        """Note something that wants a look."""
+        """Record a note about something that needs a check."""
         self.notes.append(Problem(self.document.mark(path, key=key), dotted(path), message, "warning"))
 
     def refuse(self, path: Path, message: str, *, key: bool = False) -> None:
-        """Note an error, for which nothing is imported."""
+        """Record an error; nothing is imported then."""
         self.document.add(path, message, self.document.mark(path, key=key))
 
     def table(self, name: str, value: object, path: Path) -> Table | None:
-        """Read the keys of a table that are carried; None where it is not one, or is left out."""
+        """Return the carried keys of a table; None if the value is not a table, or is left out."""
         if not isinstance(value, dict):
             self._misfit(value, path, "a mapping")
             return None
@@ -107,16 +107,16 @@ class Reader:
         if self._raw(value, path) is None or not isinstance(value, Written):
             return None
         if value.null and path[-1] in _NAMES:
-            return str(value)  # whether there is a receiver of that name is seen later
+            return str(value)  # a receiver may have this name; that is checked later
         if value.null:
-            self.note(path, f"an unquoted {value} is empty text to Alertmanager; put it in quotes if you mean the word")
+            self.note(path, f"Alertmanager reads an unquoted {value} as empty text; quote it if you mean the word")
         if found := VARIABLE.findall(value):
-            said = "is text to Alertmanager, which knows no variables, and stays text; put in the value that is meant"
-            self.note(path, f"{', '.join(dict.fromkeys(found))} {said}")
+            message = "stays text, as Alertmanager has no variables; replace it by the value that you mean"
+            self.note(path, f"{', '.join(dict.fromkeys(found))} {message}")
         if _DOLLARS.search(value):
-            self.refuse(path, "`$${` can't be written in the relay's configuration; leave out a dollar")
+            self.refuse(path, "`$${` can't be written in the relay's configuration; remove a dollar")
         if TEMPLATE in value:
-            self.note(path, "a template ({{ … }}) is text here and stays text; put in the value that is meant")
+            self.note(path, "a template ({{ … }}) stays text here; replace it by the value that you mean")
         return "" if value.null else str(value)
 
     def _texts(self, value: object, path: Path) -> list[str] | None:
@@ -153,7 +153,7 @@ class Reader:
         return "0s" if value == "0" else str(value)
 
     def _misfit(self, value: object, path: Path, wanted: str) -> None:
-        """Refuse a value by its kind; its text may be a secret."""
+        """Refuse a value of the wrong kind, without quoting it: it may be a secret."""
         if isinstance(value, Written):
             found = "nothing" if value.null else "quoted text" if value.quoted else "text"
         else:
@@ -162,5 +162,5 @@ class Reader:
 
 
 def _is_nothing(value: object) -> bool:
-    """Tell whether a value stands for an absent key: an unquoted null."""
+    """Return whether a value means that its key is absent: an unquoted null."""
     return isinstance(value, Written) and value.null

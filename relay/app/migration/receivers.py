@@ -1,4 +1,4 @@
-"""Alertmanager's receivers as the relay's accounts and rooms."""
+"""Converting Alertmanager's receivers to accounts and rooms."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from relay.settings.types import is_address
 DEFAULT_URL = "https://webexapis.com/v1/messages"
 
 
-class Told(msgspec.Struct, frozen=True):
-    """The rooms of a receiver; `quiet` where it is not told of ends, `path` its place."""
+class Target(msgspec.Struct, frozen=True):
+    """The rooms of a receiver and its path; if `quiet`, the receiver gets no messages about ends."""
 
     path: Path
     rooms: tuple[str, ...]
@@ -24,45 +24,45 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Receivers:
-    """Makes rooms of receivers, and the accounts that these need."""
+    """Makes rooms from receivers, and the accounts that the rooms need."""
 
     def __init__(self, reader: Reader, url: str | None) -> None:
-        """`url` is the file's own address of Webex."""
+        """`url` is the address of Webex in the file's `global` section."""
         self.accounts: dict[str, Any] = {}
         self.rooms: dict[str, Any] = {}
-        self.told: dict[str, Told] = {}
+        self.targets: dict[str, Target] = {}
         self._reader = reader
         self._url = url
         self._tokens: dict[str, str] = {}
 
     def add(self, item: Item, raw: Mapping[str, object]) -> None:
-        """Take a receiver; `raw` are all of its keys."""
+        """Convert a receiver; `raw` has all of its keys."""
         path, receiver = item
         name = receiver.get("name")
         if not name:
-            self._reader.refuse(path, "a receiver needs a name")
-        elif name in self.told:
-            self._reader.refuse((*path, "name"), f"a receiver is called {name[:60]!r} already")
+            self._reader.refuse(path, "a receiver needs a `name`")
+        elif name in self.targets:
+            self._reader.refuse((*path, "name"), f"another receiver is called {name[:60]!r}; rename one")
         else:
-            self.told[name] = self._made(path, name, receiver, raw)
+            self.targets[name] = self._made(path, name, receiver, raw)
 
-    def _made(self, path: Path, name: str, receiver: Table, raw: Mapping[str, object]) -> Told:
+    def _made(self, path: Path, name: str, receiver: Table, raw: Mapping[str, object]) -> Target:
         configs = receiver.get("webex_configs") or []
         others = [key for key, value in raw.items() if key not in ("name", "webex_configs") and _is_some(value)]
         rooms = [self._room(name, number, config) for number, config in enumerate(configs)]
         if not rooms and not others:
             self._reader.note(
-                path, f"receiver {name[:60]!r} has no integration, so its routes tell nobody (`rooms: []`)"
+                path, f"receiver {name[:60]!r} has no integration, so its routes send nothing (`rooms: []`)"
             )
         elif not rooms:
-            rooms = [self._stand_in(path, name, f"has {', '.join(others)} alone, which the relay lacks")]
+            rooms = [self._stand_in(path, name, f"has only {', '.join(others)}, which the relay does not have")]
         ends = [config.table.get("send_resolved", True) for config in configs]
         if any(ends) and not all(ends):
-            quiet = ", ".join(room for room, told in zip(rooms, ends, strict=True) if not told)
+            quiet = ", ".join(room for room, resolved in zip(rooms, ends, strict=True) if not resolved)
             self._reader.note(
-                path, f"`send_resolved: false` of some rooms alone is left out: {quiet} learn of ends too"
+                path, f"`send_resolved: false` of only some rooms is left out: ends are sent to {quiet} too"
             )
-        return Told(path, tuple(rooms), bool(ends) and not any(ends))
+        return Target(path, tuple(rooms), bool(ends) and not any(ends))
 
     def _room(self, receiver: str, number: int, config: Item) -> str:
         path, found = config
@@ -70,29 +70,32 @@ class Receivers:
         if not room_id:
             return self._stand_in(path, receiver, "has no room_id here")
         if TEMPLATE in room_id or "${" in room_id:
-            kind = "a template" if TEMPLATE in room_id else "a variable that nothing has filled in"
+            kind = "a template" if TEMPLATE in room_id else "a variable that was not replaced"
             return self._stand_in((*path, "room_id"), receiver, f"has {kind} in place of a room's id")
         name = named(receiver if number == 0 else f"{receiver}-{number + 1}", self.rooms)
         self.rooms[name] = {"account": self._account(path, found, receiver), "id": room_id}
         return name
 
     def _stand_in(self, path: Path, receiver: str, why: str) -> str:
-        """Name a room by its title. A created one would have no members; one that is missing is told as failing."""
+        """Make a room with only a title, and return its name.
+
+        The relay is not to create it, as it would have no members; a missing room is reported as failing.
+        """
         account = next(iter(self.accounts), None) or self._account(path, {}, receiver)
         name = named(receiver, self.rooms)
         self.rooms[name] = {"account": account, "title": receiver}
-        said = f"rooms.{name} stands in for it: give it the id or title of a room of yours"
-        self._reader.note(path, f"receiver {receiver[:60]!r} {why}; {said}")
+        message = f"rooms.{name} takes its place: give it the id or title of one of your rooms"
+        self._reader.note(path, f"receiver {receiver[:60]!r} {why}; {message}")
         return name
 
     def _account(self, path: Path, config: Table, receiver: str) -> str:
-        """Return the account of a room: one for each address, connection and token."""
+        """Return the name of a room's account: there is one for each address, connection and token."""
         http = config.get("http_config") or {}
         authorization = http.get("authorization") or {}
         token = authorization.get("credentials") or http.get("bearer_token") or ""
         file = authorization.get("credentials_file") or http.get("bearer_token_file")
         if authorization.get("type", "Bearer").strip().lower() not in ("bearer", ""):
-            self._reader.note((*path, "http_config", "authorization", "type"), "Webex takes Bearer; left out")
+            self._reader.note((*path, "http_config", "authorization", "type"), "left out: Webex accepts only Bearer")
         account = {"type": "webex", **self._address(path, config), **self._connection((*path, "http_config"), http)}
         key = msgspec.json.encode([account, file or token]).decode()
         if key in self._tokens:
@@ -102,8 +105,8 @@ class Receivers:
         self.accounts[name] = {**account, "token": {"file": self._file(path, file)} if file else {"env": variable}}
         self._tokens[key] = name
         if not file:
-            said = f"accounts.{name}: put the token of receiver {receiver[:60]!r} into the variable {variable}"
-            self._reader.note(path, said)
+            message = f"accounts.{name}: put the token of receiver {receiver[:60]!r} into the variable {variable}"
+            self._reader.note(path, message)
         return name
 
     def _address(self, path: Path, config: Table) -> dict[str, str]:
@@ -116,7 +119,7 @@ class Receivers:
         return {} if url == DEFAULT_URL else {"url": url.removesuffix("/messages")}
 
     def _connection(self, path: Path, http: Table) -> dict[str, Any]:
-        """Return the proxy and the TLS of a receiver, as far as an account has the like."""
+        """Return those settings of a receiver's proxy and TLS that an account has too."""
         made: dict[str, Any] = {}
         if proxy := http.get("proxy_url"):
             if not (proxy.startswith(("http://", "https://")) and is_address(proxy)):
@@ -133,12 +136,12 @@ class Receivers:
 
     def _file(self, path: Path, file: str) -> str:
         if not PurePosixPath(file).is_absolute():
-            self._reader.note(path, f"{file[:100]!r} is sought beside relay.yaml now")
+            self._reader.note(path, f"{file[:100]!r} is now relative to the folder of relay.yaml")
         return file
 
 
 def named(wanted: str, taken: Mapping[str, Any]) -> str:
-    """Return a name of ours that is near a receiver's."""
+    """Return a valid name that is not taken, as similar to a receiver's as possible."""
     base = "".join(sign if (sign.isalnum() and sign.isascii()) or sign in "_.-" else "-" for sign in wanted)
     base = base.lstrip(".-")[:90] or "room"
     number, name = 2, base
@@ -148,5 +151,5 @@ def named(wanted: str, taken: Mapping[str, Any]) -> str:
 
 
 def _is_some(value: object) -> bool:
-    """Tell whether an integration's key holds something: neither null nor an empty list."""
+    """Return whether the value of an integration's key is neither null nor an empty list."""
     return value != [] and not getattr(value, "null", False)
