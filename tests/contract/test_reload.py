@@ -430,7 +430,7 @@ async def test_a_renewed_certificate_is_shown_after_a_reload(tmp_path: Path, san
         key.write_text("nothing", encoding="utf-8")
         done = await relay.daemon.reloader.reload()
         assert not done.good
-        assert "no PEM" in done.problems[0].message
+        assert "is not PEM" in done.problems[0].message
         assert same_certificate(await shown(), second)
 
 
