@@ -1,4 +1,4 @@
-"""The relay's own JSON: one object, or a list of them. Only `title` is required (README, "Native JSON")."""
+"""The relay's own JSON (config/sources.md, "The relay's own JSON"): one object or a list; only `title` is required."""
 
 from __future__ import annotations
 
