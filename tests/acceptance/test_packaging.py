@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.pages import PAGES
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,11 +43,20 @@ def test_the_wheel_has_all_that_the_program_needs(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"relay", "noc_relay-0.1.0.dist-info"}
 
 
-def test_the_sdist_has_what_the_readme_speaks_of(tmp_path: Path) -> None:
+def test_the_sdist_has_every_page_and_what_the_pages_speak_of(tmp_path: Path) -> None:
     with tarfile.open(build("sdist", tmp_path / "s")) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert names >= {
-        "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "requirements.lock", "systemd/relay.service",
-        "systemd/relay.socket", "systemd/README.md", "config/README.md", "config/relay.yaml",
-        "config/prometheus-rules.yaml", "config/grafana-dashboard.json", "tests/README.md",
-    }  # fmt: skip
+        *PAGES,
+        "CHANGELOG.md",
+        "LICENSE",
+        "pyproject.toml",
+        "requirements.lock",
+        "systemd/relay.service",
+        "systemd/relay.socket",
+        "config/relay.yaml",
+        "config/relay.schema.json",
+        "config/prometheus-rules.yaml",
+        "config/grafana-dashboard.json",
+        "config/images/alert.png",
+    }

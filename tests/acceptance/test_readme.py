@@ -1,9 +1,8 @@
-"""The README's section "From the command line and from YAML", step by step as it stands."""
+"""What the pages of the documentation show is run as it stands: steps, timelines, routing tests, a format."""
 
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,20 @@ import aiohttp
 import pytest
 import yaml
 
+from relay.core.markdown import plain_text
+from relay.core.words import say_duration
 from relay.sandbox.server import Sandbox
-from tests.acceptance.harness import ROOT, command, free_port, relay_process
+from tests.acceptance.harness import command, free_port, relay_process
+from tests.fakes.pages import marked_block, read_page
 from tests.fakes.running import TOKEN, messages, until
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def block(name: str) -> str:
-    """A marked code block of the README."""
-    found = re.search(rf"<!-- steps: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
-    assert found is not None, name
-    return found[1]
-
-
-STEPS = [shlex.split(line, comments=True)[1:] for line in block("commands").splitlines()]
+ROOMS = read_page("config/rooms.md")
+STEPS = [shlex.split(line, comments=True)[1:] for line in marked_block(ROOMS, "steps: commands").splitlines()]
 
 
 def configure(folder: Path, sandbox: Sandbox) -> Path:
-    """The README's configuration, its services those of the sandbox."""
-    values: dict[str, Any] = yaml.safe_load(block("configuration"))
+    """Write the page's configuration, its services those of the sandbox."""
+    values: dict[str, Any] = yaml.safe_load(marked_block(ROOMS, "steps: configuration"))
     for account in values["accounts"].values():
         account["url"] = sandbox.address if account["type"] == "spika" else f"{sandbox.address}/v1"
     values["sources"]["fabric"]["url"] = sandbox.address
@@ -46,7 +39,7 @@ def configure(folder: Path, sandbox: Sandbox) -> Path:
     return file
 
 
-async def test_every_step_of_the_readme_works_as_it_stands(
+async def test_every_step_from_the_command_line_works_as_it_stands(
     tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("WEBEX_TOKEN", "WEBEX_CLIENT_SECRET", "SPIKA_TOKEN", "APIC_PASSWORD"):
@@ -84,10 +77,9 @@ def check_what_was_posted(sandbox: Sandbox, listed: list[dict[str, Any]]) -> Non
     assert any(one.text.startswith("⚪ INFO · Maintenance") for one in posted)
 
 
-async def test_a_package_adds_a_format_as_the_readme_says(tmp_path: Path) -> None:
-    found = re.search(r"<!-- example: format -->\n```python\n(.*?)```", README, re.DOTALL)
-    assert found is not None
-    (tmp_path / "tides.py").write_text(found[1], encoding="utf-8")
+async def test_a_package_adds_a_format_as_its_page_says(tmp_path: Path) -> None:
+    example = marked_block(read_page("relay/formats/README.md"), "example: format")
+    (tmp_path / "tides.py").write_text(example, encoding="utf-8")
     about = tmp_path / "tides-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: tides\nVersion: 1\n", encoding="utf-8")
@@ -108,3 +100,70 @@ async def test_a_package_adds_a_format_as_the_readme_says(tmp_path: Path) -> Non
     assert code == 0, error
     (one,) = json.loads(out)
     assert (one["event"]["title"], one["event"]["key"]) == ("Water at pier-3: 4.2 m", "pier-3")
+
+
+ROUTED = {
+    "accounts": {"webex": {"type": "webex", "token": {"env": "X"}}},
+    "rooms": {name: {"account": "webex", "title": name} for name in ("noc", "oncall")},
+    "sources": {"fabric": {"type": "webhook"}},
+}
+UPLINK = {"source": "fabric", "title": "uplink down on node-101", "key": "p1"}
+LIFE: list[dict[str, Any]] = [
+    {"at": "0s", "severity": "major"},
+    {"at": "1m", "severity": "major"},
+    {"at": "2m", "severity": "critical"},
+    {"at": "3m", "acknowledged_by": "anna"},
+    {"at": "14m", "status": "resolved"},
+    {"at": "20m", "severity": "major"},
+    {"at": "30m", "status": "resolved"},
+    {"at": "1h", "severity": "major"},
+]
+"""What happens in the timeline of config/routing.md."""
+
+
+def timeline() -> list[tuple[str, str, str]]:
+    """Return what the timeline says that the room gets: when, the action, and the message's first line."""
+    _, _, behind = read_page("config/routing.md").partition("### Timeline of one incident\n")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in behind.partition("\n#")[0].splitlines()]
+    found: list[tuple[str, str, str]] = []
+    at = ""
+    for row in rows:
+        if len(row) == 3 and row[2].startswith("`"):
+            at = row[0] or at
+            _, action, text = row[2].split("`", 2)
+            found.append((at, action, text.strip()))
+    return found
+
+
+async def run_tests(folder: Path, document: str, route: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run a file of routing tests by a configuration with one route; what came of each test."""
+    (folder / "relay.yaml").write_text(json.dumps({**ROUTED, "route": route}), encoding="utf-8")
+    (folder / "tests.yaml").write_text(document, encoding="utf-8")
+    _, out, error = await command("test", "tests.yaml", "-o", "json", cwd=folder, X=TOKEN)
+    assert error == ""
+    verdicts: list[dict[str, Any]] = json.loads(out)
+    return verdicts
+
+
+async def test_the_timeline_of_an_incident_is_what_happens(tmp_path: Path) -> None:
+    case = {"name": "life", "until": "5h", "events": [{**UPLINK, **step} for step in LIFE], "expect": []}
+    (verdict,) = await run_tests(tmp_path, json.dumps({"config": "relay.yaml", "tests": [case]}), {"rooms": ["noc"]})
+    sent = [
+        (say_duration(one["at"]), one["action"], plain_text(one["markdown"]).splitlines()[0]) for one in verdict["sent"]
+    ]
+    assert sent == timeline()
+
+
+async def test_the_routing_test_that_is_shown_passes(tmp_path: Path) -> None:
+    shown = marked_block(read_page("config/trying.md"), "routing test: basic")
+    (verdict,) = await run_tests(tmp_path, shown, {"rooms": ["noc", "oncall"]})
+    assert verdict["passed"], verdict["missing"]
+
+
+async def test_the_steps_of_routing_tests_that_are_shown_are_steps(tmp_path: Path) -> None:
+    shown = yaml.safe_load(marked_block(read_page("config/trying.md"), "routing test: steps"))
+    case = {"name": "steps", "expect": [{"at": "0s", "room": "noc", "action": "post"}], **shown}
+    (tmp_path / "after.yaml").write_text(json.dumps({**ROUTED, "route": {"rooms": ["noc"]}}), encoding="utf-8")
+    document = json.dumps({"config": "relay.yaml", "tests": [case]})
+    (verdict,) = await run_tests(tmp_path, document, {"rooms": ["noc"]})
+    assert verdict["passed"], verdict["missing"]

@@ -22,7 +22,8 @@ from relay.web.metrics import CLOSED, REFUSED, SUPPRESSED, Metrics
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config" / "README.md"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATING = (ROOT / "systemd" / "operating.md").read_text(encoding="utf-8")
+SOURCES = (ROOT / "config" / "sources.md").read_text(encoding="utf-8")
 SCHEMA = Settings.model_json_schema(by_alias=True)
 _TABLE = re.compile(r"(<!-- table: (\w+)(?: at (\S+))? -->\n)(.*?)(<!-- end -->\n)(.*?)(?=\n#|\Z)", re.DOTALL)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
@@ -173,7 +174,7 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
 def test_every_command_is_described_and_has_an_example(name: str, command: Any) -> None:
-    assert f"| `{name}" in README, "the README's table of commands"
+    assert f"| `{name}" in OPERATING, "the table of commands in systemd/operating.md"
     assert "Example: relay" in (command.help or "")
     assert all(getattr(one, "help", None) for one in command.params), [one.name for one in command.params]
 
@@ -182,16 +183,16 @@ def test_every_command_is_described_and_has_an_example(name: str, command: Any) 
     family.name for family in text_string_to_metric_families(Metrics(["s"], {"r": "a"}, 1).expose().decode())
 }))  # fmt: skip
 def test_every_metric_is_described(metric: str) -> None:
-    assert re.search(rf"`{metric}(_total)?[`{{]", README), metric
+    assert re.search(rf"`{metric}(_total)?[`{{]", OPERATING), metric
 
 
 @pytest.mark.parametrize("severity", FOREIGN)
 def test_every_severity_word_is_described(severity: Severity) -> None:
-    assert f"| `{severity}` | {', '.join(FOREIGN[severity])} |\n" in README
+    assert f"| `{severity}` | {', '.join(FOREIGN[severity])} |\n" in SOURCES
 
 
 @pytest.mark.parametrize(
     "word", sorted({*get_args(Reason), *SUPPRESSED, *REFUSED, *CLOSED, *RESULTS, *get_args(DeliveryState)})
 )
 def test_every_reason_and_state_is_described(word: str) -> None:
-    assert f"| `{word}` |" in README, word
+    assert f"| `{word}` |" in OPERATING, word
