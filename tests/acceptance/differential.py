@@ -45,7 +45,7 @@ from relay.core.rules import Rules
 from relay.core.silencing import BadSilenceError, Wish, expire, make_silence
 from relay.core.suppression import Silence, Suppressor
 from relay.core.times import MONTHS, WEEKDAYS
-from relay.formats import Request
+from relay.formats import FORMATS, Request
 from relay.formats.batch import read_payload
 from relay.lifecycle import SystemClock
 from relay.settings.load import load
@@ -79,7 +79,7 @@ PATTERNS = (
     *("a|b", ".*", ".+", "a.*", "", "|a", "b|", "[ab]+", "a?", "(?i)a|B", "(a|b)|c", "^a$", "a$", "\\w+", "a\\.b"),
     *(".*b", "\\d", "x y", "(?s).*", "[^a]*", "a.b", "é|è", '.*".*', "a|ab", "(?:a|b)b?", "\\pL", "a{1,2}", "b\\\\d"),
 )
-EQUAL = ([], ['a="a"'], ['a="a"'])
+EQUAL: tuple[list[str], ...] = ([], ['a="a"'], ['a="a"'])
 """Matchers that many siblings have."""
 OPERATORS = ("=", "=", "=", "!=", "=~", "=~", "!~")
 ROOMS = tuple(f"r{number}" for number in range(9))
@@ -320,7 +320,7 @@ def relay_rules(folder: Path, name: str, tree: Tree, **sections: Any) -> Rules:
         **sections,
     }
     file.write_text(yaml.safe_dump(written, allow_unicode=True))
-    return compile_rules(load(file, ("relay",)).settings)
+    return compile_rules(load(file, FORMATS).settings)
 
 
 def alertmanager_file(folder: Path, name: str, tree: Tree, receivers: Any = None, **sections: Any) -> Path:
@@ -374,7 +374,8 @@ class Alertmanager:
 
     def alerts(self) -> list[dict[str, Any]]:
         """All alerts that fire, each with what holds it."""
-        return self.ask("GET", "/api/v2/alerts?silenced=true&inhibited=true&active=true&unprocessed=true")[1]
+        _, found = self.ask("GET", "/api/v2/alerts?silenced=true&inhibited=true&active=true&unprocessed=true")
+        return list(found)
 
     def ready(self) -> bool:
         """Tell whether it answers."""
@@ -595,12 +596,13 @@ def compare_inhibition(folder: Path, dice: Random) -> Part:
     """Each set of rules with an Alertmanager of its own; each alert is a case."""
     part = Part("inhibition")
     worlds = [some_world(dice) for _ in range(INHIBITIONS)]
-    files, ours = [], []
+    files: list[Path] = []
+    ours: list[dict[str, bool]] = []
     for number, world in enumerate(worlds):
         rules = [MARKING, *world.rules]
         files.append(alertmanager_file(folder, f"world{number}", {"receiver": "r0"}, inhibit_rules=rules))
-        own = relay_rules(folder, f"world{number}", {"receiver": "r0"}, inhibit_rules=rules)
-        ours.append(own_inhibition(own, world))
+        in_force = relay_rules(folder, f"world{number}", {"receiver": "r0"}, inhibit_rules=rules)
+        ours.append(own_inhibition(in_force, world))
     with ThreadPoolExecutor(WORKERS) as pool:
         answers = list(pool.map(asked_inhibition, files, worlds))
     for world, own, theirs in zip(worlds, ours, answers, strict=True):
@@ -889,9 +891,19 @@ def own_room(rules: Rules, labels: Labels) -> str:
 
 def some_interval_text(dice: Random) -> tuple[str, Any]:
     """A field of an interval and what somebody might write there."""
-    day, month = (lambda: dice.choice(WEEKDAYS)), (lambda: dice.choice((*MONTHS, "1", "12", "0", "13")))
+    months = (*MONTHS, "1", "12", "0", "13")
     clocks = ("00:00", "24:00", "9:00", "09:00", "17:30", "23:59", "24:01", "25:00", "12:60", "1200", "")
-    number = lambda: str(dice.choice((1, 2, 5, 15, 20, 28, 31, 32, 0, -1, -5, -28, -31, -32)))  # noqa: E731 - as above
+    days = (1, 2, 5, 15, 20, 28, 31, 32, 0, -1, -5, -28, -31, -32)
+
+    def number() -> str:
+        return str(dice.choice(days))
+
+    def day() -> str:
+        return dice.choice(WEEKDAYS)
+
+    def month() -> str:
+        return dice.choice(months)
+
     years = ("2020", "2026", "2030", "1", "99999", "-1", "0")
     makers: dict[str, Callable[[], Any]] = {
         "times": lambda: {"start_time": dice.choice(clocks), "end_time": dice.choice(clocks)},

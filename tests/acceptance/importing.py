@@ -22,6 +22,7 @@ import yaml
 from relay.app.migration.making import Migrated, migrate
 from relay.app.migration.matchers import read_matchers
 from relay.core.matching import LABEL_PREFIX, BadMatcherError
+from relay.formats import FORMATS
 from relay.settings.load import load
 from relay.settings.problems import ConfigurationError
 from relay.settings.rules import compile_rules
@@ -110,7 +111,7 @@ def tried(file: Path, dice: Random) -> Tried:
     result.notes, result.routes = len(made.notes), sum(1 for _ in nodes(theirs["route"]))
     own = file.with_suffix(".relay.yaml")
     own.write_text(made.text(), encoding="utf-8")
-    rules = compile_rules(load(own, ("relay",)).settings)
+    rules = compile_rules(load(own, FORMATS).settings)
     rooms, other = rooms_of_receivers(theirs, made), asked(file, theirs)
     sets = [some_labels(values_in(theirs["route"]), dice) for _ in range(SETS)]
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from relay.lifecycle import SystemClock
+from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Message
 from tests.fakes.running import ROOM, Running, running, started_sandbox
 
@@ -84,9 +86,9 @@ async def measure(folder: Path) -> bool:
     )
 
 
-def running_storm(folder: Path, sandbox: object):
+def running_storm(folder: Path, sandbox: Sandbox) -> AbstractAsyncContextManager[Running]:
     """A relay with the room as it is configured by default."""
-    return running(folder, sandbox, rooms={"noc": ROOM})  # type: ignore[arg-type]  # a sandbox
+    return running(folder, sandbox, rooms={"noc": ROOM})
 
 
 def attached(relay: Running) -> Message | None:

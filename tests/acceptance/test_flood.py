@@ -46,7 +46,10 @@ async def test_5000_connections_without_a_request_hold_up_no_webhook_and_no_mess
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, ENOUGH), hard), hard))
     config = configure(tmp_path, sandbox)
-    limited = lambda process: resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (FEW, FEW))  # noqa: E731
+
+    def limited(process: asyncio.subprocess.Process) -> None:
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (FEW, FEW))
+
     async with relay_process(config, limited) as relay, aiohttp.ClientSession(trust_env=False) as session:
         held = await asyncio.to_thread(flood, getattr(relay, door), 5_000, text)
         try:

@@ -273,16 +273,16 @@ async def test_a_support_bundle_holds_what_helps_and_no_secret(tmp_path: Path, s
         whole = "".join(texts.values())
         assert TOKEN not in whole
         assert "private" not in whole
-    assert (await command("support-bundle", str(bundle), "-c", str(config)))[0] == 2
+    assert (await command("support-bundle", str(tmp_path / "still.tar.gz"), "-c", str(config)))[0] == 2
 
 
 async def test_a_support_bundle_with_a_broken_file_says_what_it_lacks(tmp_path: Path, sandbox: Sandbox) -> None:
     config = configure(tmp_path, sandbox)
-    place = {"STATE_DIRECTORY": str(tmp_path)}
+    place = str(tmp_path)
     async with relay_process(config):
         config.write_text("rooms: [", encoding="utf-8")
         arguments = ("support-bundle", str(tmp_path / "live.tar.gz"), "-c", str(config))
-        code, _, error = await command(*arguments, **place)
+        code, _, error = await command(*arguments, STATE_DIRECTORY=place)
         assert code == 0, error
     live = unpacked(tmp_path / "live.tar.gz")
     assert "see problems.txt" in live["config.yaml"]
@@ -290,7 +290,7 @@ async def test_a_support_bundle_with_a_broken_file_says_what_it_lacks(tmp_path: 
     assert "title: NOC" in live["config-in-force.yaml"]
     assert json.loads(live["status.json"])["ready"] is True
     arguments = ("support-bundle", str(tmp_path / "still.tar.gz"), "-c", str(config))
-    code, _, error = await command(*arguments, **place)
+    code, _, error = await command(*arguments, STATE_DIRECTORY=place)
     assert (code, "so the relay can't be found" in error) == (0, True)
     assert "could be read" in unpacked(tmp_path / "still.tar.gz")["state.txt"]
 
@@ -298,7 +298,7 @@ async def test_a_support_bundle_with_a_broken_file_says_what_it_lacks(tmp_path: 
 async def test_a_shell_completes_names_and_words(tmp_path: Path, sandbox: Sandbox) -> None:
     config = configure(tmp_path, sandbox)
 
-    async def completed(words: str, **env: str) -> list[str]:
+    async def completed(words: str, **env: Any) -> list[str]:
         place = str(len(words.split(" ")) - 1)
         code, out, _ = await command(COMP_WORDS=words, COMP_CWORD=place, _RELAY_COMPLETE="complete_bash", **env)
         assert code == 0

@@ -92,11 +92,11 @@ async def test_a_package_adds_a_format_as_its_page_says(tmp_path: Path) -> None:
     )
     payload = tmp_path / "reading.json"
     payload.write_text('{"gauge": "pier-3", "level": 4.2, "alarm": true}', encoding="utf-8")
-    options = {"PYTHONPATH": str(tmp_path), "cwd": tmp_path}
-    code, _, error = await command("check", "--no-secrets", str(config), **options)
+    place = str(tmp_path)
+    code, _, error = await command("check", "--no-secrets", str(config), cwd=tmp_path, PYTHONPATH=place)
     assert code == 0, error
     arguments = ("explain", "-c", str(config), "--source", "gauges", str(payload), "-o", "json")
-    code, out, error = await command(*arguments, **options)
+    code, out, error = await command(*arguments, cwd=tmp_path, PYTHONPATH=place)
     assert code == 0, error
     (one,) = json.loads(out)
     assert (one["event"]["title"], one["event"]["key"]) == ("Water at pier-3: 4.2 m", "pier-3")

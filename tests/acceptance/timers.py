@@ -22,6 +22,7 @@ import msgspec
 import yaml
 
 from relay.app.simulation import Simulation, simulate
+from relay.formats import FORMATS
 from relay.lifecycle import SystemClock
 from relay.logs import make_log
 from relay.settings.load import load
@@ -34,7 +35,7 @@ TREES = 40
 SECOND_AT = 2.0
 """Seconds behind the first alert of a tree at which its second one comes, into the same groups."""
 WATCHED = 10.0
-MATCHERS = ([], [], ['a="1"'], ['a="1"'], ['a=~"1|2"'], ['b!="1"'], ['a="1"', 'b="1"'])
+MATCHERS: tuple[list[str], ...] = ([], [], ['a="1"'], ['a="1"'], ['a=~"1|2"'], ['b!="1"'], ['a="1"', 'b="1"'])
 INTERVALS = [
     {"name": "always", "time_intervals": [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]},
     {"name": "never", "time_intervals": [{"years": ["1999"]}]},
@@ -115,7 +116,7 @@ def ours(folder: Path, found: Drawn, start: float) -> dict[str, float]:
             await simulation.take([msgspec.structs.replace(one, **change) for change in changes])
         await simulation.run_until(start + WATCHED)
 
-    sent = asyncio.run(simulate(load(file, ("relay",)), start, make_log("error"), play))
+    sent = asyncio.run(simulate(load(file, FORMATS), start, make_log("error"), play))
     first: dict[str, float] = {}
     for one in sent:
         for labels in (*alerts_of(found, 0), *alerts_of(found, 1)):

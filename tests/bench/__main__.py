@@ -15,8 +15,10 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 LOAD = str(Path(__file__).with_name("load.py"))
 ROOMS = 20
@@ -25,11 +27,11 @@ ROOMS = 20
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+        return int(found.getsockname()[1])
 
 
 @contextmanager
-def server(*arguments: object):
+def server(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen([sys.executable, LOAD, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -48,7 +50,7 @@ def load(*arguments: object) -> str:
 
 def get(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=30) as answer:
-        return answer.read()
+        return bytes(answer.read())
 
 
 class Relay:
@@ -97,8 +99,8 @@ class Relay:
         self.process.terminate()
         self.process.wait()
 
-    def status(self) -> dict:
-        return json.loads(get(f"http://127.0.0.1:{self.admin}/api/v1/status"))
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(get(f"http://127.0.0.1:{self.admin}/api/v1/status")))
 
     def memory(self) -> float:
         """Resident memory in MB."""
@@ -111,8 +113,8 @@ class Relay:
 
 
 @contextmanager
-def relay(sink: int, **options: object):
-    with tempfile.TemporaryDirectory(prefix="relay-bench-") as folder, Relay(Path(folder), sink, **options) as running:
+def relay(sink: int, feed: int | None = None, dead: bool = False) -> Iterator[Relay]:
+    with tempfile.TemporaryDirectory(prefix="relay-bench-") as folder, Relay(Path(folder), sink, feed, dead) as running:
         yield running
 
 

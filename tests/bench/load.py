@@ -6,7 +6,8 @@ import asyncio
 import json
 import sys
 import time
-from typing import ClassVar
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
 
 import uvloop
 
@@ -19,6 +20,7 @@ class Sink(asyncio.Protocol):
     noting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
         self.transport = transport
         self.buffer = b""
 
@@ -47,7 +49,7 @@ class Sink(asyncio.Protocol):
                 Sink.arrivals[body[at : at + 12].decode()] = time.monotonic()
             start = body.find(b'"roomId":"') + 10
             payload = b'{"id":"m%d","roomId":"%b"}' % (Sink.count, body[start : body.find(b'"', start)])
-        self.transport.write(  # type: ignore[attr-defined]
+        self.transport.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(payload) + payload
         )
 
@@ -61,10 +63,11 @@ async def sink(port: int) -> None:
 class Client(asyncio.Protocol):
     """One keep-alive connection that sends prepared requests one after the other."""
 
-    def __init__(self, next_request, done) -> None:
+    def __init__(self, next_request: Callable[[], bytes | None], done: Callable[[], None]) -> None:
         self.next_request, self.done = next_request, done
 
-    def connection_made(self, transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
         self.transport, self.buffer = transport, b""
         self.send()
 
@@ -117,14 +120,14 @@ async def post(port: int, path: str, count: int, connections: int, batch: int, r
     left = connections
     finished = asyncio.Event()
 
-    def next_request():
+    def next_request() -> bytes | None:
         nonlocal sent
         if sent >= count:
             return None
         sent += 1
         return bodies[sent % len(bodies)]
 
-    def done():
+    def done() -> None:
         nonlocal left
         left -= 1
         if left == 0:
@@ -145,7 +148,7 @@ async def steady(port: int, path: str, rate: float, count: int, rooms: int) -> N
     connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = [
         await asyncio.open_connection("127.0.0.1", port) for _ in range(16)
     ]
-    free: asyncio.Queue = asyncio.Queue()
+    free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for connection in connections:
         free.put_nowait(connection)
 
@@ -208,11 +211,11 @@ async def bare_client(port: int, count: int, concurrency: int) -> None:
 
 async def feed(port: int, count: int, rooms: int) -> None:
     """A websocket server that sends `count` events to each client as fast as it takes them."""
-    from websockets.asyncio.server import serve
+    from websockets.asyncio.server import ServerConnection, serve
 
     frames = [json.dumps(event(n, rooms)) for n in range(1000)]
 
-    async def handle(connection) -> None:
+    async def handle(connection: ServerConnection) -> None:
         for number in range(count):
             await connection.send(frames[number % 1000])
         await connection.wait_closed()
@@ -233,9 +236,18 @@ async def bare_feed(port: int, count: int) -> None:
         print(time.monotonic() - began, flush=True)
 
 
+ROLES: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
+    "sink": sink,
+    "post": post,
+    "steady": steady,
+    "noop": noop,
+    "bare_client": bare_client,
+    "feed": feed,
+    "bare_feed": bare_feed,
+}
+
 if __name__ == "__main__":
     role, *arguments = sys.argv[1:]
     values = [float(a) if "." in a else int(a) if a.isdigit() else a for a in arguments]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run({"sink": sink, "post": post, "steady": steady, "noop": noop, "bare_client": bare_client,
-                    "feed": feed, "bare_feed": bare_feed}[role](*values))  # fmt: skip
+        runner.run(ROLES[role](*values))

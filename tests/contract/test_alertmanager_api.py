@@ -57,7 +57,7 @@ async def test_silences_come_and_go_as_amtool_asks(tmp_path: Path, sandbox: Sand
     async with running(tmp_path, sandbox, sources=SOURCES, route=ROUTE) as relay:
         await send(relay, alert("Down"), alert("Slow"))
         await relay.until(lambda: any("2 firing" in message.text for message in relay.messages()))
-        wanted = {
+        wanted: dict[str, Any] = {
             "matchers": [{"name": "alertname", "value": "D.*", "isRegex": True, "isEqual": True}],
             "startsAt": within(0), "endsAt": within(3_600), "createdBy": "anna", "comment": "c",
         }  # fmt: skip

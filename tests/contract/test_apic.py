@@ -192,7 +192,7 @@ class Odd:
 @asynccontextmanager
 async def odd_apic(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Odd, str]]:
     odd = Odd()
-    runner = aiohttp.web.ServerRunner(aiohttp.web.Server(odd.handle), shutdown_timeout=0.1)  # type: ignore[arg-type]
+    runner = aiohttp.web.ServerRunner(aiohttp.web.Server(odd.handle), shutdown_timeout=0.1)
     await runner.setup()
     await aiohttp.web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     yield odd, f"http{'' if tls is None else 's'}://127.0.0.1:{runner.addresses[0][1]}"
@@ -279,7 +279,8 @@ async def test_objects_are_made_and_deleted_over_the_api_with_their_children(san
         async with session.post(f"{sandbox.address}/api/mo/uni/tn-shop.json", json=gone) as answer:
             assert answer.status == 200
         assert not sandbox.fabric.objects
-        for wrong in ([], {"a": 1}, {"fvAp": {"children": {"x": 1}}}, "x"):
+        odd: tuple[Any, ...] = ([], {"a": 1}, {"fvAp": {"children": {"x": 1}}}, "x")
+        for wrong in odd:
             async with session.post(f"{sandbox.address}/api/mo/uni/x.json", json=wrong) as answer:
                 assert answer.status == 400
 

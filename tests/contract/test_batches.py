@@ -11,8 +11,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 from websockets.asyncio.server import ServerConnection, serve
 
 from relay.cli import app
@@ -260,7 +259,8 @@ async def test_a_vendors_batch_of_which_nothing_is_known_is_one_notice(
 async def test_a_repeated_batch_gives_the_original_ids_and_keeps_no_refusal_twice(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
-    batch, key = [{"title": "a"}, {"titel": "b"}], {"headers": {"Idempotency-Key": "k1"}}
+    batch = [{"title": "a"}, {"titel": "b"}]
+    key: dict[str, Any] = {"headers": {"Idempotency-Key": "k1"}}
     async with running(tmp_path, sandbox) as relay:
         _, first = await relay.post(batch, **key)
         status, again = await relay.post(batch, **key)
@@ -274,7 +274,7 @@ async def test_a_repeated_batch_gives_the_original_ids_and_keeps_no_refusal_twic
 
 
 async def test_a_batch_refused_in_whole_may_come_again_mended_under_its_key(relay: Running) -> None:
-    key = {"headers": {"Idempotency-Key": "k1"}}
+    key: dict[str, Any] = {"headers": {"Idempotency-Key": "k1"}}
     assert (await relay.post([{"titel": "a"}], **key))[0] == 422
     assert (await relay.post([{"title": "a"}], **key))[0] == 202
 

@@ -92,7 +92,7 @@ async def test_a_card_that_is_refused_or_fails_costs_no_alert(tmp_path: Path, sa
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_whatever_an_event_says_stays_text_in_its_place(title: str, value: str) -> None:
-    names = {"sign": "x", "word": "y", "title": title, "labels": {"a": value}, "source": title}
+    names: dict[str, object] = {"sign": "x", "word": "y", "title": title, "labels": {"a": value}, "source": title}
     renderer = CardRenderer({"c": CARD}, lambda *_: None, None, nothing)  # type: ignore[arg-type]
     made = renderer.render_by_name("c", names)
     assert [element["type"] for element in made["body"]] == ["TextBlock", "FactSet"]

@@ -76,23 +76,26 @@ def with_wxc_sdk(base: str, file: Path) -> None:
     made = api.rooms.create("NOC")
     for number in range(6):
         api.rooms.create(f"Room {number}")
-    (room,) = [one for one in api.rooms.list(max=3) if one.title == "NOC"]
-    assert room.id == made.id
-    text = api.messages.create(room_id=room.id, text="hello")
-    api.messages.create(room_id=room.id, markdown="**hello**")
-    api.messages.create(room_id=room.id, text="a graph", files=[str(file)])
+    (room_id,) = [one.id for one in api.rooms.list(max=3) if one.title == "NOC"]
+    assert room_id is not None
+    assert room_id == made.id
+    text = api.messages.create(room_id=room_id, text="hello")
+    assert text.id is not None
+    api.messages.create(room_id=room_id, markdown="**hello**")
+    api.messages.create(room_id=room_id, text="a graph", files=[str(file)])
     card = MessageAttachment(content_type=CARD_TYPE, content=CARD)
-    api.messages.create(room_id=room.id, text="a card", attachments=[card])
-    api.messages.create(room_id=room.id, text="a reply", parent_id=text.id)
+    api.messages.create(room_id=room_id, text="a card", attachments=[card])
+    api.messages.create(room_id=room_id, text="a reply", parent_id=text.id)
     api.messages.edit(text.model_copy(update={"text": "changed"}))
-    found = [one.text for one in api.messages.list(room_id=room.id, max=2)]
+    found = [one.text for one in api.messages.list(room_id=room_id, max=2)]
     assert found == ["a reply", "a card", "a graph", "hello", "changed"]
-    api.membership.create(room_id=room.id, person_email="anna@example.net")
-    assert "anna@example.net" in {one.person_email for one in api.membership.list(room_id=room.id)}
-    for one in list(api.messages.list(room_id=room.id)):
+    api.membership.create(room_id=room_id, person_email="anna@example.net")
+    assert "anna@example.net" in {one.person_email for one in api.membership.list(room_id=room_id)}
+    for one in list(api.messages.list(room_id=room_id)):
         assert one.person_id == me.person_id
+        assert one.id is not None
         api.messages.delete(one.id)
-    assert list(api.messages.list(room_id=room.id)) == []
+    assert list(api.messages.list(room_id=room_id)) == []
 
 
 @pytest.mark.filterwarnings("ignore")  # what the clients' own libraries warn of is not ours to mend

@@ -236,7 +236,8 @@ async def test_groups_go_along_with_their_alerts(tmp_path: Path) -> None:
 
 
 async def test_one_failure_and_one_refused_message_are_no_failing_room(both: Both) -> None:
-    real, answers = both.noc.send, [Failed("remote", "502"), Refused("too_large", "delivery", "413")]
+    real = both.noc.send
+    answers: list[Outcome] = [Failed("remote", "502"), Refused("too_large", "delivery", "413")]
 
     async def send(message: Send) -> Outcome:
         return answers.pop(0) if answers else await real(message)

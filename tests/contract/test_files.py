@@ -30,14 +30,18 @@ def any_address(_: str) -> bool:
     return True
 
 
+def read(file: File) -> bytes:
+    with file.open() as stream:
+        return stream.read()
+
+
 async def content(files: Attachments, address: str) -> bytes | str:
     """What a file holds, or why there is none; twice, as a second try may need it."""
     async with files.get(address) as found:
         if isinstance(found, File):
-            for _ in range(2):
-                with found.open() as stream:
-                    read = stream.read()
-            return read
+            first, second = read(found), read(found)
+            assert first == second
+            return second
         return found.why if isinstance(found, Missing) else found
 
 

@@ -10,7 +10,7 @@ from random import Random  # noqa: TID251 - seeded, not the relay's chance
 
 import msgspec
 
-from relay.core.event import Draft
+from relay.core.event import Draft, Status
 from relay.core.matching import parse_matchers
 from relay.core.suppression import Silence
 from relay.ports import Limits
@@ -198,7 +198,8 @@ async def test_a_silenced_alert_that_changed_and_ended_wakes_nobody(tmp_path: Pa
         comment="work", updated_at=clock.time,
     )  # fmt: skip
     await relay.planner.vigil.put([held])
-    for title, status in (("a", "firing"), ("worse", "firing"), ("a", "resolved")):
+    history: list[tuple[str, Status]] = [("a", "firing"), ("worse", "firing"), ("a", "resolved")]
+    for title, status in history:
         await relay.post([Draft(title=title, status=status, key="k", severity="minor")])
         await relay.settle(400.0)
     await relay.post([Draft(title="a", status="firing", key="k", severity="minor")])

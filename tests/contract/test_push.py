@@ -21,6 +21,7 @@ from relay.sandbox.state import Fault
 from relay.web.feed import LiveFeed
 from tests.fakes.running import Running, running
 
+Client = TestClient[aiohttp.web.Request, aiohttp.web.Application]
 ROBOTS = {"robots": {"type": "push", "auth": {"bearer": "between-us"}}}
 AUTH = {"Authorization": "Bearer between-us"}
 
@@ -257,11 +258,19 @@ class _Unreadable:
         raise AssertionError((at, delivery, limit))
 
 
-async def test_a_store_that_can_not_be_read_closes_a_client_that_may_come_again() -> None:
-    feed = LiveFeed(_Unreadable(), SystemClock())
+@asynccontextmanager
+async def client_of(feed: LiveFeed) -> AsyncIterator[Client]:
     application = aiohttp.web.Application()
     application.add_routes(feed.routes())
-    async with TestServer(application) as server, TestClient(server) as client:
+    server = TestServer(application)
+    client: Client = TestClient(server)
+    async with server, client:
+        yield client
+
+
+async def test_a_store_that_can_not_be_read_closes_a_client_that_may_come_again() -> None:
+    feed = LiveFeed(_Unreadable(), SystemClock())
+    async with client_of(feed) as client:
         socket = await client.ws_connect("/feed")
         assert await socket.receive_json() == {"type": "hello", "id": "7-3000000"}
         async with asyncio.timeout(10):
@@ -293,9 +302,7 @@ class _Quick:
 
 async def test_an_outcome_is_told_behind_its_event() -> None:
     feed = LiveFeed(_Quick(), SystemClock())
-    application = aiohttp.web.Application()
-    application.add_routes(feed.routes())
-    async with TestServer(application) as server, TestClient(server) as client:
+    async with client_of(feed) as client:
         socket = await client.ws_connect("/feed")
         told = [(await socket.receive_json(timeout=20))["type"] for _ in range(3)]
         assert told == ["hello", "event", "delivery"]

@@ -10,7 +10,6 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from random import Random  # noqa: TID251 - a seeded history, not the relay's chance
 from typing import Any
@@ -171,7 +170,7 @@ async def test_a_send_in_flight_goes_on_and_nothing_is_doubled(tmp_path: Path, s
     async with running(tmp_path, sandbox) as relay:
         sandbox.state.faults = [Fault(latency=1.0, count=1)]
         await relay.post({"title": "slow"})
-        await in_flight(relay)
+        assert not (await in_flight(relay)).done()
         account = {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN, "pace": "100/s", "proxy": None}
         assert (await relay.reload(accounts={"webex": account}))[0] == 200
         await relay.post({"title": "next"})
@@ -422,7 +421,11 @@ async def test_a_renewed_certificate_is_shown_after_a_reload(tmp_path: Path, san
     listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", "tls": {"cert": str(cert), "key": str(key)}}
     async with running(tmp_path, sandbox, listen=listen) as relay:
         address = relay.daemon.events_address
-        shown = partial(asyncio.to_thread, ssl.get_server_certificate, (address.host, address.port))
+        place = (address.host, address.port)
+
+        async def shown() -> str:
+            return await asyncio.to_thread(ssl.get_server_certificate, place)
+
         assert same_certificate(await shown(), first)
         second = issue()
         assert (await relay.daemon.reloader.reload()).good
@@ -645,7 +648,10 @@ async def test_each_alert_has_one_message_that_lives_on_wherever_its_room_moves(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     dice = Random(3)  # noqa: S311 - a seeded history
-    alert = lambda n, **changes: {**FIRING, "title": f"event {n}", "key": f"k{n}", **changes}  # noqa: E731
+
+    def alert(n: int, **changes: str) -> dict[str, str]:
+        return {**FIRING, "title": f"event {n}", "key": f"k{n}", **changes}
+
     async with running(tmp_path, sandbox, **moved(dice, sandbox)) as relay:
         for last in range(4, 64, 4):
             assert (await relay.post([alert(n) for n in range(last - 4, last)]))[0] == 202

@@ -167,7 +167,7 @@ async def test_a_sender_that_waits_for_100_continue_is_told_to_go_on(relay: Runn
 
 
 async def test_a_repeated_key_gives_the_original_ids_and_sends_once(tmp_path: Path, sandbox: Sandbox) -> None:
-    key = {"headers": {"Idempotency-Key": "k1"}}
+    key: dict[str, Any] = {"headers": {"Idempotency-Key": "k1"}}
     async with running(tmp_path, sandbox) as relay:
         _, first = await relay.post([{"title": "a"}, {"title": "b"}], **key)
         status, again = await relay.post([{"title": "a"}, {"title": "b"}], **key)
@@ -193,7 +193,7 @@ async def test_one_key_sent_many_times_at_once_is_taken_once(relay: Running) -> 
     assert len({answer["ids"][0] for _, answer in answers}) == 1
 
 
-SECRETS = {
+SECRETS: dict[str, dict[str, Any]] = {
     "bearer": {"auth": {"bearer": ["old-secret", "new-secret"]}},
     "basic": {"auth": {"basic": {"username": "noc", "password": "pässword"}}},
     "header": {"auth": {"header": {"name": "X-Key", "value": "v"}}},

@@ -75,7 +75,7 @@ def test_a_payload_gives_the_events_and_messages_on_record(case: Path, update_go
         assert file.read_text(encoding="utf-8") == text, f"{file.name} differs; --update-golden writes it anew"
 
 
-JUNK = (None, "", "x", 0, -1, 1e300, True, [], {}, ["x", None], {"a": 1}, "0001-01-01T00:00:00Z", "{")
+JUNK: tuple[Any, ...] = (None, "", "x", 0, -1, 1e300, True, [], {}, ["x", None], {"a": 1}, "0001-01-01T00:00:00Z", "{")
 
 
 def spoilt(value: Any, dice: Random) -> Any:

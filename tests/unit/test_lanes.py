@@ -22,6 +22,7 @@ from relay.core.retry import (
 )
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
 from relay.ports import Credentials, Send
+from relay.senders.webex import SERVICE
 from tests.unit.made import lease
 
 POLICY = RetryPolicy(first=1.0, longest=300.0, give_up_after=3_600.0)
@@ -275,6 +276,11 @@ def test_an_attempt_cut_by_a_stop_is_put_back_uncounted() -> None:
 
 
 class Nobody:
+    service = SERVICE
+
+    async def check(self) -> None:
+        """All is well."""
+
     async def send(self, message: Send) -> Outcome:
         raise AssertionError(message)
 
@@ -339,7 +345,8 @@ def test_a_paused_account_sends_one_probe_after_its_pause() -> None:
     assert choose(made.lanes, Depths(), 21.0 + ACCOUNT_PAUSE) == []
     made.resume()
     assert made.open_at == 0.0
-    assert not made.resume()
+    made.resume()
+    assert made.open_at == 0.0
     assert len(choose(made.lanes, Depths(), 21.0 + ACCOUNT_PAUSE)) == 2
 
 

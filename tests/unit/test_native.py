@@ -142,6 +142,7 @@ def test_deep_nesting_is_read_or_refused_and_never_fails(depth: int) -> None:
         assert "nested too deeply" in str(error)  # noqa: PT017 - both ends are right
     else:
         (draft,) = FORMATS["alertmanager"].read(Request(payload=payload, source="s"))
+        assert isinstance(draft, Draft)
         assert draft.title == "unrecognised payload from s"
 
 

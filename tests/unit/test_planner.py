@@ -20,7 +20,7 @@ from relay.pipeline.book import LaneBook
 from relay.pipeline.brake import Brake
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.planner import Planner
-from relay.ports import Diverted
+from relay.ports import Diverted, Over
 from relay.web.metrics import Metrics
 
 
@@ -76,8 +76,8 @@ class Store:
     async def next_wakes(self) -> tuple[float | None, float | None]:
         return 0.0, None
 
-    def commit_plan(self, plan: Plan, now: float) -> asyncio.Future[Sequence[tuple[str, int]]]:  # noqa: ARG002
-        written: asyncio.Future[Sequence[tuple[str, int]]] = asyncio.get_running_loop().create_future()
+    def commit_plan(self, plan: Plan, now: float) -> asyncio.Future[Sequence[Over]]:  # noqa: ARG002
+        written: asyncio.Future[Sequence[Over]] = asyncio.get_running_loop().create_future()
         written.set_result([])
         return written
 

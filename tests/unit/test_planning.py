@@ -22,7 +22,7 @@ from relay.core.routing import Route, walk
 from relay.core.rules import OPERATOR_SOURCE, Rules, route_event
 from relay.core.suppression import Silence, Suppressor
 from tests.unit.made import event, waiting
-from tests.unit.test_routing import ROOT, grown, plain_trees, views
+from tests.unit.test_routing import ROOT, Tree, grown, plain_trees, views
 
 ROOMS = ("noc", "core", "oncall", "vip")
 
@@ -449,7 +449,7 @@ def test_an_incident_lives_by_the_policy_of_the_route_that_was_resolved_through_
     expected = {target.room: target.route.policy.group_wait for target in route_event(event(labels=view), ledger.rules)}
     assert waits(ledger) == expected
     place = data.draw(st.integers(0, len(tree)))
-    other = (['team="new"'], data.draw(st.booleans()), 9_999, [])
+    other: Tree = (['team="new"'], data.draw(st.booleans()), 9_999, [])
     ledger.rules = _rules([*tree[:place], other, *tree[place:]])
     assert waits(ledger) == expected
     ledger.rules = _rules(tree)
@@ -647,6 +647,6 @@ def test_jumps_of_the_wall_clock_change_nothing_of_what_is_told_and_when(
             (i.action, i.room, i.event_seq) for i in jumping.take([Waiting(one.seq, shifted, at)]).intents
         ] == before
         due = at + 600.0
-        before = [(i.action, i.room) for i in steady.wait_until(due)]
-        assert [(i.action, i.room) for i in jumping.wait_until(due)] == before
+        waited = [(i.action, i.room) for i in steady.wait_until(due)]
+        assert [(i.action, i.room) for i in jumping.wait_until(due)] == waited
     assert steady.suppressed == jumping.suppressed

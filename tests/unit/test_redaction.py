@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -18,7 +19,7 @@ from relay.settings.load import load
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=SHORTEST, max_size=60).filter(
     lambda text: "*" not in text
 )
-WRITTEN = {
+WRITTEN: dict[str, Callable[[str], str]] = {
     "as it is": lambda secret: secret,
     "percent": lambda secret: quote(secret, safe=""),
     "form": quote_plus,

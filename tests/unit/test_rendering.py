@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -202,9 +201,7 @@ def test_a_template_that_cannot_be_read_is_told_with_its_line(text: str, line: i
 
 def test_a_message_of_an_event_at_the_edge_of_time_is_rendered() -> None:
     for at in (-62_135_510_400.0, 253_402_214_400.0):
-        assert TemplateRenderer({}, UTC, pytest.fail).render(
-            event(occurred_at=at), None, room="noc", told=None, now=NOW
-        )
+        assert renderer().render(event(occurred_at=at), None, room="noc", told=None, now=NOW)
 
 
 def test_a_flapping_alert_says_how_it_flaps_and_neither_up_nor_down() -> None:
@@ -243,13 +240,10 @@ def test_a_group_that_is_over_says_so() -> None:
 
 
 def test_a_template_that_asks_for_incidents_is_for_groups_and_another_for_events() -> None:
-    sources = {
-        "one": "one {{ title }}",
-        "many": "{{ firing }} of {{ incidents | map(attribute='title') | join(', ') }}",
-    }
+    one, many = "one {{ title }}", "{{ firing }} of {{ incidents | map(attribute='title') | join(', ') }}"
     told = Told(event(), "firing", NOW)
     several, single = group(told, told, firing=2), group(told, firing=1)
-    texts = renderer(**sources)
+    texts = renderer(one=one, many=many)
     assert texts.render(event(), "many", room="noc", told=several, now=NOW)[0].startswith("2 of port-down")
     assert texts.render(event(), "many", room="noc", told=single, now=NOW)[0].startswith("🟠 **MAJOR**")
     assert texts.render(event(), "one", room="noc", told=single, now=NOW)[0].startswith("one port-down")

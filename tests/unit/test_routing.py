@@ -151,7 +151,9 @@ def _plain_tree(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.tuples(few_matchers, st.booleans(), st.integers(0, 10**6), st.lists(children, max_size=4))
 
 
-plain_trees = st.lists(
+Tree = tuple[list[str], bool, int, list[Any]]
+"""Matchers, whether it continues, what tells it from others, and its children."""
+plain_trees: st.SearchStrategy[list[Tree]] = st.lists(
     st.recursive(st.tuples(few_matchers, st.booleans(), st.integers(0, 10**6), st.just([])), _plain_tree), max_size=5
 )
 
@@ -188,7 +190,7 @@ def test_each_route_has_an_identity_by_which_its_own_policy_is_found(tree: list[
 @given(plain_trees, st.data())
 def test_a_route_keeps_its_identity_when_others_are_added_moved_or_edited(tree: list[Any], data: st.DataObject) -> None:
     before = {one.lineage for one in grown(ROOT, tree).routes}
-    other = (['team="new"'], data.draw(st.booleans()), 0, [])
+    other: Tree = (['team="new"'], data.draw(st.booleans()), 0, [])
     place = data.draw(st.integers(0, len(tree)))
     after = {one.lineage for one in grown(ROOT, [*tree[:place], other, *tree[place:]]).routes}
     assert before < after
@@ -198,14 +200,14 @@ def test_a_route_keeps_its_identity_when_others_are_added_moved_or_edited(tree: 
 
 
 def test_equal_siblings_that_change_are_told_of_and_others_are_not() -> None:
-    twins = [(['site="a"'], True, 1, []), (['site="a"'], False, 2, [])]
+    twins: list[Tree] = [(['site="a"'], True, 1, []), (['site="a"'], False, 2, [])]
     root = grown(ROOT, twins)
     assert confusable(root, root) == []
     swapped = grown(ROOT, twins[::-1])
     assert confusable(root, swapped) == [("route.routes[0]", "route.routes[1]")]
     assert confusable(root, grown(ROOT, twins[:1])) == [("route.routes[0]",)]
     assert confusable(grown(ROOT, twins[:1]), root) == [("route.routes[0]", "route.routes[1]")]
-    another = (['site="b"'], False, 3, [])
+    another: Tree = (['site="b"'], False, 3, [])
     assert confusable(root, grown(ROOT, [another, *twins])) == []
     assert confusable(grown(ROOT, [another]), grown(ROOT, [(['site="b"'], False, 4, [])])) == []
 

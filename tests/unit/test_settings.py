@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from relay.core.routing import destinations, resolve
+from relay.formats import FORMATS
 from relay.settings.load import Loaded, check_machine, load
 from relay.settings.problems import ConfigurationError, dotted, near
 from relay.settings.rules import compile_rules
@@ -33,7 +34,7 @@ def write(folder: Path, text: str | bytes, name: str = "relay.yaml") -> Path:
 
 
 def read(folder: Path, text: str | bytes, **environment: str) -> Loaded:
-    return load(write(folder, text), ["relay", "alertmanager"], environment)
+    return load(write(folder, text), FORMATS, environment)
 
 
 def problems(folder: Path, text: str | bytes, **environment: str) -> list[str]:
@@ -286,9 +287,9 @@ def test_an_alias_bomb_is_told_before_it_goes_off(tmp_path: Path) -> None:
 
 def test_a_directory_a_missing_file_and_a_huge_one_are_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="expected a file, found a directory"):
-        load(tmp_path, [])
+        load(tmp_path, FORMATS)
     with pytest.raises(ConfigurationError, match="can't be read: No such file"):
-        load(tmp_path / "gone.yaml", [])
+        load(tmp_path / "gone.yaml", FORMATS)
     assert "expected at most 4 MiB, found more" in problems(tmp_path, b"#" * (4 * 2**20 + 1))[0]
 
 
