@@ -57,9 +57,16 @@ class PushListener:
         telemetry: Telemetry,
         hears: Hears,
         most: int,
+        idle: float = IDLE,
+        slow: float = SLOW,
     ) -> None:
-        """Begin without connections. `sources` by path; `most` connections of all sources together."""
+        """Begin without connections. `sources` by path; `most` connections of all sources together.
+
+        A connection ends after `idle` seconds without a frame, or if a peer takes over `slow` seconds to read an answer.
+        """
         self._most = most
+        self._idle = idle
+        self._slow = slow
         self.sources = sources
         self._intake = intake
         self._clock = clock
@@ -116,9 +123,9 @@ class PushListener:
     async def _converse(self, source: PushSource, socket: web.WebSocketResponse) -> None:
         answers: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(IN_FLIGHT)
         async with asyncio.TaskGroup() as tasks:
-            answering = tasks.create_task(self._answer(socket, answers))
+            answering = tasks.create_task(self._answer(socket, answers, self._slow))
             while not answering.done():
-                message = await self._next(socket)
+                message = await self._next(socket, self._idle)
                 if message is None or message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
                 self._hears(source.defaults.source)
@@ -129,16 +136,18 @@ class PushListener:
                 await answers.put(None)
 
     @staticmethod
-    async def _next(socket: web.WebSocketResponse) -> WSMessage | None:
+    async def _next(socket: web.WebSocketResponse, idle: float) -> WSMessage | None:
         """Return the next frame, or None if the peer was idle for too long."""
         try:
-            return await socket.receive(timeout=IDLE)
+            return await socket.receive(timeout=idle)
         except TimeoutError:
             await socket.close(code=WSCloseCode.OK, message=b"idle")
             return None
 
     @staticmethod
-    async def _answer(socket: web.WebSocketResponse, answers: asyncio.Queue[asyncio.Task[Any] | None]) -> None:
+    async def _answer(
+        socket: web.WebSocketResponse, answers: asyncio.Queue[asyncio.Task[Any] | None], within: float
+    ) -> None:
         """Send the answers in the order of their frames. Once the peer reads too slowly, drop them."""
         slow = False
         while (task := await answers.get()) is not None:
@@ -146,7 +155,7 @@ class PushListener:
             if slow or socket.closed:
                 continue  # the frames are still to be committed
             try:
-                async with asyncio.timeout(SLOW):
+                async with asyncio.timeout(within):
                     await socket.send_str(answer)
             except (TimeoutError, ConnectionError, RuntimeError):
                 slow = True

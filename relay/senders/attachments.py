@@ -71,6 +71,7 @@ class Attachments:
         log: Log,
         allowed: Callable[[str], bool] = is_public,
         resolver: AbstractResolver | None = None,
+        within: float = FETCH_TIMEOUT,
     ) -> None:
         """Begin without connections.
 
@@ -83,6 +84,7 @@ class Attachments:
         self._log = log
         self._allowed = allowed
         self._resolver = resolver
+        self._within = within
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -158,10 +160,10 @@ class Attachments:
 
     async def _fetched(self, address: str, kept: BinaryIO) -> File | Missing:
         try:
-            async with asyncio.timeout(FETCH_TIMEOUT):
+            async with asyncio.timeout(self._within):
                 return await self._follow(address, kept)
         except TimeoutError:
-            return Missing(f"it did not arrive within {FETCH_TIMEOUT:g} s")
+            return Missing(f"it did not arrive within {self._within:g} s")
         except aiohttp.ClientConnectorError as error:
             forbidden = isinstance(error.os_error, ForbiddenAddressError) or "not public" in str(error)
             return Missing("its address is not public" if forbidden else "its server can't be reached")

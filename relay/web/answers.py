@@ -22,13 +22,13 @@ class BadRequestError(ValueError):
     """A query or body that can't be read; the text is its user's."""
 
 
-async def read_body(request: web.Request) -> bytes:
-    """Return a request's body, which is not empty. Raises `BadRequestError`."""
+async def read_body(request: web.Request, within: float = BODY_TIMEOUT) -> bytes:
+    """Return a request's body, not empty, that arrives within so many seconds. Raises `BadRequestError`."""
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(within):
             raw = await request.read()
     except TimeoutError as error:
-        raise BadRequestError(f"the body did not arrive within {BODY_TIMEOUT:g} s") from error
+        raise BadRequestError(f"the body did not arrive within {within:g} s") from error
     except (HttpProcessingError, ClientPayloadError, web.RequestPayloadError) as error:
         raise BadRequestError(f"the body is corrupt or cut: {error}") from error
     if not raw.strip():

@@ -11,17 +11,17 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import RawTestServer, TestClient, TestServer
 
 from relay.lifecycle import SystemClock
-from relay.listeners import push
+from relay.listeners.push import PushListener
 from relay.ports import StoreUnavailableError
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from relay.web.feed import LiveFeed
 from tests.fakes.running import Running, running
 
-Client = TestClient[aiohttp.web.Request, aiohttp.web.Application]
+Client = TestClient[Any, Any]
 ROBOTS = {"robots": {"type": "push", "auth": {"bearer": "between-us"}}}
 AUTH = {"Authorization": "Bearer between-us"}
 
@@ -134,13 +134,18 @@ async def test_over_its_rate_a_producer_is_told_when_to_come_again(tmp_path: Pat
         assert 'relay_events_refused_total{reason="rate",source="robots"}' in text
 
 
-async def test_an_idle_producer_is_closed(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "IDLE", 0.2)
-    async with running(tmp_path, sandbox, sources=ROBOTS) as relay, producer(relay) as socket:
-        await socket.send_json({"title": "x"})
-        assert "ack" in await socket.receive_json(timeout=20)
-        message = await socket.receive(timeout=20)
-        assert (message.type, message.extra) == (aiohttp.WSMsgType.CLOSE, "idle")
+async def test_an_idle_producer_is_closed(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, sources=ROBOTS) as relay:
+        daemon = relay.daemon
+        (source,) = daemon.arrangement.pushes.values()
+        listener = PushListener({}, daemon._intake, SystemClock(), daemon.metrics, lambda _: None, 1, idle=0.2)
+        server = RawTestServer(lambda request: listener.handle(source, request))
+        client: Client = TestClient(server)
+        async with server, client, client.ws_connect("/", headers=AUTH) as socket:
+            await socket.send_json({"title": "x"})
+            assert "ack" in await socket.receive_json(timeout=20)
+            message = await socket.receive(timeout=20)
+            assert (message.type, message.extra) == (aiohttp.WSMsgType.CLOSE, "idle")
 
 
 class Stuck:
@@ -159,18 +164,17 @@ class Stuck:
         self.ended = code
 
 
-async def test_a_producer_that_does_not_read_its_answers_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_producer_that_does_not_read_its_answers_is_closed() -> None:
     async def answer() -> str:
         return "{}"
 
-    monkeypatch.setattr(push, "SLOW", 0.05)
     socket: Any = Stuck()
     answers: asyncio.Queue[Any] = asyncio.Queue()
     async with asyncio.TaskGroup() as tasks:
         for _ in range(3):
             answers.put_nowait(tasks.create_task(answer()))
         answers.put_nowait(None)
-        await push.PushListener._answer(socket, answers)
+        await PushListener._answer(socket, answers, 0.05)
     assert (socket.ended, answers.empty()) == (1008, True)
 
 
