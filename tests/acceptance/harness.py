@@ -21,13 +21,17 @@ from tests.fakes.running import PATIENCE
 ROOT = Path(__file__).parents[2]
 
 
-_ports = itertools.cycle(range(1_000))
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+FIRST_PORT, BEHIND_PORTS = 20_000, 32_768
+"""Linux gives connections the ports from 32768 on, unless it is told otherwise."""
+EACH = (BEHIND_PORTS - FIRST_PORT) // WORKERS
+_ports = itertools.cycle(range(FIRST_PORT + WORKER * EACH, FIRST_PORT + (WORKER + 1) * EACH))
 
 
 def free_port() -> int:
-    """A port that is free, and stays so: below those that the system gives to connections, none for two workers."""
-    first = 20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    for port in (first + offset for offset in itertools.islice(_ports, 1_000)):
+    """Return a port that is free and stays so: no connection gets it, and no other worker."""
+    for port in itertools.islice(_ports, EACH):
         with socket.socket() as found:
             try:
                 found.bind(("127.0.0.1", port))
