@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from relay.sandbox.server import Sandbox
 from tests.fakes.hostile import HOSTILE
 from tests.fakes.running import Running, running
@@ -18,6 +20,7 @@ KINDS = (
 )  # fmt: skip
 PROMPTLY = 5.0
 """Seconds on a machine that may be busy with other tests; a template without a bound takes minutes."""
+pytestmark = pytest.mark.no_cover  # measuring coverage takes most of those seconds
 LARGE: dict[str, Any] = {"body": "<@all> line *a*\n" * 3_600, "labels": {f"label{n}": "u" * 2_000 for n in range(90)}}
 
 
