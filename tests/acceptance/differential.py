@@ -53,7 +53,7 @@ from relay.settings.model import AlertmanagerApiSettings
 from relay.settings.problems import ConfigurationError
 from relay.settings.rules import compile_rules
 from tests.acceptance import timers
-from tests.unit.made import event
+from tests.fakes.made import event
 
 Labels = dict[str, str]
 Comparison = tuple[str, str, str]

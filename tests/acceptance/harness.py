@@ -16,7 +16,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.fakes.running import PATIENCE
+from relay.sandbox.server import Sandbox
+from tests.fakes.running import PATIENCE, configuration
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +40,13 @@ def free_port() -> int:
                 continue
             return port
     raise AssertionError("no port is free")
+
+
+def configure(folder: Path, sandbox: Sandbox, **changes: object) -> Path:
+    listen = {"events": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}"}
+    config = folder / "relay.yaml"
+    config.write_text(json.dumps(configuration(sandbox, folder, **{"listen": listen, **changes})), encoding="utf-8")
+    return config
 
 
 def environment(**changes: str) -> dict[str, str]:

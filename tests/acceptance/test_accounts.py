@@ -14,8 +14,7 @@ import pytest
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from tests.acceptance.harness import ROOT, command, environment, free_port, relay_process
-from tests.acceptance.test_process import configure
+from tests.acceptance.harness import ROOT, command, configure, environment, free_port, relay_process
 from tests.fakes.running import TOKEN, messages
 
 PDF = b"%PDF-1.4 a plan"

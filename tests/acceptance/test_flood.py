@@ -13,8 +13,7 @@ import aiohttp
 import pytest
 
 from relay.sandbox.server import Sandbox
-from tests.acceptance.harness import relay_process
-from tests.acceptance.test_process import configure
+from tests.acceptance.harness import configure, relay_process
 from tests.fakes.running import messages, until
 
 WITHIN = 1.0

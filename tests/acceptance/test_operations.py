@@ -16,8 +16,7 @@ import aiohttp
 from relay.app.notice import notice_of
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from tests.acceptance.harness import command, free_port, relay_process
-from tests.acceptance.test_process import configure
+from tests.acceptance.harness import command, configure, free_port, relay_process
 from tests.fakes.running import TOKEN, messages, until
 
 FAULT = {"title": "port-down", "severity": "major", "status": "firing", "key": "p1"}

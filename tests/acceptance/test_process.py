@@ -17,16 +17,9 @@ import trustme
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from relay.storage.database import lock
-from tests.acceptance.harness import ROOT, RelayProcess, command, environment, free_port, relay_process
+from tests.acceptance.harness import ROOT, RelayProcess, command, configure, environment, free_port, relay_process
 from tests.acceptance.killing import kill_under_load
-from tests.fakes.running import PATIENCE, configuration, messages, until
-
-
-def configure(folder: Path, sandbox: Sandbox, **changes: object) -> Path:
-    listen = {"events": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}"}
-    config = folder / "relay.yaml"
-    config.write_text(json.dumps(configuration(sandbox, folder, **{"listen": listen, **changes})), encoding="utf-8")
-    return config
+from tests.fakes.running import PATIENCE, messages, until
 
 
 async def test_kill_9_under_load_loses_nothing(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -26,7 +26,7 @@ from relay.formats import FORMATS
 from relay.lifecycle import SystemClock
 from relay.logs import make_log
 from relay.settings.load import load
-from tests.unit.made import event
+from tests.fakes.made import event
 
 Labels = dict[str, str]
 Tree = dict[str, Any]

@@ -17,11 +17,10 @@ from relay.core.suppression import Suppressor
 from relay.sandbox.server import Sandbox
 from relay.web.alertmanager import SLICE, AlertmanagerApi
 from relay.web.silences import SilenceDesk
-from tests.contract.test_living import top
-from tests.contract.test_suppression import within
-from tests.fakes.running import Running, running
+from tests.fakes.made import event
+from tests.fakes.running import Running, running, top
+from tests.fakes.silences import within
 from tests.fakes.simulated import ManualClock
-from tests.unit.made import event
 
 SOURCES = {"prometheus": {"type": "alertmanager-api"}, "lab": {"type": "webhook"}}
 GROUPED = {"rooms": ["noc"], "group_by": ["site"], "group_wait": "0s", "group_interval": "0s"}

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.sandbox.server import Sandbox
-from tests.contract.test_living import top
-from tests.fakes.running import running
+from tests.fakes.running import running, top
 
 SOURCES = {
     "icinga": {"type": "webhook", "format": "icinga2"},

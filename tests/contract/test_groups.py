@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
+from relay.ports import Limits
 from relay.sandbox.server import Sandbox
-from tests.contract.test_living import end, fault, replies, top
-from tests.fakes.running import PATIENCE, Running, running
+from tests.fakes.alerts import GROUPED, at, end, fault
+from tests.fakes.running import PATIENCE, replies, running, settled, top
 
-GROUPED = {"rooms": ["noc"], "group_by": ["site"], "group_wait": "300ms", "group_interval": "300ms"}
-
-
-def at(site: str, **changes: Any) -> dict[str, Any]:
-    return fault(labels={"site": site}, **changes)
-
-
-async def settled(relay: Running) -> dict[str, Any]:
-    """Wait until nothing is left to plan or to send; the status."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            _, status = await relay.get("/api/v1/status")
-            left = sum(status["deliveries"].get(name, 0) for name in ("waiting", "leased"))
-            if not left and not status["events"]["waiting"]:
-                return dict(status)
+ALL = Limits(done=0.0, dead=0.0, size=1, pressing=True)
 
 
 async def test_a_group_is_one_message_that_tells_of_all_its_alerts(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -94,3 +80,22 @@ async def test_a_new_critical_rings_by_a_new_message_that_mentions(tmp_path: Pat
         await relay.post(end())
         await relay.until(lambda: new.text.startswith("✅ resolved"))
         assert "personEmail" not in (new.markdown or "")
+
+
+async def test_pruning_takes_nothing_that_a_group_waits_for(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with running(tmp_path, sandbox, route={**GROUPED, "group_wait": "1s", "group_interval": "1s"}) as relay:
+        await relay.post([at("a", key="k1"), at("a", key="k2")])
+        await relay.post(at("a", key="k1", severity="critical"))
+        async with asyncio.timeout(PATIENCE):
+            while (await relay.get("/api/v1/status"))[1]["events"]["waiting"]:
+                pass
+        await relay.daemon.store.prune(ALL, relay.daemon.planner.vigil._clock.now())
+        await relay.until(lambda: any("2 firing" in message.text for message in relay.messages()))
+        await settled(relay)
+        await relay.post([end(key="k1", occurred_at="2020-01-01T00:00:00Z"), end(key="k2")])
+        async with asyncio.timeout(PATIENCE):
+            while (await relay.get("/api/v1/status"))[1]["events"]["waiting"]:
+                pass
+        for _ in range(3):
+            await relay.daemon.store.prune(ALL, relay.daemon.planner.vigil._clock.now())
+        await relay.until(lambda: any("all 2 resolved" in message.text for message in relay.messages()))

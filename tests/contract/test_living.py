@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
-from random import Random  # noqa: TID251 - a seeded history, not the relay's chance
+from random import Random  # noqa: TID251 - seeded, not the relay's chance
 from typing import Any
 
+import msgspec
 import pytest
 
+from relay.core.event import Draft
+from relay.ports import Limits
 from relay.sandbox.server import Sandbox
-from relay.sandbox.state import Fault, Message
-from tests.fakes.running import PATIENCE, Running, messages, running
-
-
-def fault(**changes: Any) -> dict[str, Any]:
-    return {"title": "port-down", "status": "firing", "severity": "major", "key": "p1", **changes}
-
-
-def end(**changes: Any) -> dict[str, Any]:
-    return {"status": "resolved", "key": "p1", **changes}
+from relay.sandbox.state import Fault
+from tests.fakes.alerts import at, end, fault
+from tests.fakes.running import PATIENCE, ROOM, Running, messages, replies, running, settled, top
+from tests.fakes.simulated import SETTINGS, ManualClock, Room, Simulated
 
 
 async def until_requests(relay: Running, count: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while relay.sandbox.state.requests < count:
             await relay.get("/readyz")
-
-
-def top(relay: Running) -> list[Message]:
-    return [message for message in relay.messages() if message.parent is None]
-
-
-def replies(relay: Running) -> list[str]:
-    return [message.text for message in relay.messages() if message.parent is not None]
 
 
 async def test_an_incident_lives_in_one_message_and_ends_there(relay: Running) -> None:
@@ -283,3 +274,97 @@ async def test_an_update_is_an_edit_and_a_reply_where_both_are_wanted(tmp_path: 
         await relay.until(lambda: len(replies(relay)) == 1 and top(relay)[0].edits == 1)
         assert top(relay)[0].text.startswith("🟡 MINOR")
         assert replies(relay)[0].startswith("🟡 MINOR")
+
+
+async def test_a_restart_tells_no_alert_to_be_expired_before_it_has_been_heard_of(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    sources = {"lab": {"type": "webhook", "resolve_timeout": "1s"}}
+    async with running(tmp_path, sandbox, sources=sources) as relay:
+        await relay.post(fault())
+        await relay.until(lambda: len(relay.messages()) == 1)
+    wait = asyncio.Event()
+    asyncio.get_running_loop().call_later(1.2, wait.set)
+    await wait.wait()
+    async with running(tmp_path, sandbox, sources=sources) as relay:
+        await relay.post(end())
+        await relay.until(lambda: top(relay)[0].text.startswith("✅ resolved"))
+        await settled(relay)
+        assert not any("expired" in text for text in replies(relay))
+
+
+async def test_the_last_word_of_a_message_that_never_stood_is_not_posted(tmp_path: Path, sandbox: Sandbox) -> None:
+    route = {"rooms": ["noc"], "mention": ["anna@example.net"]}
+    sandbox.state.add_room("NOC")
+    sandbox.state.faults = [Fault(status=400, latency=0.5, count=1)]
+    async with running(tmp_path, sandbox, route=route) as relay:
+        await relay.post(fault())
+        await relay.until_state("leased")
+        await relay.post(fault(severity="critical"))
+        await relay.until_state("dropped")
+        await relay.until(lambda: len(relay.messages()) == 1)
+        await relay.post(end())
+        await relay.until(lambda: top(relay)[0].text.startswith("✅ resolved"))
+        await settled(relay)
+        assert len(top(relay)) == 1
+
+
+async def test_what_happened_while_a_room_was_gone_is_told_when_it_is_back(tmp_path: Path, sandbox: Sandbox) -> None:
+    rooms = {"noc": ROOM, "ops": {**ROOM, "title": "OPS"}}
+    grouped = {"matchers": ["site=a"], "group_by": ["site"], "group_wait": "0s", "group_interval": "100ms"}
+    there = {"rooms": ["noc"], "routes": [grouped]}
+    gone = {"rooms": ["ops"], "routes": [{**grouped, "rooms": ["ops"]}]}
+    async with running(tmp_path, sandbox, rooms=rooms, route=there) as relay:
+        await relay.post([fault(key="single"), at("a", key="k1"), at("a", key="k2")])
+        await relay.until(lambda: len(top(relay)) == 2)
+        await settled(relay)
+    async with running(tmp_path, sandbox, rooms={"ops": rooms["ops"]}, route=gone) as relay:
+        await relay.post([end(key="single"), end(key="k1"), end(key="k2")])
+        await settled(relay)
+        assert not any(message.text.startswith("✅") for message in top(relay))
+    async with running(tmp_path, sandbox, rooms=rooms, route=there) as relay:
+        await relay.until(lambda: all(message.text.startswith("✅") for message in top(relay)))
+        assert len(top(relay)) == 2
+
+
+async def test_a_repeat_that_expires_sooner_is_looked_at_sooner(tmp_path: Path) -> None:
+    dice, clock = Random(1), ManualClock()  # noqa: S311 - seeded, so that it can be repeated
+    room = Room(clock, dice)
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    clock.time += 1_000.0
+    alert = Draft(title="a", status="firing", key="k", severity="minor", ends_at=clock.time + 3_000.0)
+    await relay.post([alert])
+    await relay.settle(5.0)
+    await relay.post([msgspec.structs.replace(alert, ends_at=clock.time + 10.0)])
+    await relay.settle(30.0)
+    assert [message.text[:1] for message in room.messages.values()] == ["⌛", "⌛"]
+    await relay.stop()
+
+
+async def test_a_dead_delivery_that_is_retried_late_tells_what_is_true_then(tmp_path: Path) -> None:
+    dice, clock = Random(1), ManualClock()  # noqa: S311 - seeded, so that it can be repeated
+    room = Room(clock, dice)
+    room.trouble = 1.0
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    await relay.post([Draft(title="a", status="firing", key="k", severity="minor")])
+    await relay.turn()
+    await relay.post([Draft(title="a", status="resolved", key="k")])
+    await relay.turn()
+    await relay.stop()
+    with closing(sqlite3.connect(tmp_path / "relay.db")) as database:
+        dead = "UPDATE deliveries SET state = 'dead', reason = 'remote', settled_at = ? WHERE settled_at IS NULL"
+        database.execute(dead, (clock.time,))
+        database.commit()
+    room.trouble = 0.0
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    clock.time += 8 * 86_400.0
+    while await relay.store.prune(Limits(), clock.time):
+        pass
+    assert await relay.store.change_deliveries("retry", [1], clock.time) == [(1, "noc")]
+    await relay.dispatcher.changed("retry", ["noc"])
+    await relay.settle(5.0)
+    assert [message.text[:1] for message in room.messages.values()] == ["✅"]
+    await relay.stop()

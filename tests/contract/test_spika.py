@@ -12,11 +12,9 @@ from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from relay.senders.outcomes import Answer
 from relay.senders.spika import outcome_of
-from tests.contract.test_groups import at, settled
-from tests.contract.test_living import end, fault
-from tests.contract.test_storms import burst
-from tests.contract.test_suppression import change
-from tests.fakes.running import TOKEN, Running, running
+from tests.fakes.alerts import at, burst, end, fault
+from tests.fakes.running import TOKEN, Running, running, settled
+from tests.fakes.silences import change
 
 
 def spika(sandbox: Sandbox, **room: Any) -> dict[str, Any]:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from random import Random  # noqa: TID251 - seeded, not the relay's chance
 
+from relay.core.event import Draft
+from relay.core.storm import is_storm, open_storm
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Message
-from tests.contract.test_groups import settled
-from tests.contract.test_living import replies, top
-from tests.contract.test_suppression import change, silence
-from tests.fakes.running import ROOM, Running, running
-
-
-def burst(first: int, count: int, every: int = 40) -> list[dict[str, Any]]:
-    return [
-        {"title": f"fault {n} at node-{n}", "status": "firing", "key": f"k{n}",
-         "severity": "critical" if n % every == 0 else "minor"}
-        for n in range(first, first + count)
-    ]  # fmt: skip
+from tests.fakes.alerts import GROUPED, at, burst
+from tests.fakes.running import ROOM, Running, replies, running, settled, top
+from tests.fakes.silences import change, silence
+from tests.fakes.simulated import SETTINGS, ManualClock, Room, Simulated
 
 
 def digest_of(relay: Running) -> Message:
@@ -121,3 +115,46 @@ def has_everything(messages: list[Message], count: int) -> None:
         title = f"fault {number} at node-{number}"
         assert (f"\t{title}\t" in attached) != any(line.endswith(f" · {title}") for line in alone), title
     assert len(messages) <= 20
+
+
+async def test_a_label_that_speaks_of_storms_is_only_a_label(tmp_path: Path, sandbox: Sandbox) -> None:
+    for _ in range(2):
+        async with running(tmp_path, sandbox, route={**GROUPED, "group_wait": "0s"}) as relay:
+            await relay.post(at("x|storm y"))
+            await relay.until(lambda: len(top(relay)) == 1)
+            assert await relay.daemon.store.storms() == []
+    assert is_storm(open_storm("noc", 1.0).id)
+    assert not is_storm('noc|{}/{a=~"b|storm c"}\n[["site","x|storm y"]]')
+
+
+async def test_a_room_that_is_gone_keeps_nobody_busy_and_its_storm_is_told_of_when_it_is_back(tmp_path: Path) -> None:
+    dice, clock = Random(1), ManualClock()  # noqa: S311 - seeded, so that it can be repeated
+    room = Room(clock, dice)
+    two = {**SETTINGS["rooms"], "ops": {"account": "webex", "title": "OPS"}}
+    with_both = {**SETTINGS, "rooms": two}
+    without = {**SETTINGS, "rooms": {"ops": two["ops"]}, "route": {"rooms": ["ops"], "repeat_interval": "10s"}}
+    relay = Simulated(tmp_path, clock, room, dice, with_both)
+    await relay.start()
+    drafts = [Draft(title=f"k{n} is down", status="firing", key=f"k{n}", severity="minor") for n in range(40)]
+    await relay.post(drafts[:1])
+    await relay.settle(5.0)
+    await relay.post(drafts)
+    while not any(message.text.startswith("🌊 **Storm**") for message in room.messages.values()):
+        await relay.turn()
+    await relay.stop()
+    relay = Simulated(tmp_path, clock, room, dice, without)
+    await relay.start()
+    await relay.post([Draft(title="over", status="resolved", key=f"k{n}") for n in range(1, 40)])
+    await relay.settle(400.0)
+    assert relay.planner.due_at > clock.time
+    await relay.stop()
+    relay = Simulated(tmp_path, clock, room, dice, with_both)
+    await relay.start()
+    await relay.post([Draft(title="over", status="resolved", key="k0")])
+    await relay.settle(400.0)
+    shown = [message.text for message in room.messages.values() if not message.orphan]
+    storms = [text for text in shown if text.startswith("🌊 **Storm")]
+    assert all("Storm over" in text for text in storms)
+    assert any("all have ended" in text for text in storms)
+    assert not any(text.startswith("🟡") for text in shown)
+    await relay.stop()

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random  # noqa: TID251 - seeded, not the relay's chance
 from typing import Any
 
+from relay.core.event import Draft, Status
+from relay.core.suppression import Silence
 from relay.sandbox.server import Sandbox
-from tests.contract.test_groups import settled
-from tests.contract.test_living import end, fault, replies, top
-from tests.fakes.running import Running, running
-
-
-def within(seconds: float) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()  # noqa: TID251 - a silence of the real time
-
-
-async def silence(relay: Running, *matchers: str, seconds: float = 3_600.0) -> str:
-    wanted = {"matchers": matchers, "ends_at": within(seconds), "created_by": "anna", "comment": "change 4711"}
-    async with relay.session.post(relay.admin + "/api/v1/silences", json=wanted) as answer:
-        assert answer.status == 200, await answer.text()
-        return str((await answer.json())["id"])
-
-
-async def change(relay: Running, path: str, **body: Any) -> tuple[int, Any]:
-    async with relay.session.post(relay.admin + path, json=body) as answer:
-        return answer.status, await answer.json()
+from tests.fakes.alerts import end, fault
+from tests.fakes.running import Running, replies, running, settled, top
+from tests.fakes.silences import change, silence, within
+from tests.fakes.simulated import SETTINGS, ManualClock, Room, Simulated
 
 
 async def fates(relay: Running, answer: dict[str, Any]) -> list[str | None]:
@@ -157,3 +144,27 @@ async def test_who_has_an_incident_stands_in_its_message_and_it_is_not_reminded_
         mine = top(relay)[0].id
         assert sum(message.parent == mine for message in relay.messages()) == told
         assert (await change(relay, "/api/v1/incidents/4711/ack", by="anna"))[0] == 404
+
+
+async def test_a_silenced_alert_that_changed_and_ended_wakes_nobody(tmp_path: Path) -> None:
+    dice, clock = Random(1), ManualClock()  # noqa: S311 - seeded, so that it can be repeated
+    room = Room(clock, dice)
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    held = Silence(
+        id="s", matchers=("key=k",), starts_at=clock.time, ends_at=clock.time + 7_200.0, created_by="anna",
+        comment="work", updated_at=clock.time,
+    )  # fmt: skip
+    await relay.planner.vigil.put([held])
+    history: list[tuple[str, Status]] = [("a", "firing"), ("worse", "firing"), ("a", "resolved")]
+    for title, status in history:
+        await relay.post([Draft(title=title, status=status, key="k", severity="minor")])
+        await relay.settle(400.0)
+    await relay.post([Draft(title="a", status="firing", key="k", severity="minor")])
+    await relay.settle(5.0)
+    await relay.stop()
+    relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
+    await relay.start()
+    await relay.settle(60.0)
+    assert relay.planner.due_at > clock.time
+    await relay.stop()

@@ -15,7 +15,7 @@ from relay.core.words import say_duration
 from relay.formats import FORMATS
 from relay.logs import make_log
 from relay.settings.load import Loaded, load
-from tests.unit.made import event
+from tests.fakes.made import event
 
 CONFIG = """
 operator: {room: noc}

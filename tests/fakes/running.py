@@ -95,6 +95,26 @@ class Running:
         return messages(self.sandbox, title)
 
 
+def top(relay: Running) -> list[Message]:
+    """Return the messages that are no replies."""
+    return [message for message in relay.messages() if message.parent is None]
+
+
+def replies(relay: Running) -> list[str]:
+    """Return the texts of all threads."""
+    return [message.text for message in relay.messages() if message.parent is not None]
+
+
+async def settled(relay: Running) -> dict[str, Any]:
+    """Wait until nothing is left to plan or to send; the status."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            _, status = await relay.get("/api/v1/status")
+            left = sum(status["deliveries"].get(name, 0) for name in ("waiting", "leased"))
+            if not left and not status["events"]["waiting"]:
+                return dict(status)
+
+
 def messages(sandbox: Sandbox, title: str = "NOC") -> list[Message]:
     """The messages of all rooms with a title, oldest first."""
     return [m for room in sandbox.state.rooms.values() if room.title == title for m in room.messages.values()]

@@ -35,6 +35,19 @@ from tests.fakes.running import BUGS
 START = 1_800_000_000.0
 MOST_EDITS = 10
 QUICK = RetryPolicy(1.0, 5.0, 1e9)
+SETTINGS: dict[str, Any] = {
+    "listen": {"events": "127.0.0.1:0", "admin": "127.0.0.1:0"},
+    "accounts": {"webex": {"type": "webex", "url": "http://127.0.0.1:1/v1", "token": "t"}},
+    "rooms": {"noc": {"account": "webex", "title": "NOC", "digest_over": 8}},
+    "sources": {"lab": {"type": "webhook"}},
+    "route": {
+        "rooms": ["noc"], "repeat_interval": "30d", "reopen_within": "5m",
+        "routes": [{
+            "matchers": ['site=~".+"'], "group_by": ["site"], "group_wait": "10s", "group_interval": "30s",
+            "routes": [{"matchers": ["site=fra1"], "mention": ["anna@example.net"]}],
+        }],
+    },
+}  # fmt: skip
 
 
 class ManualClock:

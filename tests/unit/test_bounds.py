@@ -20,7 +20,7 @@ from relay.templates.environment import MarkdownEnvironment
 from relay.templates.rendering import MOST_TEXTS, TemplateRenderer, compile_template
 from relay.templates.views import View
 from tests.fakes.hostile import HOSTILE
-from tests.unit.made import event
+from tests.fakes.made import event
 
 NOW = 1_772_331_000.0
 SOON = 2.0

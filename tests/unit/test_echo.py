@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from relay.core.echo import MEMORY, MEMORY_SECONDS, QUIET, ROUNDS, Echoes
 from relay.core.event import SEVERITIES, Event
 from relay.core.own import OwnAccounts
-from tests.unit.made import event
+from tests.fakes.made import event
 
 NOW = 1_800_000_000.0
 TITLES = st.lists(

@@ -16,31 +16,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.app.mapping_trial import mapping_in, ready
 from relay.core.event import Event, SourceDefaults, stamp
-from relay.formats import FORMATS, Request
+from relay.formats import Request
 from relay.formats.batch import read_payload
 from relay.formats.contract import UnreadableError, decode_body
-from relay.formats.mapping import MappingSettings, make_mapping
 from relay.templates.rendering import TemplateRenderer
+from tests.fakes.readers import GOLDEN, NOW, READERS
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "formats"
-NOW = 1_772_331_000.0
-MAP = MappingSettings(
-    each="events",
-    title="join(' ', [site, what])",
-    severity="level",
-    status="state",
-    key="id",
-    severities={"1": "critical", "2": "major"},
-    labels={"site": "site"},
-)
-READY = [name for name, _ in ready()]
-READERS = {
-    **FORMATS,
-    "map": make_mapping(MAP),
-    **{f"map-{name}": make_mapping(mapping_in(name)) for name in READY},
-}
 CASES = sorted(
     file
     for file in GOLDEN.glob("*/*")

@@ -20,8 +20,8 @@ from relay.core.planning import plan, plan_due
 from relay.core.routing import Destination, Route
 from relay.core.rules import Rules
 from relay.core.suppression import Silence
-from tests.unit.made import event, waiting
-from tests.unit.test_planning import Ledger
+from tests.fakes.ledger import Ledger
+from tests.fakes.made import event, waiting
 
 T0 = 1_000.0
 

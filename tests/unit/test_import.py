@@ -22,7 +22,7 @@ from relay.settings.load import load
 from relay.settings.problems import ConfigurationError, dotted
 from relay.settings.problems import Path as Place
 from relay.settings.rules import compile_rules
-from tests.unit.made import event
+from tests.fakes.made import event
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "import"
 CASES = sorted(GOLDEN.glob("*.alertmanager.yml"))

@@ -23,7 +23,7 @@ from relay.core.retry import (
 from relay.pipeline.lanes import Account, Depths, Lane, choose, next_turn
 from relay.ports import Credentials, Send
 from relay.senders.webex import SERVICE
-from tests.unit.made import lease
+from tests.fakes.made import lease
 
 POLICY = RetryPolicy(first=1.0, longest=300.0, give_up_after=3_600.0)
 AT = Circumstances(now=5_000.0, took=0.5, chance=0.0, account_succeeded_at=0.0, only_lane=False)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.lockstep import PROBES, SUSPECT, TRUSTED_FOR, Lockstep
-from tests.unit.made import event
+from tests.fakes.made import event
 
 NOW = 1_800_000_000.0
 

@@ -27,7 +27,7 @@ from relay.core.markdown import (
     safe_url,
     split,
 )
-from tests.unit.made import harmful
+from tests.fakes.made import harmful
 
 COMMONMARK = MarkdownIt("commonmark")
 FENCE = re.compile(r" {0,3}(`{3,})([^`]*)$")

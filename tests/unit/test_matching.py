@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.matching import BadMatcherError, Matcher, Operator, compile_re2, make_matcher, parse_matchers, view_of
-from tests.unit.made import event
+from tests.fakes.made import event
 
 OPERATORS: tuple[Operator, ...] = ("=", "!=", "=~", "!~")
 operators = st.sampled_from(OPERATORS)
@@ -134,3 +135,12 @@ def test_the_events_own_fields_win_over_labels_which_stay_within_reach() -> None
 def test_a_dot_is_no_line_end_as_alertmanager_has_it() -> None:
     matches = [make_matcher("x", "=~", value).matches({"x": "a\nb"}) for value in ("a.*b", "(?s:a.*b)")]
     assert matches == [False, True]
+
+
+def test_a_backslash_that_escapes_nothing_stands_for_itself() -> None:
+    for text, value in ((r'a=~"host\d+"', r"host\d+"), (r'a=~"a\.b"', r"a\.b"), (r'a="x\\y\"z\n"', 'x\\y"z\n'),
+                        (r"a=\\", "\\"), (r"a=~\d+", r"\d+")):  # fmt: skip
+        (matcher,) = parse_matchers(text)
+        assert matcher.value == value
+        (again,) = parse_matchers(str(matcher))
+        assert msgspec.structs.replace(again, pattern=None) == msgspec.structs.replace(matcher, pattern=None)

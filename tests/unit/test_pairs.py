@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from relay.core.event import Draft
 from relay.formats import FORMATS, Format, Request
 from relay.formats.apic import fold
-from tests.unit.test_golden import GOLDEN, NOW, READERS
+from tests.fakes.readers import GOLDEN, NOW, READERS
 
 WITHOUT_AN_END = {
     "relay": "the sender's own keys",

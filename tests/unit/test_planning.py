@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.alert import Alert, AlertKey, fold, inherit
-from relay.core.delivery import Intent
+from relay.core.alert import Alert, fold, inherit
 from relay.core.event import Event
-from relay.core.incident import Incident, Policy
+from relay.core.incident import Policy
 from relay.core.matching import parse_matchers
 from relay.core.news import is_news
 from relay.core.plan import Known, Plan, Waiting
@@ -21,8 +20,9 @@ from relay.core.planning import decide, plan, plan_due
 from relay.core.routing import Route, walk
 from relay.core.rules import OPERATOR_SOURCE, Rules, route_event
 from relay.core.suppression import Silence, Suppressor
-from tests.unit.made import event, waiting
-from tests.unit.test_routing import ROOT, Tree, grown, plain_trees, views
+from tests.fakes.ledger import Ledger
+from tests.fakes.made import event, waiting
+from tests.fakes.trees import ROOT, Tree, grown, plain_trees, views
 
 ROOMS = ("noc", "core", "oncall", "vip")
 
@@ -70,62 +70,6 @@ histories = st.lists(events, min_size=1, max_size=14).map(
 )
 
 
-class Ledger:
-    """What the store does with plans: rows get their numbers, and the next plan finds what the last one left."""
-
-    def __init__(self, rules: Rules = RULES) -> None:
-        self.rules = rules
-        self.suppressor = Suppressor(rules.inhibit, rules.intervals)
-        self.alerts: dict[AlertKey, Alert] = {}
-        self.incidents: dict[int, Incident] = {}
-        self.intents: list[Intent] = []
-        self.suppressed: list[int] = []
-        self._numbers = itertools.count(1)
-
-    def known(self, keys: set[AlertKey]) -> Known:
-        last: dict[AlertKey, dict[str, Incident]] = {}
-        for _, incident in sorted(self.incidents.items()):
-            if (incident.source, incident.key) in keys:
-                last.setdefault((incident.source, incident.key), {})[incident.room] = incident
-        return Known({key: alert for key, alert in self.alerts.items() if key in keys}, last)
-
-    def take(self, batch: list[Waiting]) -> Plan:
-        keys = {(one.event.source, one.event.key) for one in batch}
-        return self.write(plan(batch, self.rules, self.known(keys), self.suppressor))
-
-    def wait_until(self, now: float) -> list[Intent]:
-        due = {(i.source, i.key) for i in self.incidents.values() if i.wake_at is not None and i.wake_at <= now}
-        return self.write(plan_due(due, self.rules, self.known(due), self.suppressor, now)).intents
-
-    def write(self, made: Plan) -> Plan:
-        numbers = {intent.message: next(self._numbers) for intent in made.intents if intent.action == "post"}
-        self.intents += [
-            msgspec.structs.replace(
-                intent, message=numbers.get(intent.message, intent.message) if intent.message else next(self._numbers)
-            )
-            for intent in made.intents
-        ]
-        for incident in made.incidents.values():
-            number = incident.id if incident.id > 0 else next(self._numbers)
-            message = numbers.get(incident.message, incident.message)
-            self.incidents[number] = msgspec.structs.replace(incident, id=number, message=message)
-        self.alerts.update(made.alerts)
-        self.suppressed += [seq for seq, _ in made.suppressed]
-        return made
-
-    def firing(self) -> dict[tuple[str, str, str], Incident]:
-        found: dict[tuple[str, str, str], Incident] = {}
-        for incident in self.incidents.values():
-            if incident.firing:
-                place = (incident.source, incident.key, incident.room)
-                assert place not in found
-                found[place] = incident
-        return found
-
-    def done(self, seq: int) -> list[tuple[str, str]]:
-        return [(intent.action, intent.room) for intent in self.intents if intent.event_seq == seq]
-
-
 def one_by_one(*history: Event, rules: Rules = RULES) -> Ledger:
     ledger = Ledger(rules)
     for seq, one in enumerate(history, 1):
@@ -143,7 +87,7 @@ def rooms_of(made: Plan, seq: int) -> list[str]:
 
 @given(histories)
 def test_every_event_does_something_or_is_said_to_do_nothing(history: list[Waiting]) -> None:
-    ledger = Ledger()
+    ledger = Ledger(RULES)
     made = ledger.take(history)
     told = {intent.event_seq for intent in made.intents}
     assert told | set(ledger.suppressed) == {waiting.seq for waiting in history}
@@ -155,7 +99,7 @@ def test_every_event_does_something_or_is_said_to_do_nothing(history: list[Waiti
 
 @given(histories, st.lists(st.integers(1, 5), max_size=6))
 def test_the_batches_in_which_events_are_planned_change_nothing(history: list[Waiting], sizes: list[int]) -> None:
-    whole, parts = Ledger(), Ledger()
+    whole, parts = Ledger(RULES), Ledger(RULES)
     whole.take(history)
     rest = history
     for size in [*sizes, len(history)]:
@@ -174,7 +118,7 @@ def test_the_batches_in_which_events_are_planned_change_nothing(history: list[Wa
 
 @given(histories)
 def test_what_fires_is_open_where_it_was_told_and_what_has_ended_is_open_nowhere(history: list[Waiting]) -> None:
-    ledger = Ledger()
+    ledger = Ledger(RULES)
     ledger.take(history)
     last = {w.event.key + w.event.source: w.event for w in history if w.event.status != "notice"}
     firing = {key for (source, key_, _), _ in ledger.firing().items() for key in [key_ + source]}
@@ -183,7 +127,7 @@ def test_what_fires_is_open_where_it_was_told_and_what_has_ended_is_open_nowhere
 
 @given(histories)
 def test_each_incident_has_one_message_unless_its_end_was_long_ago(history: list[Waiting]) -> None:
-    ledger = Ledger()
+    ledger = Ledger(RULES)
     ledger.take(history)
     posted = Counter(intent.message for intent in ledger.intents if intent.action == "post")
     assert set(posted.values()) <= {1}
@@ -194,12 +138,12 @@ def test_each_incident_has_one_message_unless_its_end_was_long_ago(history: list
 
 @given(histories, st.permutations(["k1", "k2"]))
 def test_keys_do_not_touch_one_another(history: list[Waiting], keys: list[str]) -> None:
-    whole = Ledger()
+    whole = Ledger(RULES)
     whole.take(history)
     for key in keys:
         mine = [waiting for waiting in history if waiting.event.key == key]
         if mine:
-            alone = Ledger()
+            alone = Ledger(RULES)
             alone.take(mine)
             seqs = {waiting.seq for waiting in mine}
             assert [(i.action, i.room, i.event_seq, i.content) for i in alone.intents] == [
@@ -596,7 +540,7 @@ def test_an_alert_that_becomes_critical_is_told_though_someone_had_it_when_it_wa
 
 
 def test_a_room_that_an_alert_reaches_later_knows_who_has_it() -> None:
-    ledger = Ledger()
+    ledger = Ledger(RULES)
     ledger.take([waiting(1, event(severity="major", labels={"site": "a"}))])
     ledger.take([waiting(2, event(status="notice", acknowledged_by="anna"))])
     made = ledger.take([waiting(3, event(severity="critical", labels={"site": "a"}))])
@@ -637,7 +581,7 @@ def test_an_alert_that_no_room_knows_of_expires_too_and_inhibits_no_more() -> No
 def test_jumps_of_the_wall_clock_change_nothing_of_what_is_told_and_when(
     history: list[Waiting], jumps: list[int], ago: float
 ) -> None:
-    steady, jumping = Ledger(), Ledger()
+    steady, jumping = Ledger(RULES), Ledger(RULES)
     for number, (one, jump) in enumerate(zip(history, jumps, strict=False)):
         at = 1_000.0 + number * 700.0
         plain = msgspec.structs.replace(one.event, occurred_at=at - ago, received_at=at)

@@ -15,7 +15,7 @@ from relay.core.markdown import WEBEX_MAX_BYTES
 from relay.templates.bounds import TemplateError
 from relay.templates.environment import MarkdownEnvironment
 from relay.templates.rendering import TemplateRenderer, compile_template
-from tests.unit.made import event, harmful
+from tests.fakes.made import event, harmful
 
 COMMONMARK = MarkdownIt("commonmark")
 NOW = 1_772_331_000.0

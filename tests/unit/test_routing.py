@@ -6,21 +6,17 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.incident import Policy
 from relay.core.matching import Matcher, make_matcher, parse_matchers
 from relay.core.routing import (
     Route,
     confusable,
     destinations,
     index_children,
-    lineages,
     resolve,
     trace,
     walk,
 )
-
-LABELS = ("site", "team")
-VALUES = ("", "a", "b", "c")
+from tests.fakes.trees import LABELS, ROOT, VALUES, Tree, grown, plain_trees, views
 
 
 def route(
@@ -70,7 +66,6 @@ trees = _nodes(st.recursive(_leaves, _nodes, max_leaves=12)).map(
 wide = st.lists(_leaves, min_size=8, max_size=20).map(
     lambda leaves: placed(Route(path="", rooms=("noc",), routes=tuple(leaves)), "route")
 )
-views = st.dictionaries(st.sampled_from(LABELS), st.sampled_from(VALUES))
 
 
 def traced_ends(root: Route, view: dict[str, str]) -> list[str]:
@@ -142,40 +137,6 @@ def test_the_trace_says_why_in_words() -> None:
 
 
 # Identity
-
-
-few_matchers = st.lists(st.sampled_from(['site="a"', 'site="b"', 'team=~"x|y"']), max_size=2)
-
-
-def _plain_tree(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.tuples(few_matchers, st.booleans(), st.integers(0, 10**6), st.lists(children, max_size=4))
-
-
-Tree = tuple[list[str], bool, int, list[Any]]
-"""Matchers, whether it continues, what tells it from others, and its children."""
-plain_trees: st.SearchStrategy[list[Tree]] = st.lists(
-    st.recursive(st.tuples(few_matchers, st.booleans(), st.integers(0, 10**6), st.just([])), _plain_tree), max_size=5
-)
-
-
-def grown(node: Route, children: list[Any]) -> Route:
-    """A tree with identities; each node's policy is told from all others by its `group_wait`."""
-    found = [tuple(one for text in texts for one in parse_matchers(text)) for texts, *_ in children]
-    names = lineages(node.lineage, found)
-    routes = tuple(
-        grown(
-            Route(
-                path=f"{node.path}.routes[{number}]", rooms=("noc",), matchers=own, continues=go_on, lineage=name,
-                policy=Policy(group_wait=float(wait)),
-            ),
-            inner,
-        )
-        for number, ((_, go_on, wait, inner), own, name) in enumerate(zip(children, found, names, strict=True))
-    )  # fmt: skip
-    return msgspec.structs.replace(node, routes=routes)
-
-
-ROOT = Route(path="route", rooms=("noc",))
 
 
 @given(plain_trees, views)

@@ -24,7 +24,7 @@ from relay.core.times import (
     parse_weekdays,
     parse_years,
 )
-from tests.unit.made import event
+from tests.fakes.made import event
 
 NOW = 1_800_000_000.0
 

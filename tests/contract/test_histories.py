@@ -18,22 +18,9 @@ from relay.core.suppression import Silence
 from relay.ports import Limits
 from relay.senders.spika import SERVICE as SPIKA
 from relay.senders.webex import SERVICE as WEBEX
-from tests.fakes.simulated import ManualClock, Room, Simulated
+from tests.fakes.simulated import SETTINGS, ManualClock, Room, Simulated
 
 SITES = ("ams1", "fra1")
-SETTINGS: dict[str, Any] = {
-    "listen": {"events": "127.0.0.1:0", "admin": "127.0.0.1:0"},
-    "accounts": {"webex": {"type": "webex", "url": "http://127.0.0.1:1/v1", "token": "t"}},
-    "rooms": {"noc": {"account": "webex", "title": "NOC", "digest_over": 8}},
-    "sources": {"lab": {"type": "webhook"}},
-    "route": {
-        "rooms": ["noc"], "repeat_interval": "30d", "reopen_within": "5m",
-        "routes": [{
-            "matchers": ['site=~".+"'], "group_by": ["site"], "group_wait": "10s", "group_interval": "30s",
-            "routes": [{"matchers": ["site=fra1"], "mention": ["anna@example.net"]}],
-        }],
-    },
-}  # fmt: skip
 PLAIN: dict[str, Any] = {
     "accounts": {"spika": {"type": "spika", "url": "http://127.0.0.1:1", "access_token": "t"}},
     "rooms": {"noc": {"account": "spika", "id": 5, "digest_over": 8}},
