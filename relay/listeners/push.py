@@ -62,7 +62,7 @@ class PushListener:
     ) -> None:
         """Begin without connections. `sources` by path; `most` connections of all sources together.
 
-        A connection ends after `idle` seconds without a frame, or if a peer takes over `slow` seconds to read an answer.
+        A connection ends after `idle` seconds without a frame, or if its peer takes `slow` seconds to read an answer.
         """
         self._most = most
         self._idle = idle

@@ -27,6 +27,7 @@ from relay.lifecycle import SystemClock
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import environment, free_port
+from tests.fakes.looking import until_seen
 from tests.fakes.running import ROOM, configuration, messages, started_sandbox
 
 WORKERS = 300
@@ -109,13 +110,17 @@ class Behind:
 
     async def ask(self, session: aiohttp.ClientSession, method: str, path: str) -> tuple[int, Any]:
         """An answer of the admin address, as soon as there is one."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    async with session.request(method, self.admin + path) as answer:
-                        return answer.status, await answer.json()
-                except aiohttp.ClientConnectionError:
-                    continue  # it starts still
+
+        async def ask() -> tuple[int, Any] | None:
+            try:
+                async with session.request(method, self.admin + path) as answer:
+                    return answer.status, await answer.json()
+            except aiohttp.ClientConnectionError:
+                return None  # it starts still
+
+        found = await until_seen(ask, bool, patience=PATIENCE)
+        assert found is not None
+        return found
 
 
 async def change_under_load(folder: Path, *, reloads: int, restarts: int, rate: float) -> Figures:
@@ -211,21 +216,21 @@ async def until_connected(
     relay: Behind, session: aiohttp.ClientSession, connections: Counter[str], figures: Figures
 ) -> None:
     """Wait until both feeds are connected, and as often as was to be."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            _, status = await relay.ask(session, "GET", "/api/v1/status")
-            there = all(feed["connected"] for feed in status["feeds"])
-            if there and connections["changing"] >= figures.starts + figures.good_reloads:
-                return
+
+    def connected(answer: tuple[int, Any]) -> bool:
+        there = all(feed["connected"] for feed in answer[1]["feeds"])
+        return there and connections["changing"] >= figures.starts + figures.good_reloads
+
+    await until_seen(lambda: relay.ask(session, "GET", "/api/v1/status"), connected, patience=PATIENCE)
 
 
 async def settle(relay: Behind, session: aiohttp.ClientSession, sandbox: Sandbox, accepted: int) -> None:
     """Wait until all that was accepted stands in the room."""
-    async with asyncio.timeout(PATIENCE + accepted / 20):
-        while True:
-            _, status = await relay.ask(session, "GET", "/api/v1/status")
-            if status["deliveries"].get("done", 0) >= accepted and len(messages(sandbox)) >= accepted:
-                return
+
+    def posted(answer: tuple[int, Any]) -> bool:
+        return answer[1]["deliveries"].get("done", 0) >= accepted and len(messages(sandbox)) >= accepted
+
+    await until_seen(lambda: relay.ask(session, "GET", "/api/v1/status"), posted, patience=PATIENCE + accepted / 20)
 
 
 def count(figures: Figures, folder: Path, posting: Posting, sandbox: Sandbox) -> None:

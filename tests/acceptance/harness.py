@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 import aiohttp
 
 from relay.sandbox.server import Sandbox
-from tests.fakes.running import PATIENCE, configuration
+from tests.fakes.looking import PATIENCE, until_seen
+from tests.fakes.running import configuration
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,10 +107,14 @@ class RelayProcess:
         async with session.get(self.admin + path) as answer:
             return await answer.json()
 
+    async def until_shown(self, session: aiohttp.ClientSession, path: str, fits: Callable[[Any], object] = bool) -> Any:
+        """Wait until a document of the admin address fits; return that."""
+        return await until_seen(lambda: self.get(session, path), fits)
+
 
 @asynccontextmanager
 async def relay_process(
-    config: Path, early: Callable[[asyncio.subprocess.Process], None] = lambda _: None
+    config: Path, early: Callable[[asyncio.subprocess.Process], Awaitable[None]] | None = None
 ) -> AsyncIterator[RelayProcess]:
     """A running `relay run`, killed at the end where it still runs; `early` is called before it is ready."""
     process = await asyncio.create_subprocess_exec(
@@ -118,7 +123,8 @@ async def relay_process(
     )  # fmt: skip
     started = RelayProcess(config, process)
     try:
-        early(process)
+        if early is not None:
+            await early(process)
         await started.until_ready()
         yield started
     finally:

@@ -21,7 +21,8 @@ import msgspec
 from relay.lifecycle import SystemClock
 from relay.sandbox.server import Sandbox
 from tests.acceptance.harness import free_port, relay_process
-from tests.fakes.running import PATIENCE, configuration, messages, started_sandbox
+from tests.fakes.looking import PATIENCE, until_seen
+from tests.fakes.running import configuration, messages, started_sandbox
 
 ROOMS = 4
 SENDERS = 8
@@ -70,9 +71,7 @@ async def kill_under_load(folder: Path, sandbox: Sandbox, kills: int, seed: int,
     for _ in range(kills):
         await _kill_once(config, load, moments.uniform(0.02, longest))
     async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
-        async with asyncio.timeout(PATIENCE * 10):
-            while not _settled(await relay.get(session, "/api/v1/status")):
-                pass
+        await until_seen(lambda: relay.get(session, "/api/v1/status"), _settled, patience=PATIENCE * 10)
         await relay.stop()
     return _account(sandbox, load.accepted, kills)
 

@@ -15,10 +15,13 @@ from pathlib import Path
 from relay.lifecycle import SystemClock
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Message
-from tests.fakes.running import ROOM, Running, running, started_sandbox
+from tests.fakes.looking import until_seen
+from tests.fakes.running import ROOM, Running, is_settled, running, started_sandbox
 
 EVENTS, SECONDS, CRITICALS = 2_000, 10.0, 50
 BATCHES = 100
+PATIENCE = 600.0
+"""Seconds that a failing run may take, so that it can tell its figures."""
 
 
 def titles() -> list[str]:
@@ -63,12 +66,11 @@ async def measure(folder: Path) -> bool:
             began = clock.now()
             await send(relay, clock)
             ended = clock.now()
-            while True:
-                _, status = await relay.get("/api/v1/status")
-                waiting = sum(status["deliveries"].get(state, 0) for state in ("waiting", "leased"))
-                if not waiting and not status["events"]["waiting"] and attached(relay) is not None:
-                    break
-                await clock.wait(asyncio.Event(), 0.2)
+            await until_seen(
+                lambda: relay.get("/api/v1/status"),
+                lambda answer: is_settled(answer[1]) and attached(relay) is not None,
+                patience=PATIENCE,
+            )
             gone = clock.now() - ended
             over.set()
             sandbox.state.touch()

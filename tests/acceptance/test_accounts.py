@@ -15,7 +15,7 @@ import pytest
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import ROOT, command, configure, environment, free_port, relay_process
-from tests.fakes.running import TOKEN, messages
+from tests.fakes.running import TOKEN, messages, until
 
 PDF = b"%PDF-1.4 a plan"
 CARD = {"type": "AdaptiveCard", "version": "1.3", "body": [{"type": "TextBlock", "text": "disk full"}]}
@@ -195,9 +195,7 @@ async def test_a_login_waits_for_the_browser_and_the_relay_goes_on(tmp_path: Pat
         await login.answer("grant", follow=True)
         code, out, error = await login.ended()
         assert (code, "posts as Relay (relay@sandbox.example)" in out) == (0, True), error
-        async with asyncio.timeout(30):
-            while not messages(sandbox):
-                await (await session.get(relay.admin + "/healthz")).read()
+        await until(sandbox, lambda: bool(messages(sandbox)))
         assert "held until a login" in messages(sandbox)[0].text
     assert (tmp_path / "tokens" / "webex.json").stat().st_mode & 0o777 == 0o600
 

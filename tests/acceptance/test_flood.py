@@ -46,7 +46,7 @@ async def test_5000_connections_without_a_request_hold_up_no_webhook_and_no_mess
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, ENOUGH), hard), hard))
     config = configure(tmp_path, sandbox)
 
-    def limited(process: asyncio.subprocess.Process) -> None:
+    async def limited(process: asyncio.subprocess.Process) -> None:
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (FEW, FEW))
 
     async with relay_process(config, limited) as relay, aiohttp.ClientSession(trust_env=False) as session:

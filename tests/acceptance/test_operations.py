@@ -13,10 +13,11 @@ from typing import Any
 
 import aiohttp
 
-from relay.app.notice import notice_of
+from relay.app.notice import Notice, notice_of
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import command, configure, free_port, relay_process
+from tests.fakes.looking import until_seen
 from tests.fakes.running import TOKEN, messages, until
 
 FAULT = {"title": "port-down", "severity": "major", "status": "firing", "key": "p1"}
@@ -102,9 +103,7 @@ async def test_what_happened_is_a_test_and_what_would_change_is_told(tmp_path: P
     async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
         for event in (FAULT, {**FAULT, "key": "p2"}, {"key": "p1", "status": "resolved"}):
             await session.post(relay.events + "/hooks/lab", json=event)
-        async with asyncio.timeout(10):
-            while (await relay.get(session, "/api/v1/status"))["events"]["waiting"]:
-                pass
+        await relay.until_shown(session, "/api/v1/status", lambda status: not status["events"]["waiting"])
         code, out, error = await command("test", "--record", "-c", str(config))
         assert (code, "port-down" in out) == (0, True), error
         (tmp_path / "recorded.yaml").write_text(out, encoding="utf-8")
@@ -178,9 +177,7 @@ async def test_a_configuration_is_reloaded_by_hand_and_by_signal(tmp_path: Path,
         assert (code, "can't be found" in error) == (1, True)
         config.write_text(good, encoding="utf-8")
         relay.process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(20):
-            while not (await relay.get(session, "/api/v1/status"))["config"]["last_reload_good"]:
-                pass
+        await relay.until_shown(session, "/api/v1/status", lambda status: status["config"]["last_reload_good"])
         async with session.post(relay.events + "/hooks/extra", json={"title": "x"}) as answer:
             assert answer.status == 404
         assert await relay.stop() == 0
@@ -224,17 +221,21 @@ async def test_a_relay_is_found_whatever_has_changed_in_its_configuration(tmp_pa
 async def test_a_hang_up_before_it_listens_is_a_reload_and_no_end(tmp_path: Path, sandbox: Sandbox) -> None:
     config = configure(tmp_path, sandbox)
 
-    def hang_up(process: asyncio.subprocess.Process) -> None:
-        caught = 0
-        while not caught >> (signal.SIGHUP - 1) & 1:
-            state = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
-            caught = int(re.findall(r"SigCgt:\s*(\w+)", state)[0], 16)
+    async def hang_up(process: asyncio.subprocess.Process) -> None:
+        async def caught() -> int:
+            state = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")  # noqa: ASYNC240 - no disk
+            return int(re.findall(r"SigCgt:\s*(\w+)", state)[0], 16)
+
+        await until_seen(caught, lambda signals: signals >> (signal.SIGHUP - 1) & 1)
         process.send_signal(signal.SIGHUP)
 
     async with relay_process(config, hang_up) as relay, aiohttp.ClientSession(trust_env=False) as session:
-        async with asyncio.timeout(20):
-            while (notice := notice_of(tmp_path / "relay.db")) is None or notice.loads < 2:
-                assert (await relay.get(session, "/api/v1/status"))["ready"]
+
+        async def notice() -> Notice | None:
+            assert (await relay.get(session, "/api/v1/status"))["ready"]
+            return notice_of(tmp_path / "relay.db")
+
+        await until_seen(notice, lambda found: found is not None and found.loads >= 2)
         assert await relay.stop() == 0
     assert "reloaded" in [line["event"] for line in relay.lines]
 
@@ -254,9 +255,7 @@ async def test_a_support_bundle_holds_what_helps_and_no_secret(tmp_path: Path, s
                 await session.post(relay.events + "/hooks/lab", json={"no": "very private"})
                 sandbox.state.faults = [Fault(status=400)]
                 await session.post(relay.events + "/hooks/lab", json={"title": "private title"})
-                async with asyncio.timeout(20):
-                    while not await relay.get(session, "/api/v1/deliveries?state=dead"):
-                        pass
+                await relay.until_shown(session, "/api/v1/deliveries?state=dead")
                 code, out, error = await command("support-bundle", str(bundle), "-c", str(config))
         else:
             code, out, error = await command("support-bundle", str(bundle), "-c", str(config))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
@@ -24,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import command, free_port
-from tests.fakes.running import PATIENCE, ROOM, Running, running
+from tests.fakes.running import ROOM, Running, running
 
 expect.set_options(timeout=20_000)
 CHROMIUM = shutil.which("chromium")
@@ -503,9 +502,7 @@ class Truths:
 
     async def agree_on(self, expected: dict[str, tuple[int, int, int]]) -> None:
         """All ways tell this, sooner (the command line, the API, the metrics) or later (the page)."""
-        async with asyncio.timeout(20):
-            while await self._by_status() != expected:
-                pass
+        await self._relay.until_seen(self._by_status, lambda told: told == expected)
         assert await self._by_metrics() == expected
         assert await self._by_deliveries() == expected
         for room, (waiting, dead, aside) in expected.items():
@@ -582,9 +579,7 @@ async def test_a_critical_that_is_set_aside_is_told_by_all_ways_of_asking(
     sandbox.state.faults = [Fault(status=503, room="CORE")]
     async with running(tmp_path, sandbox, listen=listen, **options) as relay:
         await relay.post({"title": "core router down", "severity": "critical"})
-        async with asyncio.timeout(PATIENCE):
-            while not (await relay.get("/api/v1/deliveries?reason=remote"))[1]:
-                pass
+        await relay.until_shown("/api/v1/deliveries?reason=remote")
     with closing(sqlite3.connect(tmp_path / "relay.db")) as connection, connection:
         connection.execute("UPDATE deliveries SET aside = 1, failing_since = failing_since - 600")
     _, out, _ = await command("status", "-c", str(relay.file), "-o", "json")

@@ -19,7 +19,8 @@ from relay.sandbox.state import Fault
 from relay.storage.database import lock
 from tests.acceptance.harness import ROOT, RelayProcess, command, configure, environment, free_port, relay_process
 from tests.acceptance.killing import kill_under_load
-from tests.fakes.running import PATIENCE, messages, until
+from tests.fakes.looking import PATIENCE, until_seen
+from tests.fakes.running import messages, until
 
 
 async def test_kill_9_under_load_loses_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -36,9 +37,7 @@ async def test_sigterm_gives_sends_their_time_and_ends_with_0(tmp_path: Path, sa
     async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
         async with session.post(relay.events + "/hooks/lab", json={"title": "in flight"}) as answer:
             assert answer.status == 202
-        async with asyncio.timeout(10):
-            while not (await relay.get(session, "/api/v1/status"))["deliveries"].get("leased"):
-                pass
+        await relay.until_shown(session, "/api/v1/status", lambda status: status["deliveries"].get("leased"))
         assert await relay.stop() == 0
     assert [m.text.splitlines()[0] for m in messages(sandbox)] == ["🔵 WARNING · in flight"]
     code, out, _ = await command("deliveries", "list", "-c", str(config), "-o", "json")
@@ -52,19 +51,17 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path, sandbox: Sandbox)
         async with aiohttp.ClientSession(trust_env=False) as session:
             async with session.post(relay.events + "/hooks/lab", json={"title": "slow"}):
                 pass
-            async with asyncio.timeout(10):
-                while not (await relay.get(session, "/api/v1/status"))["deliveries"].get("leased"):
-                    pass
+            await relay.until_shown(session, "/api/v1/status", lambda status: status["deliveries"].get("leased"))
             relay.process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(10):
-                while True:
-                    try:
-                        await relay.get(session, "/api/v1/status")
-                        async with session.get(relay.admin + "/readyz") as answer:
-                            if answer.status == 503:
-                                break
-                    except aiohttp.ClientError:
-                        break
+
+            async def stops() -> bool:
+                try:
+                    async with session.get(relay.admin + "/readyz") as answer:
+                        return answer.status == 503
+                except aiohttp.ClientError:
+                    return True
+
+            await until_seen(stops, bool)
         assert await relay.stop() == -signal.SIGTERM
 
 
@@ -117,9 +114,7 @@ async def test_the_command_line_speaks_to_the_daemon_and_without_it_to_the_store
     async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
         async with session.post(relay.events + "/hooks/lab", json={"title": "lost?", "labels": {"a": "b"}}) as answer:
             event_id = (await answer.json())["ids"][0]
-        async with asyncio.timeout(10):
-            while not (await relay.get(session, "/api/v1/status"))["deliveries"].get("dead"):
-                pass
+        await relay.until_shown(session, "/api/v1/status", lambda status: status["deliveries"].get("dead"))
         code, out, _ = await command("status", *named)
         assert (code, "from the running relay" in out) == (0, True)
         code, out, _ = await command("status", "--nagios", *named)

@@ -15,13 +15,15 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 LOAD = str(Path(__file__).with_name("load.py"))
 ROOMS = 20
+PATIENCE = 600.0
 
 
 def free_port() -> int:
@@ -53,6 +55,24 @@ def get(url: str) -> bytes:
         return bytes(answer.read())
 
 
+def wait_until(true: Callable[[], bool], pause: float) -> None:
+    """Look again after each pause until something is true. Raise `TimeoutError` when patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(pause)
+
+
+def sunk(sink: int) -> int:
+    """Return how many messages the sink has had."""
+    return int(get(f"http://127.0.0.1:{sink}/count"))
+
+
+def has_sunk(sink: int, count: int) -> bool:
+    return sunk(sink) >= count
+
+
 class Relay:
     """A relay of its own, in a folder of its own, posting to the sink."""
 
@@ -82,15 +102,16 @@ class Relay:
             [sys.executable, "-m", "relay", "run", "-c", str(folder / "relay.yaml"), "--log-level", "error"],
             stderr=self.log, cwd=folder,
         )  # fmt: skip
-        while True:
-            try:
-                if get(f"http://127.0.0.1:{self.admin}/readyz"):
-                    break
-            except OSError:
-                if self.process.poll() is not None:
-                    raise SystemExit((folder / "log").read_text()) from None
-                time.sleep(0.005)
+        wait_until(self._is_ready, 0.005)
         self.ready_after = time.monotonic() - began
+
+    def _is_ready(self) -> bool:
+        try:
+            return bool(get(f"http://127.0.0.1:{self.admin}/readyz"))
+        except OSError:
+            if self.process.poll() is not None:
+                raise SystemExit((self.folder / "log").read_text()) from None
+            return False
 
     def __enter__(self) -> Relay:
         return self
@@ -108,8 +129,15 @@ class Relay:
         return int(text.split("VmRSS:")[1].split()[0]) / 1024
 
     def wait_done(self, count: int) -> None:
-        while self.status()["deliveries"].get("done", 0) < count:
-            time.sleep(0.02)
+        wait_until(lambda: self.status()["deliveries"].get("done", 0) >= count, 0.02)
+
+    def wait_planned(self) -> None:
+        """Wait until no event is to be planned."""
+        wait_until(lambda: not self.status()["events"]["waiting"], 0.1)
+
+
+def has_events(running: Relay, count: int) -> bool:
+    return int(running.status()["events"]["total"]) >= count
 
 
 @contextmanager
@@ -120,8 +148,7 @@ def relay(sink: int, feed: int | None = None, dead: bool = False) -> Iterator[Re
 
 def sink_rate(sink: int, count: int, began: float) -> float:
     """Events a second until the sink has had `count`."""
-    while int(get(f"http://127.0.0.1:{sink}/count")) < count:
-        time.sleep(0.005)
+    wait_until(lambda: sunk(sink) >= count, 0.005)
     return count / (time.monotonic() - began)
 
 
@@ -156,8 +183,7 @@ def end_to_end(count: int, batch: int, bar: float) -> bool:
                 get(f"http://127.0.0.1:{sink}/reset")
                 arguments = ("post", running.events, "/hooks/bench", count // batch, 32, batch, ROOMS)
                 posting = subprocess.Popen([sys.executable, LOAD, *map(str, arguments)], stdout=subprocess.DEVNULL)
-                while int(get(f"http://127.0.0.1:{sink}/count")) == 0:
-                    time.sleep(0.002)
+                wait_until(lambda: sunk(sink) > 0, 0.002)
                 ours.append(sink_rate(sink, count, time.monotonic()))
                 posting.wait()
             ratios.append(ours[-1] / theirs[-1])
@@ -178,10 +204,7 @@ def websocket(count: int) -> bool:
             began = time.monotonic()
             with relay(1, feed=port, dead=True) as running:
                 began = time.monotonic()
-                total = 0
-                while total < count:
-                    time.sleep(0.02)
-                    total = running.status()["events"]["total"]
+                wait_until(partial(has_events, running, count), 0.02)
                 ours.append(count / (time.monotonic() - began))
             ratios.append(ours[-1] / theirs[-1])
     ratio = statistics.median(ratios)
@@ -219,9 +242,8 @@ def footprint(waiting: int) -> bool:
             empty = 5000 / float(load("post", running.events, "/hooks/bench", 5000, 32, 1, ROOMS))
         with relay(sink, dead=True) as running:
             load("post", running.events, "/hooks/bench", waiting // 100, 8, 100, ROOMS)
-            while (state := running.status())["events"]["waiting"]:
-                time.sleep(0.1)
-            held = sum(room["waiting"] for room in state["rooms"])
+            running.wait_planned()
+            held = sum(room["waiting"] for room in running.status()["rooms"])
             full = running.memory()
             good &= show(f"resident memory, {held:,} waiting", f"{full:.0f} MB", "<= 120 MB", full <= 120)
             loaded = 5000 / float(load("post", running.events, "/hooks/bench", 5000, 32, 1, ROOMS))
@@ -243,16 +265,13 @@ def drain(waiting: int) -> bool:
             with tempfile.TemporaryDirectory(prefix="relay-bench-") as folder:
                 with Relay(Path(folder), sink, dead=True) as running:
                     load("post", running.events, "/hooks/bench", count // 100, 8, 100, ROOMS)
-                    while running.status()["events"]["waiting"]:
-                        time.sleep(0.1)
+                    running.wait_planned()
                 get(f"http://127.0.0.1:{sink}/reset")
                 with Relay(Path(folder), sink) as running:
-                    while int(get(f"http://127.0.0.1:{sink}/count")) < 200:
-                        time.sleep(0.01)
-                    start, began = int(get(f"http://127.0.0.1:{sink}/count")), time.monotonic()
+                    wait_until(lambda: sunk(sink) >= 200, 0.01)
+                    start, began = sunk(sink), time.monotonic()
                     end = start + min(waiting // 20, 10_000) - 500
-                    while int(get(f"http://127.0.0.1:{sink}/count")) < end:
-                        time.sleep(0.01)
+                    wait_until(partial(has_sunk, sink, end), 0.01)
                     rates.append((end - start) / (time.monotonic() - began))
     ratio = rates[1] / rates[0]
     figure = f"{rates[1]:,.0f}/s of {rates[0]:,.0f}/s: {ratio:.0%}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from tests.fakes.running import PATIENCE, Running, running
+from tests.fakes.running import Running, running
 
 METRICS = (
     "relay_events_received_total",
@@ -108,10 +107,8 @@ async def test_a_token_that_no_header_can_carry_holds_the_account(tmp_path: Path
     accounts = {"webex": {"type": "webex", "url": f"{sandbox.address}/v1", "token": {"file": str(file)}}}
     async with running(tmp_path, sandbox, accounts=accounts) as relay:
         await relay.post({"title": "held"})
-        async with asyncio.timeout(PATIENCE):
-            while not (refused := (await relay.get("/api/v1/status"))[1]["accounts"][0]["refused"]):
-                pass
-        assert "no header can carry" in refused
+        status = await relay.until_shown("/api/v1/status", lambda status: status["accounts"][0]["refused"])
+        assert "no header can carry" in status["accounts"][0]["refused"]
         (held,) = await relay.until_state("waiting")
         assert held["attempts"] == 0
         file.write_text(sandbox.token, encoding="utf-8")

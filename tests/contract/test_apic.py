@@ -20,6 +20,7 @@ import pytest
 import trustme
 
 from relay.core.event import SourceDefaults
+from relay.core.plan import Waiting
 from relay.core.redaction import Redactor
 from relay.listeners.apic import ApicListener
 from relay.listeners.apic_client import ApicClient, ApicError, Query, Snapshot
@@ -63,9 +64,7 @@ async def heads(relay: Running, count: int) -> list[str]:
 
 
 async def connected(relay: Running) -> None:
-    async with asyncio.timeout(30):
-        while not (await relay.get("/api/v1/status"))[1]["feeds"][0]["connected"]:
-            pass
+    await relay.until_shown("/api/v1/status", lambda status: status["feeds"][0]["connected"])
 
 
 async def test_faults_live_and_changes_are_told(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -214,10 +213,9 @@ async def test_a_controller_with_a_certificate_of_its_own_authority(tmp_path: Pa
             await connected(relay)
         distrusting = source(sandbox, url=url, subscribe=subscribe)
         async with running(tmp_path, sandbox, sources=distrusting) as relay:
-            async with asyncio.timeout(30):
-                said = ""
-                while "certificate" not in said.lower():
-                    said = str((await relay.get("/api/v1/status"))[1]["feeds"][0]["last_error"])
+            await relay.until_shown(
+                "/api/v1/status", lambda status: "certificate" in str(status["feeds"][0]["last_error"]).lower()
+            )
 
 
 @pytest.mark.parametrize(
@@ -350,6 +348,12 @@ class Shelf:
 
     def refuse(self, refusal: Refusal) -> Awaitable[None]:
         raise AssertionError(refusal)
+
+    async def count_waiting_events(self) -> int:
+        return 0
+
+    async def waiting_events(self, limit: int, now: float) -> list[Waiting]:
+        raise AssertionError((limit, now))
 
     async def source_state(self, source: str) -> dict[str, bytes]:
         assert source == "fabric"

@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Message, Person, make_id
-from tests.fakes.running import PATIENCE, ROOM, TOKEN, Running, running
+from tests.fakes.running import ROOM, TOKEN, Running, running
 
 MOST = 10
 """Messages that one "hello" may become."""
@@ -46,12 +46,6 @@ async def bridge(sandbox: Sandbox, carry: Callable[[Message], Awaitable[None]]) 
             yield carried
         finally:
             working.cancel()
-
-
-async def until_logged(relay: Running, said: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while f'"event": "{said}"' not in relay.log.read_text(encoding="utf-8"):
-            await relay.get("/healthz")
 
 
 def webhook(message: Message, person: Person) -> dict[str, Any]:
@@ -86,13 +80,17 @@ async def test_what_the_relays_own_account_wrote_in_webex_is_no_event(
         await relay.until(lambda: len(carried) == 3)
         heads = [message.text.splitlines()[0].partition(" · ")[2] for message in relay.messages()]
         assert heads == ["hello", "Webex message created: ida@example.net", "the end"]
-        async with asyncio.timeout(PATIENCE):
-            while 'relay_suppressed_total{reason="own"} 3.0' not in (await relay.get("/metrics"))[1]:
-                pass
+        await relay.until_shown("/metrics", lambda text: 'relay_suppressed_total{reason="own"} 3.0' in text)
         wanted = {"source": "lab", "payload": webhook(carried[0], carried[0].person)}
         async with relay.session.post(f"{relay.admin}/api/v1/explain", json=wanted) as answer:
             (explained,) = await answer.json()
         assert (explained["suppressed"], explained["rooms"]) == ("own", [])
+
+
+async def until_heard(relay: Running, number: int) -> None:
+    """Wait until so many messages were posted, and as many have come back."""
+    await relay.until(lambda: len(relay.messages()) >= number)
+    await relay.until_shown("/metrics", lambda text: f'relay_suppressed_total{{reason="own"}} {number}.0' in text)
 
 
 async def test_a_webhook_of_the_same_bot_into_the_same_room_makes_nothing_of_a_hello(
@@ -108,10 +106,7 @@ async def test_a_webhook_of_the_same_bot_into_the_same_room_makes_nothing_of_a_h
         room = sandbox.state.add_room("Elsewhere")
         for number in (1, 2, 3):
             sandbox.state.add_message(room, human, "hello", None, None)
-            await relay.until(lambda: len(relay.messages()) >= number)  # noqa: B023 - it is awaited here
-            async with asyncio.timeout(PATIENCE):
-                while f'relay_suppressed_total{{reason="own"}} {number}.0' not in (await relay.get("/metrics"))[1]:
-                    pass
+            await until_heard(relay, number)
         assert len(relay.messages()) == 3
 
 
@@ -133,13 +128,11 @@ async def test_a_message_that_another_deletes_or_a_member_that_another_adds_is_a
 
 async def assert_braked(relay: Running, source: str) -> None:
     """One "hello" has become a few messages; the operator knows; all else of the source is posted."""
-    await until_logged(relay, "source_braked")
+    await relay.until_logged("source_braked")
     title = f"relay: source {source} answers itself"
     await relay.until(lambda: any(title in message.text for message in relay.messages("Ops")))
-    async with asyncio.timeout(PATIENCE):
-        while not (held := [one for one in (await relay.get("/api/v1/events?limit=1000"))[1] if one["suppressed"]]):
-            pass
-    assert {one["suppressed"] for one in held} == {"echo"}
+    events = await relay.until_shown("/api/v1/events?limit=1000", lambda found: any(one["suppressed"] for one in found))
+    assert {one["suppressed"] for one in events if one["suppressed"]} == {"echo"}
     assert len(relay.messages()) <= MOST
 
 
@@ -158,9 +151,7 @@ async def test_a_source_that_is_told_each_message_is_braked_and_all_else_of_it_i
         for number in range(30):
             await relay.post({"title": f"port {number} is down", "status": "firing", "key": f"port {number}"})
         await relay.until(lambda: sum("port" in message.text for message in relay.messages()) >= 30)
-        async with asyncio.timeout(PATIENCE):
-            while len(carried) < sum(len(room.messages) for room in sandbox.state.rooms.values()):
-                await relay.get("/healthz")
+        await relay.until(lambda: len(carried) == sum(len(room.messages) for room in sandbox.state.rooms.values()))
         assert sum("port" in message.text for message in relay.messages()) == 30
         assert len(relay.messages("Ops")) == 1
     async with running(tmp_path, sandbox, rooms=ROOMS, operator=OPERATOR) as relay, bridge(sandbox, carry):
@@ -204,7 +195,7 @@ async def test_a_feed_that_echoes_is_braked(tmp_path: Path, sandbox: Sandbox) ->
             running(tmp_path, sandbox, sources=sources, rooms=ROOMS, operator=OPERATOR) as relay,
             bridge(sandbox, carry),
         ):
-            await until_logged(relay, "feed_opened")
+            await relay.until_logged("feed_opened")
             await relay.post({"title": "hello"})
             await assert_braked(relay, "feed")
 
@@ -228,9 +219,7 @@ async def test_two_relays_that_post_into_each_others_source_are_braked(tmp_path:
         bridge(sandbox, carry),
     ):
         await a.post({"title": "hello"})
-        async with asyncio.timeout(PATIENCE):
-            while not (a.messages("A Ops") or b.messages("B Ops")):
-                await sandbox.state.changed.wait()
+        await a.until(lambda: a.messages("A Ops") or b.messages("B Ops"))
         await a.post({"title": "the end"})
         await a.until(lambda: any("the end" in message.text for message in b.messages("B")))
         assert sum("hello" in message.text for title in "AB" for message in a.messages(title)) <= MOST

@@ -344,9 +344,7 @@ async def test_a_corrected_password_of_a_fabric_is_tried_soon(tmp_path: Path, sa
     async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
         await relay.until(lambda: any("feed fabric is refused" in text for text in messages_of(relay)))
         password.write_text(TOKEN, encoding="utf-8")
-        async with asyncio.timeout(20):
-            while "feed_opened" not in relay.log.read_text(encoding="utf-8"):
-                await relay.get("/healthz")
+        await relay.until_logged("feed_opened")
         fault = "topology/pod-1/node-101/sys/phys-[eth1/1]/phys/fault-F0532"
         sandbox.fabric.put("faultInst", fault, code="F0532", cause="port-down", severity="major", lc="raised")
         await relay.until(lambda: any("✅ resolved" in text for text in messages_of(relay)))

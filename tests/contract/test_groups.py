@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from relay.ports import Limits
 from relay.sandbox.server import Sandbox
 from tests.fakes.alerts import GROUPED, at, end, fault
-from tests.fakes.running import PATIENCE, replies, running, settled, top
+from tests.fakes.running import replies, running, settled, top
 
 ALL = Limits(done=0.0, dead=0.0, size=1, pressing=True)
 
@@ -39,9 +38,8 @@ async def test_what_ends_before_its_group_is_due_is_told_to_nobody(tmp_path: Pat
         _, fired = await relay.post(at("ams1"))
         _, ended = await relay.post(end())
         for answer in (fired, ended):
-            async with asyncio.timeout(PATIENCE):
-                while (await relay.get(f"/api/v1/events/{answer['ids'][0]}"))[1]["suppressed"] != "brief":
-                    pass
+            path = f"/api/v1/events/{answer['ids'][0]}"
+            await relay.until_shown(path, lambda event: event["suppressed"] == "brief")
         assert relay.messages() == []
         assert await relay.daemon.store.count_untold_events() == 0
 
@@ -86,16 +84,12 @@ async def test_pruning_takes_nothing_that_a_group_waits_for(tmp_path: Path, sand
     async with running(tmp_path, sandbox, route={**GROUPED, "group_wait": "1s", "group_interval": "1s"}) as relay:
         await relay.post([at("a", key="k1"), at("a", key="k2")])
         await relay.post(at("a", key="k1", severity="critical"))
-        async with asyncio.timeout(PATIENCE):
-            while (await relay.get("/api/v1/status"))[1]["events"]["waiting"]:
-                pass
-        await relay.daemon.store.prune(ALL, relay.daemon.planner.vigil._clock.now())
+        await relay.until_shown("/api/v1/status", lambda status: not status["events"]["waiting"])
+        await relay.daemon.store.prune(ALL, relay.daemon.pipeline.planner.vigil._clock.now())
         await relay.until(lambda: any("2 firing" in message.text for message in relay.messages()))
         await settled(relay)
         await relay.post([end(key="k1", occurred_at="2020-01-01T00:00:00Z"), end(key="k2")])
-        async with asyncio.timeout(PATIENCE):
-            while (await relay.get("/api/v1/status"))[1]["events"]["waiting"]:
-                pass
+        await relay.until_shown("/api/v1/status", lambda status: not status["events"]["waiting"])
         for _ in range(3):
-            await relay.daemon.store.prune(ALL, relay.daemon.planner.vigil._clock.now())
+            await relay.daemon.store.prune(ALL, relay.daemon.pipeline.planner.vigil._clock.now())
         await relay.until(lambda: any("all 2 resolved" in message.text for message in relay.messages()))

@@ -17,14 +17,8 @@ from relay.ports import Limits
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.fakes.alerts import at, end, fault
-from tests.fakes.running import PATIENCE, ROOM, Running, messages, replies, running, settled, top
+from tests.fakes.running import ROOM, Running, is_settled, messages, replies, running, settled, top
 from tests.fakes.simulated import SETTINGS, ManualClock, Room, Simulated
-
-
-async def until_requests(relay: Running, count: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while relay.sandbox.state.requests < count:
-            await relay.get("/readyz")
 
 
 async def test_an_incident_lives_in_one_message_and_ends_there(relay: Running) -> None:
@@ -49,11 +43,9 @@ async def test_what_waits_together_behind_an_outage_is_one_post_that_tells_the_p
     relay.sandbox.state.faults = [Fault(status=503, method="*")]
     for event in (fault(), fault(), fault(title="port-down again", severity="critical"), end()):
         await relay.post(event)
-    async with asyncio.timeout(PATIENCE):
-        while (await relay.get("/api/v1/status"))[1]["events"]["waiting"]:
-            pass
-    tried = relay.sandbox.state.requests
-    await until_requests(relay, tried + 3)  # what is in flight from here on was leased after the plan
+    await relay.until_shown("/api/v1/status", lambda status: not status["events"]["waiting"])
+    tried = relay.sandbox.state.requests  # what is in flight after some more was leased after the plan
+    await relay.until(lambda: relay.sandbox.state.requests >= tried + 3)
     relay.sandbox.state.faults = []
     await relay.until_state("superseded", 4)
     await relay.until_state("done", 1)
@@ -185,18 +177,14 @@ async def test_an_end_in_another_room_than_its_labels_lead_to(tmp_path: Path, sa
         await relay.until(lambda: len(relay.messages("oncall")) == 1)
         await relay.post(end(severity="info"))
         await relay.until(lambda: relay.messages("oncall")[0].text.startswith("✅ resolved"))
-        async with asyncio.timeout(10):
-            while (await relay.get("/api/v1/status"))[1]["deliveries"].get("waiting"):
-                pass
+        await relay.until_shown("/api/v1/status", lambda status: not status["deliveries"].get("waiting"))
         assert relay.messages("low") == relay.messages("noc") == []
 
 
 async def test_explain_tells_why_an_event_changed_nothing(relay: Running) -> None:
     await relay.post(fault())
     _, answer = await relay.post(fault())
-    async with asyncio.timeout(10):
-        while (shown := (await relay.get(f"/api/v1/events/{answer['ids'][0]}"))[1])["state"] == "waiting":
-            pass
+    shown = await relay.until_shown(f"/api/v1/events/{answer['ids'][0]}", lambda event: event["state"] != "waiting")
     assert (shown["suppressed"], shown["deliveries"]) == ("repeat", [])
 
 
@@ -254,12 +242,9 @@ async def test_after_the_dust_has_settled_every_message_shows_the_truth(
                     await relay.get("/readyz")
     sandbox.state.faults = []
     async with running(tmp_path, sandbox, route=route) as relay:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                _, status = await relay.get("/api/v1/status")
-                left = sum(status["deliveries"].get(name, 0) for name in ("waiting", "leased", "dead"))
-                if not left and not status["events"]["waiting"]:
-                    break
+        await relay.until_shown(
+            "/api/v1/status", lambda status: is_settled(status) and not status["deliveries"].get("dead")
+        )
         for key, title in state.items():
             await check_truth(relay, key, title)
         assert all(message.edits <= 10 for message in top(relay))

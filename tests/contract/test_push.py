@@ -394,9 +394,7 @@ async def test_the_relay_posts_its_own_sign_of_life_while_it_is_well(tmp_path: P
         _, status = await relay.get("/api/v1/status")
         assert status["heartbeat_trouble"] is None
         await server.cleanup()
-        async with asyncio.timeout(20):
-            while not (await relay.get("/api/v1/status"))[1]["heartbeat_trouble"]:
-                pass
+        await relay.until_shown("/api/v1/status", lambda status: status["heartbeat_trouble"])
     log = relay.log.read_text(encoding="utf-8")
     assert "very-secret" not in log
     assert '"trouble": "answered 500"' in log

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -16,7 +15,7 @@ from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 
 from relay.sandbox.server import Sandbox
-from tests.fakes.running import PATIENCE, Running, running
+from tests.fakes.running import Running, running
 
 SECRET = 'bearer/of+the "relay"-7f3a9c'
 WRITTEN = (SECRET, "of+the", "relay%22-7f3a9c", base64.b64encode(SECRET.encode()).decode().rstrip("=")[:-2])
@@ -61,12 +60,6 @@ def shows(text: str) -> list[str]:
     return [form for form in (*WRITTEN, json.dumps(SECRET)[1:-1]) if form in text]
 
 
-async def until_logged(relay: Running, event: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while f'"event": "{event}"' not in relay.log.read_text(encoding="utf-8"):
-            await relay.get("/healthz")
-
-
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 418, 429, 500, 302])
 @pytest.mark.parametrize("kind", ["webex", "spika"])
 async def test_a_room_service_that_echoes_the_token(tmp_path: Path, sandbox: Sandbox, kind: str, status: int) -> None:
@@ -77,11 +70,9 @@ async def test_a_room_service_that_echoes_the_token(tmp_path: Path, sandbox: San
         accounts = {"bad": {"type": kind, "url": url, **token}}
         async with running(tmp_path, sandbox, accounts=accounts, rooms={"noc": room}) as relay:
             await relay.post({"title": "is told"})
-            await until_logged(relay, "service_refused")
-            async with asyncio.timeout(PATIENCE):
-                while not (found := (await relay.get("/api/v1/deliveries?limit=10"))[1]) or not found[0]["attempts"]:
-                    if status in (401, 404, 429):
-                        break
+            await relay.until_logged("service_refused")
+            if status not in (401, 404, 429):
+                await relay.until_shown("/api/v1/deliveries?limit=10", lambda found: found and found[0]["attempts"])
             text = await everything(relay, tmp_path)
     assert plain not in text
     assert "7f3a9c" not in text
@@ -100,7 +91,7 @@ async def test_a_feed_that_echoes_its_secret(tmp_path: Path, sandbox: Sandbox, h
         )
         feed = {"type": "websocket", **given}
         async with running(tmp_path, sandbox, sources={"feed": feed}, operator={"room": "noc"}) as relay:
-            await until_logged(relay, "feed_closed")
+            await relay.until_logged("feed_closed")
             text = await everything(relay, tmp_path)
     assert "bad token ********" in text
     assert shows(text) == []
@@ -113,7 +104,7 @@ async def test_an_apic_that_echoes_the_password(tmp_path: Path, sandbox: Sandbox
             "subscribe": [{"class": "faultInst"}],
         }  # fmt: skip
         async with running(tmp_path, sandbox, sources={"fabric": apic}) as relay:
-            await until_logged(relay, "feed_down")
+            await relay.until_logged("feed_down")
             text = await everything(relay, tmp_path)
     assert "bad token" in text
     assert shows(text) == []

@@ -159,10 +159,8 @@ async def test_feeds_are_connected_again_only_where_they_changed(tmp_path: Path,
 
 async def in_flight(relay: Running) -> asyncio.Task[None]:
     """The send that has begun, once it has."""
-    async with asyncio.timeout(20):
-        while not (found := relay.daemon.pipeline.dispatcher.in_flight()):
-            await relay.get("/healthz")
-    (task,) = found
+    await relay.until(relay.daemon.pipeline.dispatcher.in_flight)
+    (task,) = relay.daemon.pipeline.dispatcher.in_flight()
     return task
 
 
@@ -210,9 +208,7 @@ async def test_a_refused_account_goes_on_with_its_new_token(tmp_path: Path, sand
     account = {"type": "webex", "url": f"{sandbox.address}/v1"}
     async with running(tmp_path, sandbox, accounts={"webex": {**account, "token": "wrong"}}) as relay:
         await relay.post({"title": "waits for a token"})
-        async with asyncio.timeout(20):
-            while not (await relay.get("/api/v1/status"))[1]["accounts"][0]["refused"]:
-                pass
+        await relay.until_shown("/api/v1/status", lambda status: status["accounts"][0]["refused"])
         assert (await relay.reload(accounts={"webex": {**account, "token": TOKEN}}))[0] == 200
         await relay.until(lambda: len(relay.messages()) == 1)
 
@@ -252,9 +248,7 @@ async def test_rules_that_hold_an_alert_back_are_looked_at_again(tmp_path: Path,
     muted = {"rooms": ["noc"], "routes": [{"matchers": ['key="k1"'], "mute_time_intervals": ["always"]}]}
     async with running(tmp_path, sandbox, time_intervals=always, route=muted) as relay:
         await relay.post(FIRING)
-        async with asyncio.timeout(20):
-            while not (await relay.get("/api/v1/incidents"))[1]:
-                pass
+        await relay.until_shown("/api/v1/incidents")
         assert relay.messages() == []
         assert (await relay.reload())[0] == 200
         await relay.until(lambda: len(relay.messages()) == 1)
@@ -318,13 +312,9 @@ async def test_a_watched_configuration_is_loaded_when_a_file_of_it_changes(tmp_p
         await relay.post({"title": "x"})
         await relay.until(lambda: any(m.text.startswith("one x") for m in relay.messages()))
         template.write_text("{{ broken", encoding="utf-8")
-        async with asyncio.timeout(20):
-            while (await relay.get("/api/v1/status"))[1]["config"]["last_reload_good"]:
-                pass
+        await relay.until_shown("/api/v1/status", lambda status: not status["config"]["last_reload_good"])
         template.write_text("another {{ title }}", encoding="utf-8")
-        async with asyncio.timeout(20):
-            while not (await relay.get("/api/v1/status"))[1]["config"]["last_reload_good"]:
-                pass
+        await relay.until_shown("/api/v1/status", lambda status: status["config"]["last_reload_good"])
         await relay.post({"title": "y"})
         await relay.until(lambda: any(m.text.startswith("another y") for m in relay.messages()))
 
@@ -449,9 +439,7 @@ async def test_a_stop_in_the_middle_of_a_reload_ends_all_the_same(tmp_path: Path
             relay.write(sources={"a": {**a, "labels": {"n": "1"}}, "b": {**a, "url": f"{url}/b"}})
             await relay.daemon.pipeline.planner.turn.acquire()
             reloading = asyncio.ensure_future(relay.daemon.reloader.reload())  # noqa: TID251 - outlives the block
-            async with asyncio.timeout(20):
-                while not relay.daemon.pipeline.planner.turn._waiters:  # noqa: ASYNC110 - a lock tells nobody of its waiters
-                    await asyncio.sleep(0)  # noqa: TID251 - until it waits for its turn
+            await relay.until(lambda: relay.daemon.pipeline.planner.turn._waiters)  # it waits for its turn
             relay.daemon.pipeline.planner.nudge()
             asyncio.get_running_loop().call_soon(relay.daemon.pipeline.planner.turn.release)
             relay.lifecycle.stop()
@@ -564,9 +552,7 @@ async def test_a_template_that_was_the_reason_of_a_refusal_is_watched(tmp_path: 
                 template.write_text(broken, encoding="utf-8")
             assert (await relay.reload(**changes))[0] == 422
         template.write_text("mended {{ title }}", encoding="utf-8")
-        async with asyncio.timeout(20):
-            while not (await relay.get("/api/v1/status"))[1]["config"]["last_reload_good"]:
-                pass
+        await relay.until_shown("/api/v1/status", lambda status: status["config"]["last_reload_good"])
         await relay.post({"title": "x"})
         await relay.until(lambda: any(m.text.startswith("mended x") for m in relay.messages()))
 
@@ -594,9 +580,7 @@ async def test_what_a_person_sends_is_not_cut_by_a_reload(tmp_path: Path, sandbo
                 return str((await answer.json())["outcome"])
 
         sent = tasks.create_task(send())
-        async with asyncio.timeout(20):
-            while sandbox.state.requests == requests:
-                await relay.get("/healthz")
+        await relay.until(lambda: sandbox.state.requests > requests)
         account = {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN, "proxy": "http://127.0.0.1:9"}
         assert (await relay.reload(accounts={"webex": account}))[0] == 200
         assert not sent.done()

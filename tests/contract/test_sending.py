@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from tests.fakes.running import PATIENCE, TOKEN, Running, running
+from tests.fakes.running import TOKEN, Running, running
 
 
 async def test_a_long_text_becomes_numbered_parts_in_one_thread(relay: Running) -> None:
@@ -52,9 +52,7 @@ async def test_a_refused_token_holds_everything_until_the_file_has_a_good_one(tm
     accounts = {"webex": {"type": "webex", "url": f"{sandbox.address}/v1", "token": {"file": str(file)}}}
     async with running(tmp_path, sandbox, accounts=accounts, operator={"room": "noc"}) as relay:
         await relay.post({"title": "held"})
-        async with asyncio.timeout(PATIENCE):
-            while not (await relay.get("/api/v1/status"))[1]["accounts"][0]["refused"]:
-                pass
+        await relay.until_shown("/api/v1/status", lambda status: status["accounts"][0]["refused"])
         (held, *_) = await relay.until_state("waiting")
         assert held["attempts"] == 0
         _, status = await relay.get("/api/v1/status")
@@ -159,9 +157,7 @@ async def test_a_room_at_fault_is_not_tried_faster_because_others_get_through(tm
     sandbox.state.faults = [Fault(status=503, room="bad")]
     async with running(tmp_path, sandbox, rooms=rooms, route=route, retry={"first": "1h", "longest": "1h"}) as relay:
         await relay.post({"title": "x", "severity": "critical"})
-        async with asyncio.timeout(PATIENCE):
-            while not (await relay.get("/api/v1/deliveries?room=bad&reason=remote"))[1]:
-                pass
+        await relay.until_shown("/api/v1/deliveries?room=bad&reason=remote")
         for number in range(20):
             await relay.post({"title": f"{number}"})
         await relay.until_state("done", 20)
@@ -177,12 +173,13 @@ async def test_what_is_dropped_by_hand_is_counted(relay: Running) -> None:
     relay.sandbox.state.faults = [Fault(status=503, method="*")]
     await relay.post({"title": "x"})
     (waiting,) = await relay.until_state("waiting")
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            wanted = {"ids": [waiting["id"]]}
-            async with relay.session.post(relay.admin + "/api/v1/deliveries/drop", json=wanted) as answer:
-                if (await answer.json())["changed"]:
-                    break
+
+    async def drop() -> Any:
+        wanted = {"ids": [waiting["id"]]}
+        async with relay.session.post(relay.admin + "/api/v1/deliveries/drop", json=wanted) as answer:
+            return (await answer.json())["changed"]
+
+    await relay.until_seen(drop)  # none is dropped while it is leased
     _, metrics = await relay.get("/metrics")
     assert 'relay_deliveries_total{result="dropped",room="noc"} 1.0' in metrics
 
@@ -192,9 +189,7 @@ async def test_trouble_that_an_earlier_process_told_is_told_to_be_over(tmp_path:
     bad = {"webex": {"type": "webex", "url": f"{sandbox.address}/v1", "token": "wrong"}}
     async with running(tmp_path, sandbox, accounts=bad, **options) as relay:
         await relay.post({"title": "held"})
-        async with asyncio.timeout(PATIENCE):
-            while not (await relay.get("/api/v1/events?source=relay"))[1]:
-                pass
+        await relay.until_shown("/api/v1/events?source=relay")
     async with running(tmp_path, sandbox, **options) as relay:
         await relay.until(
             lambda: any("✅ resolved · relay: account webex is refused" in m.text for m in relay.messages())

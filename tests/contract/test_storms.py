@@ -6,7 +6,6 @@ from pathlib import Path
 from random import Random  # noqa: TID251 - seeded, not the relay's chance
 
 from relay.core.event import Draft
-from relay.core.storm import is_storm, open_storm
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Message
 from tests.fakes.alerts import GROUPED, at, burst
@@ -123,8 +122,6 @@ async def test_a_label_that_speaks_of_storms_is_only_a_label(tmp_path: Path, san
             await relay.post(at("x|storm y"))
             await relay.until(lambda: len(top(relay)) == 1)
             assert await relay.daemon.store.storms() == []
-    assert is_storm(open_storm("noc", 1.0).id)
-    assert not is_storm('noc|{}/{a=~"b|storm c"}\n[["site","x|storm y"]]')
 
 
 async def test_a_room_that_is_gone_keeps_nobody_busy_and_its_storm_is_told_of_when_it_is_back(tmp_path: Path) -> None:

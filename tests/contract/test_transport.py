@@ -104,9 +104,7 @@ async def test_an_unknown_authority_is_an_error_of_the_network_that_says_so(
 ) -> None:
     async with running(tmp_path, sandbox, accounts=account(secure_webex)) as relay:
         await relay.post({"title": "x"})
-        async with asyncio.timeout(10):
-            while not (found := (await relay.get("/api/v1/deliveries?reason=network"))[1]):
-                pass
+        found = await relay.until_shown("/api/v1/deliveries?reason=network")
         assert "certificate" in found[0]["last_error"].lower()
         assert found[0]["state"] in ("waiting", "leased")
     assert relay.messages() == []

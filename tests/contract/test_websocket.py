@@ -60,11 +60,7 @@ async def test_bad_frames_are_kept_and_never_end_the_feed(tmp_path: Path, sandbo
 
     async with feed(tmp_path, sandbox, script) as relay:
         await relay.until(lambda: len(relay.messages()) == 1)
-        async with asyncio.timeout(10):
-            while True:
-                _, refused = await relay.get("/api/v1/events?refused=true")
-                if len(refused) == 4:
-                    break
+        refused = await relay.until_shown("/api/v1/events?refused=true", lambda found: len(found) == 4)
         assert {row["source"] for row in refused} == {"feed"}
         _, metrics = await relay.get("/metrics")
         assert 'relay_events_refused_total{reason="malformed",source="feed"} 4.0' in metrics
@@ -93,9 +89,7 @@ async def test_a_format_that_makes_no_event_of_a_frame_loses_nothing_and_never_e
     monkeypatch.setitem(FORMATS._made, "jira", checked(Format(read=read)))  # type: ignore[attr-defined]
     async with feed(tmp_path, sandbox, script, format="jira") as relay:
         await relay.until(lambda: len(relay.messages()) == 2)
-        async with asyncio.timeout(10):
-            while len(refused := (await relay.get("/api/v1/events?refused=true"))[1]) < 3:
-                pass
+        refused = await relay.until_shown("/api/v1/events?refused=true", lambda found: len(found) >= 3)
         assert sorted(row["payload"] for row in refused) == ['"number"', '"object"', '"raises"']
         _, status = await relay.get("/api/v1/status")
         assert status["feeds"][0]["connected"] is True
@@ -202,9 +196,8 @@ async def test_a_feed_that_waits_for_room_does_not_hold_up_a_stop(tmp_path: Path
         async with running(tmp_path, sandbox, sources=sources, limits={"queue": 1}) as relay:
             await relay.until_state("leased")
             busy.set()
-            async with asyncio.timeout(10):
-                while "feed_waits_for_store" not in (log := relay.log.read_text(encoding="utf-8")):
-                    await relay.get("/healthz")
+            await relay.until_logged("feed_waits_for_store")
+            log = relay.log.read_text(encoding="utf-8")
     states = [line for line in relay.log.read_text(encoding="utf-8").splitlines() if "delivery_done" in line]
     assert len(states) == len(relay.messages())
     assert "feed_frames_given_up" in relay.log.read_text(encoding="utf-8")

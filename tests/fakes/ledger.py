@@ -9,7 +9,8 @@ import msgspec
 from relay.core.alert import Alert, AlertKey
 from relay.core.delivery import Intent
 from relay.core.incident import Incident
-from relay.core.planning import Known, Plan, Waiting, plan, plan_due
+from relay.core.plan import Known, Plan, Waiting
+from relay.core.planning import plan, plan_due
 from relay.core.rules import Rules
 from relay.core.suppression import Suppressor
 

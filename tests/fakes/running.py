@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -19,9 +19,10 @@ from relay.logs import make_log
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Message
 from relay.settings.load import load
+from tests.fakes.looking import PATIENCE, Happenings, NotedLifecycle, NotedLog, until_seen
 
+T = TypeVar("T")
 TOKEN = "token-of-the-tests"
-PATIENCE = 45.0
 BUGS = ("plan_failed", "alert_not_looked_at", "group_not_looked_at", "event_set_aside", "delivery_bug")
 """What the log says where a border has caught what nothing should have raised."""
 ROOM = {"account": "webex", "title": "NOC", "create": True}
@@ -45,8 +46,9 @@ class Running:
     """A relay that runs, and how to speak to it."""
 
     def __init__(
-        self, daemon: RelayDaemon, lifecycle: Lifecycle, sandbox: Sandbox, session: aiohttp.ClientSession, log: Path
-    ) -> None:
+        self, daemon: RelayDaemon, lifecycle: Lifecycle, sandbox: Sandbox, session: aiohttp.ClientSession, log: Path,
+        happenings: Happenings,
+    ) -> None:  # fmt: skip
         self.daemon = daemon
         self.lifecycle = lifecycle
         self.sandbox = sandbox
@@ -54,6 +56,7 @@ class Running:
         self.events = f"http://{daemon.events_address}"
         self.admin = f"http://{daemon.admin_address}"
         self.log = log
+        self._happenings = happenings
         self.file = Path(daemon.arrangement.loaded.file)
 
     async def reload(self, **changes: Any) -> tuple[int, Any]:
@@ -78,17 +81,34 @@ class Running:
             text = await answer.text()
             return answer.status, json.loads(text) if answer.content_type == "application/json" else text
 
-    async def until(self, true: Callable[[], bool]) -> None:
-        """Wait until something is true of the sandbox."""
-        await until(self.sandbox, true)
+    async def until_seen(self, look: Callable[[], Awaitable[T]], fits: Callable[[T], object] = bool) -> T:
+        """Wait until what is seen fits; return that."""
+        return await until_seen(look, fits, self._happenings)
+
+    async def until(self, true: Callable[[], object]) -> None:
+        """Wait until something is true of the relay or the sandbox."""
+
+        async def look() -> object:
+            return true()
+
+        await self.until_seen(look)
+
+    async def until_shown(self, path: str, fits: Callable[[Any], object] = bool) -> Any:
+        """Wait until a document of the admin address fits; return that."""
+
+        async def look() -> Any:
+            return (await self.get(path))[1]
+
+        return await self.until_seen(look, fits)
+
+    async def until_logged(self, event: str) -> None:
+        """Wait for a line of the log."""
+        await self.until(lambda: f'"event": "{event}"' in self.log.read_text(encoding="utf-8"))
 
     async def until_state(self, state: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait until so many deliveries are in a state; those deliveries, oldest first."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                _, found = await self.get(f"/api/v1/deliveries?state={state}&limit=10000")
-                if len(found) >= count:
-                    return list(reversed(found))
+        """Wait until so many deliveries are in a state; return those, oldest first."""
+        path = f"/api/v1/deliveries?state={state}&limit=10000"
+        return list(reversed(await self.until_shown(path, lambda found: len(found) >= count)))
 
     def messages(self, title: str = "NOC") -> list[Message]:
         """A room's messages, oldest first."""
@@ -106,13 +126,13 @@ def replies(relay: Running) -> list[str]:
 
 
 async def settled(relay: Running) -> dict[str, Any]:
-    """Wait until nothing is left to plan or to send; the status."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            _, status = await relay.get("/api/v1/status")
-            left = sum(status["deliveries"].get(name, 0) for name in ("waiting", "leased"))
-            if not left and not status["events"]["waiting"]:
-                return dict(status)
+    """Wait until nothing is left to plan or to send; return the status."""
+    return dict(await relay.until_shown("/api/v1/status", is_settled))
+
+
+def is_settled(status: dict[str, Any]) -> bool:
+    """Tell whether a status says that nothing is left to plan or to send."""
+    return not (status["events"]["waiting"] or any(status["deliveries"].get(name) for name in ("waiting", "leased")))
 
 
 def messages(sandbox: Sandbox, title: str = "NOC") -> list[Message]:
@@ -141,20 +161,30 @@ async def started_sandbox() -> AsyncIterator[Sandbox]:
         await sandbox.stop()
 
 
+async def note_changes(sandbox: Sandbox, happenings: Happenings) -> None:
+    """Note what changes in a sandbox."""
+    while True:
+        await sandbox.state.changed.wait()
+        happenings.note()
+
+
 @asynccontextmanager
 async def running(folder: Path, sandbox: Sandbox, **changes: Any) -> AsyncIterator[Running]:
     """A relay in this loop, stopped in good order at the end."""
     file = folder / "relay.yaml"
     file.write_text(json.dumps(configuration(sandbox, folder, **changes)), encoding="utf-8")
-    with (folder / "relay.log").open("a", encoding="utf-8") as stream:
+    happenings = Happenings()
+    with NotedLog(folder / "relay.log", happenings) as stream:
         log = make_log("debug", stream)
-        lifecycle = Lifecycle(log, SystemClock())
+        lifecycle = NotedLifecycle(log, SystemClock(), happenings)
         ready: asyncio.Future[RelayDaemon] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession(trust_env=False) as session:
             tasks.create_task(
                 serve(load(file, FORMATS), log, lifecycle=lifecycle, signals=False, on_ready=ready.set_result)
             )
-            yield Running(await ready, lifecycle, sandbox, session, folder / "relay.log")
+            noting = tasks.create_task(note_changes(sandbox, happenings))
+            yield Running(await ready, lifecycle, sandbox, session, folder / "relay.log", happenings)
             lifecycle.stop()
+            noting.cancel()
     said = (folder / "relay.log").read_text(encoding="utf-8")
     assert not [bug for bug in BUGS if f'"event": "{bug}"' in said], said

@@ -21,6 +21,7 @@ from relay.core.incident import IncidentState
 from relay.formats.contract import Format
 from relay.settings.schema import schema_text
 from relay.templates.views import GroupView, View
+from tests.fakes.made import EVENT
 from tests.fakes.pages import (
     PAGES,
     ROOT,
@@ -32,7 +33,6 @@ from tests.fakes.pages import (
     sentences_of,
     without_code,
 )
-from tests.unit.made import EVENT
 
 SCHEMA = json.loads(schema_text())
 RELAY: Any = typer.main.get_command(app)
