@@ -337,7 +337,7 @@ class Stored:
         return self._record(incident, lambda key: unacknowledgement(key, by, comment))
 
     def _record(self, incident: int, draft_for: Callable[[AlertKey], Draft]) -> bool:
-        from relay.app.daemon import new_event_id
+        from relay.app.running.daemon import new_event_id
         from relay.lifecycle import SystemClock
         from relay.pipeline.intake import notice_of_alert
         from relay.storage.inbox import InboxWriter, entry_of
@@ -357,7 +357,7 @@ class Stored:
     def status(self) -> dict[str, Any]:
         """Return the part of the state that is in the store."""
         from relay import __version__
-        from relay.app.status import room_status
+        from relay.app.running.status import room_status
         from relay.lifecycle import SystemClock
         from relay.storage.queries import snapshot
 
@@ -409,7 +409,7 @@ def daemon_of(loaded: Loaded, *, strictly: bool = False) -> Daemon | None:
 
 def _daemon(loaded: Loaded) -> Daemon:
     """Return the relay at the address of its notice, else at its configured one. Raises `SecretError`, OSError."""
-    from relay.app.notice import notice_of
+    from relay.app.running.notice import notice_of
 
     listen, notice = loaded.settings.listen, notice_of(loaded.storage)
     tokens = [ref.resolve() for ref in listen.admin_token or ()]

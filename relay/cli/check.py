@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relay.cli.common import EXIT_NO, Output, OutputOption, config_path, print_json, print_problems
+from relay.cli.common import EXIT_NO, Output, OutputOption, print_json, print_problems
+from relay.cli.place import config_path
 
 if TYPE_CHECKING:
     from relay.settings.problems import Problem
@@ -26,8 +27,8 @@ def check(
 
     Example: relay check --no-secrets config/relay.yaml
     """
-    from relay.app.checks import adapter_problems
-    from relay.app.trying import template_times
+    from relay.app.trial.checks import adapter_problems
+    from relay.app.trial.trying import template_times
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, check_machine, load
     from relay.settings.problems import ConfigurationError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from relay.cli import completion
+from relay.cli.place import config_path
 
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
@@ -65,16 +65,6 @@ def fail(message: str, code: int = EXIT_NO) -> NoReturn:
     """Print an error, and exit with the code."""
     complain(message)
     raise typer.Exit(code)
-
-
-def config_path(given: Path | None) -> Path:
-    """Return the file of the configuration: as given, else $RELAY_CONFIG, else the first default that exists."""
-    if given is not None:
-        return given
-    if os.environ.get("RELAY_CONFIG"):
-        return Path(os.environ["RELAY_CONFIG"])
-    local = (Path("config/relay.yaml"), Path("relay.yaml"))
-    return next((path for path in local if path.exists()), Path("/etc/relay/relay.yaml"))
 
 
 def load_config(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:

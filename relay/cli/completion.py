@@ -42,7 +42,7 @@ def _beginning(words: Iterable[str], incomplete: str) -> list[str]:
 
 def _named(context: typer.Context, incomplete: str, of: Callable[[Any], Iterable[str]]) -> list[str]:
     """Return names in the valid part of the configuration; its problems would only disturb a completing shell."""
-    from relay.cli.common import config_path
+    from relay.cli.place import config_path
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, load
     from relay.settings.problems import ConfigurationError

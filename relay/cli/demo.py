@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import asyncio
     from pathlib import Path
 
-    from relay.app.daemon import RelayDaemon
+    from relay.app.running.daemon import RelayDaemon
     from relay.lifecycle import Lifecycle, SystemClock
     from relay.ports import Log
     from relay.sandbox.feed import ScriptedFeed
@@ -98,7 +98,7 @@ class Demo:
         """Run the relay and play the script on it; return whether every event is accounted for."""
         import asyncio
 
-        from relay.app.run import serve
+        from relay.app.running.process import serve
 
         good = False
 

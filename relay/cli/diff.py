@@ -27,7 +27,7 @@ def diff(
 
     Example: relay diff /etc/relay/relay.yaml relay.new.yaml --last 24h
     """
-    from relay.app.difference import UnreadableEventError, difference, event_of
+    from relay.app.trial.difference import UnreadableEventError, difference, event_of
 
     before, after = load_config(old, EXIT_NO), load_config(new, EXIT_NO)
     try:

@@ -49,7 +49,7 @@ TAKEN_OVER = {
 """Ends of a delivery that another one has taken over."""
 
 if TYPE_CHECKING:
-    from relay.app.explain import ExplainedDelivery, Explanation
+    from relay.app.trial.explain import ExplainedDelivery, Explanation
     from relay.core.suppression import Silence
     from relay.settings.load import Loaded
 
@@ -78,7 +78,7 @@ def explain(
     if payload != "-" and not Path(payload).exists():
         _explain_event(loaded, payload, output)
         return
-    from relay.app.explain import as_json, explain_payload
+    from relay.app.trial.explain import as_json, explain_payload
     from relay.formats.contract import NotJsonError, UnreadableError
 
     name = _source(loaded, source)

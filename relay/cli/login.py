@@ -14,7 +14,7 @@ import typer
 from relay.cli.common import ConfigOption, Output, OutputOption, complain, fail, load_config, print_json, say
 
 if TYPE_CHECKING:
-    from relay.settings.model import OAuthSettings
+    from relay.settings.accounts import OAuthSettings
 
 PATIENCE = 300.0
 """Seconds that a person has to grant access."""
@@ -36,9 +36,9 @@ def login(
 
     Example: relay login people --paste
     """
-    from relay.app.accounts import authorize_url
-    from relay.cli.desk import Desk, account_for
-    from relay.settings.model import WebexAccount
+    from relay.app.assembly.accounts import authorize_url
+    from relay.cli.session import AccountSession, account_for
+    from relay.settings.accounts import WebexAccount
 
     loaded = load_config(config)
     settings = loaded.settings.accounts[account_for(loaded, account)]
@@ -59,7 +59,7 @@ def login(
         webbrowser.open(url)
     redirected = waiting.wait() if waiting is not None else _read_pasted()
     code = _code_of(redirected, state)
-    with Desk(loaded, account) as desk:
+    with AccountSession(loaded, account) as desk:
         granted = desk.ask("login", code=code)
         me = desk.ask("me")
     if output is Output.json:

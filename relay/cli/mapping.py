@@ -21,7 +21,7 @@ from relay.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from relay.app.mapping_trial import MappingTrial
+    from relay.app.trial.mapping_trial import MappingTrial
 
 _FACTS = ("key", "occurred_at", "acknowledged_by", "unacknowledged_by", "downtime")
 """Fields of an event that are shown after its status, severity and title."""
@@ -48,7 +48,7 @@ def try_(
 
     Example: relay map try payload.json
     """
-    from relay.app.mapping_trial import (
+    from relay.app.trial.mapping_trial import (
         BadMappingError,
         MappingTrial,
         lacks,
@@ -86,7 +86,7 @@ def list_(output: OutputOption = Output.text) -> None:
 
     Example: relay map list
     """
-    from relay.app.mapping_trial import ready
+    from relay.app.trial.mapping_trial import ready
 
     rows = list(ready())
     if output is Output.json:

@@ -21,7 +21,7 @@ from relay.cli.common import (
 from relay.cli.rooms import AccountOption, RoomArgument
 
 if TYPE_CHECKING:
-    from relay.cli.desk import Desk
+    from relay.cli.session import AccountSession
 
 app = typer.Typer(help="Messages in a room: list, delete.", no_args_is_help=True)
 
@@ -55,10 +55,10 @@ def list_(
     """
     from itertools import islice
 
-    from relay.cli.desk import Desk, account_for
+    from relay.cli.session import AccountSession, account_for
 
     loaded = load_config(config)
-    with Desk(loaded, account_for(loaded, account, room)) as desk:
+    with AccountSession(loaded, account_for(loaded, account, room)) as desk:
         _, messages = _messages(desk, room, mine, before, after)
         found = list(islice(messages, limit))
     if output is Output.json:
@@ -87,12 +87,12 @@ def delete(
 
     Example: relay messages delete noc --mine --before 7d --dry-run
     """
-    from relay.cli.desk import Desk, account_for
+    from relay.cli.session import AccountSession, account_for
 
     if bool(ids) == mine:
         fail("give either ids, or --mine for all messages that this account has posted", 2)
     loaded = load_config(config)
-    with Desk(loaded, account_for(loaded, account, room)) as desk:
+    with AccountSession(loaded, account_for(loaded, account, room)) as desk:
         title, messages = _messages(desk, room, mine, before, after)
         wanted = [one for one in messages if mine or one["id"] in (ids or ())]
         wanted.reverse()
@@ -114,7 +114,7 @@ def delete(
 
 
 def _messages(
-    desk: Desk, room: str, mine: bool, before: str | None, after: str | None
+    desk: AccountSession, room: str, mine: bool, before: str | None, after: str | None
 ) -> tuple[str, Iterator[dict[str, Any]]]:
     """Return the title of a room, and those of its messages that are asked for, newest first."""
     until, since = _moment("--before", before), _moment("--after", after)
@@ -131,7 +131,7 @@ def _messages(
 
 
 def _wanted(
-    desk: Desk, where: dict[str, object], author: str | None, until: float | None, since: float | None
+    desk: AccountSession, where: dict[str, object], author: str | None, until: float | None, since: float | None
 ) -> Iterator[dict[str, Any]]:
     from relay.core.words import iso, parse_time
 
@@ -171,7 +171,7 @@ def _print_wanted(wanted: list[dict[str, Any]], title: str, output: Output) -> N
         complain(f"{len(wanted)} in {title!r} would be deleted")
 
 
-def _delete(desk: Desk, wanted: list[dict[str, Any]]) -> int:
+def _delete(desk: AccountSession, wanted: list[dict[str, Any]]) -> int:
     """Delete messages one by one, with progress; return how many were deleted, also after an interrupt."""
     import sys
 

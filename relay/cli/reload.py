@@ -19,14 +19,14 @@ from relay.cli.common import (
     OutputOption,
     SilentError,
     complain,
-    config_path,
     fail,
     print_json,
     print_problems,
 )
+from relay.cli.place import config_path
 
 if TYPE_CHECKING:
-    from relay.app.notice import Notice
+    from relay.app.running.notice import Notice
     from relay.settings.load import Loaded
     from relay.settings.problems import Problem
 
@@ -42,7 +42,7 @@ def reload(config: ConfigOption = None, output: OutputOption = Output.text) -> N
 
     Example: relay reload -c /etc/relay/relay.yaml
     """
-    from relay.app.notice import notice_of
+    from relay.app.running.notice import notice_of
     from relay.settings.load import default_storage
 
     path = config_path(config)
@@ -86,7 +86,7 @@ def _by_request(loaded: Loaded | None) -> tuple[dict[str, Any] | None, str]:
 
 def _by_signal(notice: Notice, storage: Path) -> tuple[dict[str, Any] | None, str]:
     """Send the relay SIGHUP; return the result of its next load, or None and the reason."""
-    from relay.app.notice import notice_of
+    from relay.app.running.notice import notice_of
 
     name = f"the relay (process {notice.pid})"
     try:

@@ -21,7 +21,7 @@ from relay.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from relay.cli.desk import Desk
+    from relay.cli.session import AccountSession
 
 app = typer.Typer(help="Rooms of an account: list, show, create, members, add-member.", no_args_is_help=True)
 
@@ -49,13 +49,13 @@ def list_(
 
     Example: relay rooms list --title "SnV" --type group
     """
-    from relay.cli.desk import Desk, account_for
+    from relay.cli.session import AccountSession, account_for
 
     if kind not in (None, "group", "direct"):
         fail(f"--type: expected group or direct, found {kind!r}", 2)
     loaded = load_config(config)
     found: list[dict[str, Any]] = []
-    with Desk(loaded, account_for(loaded, account)) as desk:
+    with AccountSession(loaded, account_for(loaded, account)) as desk:
         for page in desk.pages("rooms", type=kind):
             found += [room for room in page if title is None or room["title"].lower().startswith(title.lower())]
             if len(found) >= limit:
@@ -77,10 +77,10 @@ def show(
 
     Example: relay rooms show noc
     """
-    from relay.cli.desk import Desk, account_for
+    from relay.cli.session import AccountSession, account_for
 
     loaded = load_config(config)
-    with Desk(loaded, account_for(loaded, account, room)) as desk:
+    with AccountSession(loaded, account_for(loaded, account, room)) as desk:
         found = desk.ask("find", room=room)
     if output is Output.json:
         print_json(found)
@@ -105,13 +105,13 @@ def create(
 
     Example: relay rooms create "SnV NOC" --member noc@example.net
     """
-    from relay.cli.desk import Desk, account_for
+    from relay.cli.session import AccountSession, account_for
 
     if not title.strip():
         fail("expected a title for the room, found an empty text", 2)
     _check_emails(members or ())
     loaded = load_config(config)
-    with Desk(loaded, account_for(loaded, account)) as desk:
+    with AccountSession(loaded, account_for(loaded, account)) as desk:
         made = desk.ask("create", title=title)
         if output is Output.text:
             print(made["id"], flush=True)
@@ -130,10 +130,10 @@ def members_(
 
     Example: relay rooms members noc
     """
-    from relay.cli.desk import Desk, account_for
+    from relay.cli.session import AccountSession, account_for
 
     loaded = load_config(config)
-    with Desk(loaded, account_for(loaded, account, room)) as desk:
+    with AccountSession(loaded, account_for(loaded, account, room)) as desk:
         room_id = _with_id(desk.ask("find", room=room))
         found = [one for page in desk.pages("members", room_id=room_id) for one in page]
     if output is Output.json:
@@ -155,11 +155,11 @@ def add_member(
 
     Example: relay rooms add-member noc anna@example.net ben@example.net
     """
-    from relay.cli.desk import Desk, account_for
+    from relay.cli.session import AccountSession, account_for
 
     _check_emails(emails)
     loaded = load_config(config)
-    with Desk(loaded, account_for(loaded, account, room)) as desk:
+    with AccountSession(loaded, account_for(loaded, account, room)) as desk:
         added = _add(desk, _with_id(desk.ask("find", room=room)), emails)
     if output is Output.json:
         print_json({"added": added})
@@ -178,7 +178,7 @@ def _check_emails(emails: Sequence[str]) -> None:
             fail(f"expected an e-mail address like anna@example.net, found {email!r}", 2)
 
 
-def _add(desk: Desk, room_id: str, emails: Sequence[str]) -> list[str]:
+def _add(desk: AccountSession, room_id: str, emails: Sequence[str]) -> list[str]:
     """Add people; return those who were added. If one is refused, the others are still added."""
     added = []
     for email in emails:

@@ -36,8 +36,8 @@ def run(
         raise typer.BadParameter(f"{log_level!r} is not one of {', '.join(LEVELS)}", param_hint="--log-level")
     loaded = load_config(config)
 
-    from relay.app import run as app
-    from relay.app.checks import adapter_problems
+    from relay.app.running import process as app
+    from relay.app.trial.checks import adapter_problems
 
     found = adapter_problems(loaded)
     if any(problem.level == "error" for problem in found):

@@ -13,7 +13,7 @@ from relay.cli import completion
 from relay.cli.common import EXIT_NO, ConfigOption, Output, OutputOption, fail, load_config, print_json, read_input
 
 if TYPE_CHECKING:
-    from relay.cli.desk import Desk
+    from relay.cli.session import AccountSession
     from relay.settings.load import Loaded
 
 
@@ -42,7 +42,7 @@ def send(
 
     Example: relay send noc "change 4711 begins" --title Maintenance --severity info --file plan.pdf
     """
-    from relay.cli.desk import Desk as OpenDesk
+    from relay.cli.session import AccountSession as OpenDesk
     from relay.settings.problems import near
 
     loaded = load_config(config)
@@ -71,7 +71,7 @@ def send(
 
 
 def _post(
-    desk: Desk, room: str, parts: Sequence[str], card: dict[str, Any] | None, files: Sequence[str]
+    desk: AccountSession, room: str, parts: Sequence[str], card: dict[str, Any] | None, files: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Post the parts, the card with the first, then the files in the thread of the first; return the outcomes."""
     posted = [desk.post(room, markdown=part, card=card if number == 0 else None) for number, part in enumerate(parts)]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, complain, config_path, fail, print_json
+from relay.cli.common import ConfigOption, Output, OutputOption, complain, fail, print_json
+from relay.cli.place import config_path
 
 if TYPE_CHECKING:
     from relay.cli.access import Daemon, Stored
@@ -60,7 +61,7 @@ def support_bundle(
 
 def collect(config: Path | None, now: str) -> dict[str, str]:
     """Return the parts of a bundle, by name."""
-    from relay.app.configured import settings_text
+    from relay.app.running.configured import settings_text
 
     loaded, problems = _loaded(config)
     parts = {"versions.txt": _versions(now), "problems.txt": "\n".join(map(str, problems)) + "\n"}
@@ -83,7 +84,7 @@ def write(path: Path, parts: Mapping[str, str]) -> None:
 
 def _loaded(config: Path | None) -> tuple[Loaded | None, list[Problem]]:
     """Return the valid part of the configuration, and its problems."""
-    from relay.app.checks import adapter_problems
+    from relay.app.trial.checks import adapter_problems
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, check_machine, load
     from relay.settings.problems import ConfigurationError
@@ -116,7 +117,7 @@ def _versions(now: str) -> str:
 
 def _reached(loaded: Loaded | None) -> Daemon | Stored:
     """Return the running relay, else the store; without a configuration, the relay on the default database."""
-    from relay.app.notice import notice_of
+    from relay.app.running.notice import notice_of
     from relay.cli.access import Daemon, access
     from relay.settings.load import default_storage
 

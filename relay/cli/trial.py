@@ -7,20 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli.common import (
-    EXIT_NO,
-    ConfigOption,
-    Output,
-    OutputOption,
-    config_path,
-    fail,
-    load_config,
-    print_json,
-    say,
-)
+from relay.cli.common import EXIT_NO, ConfigOption, Output, OutputOption, fail, load_config, print_json, say
+from relay.cli.place import config_path
 
 if TYPE_CHECKING:
-    from relay.app.routing_tests import Verdict
+    from relay.app.trial.routing_tests import Verdict
 
 
 def trial(
@@ -49,7 +40,7 @@ def trial(
     if output is Output.json:
         print_json([_as_json(verdict) for verdict in verdicts])
     else:
-        from relay.app.routing_tests import report
+        from relay.app.trial.routing_tests import report
 
         for verdict in verdicts:
             say("\n".join(report(verdict)))
@@ -61,8 +52,8 @@ def trial(
 def _run(file: Path, config: Path | None) -> list[Verdict]:
     import asyncio
 
-    from relay.app.routing_tests import read_tests, run_case
-    from relay.app.steps import BadTestError
+    from relay.app.trial.routing_tests import read_tests, run_case
+    from relay.app.trial.steps import BadTestError
     from relay.logs import make_log
 
     log = make_log("error")
@@ -81,7 +72,7 @@ def _record(config: Path | None, source: str | None, last: str) -> None:
     import msgspec
     import yaml
 
-    from relay.app.routing_tests import record, run_case, with_expectations
+    from relay.app.trial.routing_tests import record, run_case, with_expectations
     from relay.cli.history import events_of_the_last
     from relay.logs import make_log
 

@@ -13,7 +13,7 @@ QUIET = 300.0
 MOST_WAITING = 1_000
 
 
-class OperatorDesk(Loop):
+class OperatorNotices(Loop):
     """Collects what the operator is to be told, and brings it into the inbox."""
 
     def __init__(self, intake: Intake, clock: Clock, log: Log) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from relay.core.rules import OPERATOR_SOURCE
+from relay.settings.accounts import Account, SpikaAccount
 from relay.settings.checking import Check
 from relay.settings.document import Document
-from relay.settings.model import Account, ApicSettings, PostedSettings, Room, Settings, SpikaAccount, WebsocketSettings
+from relay.settings.model import Settings
 from relay.settings.problems import Path, Problem, unknown
+from relay.settings.rooms import Room
 from relay.settings.routecheck import check_routes
 from relay.settings.secrets import secrets_of
+from relay.settings.sources import ApicSettings, PostedSettings, WebsocketSettings
 from relay.settings.types import Address
 
 

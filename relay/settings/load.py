@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from relay.settings.crosscheck import cross_check
 from relay.settings.document import Document, Expanded, read_text
-from relay.settings.model import RouteSettings, Settings, TemplateFile
+from relay.settings.model import Settings
 from relay.settings.problems import ConfigurationError, Problem, dotted
 from relay.settings.problems import Path as Path_
+from relay.settings.rooms import TemplateFile
+from relay.settings.routing import RouteSettings
 from relay.settings.secrets import SecretError, secrets_of
 from relay.settings.sentences import TOO_SHORT, located
 

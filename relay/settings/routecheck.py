@@ -11,8 +11,9 @@ from relay.core.rules import OPERATOR_SOURCE
 from relay.core.severity import severity_of
 from relay.settings.checking import Check
 from relay.settings.document import Document
-from relay.settings.model import RouteSettings, Settings
+from relay.settings.model import Settings
 from relay.settings.problems import Path, Problem, dotted, near, unknown
+from relay.settings.routing import RouteSettings
 
 
 def check_routes(settings: Settings, document: Document) -> list[Problem]:

@@ -11,7 +11,9 @@ from relay.core.matching import Matcher, parse_matchers
 from relay.core.routing import Route, index_children, lineages, walk
 from relay.core.rules import Rules
 from relay.core.suppression import InhibitRule
-from relay.settings.model import InhibitSettings, RouteSettings, Settings, SpikaAccount
+from relay.settings.accounts import SpikaAccount
+from relay.settings.model import Settings
+from relay.settings.routing import InhibitSettings, RouteSettings
 
 
 def compile_rules(settings: Settings) -> Rules:

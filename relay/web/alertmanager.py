@@ -23,7 +23,7 @@ from relay.core.silencing import BadSilenceError, Wish
 from relay.core.suppression import Silence, Suppressor
 from relay.core.words import iso, parse_time
 from relay.web.answers import BadRequestError, json_answer, read_json_body
-from relay.web.silences import SilenceDesk
+from relay.web.silences import SilenceBook
 
 _OPERATORS = {"=": (False, True), "!=": (False, False), "=~": (True, True), "!~": (True, False)}
 """(isRegex, isEqual) of each operator."""
@@ -63,7 +63,7 @@ class AlertmanagerApi:
 
     def __init__(
         self,
-        desk: SilenceDesk,
+        desk: SilenceBook,
         alerts: Callable[[], Awaitable[list[Alert]]],
         suppressor: Suppressor,
         rules: Callable[[], Rules],

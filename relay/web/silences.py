@@ -33,7 +33,7 @@ class Silences(Protocol):
         ...
 
 
-class SilenceDesk:
+class SilenceBook:
     """Makes, changes and ends silences, for the relay's own API and Alertmanager's.
 
     Its callers use times by the machine's clock; in the store they are by the relay's own.
@@ -127,7 +127,7 @@ class SilenceApi:
 
     def __init__(
         self,
-        desk: SilenceDesk,
+        desk: SilenceBook,
         incidents: Callable[[IncidentFilter], Awaitable[str]],
         key_of: Callable[[int], Awaitable[AlertKey | None]],
         acknowledge: Acknowledge,

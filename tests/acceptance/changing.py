@@ -97,9 +97,18 @@ class Behind:
         script = 'exec 3<&"$1"; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=events exec "$2" -m relay run -c "$3"'
         with self._config.with_suffix(".log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                "bash", "-c", script, "bash", str(self._held.fileno()), sys.executable, str(self._config),
-                pass_fds=[self._held.fileno()], env=environment(), cwd=self._config.parent, stderr=log,
-            )  # fmt: skip
+                "bash",
+                "-c",
+                script,
+                "bash",
+                str(self._held.fileno()),
+                sys.executable,
+                str(self._config),
+                pass_fds=[self._held.fileno()],
+                env=environment(),
+                cwd=self._config.parent,
+                stderr=log,
+            )
         self.admin = f"http://{json.loads(self._config.read_text(encoding='utf-8'))['listen']['admin']}"
 
     async def stop(self) -> None:
@@ -187,9 +196,15 @@ class Writer:
 
 
 async def work(
-    relay: Behind, writer: Writer, session: aiohttp.ClientSession, figures: Figures, connections: Counter[str],
-    sandbox: Sandbox, reloads: int, restarts: int,
-) -> None:  # fmt: skip
+    relay: Behind,
+    writer: Writer,
+    session: aiohttp.ClientSession,
+    figures: Figures,
+    connections: Counter[str],
+    sandbox: Sandbox,
+    reloads: int,
+    restarts: int,
+) -> None:
     """All reloads and restarts, one after another, each during a slow send; each waits until the feeds stand."""
     figures.starts = 1
     await until_connected(relay, session, connections, figures)

@@ -37,7 +37,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from relay.app.reading import make_format
+from relay.app.assembly.reading import make_format
 from relay.core.alert import Alert
 from relay.core.matching import EVENT_NAMES, BadMatcherError, compile_re2, make_matcher, parse_matchers, view_of
 from relay.core.routing import resolve
@@ -49,9 +49,9 @@ from relay.formats import FORMATS, Request
 from relay.formats.batch import read_payload
 from relay.lifecycle import SystemClock
 from relay.settings.load import load
-from relay.settings.model import AlertmanagerApiSettings
 from relay.settings.problems import ConfigurationError
 from relay.settings.rules import compile_rules
+from relay.settings.sources import AlertmanagerApiSettings
 from tests.acceptance import timers
 from tests.fakes.made import event
 
@@ -455,8 +455,9 @@ def compare_timers(folder: Path, dice: Random) -> Part:
     for name in {**own, **answers}:
         part.compare(
             {"told": name, "tree": found.root["routes"][int(name.split("-")[1])]},
-            timers.turn(own.get(name)), timers.turn(answers.get(name)),
-        )  # fmt: skip
+            timers.turn(own.get(name)),
+            timers.turn(answers.get(name)),
+        )
     part.remark = f"{len(found.receivers)} routes in {timers.TREES} trees"
     return part
 
@@ -495,8 +496,11 @@ def some_silence(theirs: Alertmanager, dice: Random, part: Part, now: float) -> 
             {"name": name, "value": value, "isRegex": "~" in op, "isEqual": not op.startswith("!")}
             for name, op, value in comparisons
         ],
-        "startsAt": rfc3339(starts_at), "endsAt": rfc3339(now + 7_200), "createdBy": "someone", "comment": "a test",
-    }  # fmt: skip
+        "startsAt": rfc3339(starts_at),
+        "endsAt": rfc3339(now + 7_200),
+        "createdBy": "someone",
+        "comment": "a test",
+    }
     status, said = theirs.ask("POST", "/api/v2/silences", body)
     new_id = said["silenceID"] if status == 200 else ""
     wish = Wish(matchers=texts, starts_at=starts_at, ends_at=now + 7_200, created_by="someone", comment="a test")
@@ -582,9 +586,17 @@ def own_inhibition(rules: Rules, world: World) -> dict[str, bool]:
     firing: dict[str, Alert] = {}
     for labels, fires in [*markers("first"), *world.alerts, *markers("last")]:
         alert = Alert(
-            source="fabric", format="relay", key=identity(labels), state="firing" if fires else "resolved",
-            severity="major", title="t", labels=labels, started_at=now, updated_at=now, seen_at=now,
-        )  # fmt: skip
+            source="fabric",
+            format="relay",
+            key=identity(labels),
+            state="firing" if fires else "resolved",
+            severity="major",
+            title="t",
+            labels=labels,
+            started_at=now,
+            updated_at=now,
+            seen_at=now,
+        )
         suppressor.note(alert)
         firing.pop(alert.key, None)
         if fires:

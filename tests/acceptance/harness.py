@@ -58,9 +58,16 @@ def environment(**changes: str) -> dict[str, str]:
 async def command(*arguments: str, stdin: bytes = b"", cwd: Path | None = None, **env: str) -> tuple[int, str, str]:
     """Run `relay` to its end: exit code, standard output, standard error."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relay", *arguments, cwd=cwd or ROOT, env=environment(**env),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "relay",
+        *arguments,
+        cwd=cwd or ROOT,
+        env=environment(**env),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
     async with asyncio.timeout(60):
         out, error = await process.communicate(stdin)
     assert process.returncode is not None
@@ -118,9 +125,16 @@ async def relay_process(
 ) -> AsyncIterator[RelayProcess]:
     """A running `relay run`, killed at the end where it still runs; `early` is called before it is ready."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relay", "run", "-c", str(config), env=environment(), cwd=config.parent,
+        sys.executable,
+        "-m",
+        "relay",
+        "run",
+        "-c",
+        str(config),
+        env=environment(),
+        cwd=config.parent,
         stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    )
     started = RelayProcess(config, process)
     try:
         if early is not None:

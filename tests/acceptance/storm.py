@@ -34,10 +34,14 @@ async def send(relay: Running, clock: SystemClock) -> None:
     began, each = clock.now(), EVENTS // BATCHES
     for batch in range(BATCHES):
         events = [
-            {"title": title, "status": "firing", "key": title,
-             "severity": "critical" if number % (EVENTS // CRITICALS) == 0 else "minor"}
+            {
+                "title": title,
+                "status": "firing",
+                "key": title,
+                "severity": "critical" if number % (EVENTS // CRITICALS) == 0 else "minor",
+            }
             for number, title in list(enumerate(titles()))[batch * each : (batch + 1) * each]
-        ]  # fmt: skip
+        ]
         status, _ = await relay.post(events)
         assert status == 202
         await clock.wait(asyncio.Event(), max(0.0, began + SECONDS * (batch + 1) / BATCHES - clock.now()))

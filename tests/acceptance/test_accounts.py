@@ -164,10 +164,21 @@ class Login:
     @classmethod
     async def begin(cls, config: Path, *arguments: str) -> Login:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "relay", "login", "webex", "--no-browser", "-c", str(config), *arguments,
-            cwd=ROOT, env=environment(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            sys.executable,
+            "-m",
+            "relay",
+            "login",
+            "webex",
+            "--no-browser",
+            "-c",
+            str(config),
+            *arguments,
+            cwd=ROOT,
+            env=environment(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        )
         assert process.stderr is not None
         async with asyncio.timeout(30):
             while not (line := (await process.stderr.readline()).decode()).startswith("http"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from relay.app.notice import Notice, notice_of
+from relay.app.running.notice import Notice, notice_of
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import command, configure, free_port, relay_process

@@ -183,9 +183,13 @@ async def test_an_incident_is_taken_up_and_silenced(tmp_path: Path, sandbox: San
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_a_payload_is_tried_on_the_tree(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
     rooms = {"noc": ROOM, "core": {**ROOM, "title": "CORE"}}
-    route = {"rooms": ["noc"], "routes": [
-        {"matchers": ['severity="critical"'], "rooms": ["core"]}, {"matchers": ['site="ams"'], "rooms": ["noc"]}
-    ]}  # fmt: skip
+    route = {
+        "rooms": ["noc"],
+        "routes": [
+            {"matchers": ['severity="critical"'], "rooms": ["core"]},
+            {"matchers": ['site="ams"'], "rooms": ["noc"]},
+        ],
+    }
     async with running(tmp_path, sandbox, rooms=rooms, route=route) as relay:
         await page.goto(relay.admin)
         await expect(page.locator("#tree .node")).to_have_count(3)
@@ -584,8 +588,9 @@ async def test_a_critical_that_is_set_aside_is_told_by_all_ways_of_asking(
         connection.execute("UPDATE deliveries SET aside = 1, failing_since = failing_since - 600")
     _, out, _ = await command("status", "-c", str(relay.file), "-o", "json")
     assert [(room["set_aside"], room["set_aside_severity"]) for room in json.loads(out)["rooms"]] == [
-        (0, None), (1, "critical"),
-    ]  # fmt: skip
+        (0, None),
+        (1, "critical"),
+    ]
     async with running(tmp_path, sandbox, listen=listen, **options) as relay:
         truths = Truths(relay, page)
         await page.goto(relay.admin)

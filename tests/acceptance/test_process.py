@@ -125,8 +125,19 @@ async def test_the_command_line_speaks_to_the_daemon_and_without_it_to_the_store
     assert (code, json.loads(out)[0]["id"]) == (0, event_id)
     code, out, _ = await command("deliveries", "list", "--state", "dead", *named, "-o", "json")
     (dead,) = json.loads(out)
-    assert {"id", "event_id", "room", "state", "reason", "attempts", "action", "created_at", "due_at", "message_id",
-            "last_error"} <= set(dead)  # fmt: skip
+    assert {
+        "id",
+        "event_id",
+        "room",
+        "state",
+        "reason",
+        "attempts",
+        "action",
+        "created_at",
+        "due_at",
+        "message_id",
+        "last_error",
+    } <= set(dead)
     code, out, _ = await command("deliveries", "retry", "--state", "dead", "--dry-run", *named)
     assert (code, "1 would be retried" in out) == (0, True)
     code, out, _ = await command("deliveries", "retry", str(dead["id"]), *named)
@@ -195,8 +206,16 @@ async def test_check_tells_everything_in_one_run_whatever_else_is_wrong(tmp_path
     code, _, error = await command("check", str(config))
     paths = [line.split(": ")[1] for line in error.splitlines() if ": warning: " not in line]
     assert code == 1
-    assert paths == ["rooms.noc.account", "rooms.bad", "sources.b.map.title", "sources.c", "route.rooms[0]",
-                     "route.routes[0].matchers[0]", "stop_grace", "templates.t"]  # fmt: skip
+    assert paths == [
+        "rooms.noc.account",
+        "rooms.bad",
+        "sources.b.map.title",
+        "sources.c",
+        "route.rooms[0]",
+        "route.routes[0].matchers[0]",
+        "stop_grace",
+        "templates.t",
+    ]
 
 
 async def test_the_example_is_good_and_the_schema_is_current() -> None:
@@ -214,10 +233,24 @@ async def test_the_demo_accounts_for_every_event() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["run"], ["check"], ["explain"], ["send"], ["events", "tail"], ["events", "show"], ["deliveries", "list"],
-     ["deliveries", "show"], ["deliveries", "retry"], ["deliveries", "drop"], ["status"], ["sandbox"], ["schema"],
-     ["demo"]],
-)  # fmt: skip
+    [
+        [],
+        ["run"],
+        ["check"],
+        ["explain"],
+        ["send"],
+        ["events", "tail"],
+        ["events", "show"],
+        ["deliveries", "list"],
+        ["deliveries", "show"],
+        ["deliveries", "retry"],
+        ["deliveries", "drop"],
+        ["status"],
+        ["sandbox"],
+        ["schema"],
+        ["demo"],
+    ],
+)
 async def test_every_command_has_help_with_an_example(words: list[str]) -> None:
     code, out, _ = await command(*words, "--help")
     assert code == 0
@@ -272,9 +305,21 @@ async def test_tail_follows_through_a_restart(tmp_path: Path, sandbox: Sandbox) 
         async with relay_process(config) as relay:
             await post(relay, "before")
             following = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "relay", "events", "tail", "-f", "-n", "1", "-c", str(config),
-                env=environment(), cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            )  # fmt: skip
+                sys.executable,
+                "-m",
+                "relay",
+                "events",
+                "tail",
+                "-f",
+                "-n",
+                "1",
+                "-c",
+                str(config),
+                env=environment(),
+                cwd=tmp_path,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
             assert following.stdout is not None
             async with asyncio.timeout(PATIENCE):
                 assert (await following.stdout.readline()).endswith(b"warning: before\n")

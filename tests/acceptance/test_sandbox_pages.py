@@ -17,13 +17,14 @@ from tests.fakes.running import TOKEN
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 CARD = {
-    "type": "AdaptiveCard", "version": "1.3",
+    "type": "AdaptiveCard",
+    "version": "1.3",
     "body": [
         {"type": "TextBlock", "text": "disk full", "weight": "Bolder"},
         {"type": "FactSet", "facts": [{"title": "host", "value": "db-1"}]},
     ],
     "actions": [{"type": "Action.OpenUrl", "title": "Runbook", "url": "https://runbooks.example.net"}],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -58,9 +59,14 @@ async def test_the_page_shows_what_people_would_see(sandbox: Sandbox, page: Page
         thread = {"roomId": room["id"], "parentId": first["id"]}
         await post(session, sandbox, "/v1/messages", **thread, text="a reply")
         await post(session, sandbox, "/v1/messages", **thread, files=["https://cams.example.net/a2.jpg"])
-        await post(session, sandbox, "/v1/messages", roomId=room["id"], text="card", attachments=[
-            {"contentType": "application/vnd.microsoft.card.adaptive", "content": CARD}
-        ])  # fmt: skip
+        await post(
+            session,
+            sandbox,
+            "/v1/messages",
+            roomId=room["id"],
+            text="card",
+            attachments=[{"contentType": "application/vnd.microsoft.card.adaptive", "content": CARD}],
+        )
         await post(session, sandbox, "/api/messaging/messages", roomId=5, type="text", body={"text": "plain\n**text**"})
         noc = page.locator("section", has=page.get_by_role("heading", name="NOC"))
         message = noc.locator(".messages > article").first
@@ -87,9 +93,12 @@ async def test_a_person_grants_on_the_page(sandbox: Sandbox, page: Page) -> None
     async with aiohttp.ClientSession(trust_env=False) as session:
         await post(session, sandbox, "/v1/rooms", title="NOC")
     wanted = {
-        "client_id": "sandbox", "response_type": "code", "redirect_uri": f"{sandbox.address}/page.css",
-        "scope": "spark:rooms_read <b>", "state": "s1",
-    }  # fmt: skip
+        "client_id": "sandbox",
+        "response_type": "code",
+        "redirect_uri": f"{sandbox.address}/page.css",
+        "scope": "spark:rooms_read <b>",
+        "state": "s1",
+    }
     await page.goto(f"{sandbox.address}/v1/authorize?{urlencode(wanted)}")
     await expect(page.locator("li")).to_have_text(["spark:rooms_read", "<b>"])
     await page.get_by_role("button", name="Grant").click()

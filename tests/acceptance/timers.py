@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from relay.app.simulation import Simulation, simulate
+from relay.app.trial.simulation import Simulation, simulate
 from relay.formats import FORMATS
 from relay.lifecycle import SystemClock
 from relay.logs import make_log
@@ -69,9 +69,12 @@ def some_route(dice: Random, found: Drawn, depth: int) -> Tree:
     name = f"r{len(found.receivers)}"
     found.receivers.append(name)
     route: Tree = {
-        "receiver": name, "matchers": dice.choice(MATCHERS), "continue": dice.random() < 0.7,
-        "group_wait": dice.choice(("1s", "3s")), "group_interval": dice.choice(("2s", "4s")),
-    }  # fmt: skip
+        "receiver": name,
+        "matchers": dice.choice(MATCHERS),
+        "continue": dice.random() < 0.7,
+        "group_wait": dice.choice(("1s", "3s")),
+        "group_interval": dice.choice(("2s", "4s")),
+    }
     if depth and dice.random() < 0.3:
         key = dice.choice(("mute_time_intervals", "active_time_intervals"))
         route[key] = [dice.choice(("always", "never"))]
@@ -100,10 +103,12 @@ def ours(folder: Path, found: Drawn, start: float) -> dict[str, float]:
 
     file = folder / "timers.relay.yaml"
     written = {
-        "accounts": {"webex": {"type": "webex", "token": "none"}}, "sources": {"fabric": {"type": "webhook"}},
+        "accounts": {"webex": {"type": "webex", "token": "none"}},
+        "sources": {"fabric": {"type": "webhook"}},
         "rooms": {room: {"account": "webex", "id": room} for room in found.receivers},
-        "route": as_relay(found.root), "time_intervals": INTERVALS,
-    }  # fmt: skip
+        "route": as_relay(found.root),
+        "time_intervals": INTERVALS,
+    }
     file.write_text(yaml.safe_dump(written))
 
     async def play(simulation: Simulation) -> None:

@@ -100,8 +100,9 @@ class Relay:
         began = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "relay", "run", "-c", str(folder / "relay.yaml"), "--log-level", "error"],
-            stderr=self.log, cwd=folder,
-        )  # fmt: skip
+            stderr=self.log,
+            cwd=folder,
+        )
         wait_until(self._is_ready, 0.005)
         self.ready_after = time.monotonic() - began
 

@@ -103,8 +103,12 @@ def request(path: str, body: bytes) -> bytes:
 
 
 def event(number: int, rooms: int) -> dict[str, object]:
-    return {"title": f"link down on port {number}", "severity": "major", "body": "Physical interface is down",
-            "labels": {"room": f"r{number % rooms}", "site": "ams1", "device": f"node-{number % 500}"}}  # fmt: skip
+    return {
+        "title": f"link down on port {number}",
+        "severity": "major",
+        "body": "Physical interface is down",
+        "labels": {"room": f"r{number % rooms}", "site": "ams1", "device": f"node-{number % 500}"},
+    }
 
 
 async def post(port: int, path: str, count: int, connections: int, batch: int, rooms: int) -> None:

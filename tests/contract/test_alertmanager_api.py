@@ -16,7 +16,7 @@ from relay.core.rules import Rules
 from relay.core.suppression import Suppressor
 from relay.sandbox.server import Sandbox
 from relay.web.alertmanager import SLICE, AlertmanagerApi
-from relay.web.silences import SilenceDesk
+from relay.web.silences import SilenceBook
 from tests.fakes.made import event
 from tests.fakes.running import Running, running, top
 from tests.fakes.silences import within
@@ -58,8 +58,11 @@ async def test_silences_come_and_go_as_amtool_asks(tmp_path: Path, sandbox: Sand
         await relay.until(lambda: any("2 firing" in message.text for message in relay.messages()))
         wanted: dict[str, Any] = {
             "matchers": [{"name": "alertname", "value": "D.*", "isRegex": True, "isEqual": True}],
-            "startsAt": within(0), "endsAt": within(3_600), "createdBy": "anna", "comment": "c",
-        }  # fmt: skip
+            "startsAt": within(0),
+            "endsAt": within(3_600),
+            "createdBy": "anna",
+            "comment": "c",
+        }
         made = await ask(relay, "POST", "/api/v2/silences", wanted)
         (one,) = (await relay.get("/api/v2/silences"))[1]
         assert (one["id"], one["status"]["state"]) == (made["silenceID"], "active")
@@ -68,8 +71,12 @@ async def test_silences_come_and_go_as_amtool_asks(tmp_path: Path, sandbox: Sand
         states = {one["labels"]["alertname"]: one["status"] for one in shown}
         assert states["Down"] == {"state": "suppressed", "silencedBy": [one["id"]], "inhibitedBy": []}
         assert states["Slow"]["state"] == "active"
-        again = await ask(relay, "POST", "/api/v2/silences", {**wanted, "id": one["id"], "startsAt": one["startsAt"],
-                                                              "endsAt": within(7_200)})  # fmt: skip
+        again = await ask(
+            relay,
+            "POST",
+            "/api/v2/silences",
+            {**wanted, "id": one["id"], "startsAt": one["startsAt"], "endsAt": within(7_200)},
+        )
         assert again["silenceID"] == one["id"]
         assert [a["labels"]["alertname"] for a in (await relay.get("/api/v2/alerts?silenced=false"))[1]] == ["Slow"]
         for query, count in (('alertname="Slow"', 1), ('alertname=~"D.*|S.*"', 2), ("site!=a", 0)):
@@ -109,7 +116,7 @@ async def test_whoever_asks_for_many_alerts_holds_nobody_up(relay: Running) -> N
         return many
 
     daemon, loop, turns = relay.daemon, asyncio.get_running_loop(), 0
-    desk = SilenceDesk(daemon.pipeline.planner.vigil, lambda: "s1", ManualClock())
+    desk = SilenceBook(daemon.pipeline.planner.vigil, lambda: "s1", ManualClock())
     rules = Rules(Route(path="route", rooms=("noc",)), {"noc": None})
     api = AlertmanagerApi(desk, all_of_them, Suppressor(), lambda: rules, 0.0)
     async with asyncio.TaskGroup() as tasks:

@@ -22,13 +22,28 @@ from relay.web.sessions import COOKIE, LASTS, Sessions
 from tests.fakes.running import Running, running
 
 NOT_DESCRIBED = (
-    "/healthz", "/-/healthy", "/readyz", "/-/ready", "/metrics", "/feed", "/api/v1/openapi.json",
-    "/", "/login", "/logout", "/page.css", "/icon.svg",
-)  # fmt: skip
+    "/healthz",
+    "/-/healthy",
+    "/readyz",
+    "/-/ready",
+    "/metrics",
+    "/feed",
+    "/api/v1/openapi.json",
+    "/",
+    "/login",
+    "/logout",
+    "/page.css",
+    "/icon.svg",
+)
 FIRING = {
-    "title": "link down", "severity": "major", "status": "firing", "key": "k1", "labels": {"site": "ams"},
-    "links": [{"text": "a", "url": "https://a.example.net"}], "files": ["https://a.example.net/x.png"],
-}  # fmt: skip
+    "title": "link down",
+    "severity": "major",
+    "status": "firing",
+    "key": "k1",
+    "labels": {"site": "ams"},
+    "links": [{"text": "a", "url": "https://a.example.net"}],
+    "files": ["https://a.example.net/x.png"],
+}
 
 
 class Described:

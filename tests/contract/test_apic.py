@@ -39,8 +39,17 @@ QUERIES = (Query(kind="faultInst"), Query(kind="fvTenant"), Query(dn="topology/p
 
 
 def raised(fabric: StandInFabric, dn: str = FAULT, severity: str = "major", **changes: str) -> None:
-    fabric.put("faultInst", dn, code="F0532", cause="port-down", severity=severity, lc="raised", descr="Port is down",
-               ack="no", **changes)  # fmt: skip
+    fabric.put(
+        "faultInst",
+        dn,
+        code="F0532",
+        cause="port-down",
+        severity=severity,
+        lc="raised",
+        descr="Port is down",
+        ack="no",
+        **changes,
+    )
 
 
 def cleared(fabric: StandInFabric, dn: str = FAULT) -> None:
@@ -53,9 +62,15 @@ def cleared(fabric: StandInFabric, dn: str = FAULT) -> None:
 def source(sandbox: Sandbox, **changes: Any) -> dict[str, Any]:
     subscribe = [{"class": "faultInst", "filter": 'ne(faultInst.severity,"info")'}, {"class": "fvTenant"}]
     return {
-        "fabric": {"type": "apic", "url": sandbox.address, "username": "relay", "password": TOKEN,
-                   "subscribe": subscribe, **changes},
-    }  # fmt: skip
+        "fabric": {
+            "type": "apic",
+            "url": sandbox.address,
+            "username": "relay",
+            "password": TOKEN,
+            "subscribe": subscribe,
+            **changes,
+        },
+    }
 
 
 async def heads(relay: Running, count: int) -> list[str]:
@@ -118,9 +133,13 @@ async def test_what_happens_in_a_gap_is_told_and_nothing_twice(tmp_path: Path, s
         _, events = await relay.get("/api/v1/events?source=fabric&limit=100")
         told = sorted((event["key"].removeprefix(FAULT), event["status"]) for event in events)
         assert told == [
-            ("-1", "firing"), ("-1", "resolved"), ("-2", "firing"), ("-2", "resolved"), ("-3", "firing"),
+            ("-1", "firing"),
+            ("-1", "resolved"),
+            ("-2", "firing"),
+            ("-2", "resolved"),
+            ("-3", "firing"),
             ("-4", "firing"),
-        ]  # fmt: skip
+        ]
 
 
 async def test_a_wrong_password_is_told_and_not_hammered(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -221,11 +240,13 @@ async def test_a_controller_with_a_certificate_of_its_own_authority(tmp_path: Pa
 @pytest.mark.parametrize(
     "answer",
     [
-        "<html>please log in</html>", '{"imdata": [], "totalCount": "500", "subscriptionId": "7"}', '{"imdata": []}',
+        "<html>please log in</html>",
+        '{"imdata": [], "totalCount": "500", "subscriptionId": "7"}',
+        '{"imdata": []}',
         "[]",
         '{"imdata": [{"error": {"attributes": {"text": "too large"}}}], "totalCount": "1", "subscriptionId": "7"}',
     ],
-)  # fmt: skip
+)
 async def test_an_answer_that_is_not_the_whole_state_ends_nothing(answer: str) -> None:
     async with odd_apic() as (odd, url):
         odd.answers["/api/class/faultInst.json"] = answer
@@ -444,9 +465,15 @@ class Week:
         log = make_log("info", self.log)
         numbers = itertools.count()
         intake = Intake(
-            self.shelf, self.clock, lambda _: f"e{next(numbers)}", Metrics(["fabric"], {}, 0), log,
-            Arrivals(self.shelf, self.clock), lambda: True, str,
-        )  # fmt: skip
+            self.shelf,
+            self.clock,
+            lambda _: f"e{next(numbers)}",
+            Metrics(["fabric"], {}, 0),
+            log,
+            Arrivals(self.shelf, self.clock),
+            lambda: True,
+            str,
+        )
         staying = Staying("fabric", self.clock, log, lambda *_: None, lambda _: None, Redactor())
         controllers: list[Any] = [self.controller]
         defaults = SourceDefaults(source="fabric", format="apic")
@@ -554,9 +581,15 @@ async def test_a_fabric_that_drops_each_websocket_is_told_once() -> None:
     week.controller = Dropping(week.fabric)
     log = make_log("info", week.log)
     intake = Intake(
-        week.shelf, week.clock, lambda _: "e", Metrics(["fabric"], {}, 0), log, Arrivals(week.shelf, week.clock),
-        lambda: True, str,
-    )  # fmt: skip
+        week.shelf,
+        week.clock,
+        lambda _: "e",
+        Metrics(["fabric"], {}, 0),
+        log,
+        Arrivals(week.shelf, week.clock),
+        lambda: True,
+        str,
+    )
     staying = Staying("fabric", week.clock, log, lambda *said: told.append(said[1]), lambda _: None, Redactor())
     controllers: list[Any] = [week.controller]
     defaults = SourceDefaults(source="fabric", format="apic")

@@ -141,7 +141,7 @@ BATCHES = {
         webhook("home-assistant"),
         lambda name: {"type": "event", "event": {"event_type": "x", "data": {"title": name}}},
     ),
-}  # fmt: skip
+}
 
 
 async def send(relay: Running, batch: Batch, items: list[Any], **headers: str) -> tuple[int, Any]:
@@ -225,8 +225,11 @@ async def test_the_api_of_alertmanager_takes_the_good_and_answers_400_with_the_e
         assert status == 400
         assert isinstance(answer, str)
         assert [error.partition(":")[0] for error in answer.split("; ")] == [
-            "[1].labels", "[2].labels", "[3].labels", "[4]",
-        ]  # fmt: skip
+            "[1].labels",
+            "[2].labels",
+            "[3].labels",
+            "[4]",
+        ]
         assert await titles(relay) == ["One", "Two"]
         await relay.until(lambda: len(relay.messages()) == 2)
         assert [json.loads(one["payload"]) for one in await refusals(relay)] == bad

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.app.checks import adapter_problems
+from relay.app.trial.checks import adapter_problems
 from relay.formats import FORMATS
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault

@@ -198,9 +198,13 @@ async def test_webhooks_are_posted_and_signed(sandbox: Sandbox) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     wanted = {
-        "name": "w", "targetUrl": f"http://127.0.0.1:{runner.addresses[0][1]}/hook", "resource": "messages",
-        "event": "created", "filter": f"roomId={room.id}", "secret": "s3",
-    }  # fmt: skip
+        "name": "w",
+        "targetUrl": f"http://127.0.0.1:{runner.addresses[0][1]}/hook",
+        "resource": "messages",
+        "event": "created",
+        "filter": f"roomId={room.id}",
+        "secret": "s3",
+    }
     assert (await call(sandbox, "POST", "/webhooks", json={**wanted, "targetUrl": "http://192.0.2.1/"}))[0] == 400
     _, made = await call(sandbox, "POST", "/webhooks", json=wanted)
     assert "secret" not in made

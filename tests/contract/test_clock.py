@@ -11,7 +11,7 @@ import pytest
 
 from relay.core.event import Draft
 from relay.core.silencing import Wish
-from relay.web.silences import SilenceDesk
+from relay.web.silences import SilenceBook
 from tests.fakes.simulated import ManualClock, Room, Simulated
 
 DAY = 86_400.0
@@ -23,12 +23,14 @@ SETTINGS: dict[str, Any] = {
     "rooms": {"noc": {"account": "webex", "id": "a"}},
     "sources": {"lab": {"type": "webhook"}},
     "route": {
-        "rooms": ["noc"], "repeat_interval": "1h", "reopen_within": "30m",
+        "rooms": ["noc"],
+        "repeat_interval": "1h",
+        "reopen_within": "30m",
         "routes": [
             {"matchers": ["site=a"], "group_by": ["site"], "group_wait": "2m", "group_interval": "10m"},
         ],
     },
-}  # fmt: skip
+}
 Told = list[tuple[int, str]]
 """Seconds since the start, and the action."""
 
@@ -61,9 +63,12 @@ def history(dice: Random) -> list[tuple[float, list[Draft]]]:
     for _ in range(14):
         key = dice.choice(("k1", "k2", "g1", "g2"))
         draft = Draft(
-            title=dice.choice(("up", "down")), key=key, status=dice.choice(("firing", "firing", "resolved")),
-            severity=dice.choice(("major", "critical")), labels={"site": "a"} if key[0] == "g" else {},
-        )  # fmt: skip
+            title=dice.choice(("up", "down")),
+            key=key,
+            status=dice.choice(("firing", "firing", "resolved")),
+            severity=dice.choice(("major", "critical")),
+            labels={"site": "a"} if key[0] == "g" else {},
+        )
         found.append((dice.choice((30.0, 400.0, 1_500.0, 4_000.0)), [draft]))
     return found
 
@@ -143,7 +148,7 @@ async def test_a_silence_holds_for_as_long_as_it_was_asked_for(tmp_path: Path, j
     room = Diary(clock)
     relay = Simulated(tmp_path, clock, room, dice_of(0), SETTINGS)
     await relay.start()
-    desk = SilenceDesk(relay.planner.vigil, lambda: "s1", clock)
+    desk = SilenceBook(relay.planner.vigil, lambda: "s1", clock)
     wish = Wish(matchers=("key=k1",), ends_at=clock.wall() + 7_200.0, created_by="anna", comment="change")
     await desk.put(wish)
     (shown,) = (await desk.known()).values()

@@ -126,9 +126,11 @@ async def echo(request: web.BaseRequest) -> web.StreamResponse:
 
 @asynccontextmanager
 async def watched(
-    most: int = 100, context: ssl.SSLContext | None = None, answer: Callable[[web.BaseRequest], Any] = echo,
+    most: int = 100,
+    context: ssl.SSLContext | None = None,
+    answer: Callable[[web.BaseRequest], Any] = echo,
     spawn: Spawn | None = None,
-) -> AsyncIterator[Watched]:  # fmt: skip
+) -> AsyncIterator[Watched]:
     clock = ManualClock()
     async with asyncio.TaskGroup() as tasks:
         connections = Noticed(most, clock, make_log("critical", io.StringIO()))
@@ -469,7 +471,7 @@ SILENT, HEAD, BUSY, IDLE = State.SILENT, State.HEAD, State.BUSY, State.IDLE
         ((IDLE, HEAD, IDLE, SILENT), 3),
         ((BUSY, BUSY, BUSY, BUSY), None),
     ],
-)  # fmt: skip
+)
 async def test_silent_ones_give_way_first_then_half_heads_then_idle_ones(
     states: tuple[State, ...], gone: int | None
 ) -> None:
@@ -559,10 +561,15 @@ async def test_no_answer_names_a_version(tmp_path: Path, sandbox: Sandbox) -> No
     sources = {"lab": {"type": "webhook"}, "robots": {"type": "push"}}
     async with running(tmp_path, sandbox, sources=sources) as relay:
         asked = [
-            ("POST", relay.events + "/hooks/lab"), ("GET", relay.events + "/healthz"), ("GET", relay.events + "/none"),
-            ("GET", relay.admin + "/"), ("GET", relay.admin + "/metrics"), ("GET", relay.admin + "/none"),
-            ("PUT", relay.admin + "/api/v1/status"), ("GET", relay.events + "/push/robots"),
-        ]  # fmt: skip
+            ("POST", relay.events + "/hooks/lab"),
+            ("GET", relay.events + "/healthz"),
+            ("GET", relay.events + "/none"),
+            ("GET", relay.admin + "/"),
+            ("GET", relay.admin + "/metrics"),
+            ("GET", relay.admin + "/none"),
+            ("PUT", relay.admin + "/api/v1/status"),
+            ("GET", relay.events + "/push/robots"),
+        ]
         for method, url in asked:
             async with relay.session.request(method, url, data="{") as answer:
                 assert answer.headers["Server"] == "relay", (method, url)

@@ -79,8 +79,11 @@ async def test_an_alarm_that_began_while_its_entity_was_away_is_told_and_ended(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     def frame(was: str, now: str) -> dict[str, Any]:
-        data = {"entity_id": "binary_sensor.cellar", "old_state": {"state": was},
-                "new_state": {"state": now, "attributes": {"device_class": "smoke"}}}  # fmt: skip
+        data = {
+            "entity_id": "binary_sensor.cellar",
+            "old_state": {"state": was},
+            "new_state": {"state": now, "attributes": {"device_class": "smoke"}},
+        }
         return {"type": "event", "event": {"event_type": "state_changed", "data": data}}
 
     async with running(tmp_path, sandbox, sources=SOURCES) as relay:

@@ -51,10 +51,20 @@ async def bridge(sandbox: Sandbox, carry: Callable[[Message], Awaitable[None]]) 
 def webhook(message: Message, person: Person) -> dict[str, Any]:
     """What Webex posts of a message (Webex for Developers, "Webhooks")."""
     return {
-        "id": "hook", "name": "noc messages", "resource": "messages", "event": "created", "actorId": person.id,
-        "data": {"id": message.id, "roomId": message.room, "roomType": "group", "personId": person.id,
-                 "personEmail": person.email, "created": "2027-01-15T08:00:00.000Z"},
-    }  # fmt: skip
+        "id": "hook",
+        "name": "noc messages",
+        "resource": "messages",
+        "event": "created",
+        "actorId": person.id,
+        "data": {
+            "id": message.id,
+            "roomId": message.room,
+            "roomType": "group",
+            "personId": person.id,
+            "personEmail": person.email,
+            "created": "2027-01-15T08:00:00.000Z",
+        },
+    }
 
 
 @pytest.mark.parametrize("left_out", [(), ("actorId",), ("personEmail",), ("personId", "actorId")])
@@ -228,10 +238,12 @@ async def test_two_relays_that_post_into_each_others_source_are_braked(tmp_path:
 STORMS: dict[str, Callable[[int], dict[str, Any]]] = {
     "different": lambda number: {"title": f"MAJOR port {number} is down", "key": f"p{number}", "status": "firing"},
     "flapping": lambda number: {
-        "title": "link is down", "key": "link", "status": ("firing", "resolved")[number % 2],
+        "title": "link is down",
+        "key": "link",
+        "status": ("firing", "resolved")[number % 2],
     },
     "the same notice": lambda _: {"title": "backup failed"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("storm", "messages"), [("different", 200), ("flapping", 1), ("the same notice", 200)])

@@ -14,15 +14,15 @@ import pytest
 from pydantic import TypeAdapter
 from websockets.asyncio.server import ServerConnection, serve
 
-from relay.app.arrangement import Vault
-from relay.app.sources import make_controllers, make_feed, make_renewal
+from relay.app.assembly.arrangement import Vault
+from relay.app.assembly.sources import make_controllers, make_feed, make_renewal
 from relay.listeners.staying import REFUSED_DELAY, REPORT_AFTER, STABLE_AFTER, Staying
 from relay.listeners.websocket import WebsocketListener
 from relay.logs import make_log
 from relay.pipeline.arrivals import Arrivals
 from relay.pipeline.intake import Intake
 from relay.sandbox.server import Sandbox
-from relay.settings.model import ApicSettings, WebsocketSettings
+from relay.settings.sources import ApicSettings, WebsocketSettings
 from relay.storage.sqlite import SqliteStore
 from relay.web.metrics import Metrics
 from tests.fakes.running import TOKEN, Running, running
@@ -79,9 +79,15 @@ class Fed:
         self.store = SqliteStore(folder / "relay.db", None)
         numbers = itertools.count()
         intake = Intake(
-            self.store, self.clock, lambda _: f"e{next(numbers)}", Metrics(["feed"], {}, 0), log,
-            Arrivals(self.store, self.clock), lambda: True, vault.redactor.redact,
-        )  # fmt: skip
+            self.store,
+            self.clock,
+            lambda _: f"e{next(numbers)}",
+            Metrics(["feed"], {}, 0),
+            log,
+            Arrivals(self.store, self.clock),
+            lambda: True,
+            vault.redactor.redact,
+        )
         self.listener = WebsocketListener(make_feed("feed", settings, vault), self.staying, intake, self.clock)
 
     def _tell(self, key: str, title: str, severity: str, status: str, body: str) -> None:
@@ -270,10 +276,16 @@ async def test_a_password_and_headers_of_a_fabric_follow_their_files(tmp_path: P
     password, header = tmp_path / "password", tmp_path / "header"
     for file in (password, header):
         file.write_text("old", encoding="utf-8")
-    settings = TypeAdapter(ApicSettings).validate_python({
-        "type": "apic", "url": "https://apic1", "username": "u", "subscribe": [{"class": "faultInst"}],
-        "password": {"file": str(password)}, "headers": {"X-Key": {"file": str(header)}},
-    })  # fmt: skip
+    settings = TypeAdapter(ApicSettings).validate_python(
+        {
+            "type": "apic",
+            "url": "https://apic1",
+            "username": "u",
+            "subscribe": [{"class": "faultInst"}],
+            "password": {"file": str(password)},
+            "headers": {"X-Key": {"file": str(header)}},
+        }
+    )
     vault = Vault()
     renew = make_renewal(settings, vault)
     (client,) = make_controllers(settings, vault)
@@ -298,12 +310,18 @@ async def test_a_token_that_home_assistant_refuses_is_one_incident_and_a_new_one
     token, tries = tmp_path / "token", 0
     token.write_text("wrong", encoding="utf-8")
     change = {
-        "id": 1, "type": "event",
-        "event": {"event_type": "state_changed", "time_fired": "2027-01-15T08:00:00+00:00", "data": {
-            "entity_id": "binary_sensor.kitchen", "old_state": {"state": "off"},
-            "new_state": {"state": "on", "attributes": {"device_class": "smoke", "friendly_name": "Kitchen"}},
-        }},
-    }  # fmt: skip
+        "id": 1,
+        "type": "event",
+        "event": {
+            "event_type": "state_changed",
+            "time_fired": "2027-01-15T08:00:00+00:00",
+            "data": {
+                "entity_id": "binary_sensor.kitchen",
+                "old_state": {"state": "off"},
+                "new_state": {"state": "on", "attributes": {"device_class": "smoke", "friendly_name": "Kitchen"}},
+            },
+        },
+    }
 
     async def script(connection: ServerConnection) -> None:
         nonlocal tries
@@ -339,8 +357,15 @@ async def test_a_token_that_home_assistant_refuses_is_one_incident_and_a_new_one
 async def test_a_corrected_password_of_a_fabric_is_tried_soon(tmp_path: Path, sandbox: Sandbox) -> None:
     password = tmp_path / "password"
     password.write_text("wrong", encoding="utf-8")
-    sources = {"fabric": {"type": "apic", "url": sandbox.address, "username": "relay",
-                          "password": {"file": str(password)}, "subscribe": [{"class": "faultInst"}]}}  # fmt: skip
+    sources = {
+        "fabric": {
+            "type": "apic",
+            "url": sandbox.address,
+            "username": "relay",
+            "password": {"file": str(password)},
+            "subscribe": [{"class": "faultInst"}],
+        }
+    }
     async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
         await relay.until(lambda: any("feed fabric is refused" in text for text in messages_of(relay)))
         password.write_text(TOKEN, encoding="utf-8")

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from relay.app.accounts import make_files
+from relay.app.assembly.accounts import make_files
 from relay.logs import make_log
 from relay.ports import File, Missing
 from relay.sandbox.server import Sandbox
@@ -57,7 +57,7 @@ async def content(files: Attachments, address: str) -> bytes | str:
         *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::"),
         *("2001:0:7f00:1::", "2001:db8::1", "fec0::1"),
     ],
-)  # fmt: skip
+)
 def test_an_inner_address_is_not_public(address: str) -> None:
     assert not is_public(address)
 
@@ -83,9 +83,7 @@ class Names(AbstractResolver):
         self.asked.append(host)
         addresses = self.names[host]
         address = addresses.pop(0) if len(addresses) > 1 else addresses[0]
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)
-        ]  # fmt: skip
+        return [ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)]
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -127,9 +125,14 @@ async def origin() -> AsyncIterator[tuple[str, list[str]]]:  # noqa: C901 - a li
 
     application = web.Application()
     for name, handler in (
-        ("camera.png", picture), ("page", page), ("redirect", redirect), ("endless", endless), ("silent", silent),
-        ("large", large), ("loop", loop),
-    ):  # fmt: skip
+        ("camera.png", picture),
+        ("page", page),
+        ("redirect", redirect),
+        ("endless", endless),
+        ("silent", silent),
+        ("large", large),
+        ("loop", loop),
+    ):
         application.router.add_get(f"/{name}", handler)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
@@ -169,7 +172,7 @@ async def test_a_picture_is_fetched_under_its_name(lenient: Attachments, origin:
         *("[::ffff:127.0.0.1]", "169.254.169.254", "2852039166", "0xa9fea9fe", "[::ffff:169.254.169.254]"),
         *("[fd00:ec2::254]", "user@127.0.0.1"),
     ],
-)  # fmt: skip
+)
 async def test_no_spelling_of_an_inner_address_is_dialled(
     strict: Attachments, origin: tuple[str, list[str]], host: str
 ) -> None:
@@ -373,10 +376,12 @@ async def test_an_address_that_the_service_refuses_is_a_note(tmp_path: Path, san
 async def test_relative_directories_are_beside_the_configuration(tmp_path: Path, graphs: Path) -> None:
     loaded = Settings.model_validate(
         {
-            "accounts": {"webex": {"type": "webex", "token": "x"}}, "rooms": {"noc": {"account": "webex", "id": "R"}},
-            "route": {"rooms": ["noc"]}, "files": {"directories": ["graphs"]},
+            "accounts": {"webex": {"type": "webex", "token": "x"}},
+            "rooms": {"noc": {"account": "webex", "id": "R"}},
+            "route": {"rooms": ["noc"]},
+            "files": {"directories": ["graphs"]},
         },
         context={"base": tmp_path},
-    )  # fmt: skip
+    )
     files = make_files(loaded, LOG)
     assert await content(files, f"{graphs}/ams/101.png") == PNG

@@ -50,13 +50,23 @@ class History:
         if self.firing and dice.random() < 0.5:
             key = dice.choice(sorted(self.firing))
             at = self.firing.pop(key)
-            return Draft(title="over", status="resolved", key=key, occurred_at=None if dice.random() < 0.8 else 1.0,
-                         labels=at.labels if dice.random() < 0.5 else {})  # fmt: skip
+            return Draft(
+                title="over",
+                status="resolved",
+                key=key,
+                occurred_at=None if dice.random() < 0.8 else 1.0,
+                labels=at.labels if dice.random() < 0.5 else {},
+            )
         key = f"k{dice.randrange(12 if dice.random() < 0.3 else 200)}"
         site = dice.choice(("", "", *SITES)) if key not in self.firing else self.firing[key].labels.get("site", "")
         labels = {"site": site, "of": "x|storm y"} if site else {}
-        draft = Draft(title=f"{key} is down {dice.randrange(2)}", status="firing", key=key, labels=labels,
-                      severity=dice.choice(("critical", "major", "minor")))  # fmt: skip
+        draft = Draft(
+            title=f"{key} is down {dice.randrange(2)}",
+            status="firing",
+            key=key,
+            labels=labels,
+            severity=dice.choice(("critical", "major", "minor")),
+        )
         self.firing[key] = draft
         return draft
 
@@ -73,10 +83,19 @@ class History:
         elif roll < 0.60:
             matcher = dice.choice(("site=ams1", f"key=k{dice.randrange(12)}", 'severity="minor"'))
             ends_at = now + dice.uniform(5.0, 300.0)
-            await relay.planner.vigil.put([
-                Silence(id=f"s{next(self._numbers)}", matchers=(matcher,), starts_at=now, ends_at=ends_at,
-                        created_by="anna", comment="work", updated_at=now)
-            ])  # fmt: skip
+            await relay.planner.vigil.put(
+                [
+                    Silence(
+                        id=f"s{next(self._numbers)}",
+                        matchers=(matcher,),
+                        starts_at=now,
+                        ends_at=ends_at,
+                        created_by="anna",
+                        comment="work",
+                        updated_at=now,
+                    )
+                ]
+            )
         elif roll < 0.64 and self.firing:
             await relay.intake.acknowledge(("lab", dice.choice(sorted(self.firing))), "anna", "mine")
         elif roll < 0.70:

@@ -204,9 +204,13 @@ def random_change(dice: Random, state: dict[str, str | None], step: int) -> dict
 def random_fault(dice: Random) -> Fault:
     """What goes wrong next with the service."""
     return Fault(
-        status=dice.choice([0, 429, 500, 503]), retry_after="0", drop=dice.random() < 0.2,
-        latency=dice.choice([0.0, 0.02]), count=dice.randrange(1, 6), method=dice.choice(["*", "PUT", "POST"]),
-    )  # fmt: skip
+        status=dice.choice([0, 429, 500, 503]),
+        retry_after="0",
+        drop=dice.random() < 0.2,
+        latency=dice.choice([0.0, 0.02]),
+        count=dice.randrange(1, 6),
+        method=dice.choice(["*", "PUT", "POST"]),
+    )
 
 
 async def check_truth(relay: Running, key: str, title: str | None) -> None:

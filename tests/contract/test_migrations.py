@@ -152,8 +152,11 @@ def test_a_kill_at_any_statement_leaves_the_database_as_before_or_as_after(dump:
     open_database(after).close()
     said = subprocess.run(
         [sys.executable, "-c", KILLED_AT_EACH_STATEMENT, str(tmp_path), str(before)],
-        check=True, capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
     statements = int(said.stdout)
     assert statements > 20
     whole = {version_of(dump): contents(before), len(migrations()): contents(after)}

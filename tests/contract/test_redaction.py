@@ -44,8 +44,18 @@ async def parrot(status: int, path: str = "/{any:.*}") -> AsyncIterator[str]:
 
 async def everything(relay: Running, folder: Path) -> str:
     """All that a relay has kept, and all that it shows."""
-    paths = ("/api/v1/status", "/api/v1/deliveries?limit=1000", "/api/v1/events", "/api/v1/incidents", "/metrics",
-             "/api/v1/config", "/api/v1/refusals", "/", "/api/v1/rooms", "/api/v1/sources")  # fmt: skip
+    paths = (
+        "/api/v1/status",
+        "/api/v1/deliveries?limit=1000",
+        "/api/v1/events",
+        "/api/v1/incidents",
+        "/metrics",
+        "/api/v1/config",
+        "/api/v1/refusals",
+        "/",
+        "/api/v1/rooms",
+        "/api/v1/sources",
+    )
     shown = [str((await relay.get(path))[1]) for path in paths]
     kept = _bytes_of_store(folder)
     said = [message.markdown or message.text or "" for message in relay.messages()]
@@ -100,9 +110,12 @@ async def test_a_feed_that_echoes_its_secret(tmp_path: Path, sandbox: Sandbox, h
 async def test_an_apic_that_echoes_the_password(tmp_path: Path, sandbox: Sandbox) -> None:
     async with parrot(400) as url:
         apic = {
-            "type": "apic", "url": url, "username": "relay", "password": SECRET,
+            "type": "apic",
+            "url": url,
+            "username": "relay",
+            "password": SECRET,
             "subscribe": [{"class": "faultInst"}],
-        }  # fmt: skip
+        }
         async with running(tmp_path, sandbox, sources={"fabric": apic}) as relay:
             await relay.until_logged("feed_down")
             text = await everything(relay, tmp_path)

@@ -19,7 +19,7 @@ import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
-from relay.app.daemon import RelayDaemon
+from relay.app.running.daemon import RelayDaemon
 from relay.formats import FORMATS
 from relay.lifecycle import Lifecycle, SystemClock
 from relay.logs import make_log
@@ -38,9 +38,10 @@ async def test_new_sources_rooms_and_routes_are_in_force_at_once(tmp_path: Path,
     async with running(tmp_path, sandbox) as relay:
         assert (await relay.post({"title": "x"}, "/hooks/new"))[0] == 404
         status, said = await relay.reload(
-            sources={**LAB, "new": {"type": "webhook"}}, rooms={"noc": ROOM, "other": OTHER},
+            sources={**LAB, "new": {"type": "webhook"}},
+            rooms={"noc": ROOM, "other": OTHER},
             route={"rooms": ["noc"], "routes": [{"matchers": ['source="new"'], "rooms": ["other"]}]},
-        )  # fmt: skip
+        )
         assert (status, said["good"], said["restart_needed"]) == (200, True, [])
         assert (await relay.post({"title": "for the other"}, "/hooks/new"))[0] == 202
         await relay.until(lambda: len(relay.messages("OTHER")) == 1)
@@ -294,7 +295,7 @@ async def test_a_door_that_stands_open_is_not_left_unlocked(tmp_path: Path, sand
 
 def test_a_socket_that_was_handed_over_is_not_left_unlocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = socket.create_server(("0.0.0.0", 0))
-    monkeypatch.setattr("relay.app.doors.inherited_sockets", lambda: {"events": taken})
+    monkeypatch.setattr("relay.app.running.doors.inherited_sockets", lambda: {"events": taken})
     file = tmp_path / "relay.yaml"
     accounts = {"webex": {"type": "webex", "url": "http://127.0.0.1:1/v1", "token": TOKEN}}
     written = {"sources": LAB, "rooms": {"noc": ROOM}, "accounts": accounts, "route": {"rooms": ["noc"]}}
@@ -371,10 +372,13 @@ async def test_the_configuration_is_told_without_its_secrets(
     sources = {
         "lab": {"type": "webhook", "auth": {"bearer": ["hidden-one", {"env": "PATH"}]}},
         "old": {"type": "webhook", "auth": {"bearer": "hidden-two"}},
-        "feed": {"type": "websocket", "url": "ws://me:hidden-three@127.0.0.1:9/x?token=hidden-four",
-                 "send": [{"subscribe": {"key": "hidden-five", "all": ["hidden-eight", 1]}}, "PASS hidden-nine"]},
+        "feed": {
+            "type": "websocket",
+            "url": "ws://me:hidden-three@127.0.0.1:9/x?token=hidden-four",
+            "send": [{"subscribe": {"key": "hidden-five", "all": ["hidden-eight", 1]}}, "PASS hidden-nine"],
+        },
         "open": {"type": "${KIND}", "auth": "none", "labels": {"site": "at ${SITE}", "costs": "$${SITE}"}},
-    }  # fmt: skip
+    }
     async with running(tmp_path, sandbox, sources=sources, limits={"queue": 77}) as relay:
         _, config = await relay.get("/api/v1/config")
         assert "hidden" not in json.dumps(config)
@@ -392,9 +396,11 @@ async def test_the_configuration_is_told_without_its_secrets(
         assert [(one["room"], one["account"], one["address"]) for one in rooms] == [("noc", "webex", "NOC")]
         _, listed = await relay.get("/api/v1/sources")
         assert [(one["source"], one["type"], one["path"]) for one in listed] == [
-            ("lab", "webhook", "/hooks/lab"), ("old", "webhook", "/hooks/old"), ("feed", "websocket", None),
+            ("lab", "webhook", "/hooks/lab"),
+            ("old", "webhook", "/hooks/old"),
+            ("feed", "websocket", None),
             ("open", "webhook", "/hooks/open"),
-        ]  # fmt: skip
+        ]
 
 
 async def test_a_renewed_certificate_is_shown_after_a_reload(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -466,11 +472,14 @@ def another(dice: Random, sandbox: Sandbox) -> dict[str, Any]:
     titles = dice.sample(["A", "B", "C"], 3)
     rooms: dict[str, Any] = {
         name: {
-            "account": dice.choice(["webex", "two"]), "title": dice.choice([titles[place], titles[0]]), "create": True,
-            "digest_over": 100_000, **({"fallback": "backup", "fallback_after": "1s"} if dice.random() < 0.3 else {}),
+            "account": dice.choice(["webex", "two"]),
+            "title": dice.choice([titles[place], titles[0]]),
+            "create": True,
+            "digest_over": 100_000,
+            **({"fallback": "backup", "fallback_after": "1s"} if dice.random() < 0.3 else {}),
         }
         for place, name in enumerate(("x", "y", "z"))
-    }  # fmt: skip
+    }
     rooms["backup"] = {"account": "spika", "id": 5, "digest_over": 100_000}
     always = {"name": "always", "time_intervals": [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}]}
     routes: list[dict[str, Any]] = [
@@ -480,8 +489,10 @@ def another(dice: Random, sandbox: Sandbox) -> dict[str, Any]:
         routes[0]["mute_time_intervals"] = ["always"]
     return {
         "accounts": {"webex": {**webex, "pace": f"{dice.choice([100, 200])}/s"}, "two": webex, "spika": spika},
-        "rooms": rooms, "time_intervals": [always], "route": {"rooms": ["x"], "routes": routes},
-    }  # fmt: skip
+        "rooms": rooms,
+        "time_intervals": [always],
+        "route": {"rooms": ["x"], "routes": routes},
+    }
 
 
 async def test_whatever_a_reload_changes_each_alert_is_told_once(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -535,7 +546,7 @@ async def test_what_nobody_foresaw_is_refused_and_the_relay_goes_on(
         assert status == 422
         assert "nested too deeply" in said["problems"][0]["message"]
         with monkeypatch.context() as within:
-            within.setattr("relay.app.arrangement.compile_rules", lambda _: 1 / 0)
+            within.setattr("relay.app.assembly.arrangement.compile_rules", lambda _: 1 / 0)
             status, said = await relay.reload()
             assert status == 422
             assert "ZeroDivisionError" in said["problems"][0]["message"]
@@ -624,8 +635,11 @@ def moved(dice: Random, sandbox: Sandbox) -> dict[str, Any]:
         name: {"account": dice.choice(["webex", "two"]), "title": dice.choice("ABC"), "create": True} for name in names
     }
     accounts = {"webex": {**webex, "pace": f"{dice.choice([100, 200])}/s"}, "two": webex}
-    return {"accounts": accounts, "rooms": {name: {**room, "digest_over": 10_000} for name, room in rooms.items()},
-            "route": {"rooms": ["x"]}}  # fmt: skip
+    return {
+        "accounts": accounts,
+        "rooms": {name: {**room, "digest_over": 10_000} for name, room in rooms.items()},
+        "route": {"rooms": ["x"]},
+    }
 
 
 async def test_each_alert_has_one_message_that_lives_on_wherever_its_room_moves(
@@ -640,8 +654,9 @@ async def test_each_alert_has_one_message_that_lives_on_wherever_its_room_moves(
         for last in range(4, 64, 4):
             assert (await relay.post([alert(n) for n in range(last - 4, last)]))[0] == 202
             sandbox.state.faults = [
-                Fault(status=503, count=dice.choice([1, 3])), Fault(latency=dice.choice([0.0, 0.1, 0.4]), count=4)
-            ]  # fmt: skip
+                Fault(status=503, count=dice.choice([1, 3])),
+                Fault(latency=dice.choice([0.0, 0.1, 0.4]), count=4),
+            ]
             for _ in range(dice.choice([1, 2, 3])):
                 assert (await relay.reload(**moved(dice, sandbox)))[0] == 200
                 changed = [alert(n, severity=dice.choice(["critical", "minor"])) for n in dice.sample(range(last), 3)]

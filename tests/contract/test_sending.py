@@ -199,9 +199,13 @@ async def test_trouble_that_an_earlier_process_told_is_told_to_be_over(tmp_path:
 async def test_a_paced_account_sends_no_faster_and_the_worst_first(tmp_path: Path, sandbox: Sandbox) -> None:
     accounts = {"webex": {"type": "webex", "url": f"{sandbox.address}/v1", "token": TOKEN, "pace": "2/s"}}
     rooms = {name: {"account": "webex", "title": name, "create": True} for name in ("low", "high", "mid")}
-    route = {"rooms": ["low"], "routes": [
-        {"matchers": ['severity="critical"'], "rooms": ["high"]}, {"matchers": ['severity="minor"'], "rooms": ["mid"]},
-    ]}  # fmt: skip
+    route = {
+        "rooms": ["low"],
+        "routes": [
+            {"matchers": ['severity="critical"'], "rooms": ["high"]},
+            {"matchers": ['severity="minor"'], "rooms": ["mid"]},
+        ],
+    }
     async with running(tmp_path, sandbox, accounts=accounts, rooms=rooms, route=route) as relay:
         await relay.post([{"title": "x", "severity": word} for word in ("info", "info", "minor", "minor", "critical")])
         await relay.until_state("done", 5)

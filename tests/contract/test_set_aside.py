@@ -11,8 +11,8 @@ import msgspec
 import pytest
 import yaml
 
-from relay.app.accounts import make_fallbacks, make_lanes
-from relay.app.simulation import NoFiles
+from relay.app.assembly.accounts import make_fallbacks, make_lanes
+from relay.app.trial.simulation import NoFiles
 from relay.core.event import Draft, Severity
 from relay.core.retry import PROBE_AFTER, SET_ASIDE_AFTER, RetryPolicy
 from relay.formats import FORMATS

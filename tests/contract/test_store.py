@@ -56,17 +56,32 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 def event(number: int) -> Event:
     return Event(
-        id=f"event{number:019}", source="lab", format="relay", status="notice", severity="major", severity_given=True,
-        title=f"event {number}", body="é" * 10, key=f"event{number:019}", labels={"n": str(number)}, links=(), files=(),
-        occurred_at=NOW, received_at=NOW,
-    )  # fmt: skip
+        id=f"event{number:019}",
+        source="lab",
+        format="relay",
+        status="notice",
+        severity="major",
+        severity_given=True,
+        title=f"event {number}",
+        body="é" * 10,
+        key=f"event{number:019}",
+        labels={"n": str(number)},
+        links=(),
+        files=(),
+        occurred_at=NOW,
+        received_at=NOW,
+    )
 
 
 def submission(*numbers: int, key: str | None = None, payload: bytes = b"{}") -> Submission:
     return Submission(
-        source="lab", received_at=NOW, payload=payload, events=tuple(map(event, numbers)), dedupe_key=key,
+        source="lab",
+        received_at=NOW,
+        payload=payload,
+        events=tuple(map(event, numbers)),
+        dedupe_key=key,
         digest=None if key is None else hashlib.sha256(payload).digest(),
-    )  # fmt: skip
+    )
 
 
 async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
@@ -76,7 +91,7 @@ async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
             action="post", room=room, message=0, event_seq=w.seq, rank=1, subject=Subject(kind="notice", route="route")
         )
         for w in waiting
-    ]  # fmt: skip
+    ]
     await store.commit_plan(Plan(waiting[-1].seq, posts), NOW)
     return waiting
 

@@ -152,9 +152,14 @@ async def test_a_silenced_alert_that_changed_and_ended_wakes_nobody(tmp_path: Pa
     relay = Simulated(tmp_path, clock, room, dice, SETTINGS)
     await relay.start()
     held = Silence(
-        id="s", matchers=("key=k",), starts_at=clock.time, ends_at=clock.time + 7_200.0, created_by="anna",
-        comment="work", updated_at=clock.time,
-    )  # fmt: skip
+        id="s",
+        matchers=("key=k",),
+        starts_at=clock.time,
+        ends_at=clock.time + 7_200.0,
+        created_by="anna",
+        comment="work",
+        updated_at=clock.time,
+    )
     await relay.planner.vigil.put([held])
     history: list[tuple[str, Status]] = [("a", "firing"), ("worse", "firing"), ("a", "resolved")]
     for title, status in history:

@@ -14,10 +14,21 @@ from tests.fakes.hostile import HOSTILE
 from tests.fakes.running import Running, running
 
 KINDS = (
-    "loops", "loops over labels", "macro calls itself twice", "recursive loop", "values in a set block", "power",
-    "multiplied text", "doubled text", "doubled and compared", "percent width", "format width", "center", "sort",
+    "loops",
+    "loops over labels",
+    "macro calls itself twice",
+    "recursive loop",
+    "values in a set block",
+    "power",
+    "multiplied text",
+    "doubled text",
+    "doubled and compared",
+    "percent width",
+    "format width",
+    "center",
+    "sort",
     "folded",
-)  # fmt: skip
+)
 PROMPTLY = 5.0
 """Seconds on a machine that may be busy with other tests; a template without a bound takes minutes."""
 pytestmark = pytest.mark.no_cover  # measuring coverage takes most of those seconds
@@ -48,13 +59,14 @@ async def posted_promptly(relay: Running, title: str) -> None:
 async def test_whatever_a_template_does_its_alert_and_the_next_are_posted(tmp_path: Path, sandbox: Sandbox) -> None:
     changes: dict[str, Any] = {
         "rooms": {
-            "ok": room("OK"), "ops": room("OPS"),
+            "ok": room("OK"),
+            "ops": room("OPS"),
             **{f"r{n}": room(f"R{n}", template=f"t{n}") for n in range(len(KINDS))},
         },
         "templates": {f"t{n}": f"\n{HOSTILE[kind]}" for n, kind in enumerate(KINDS)},
         "route": {"rooms": ["ok"], "routes": [only_for(n, f"r{n}") for n in range(len(KINDS))]},
         "operator": {"room": "ops"},
-    }  # fmt: skip
+    }
     async with running(tmp_path, sandbox, **changes) as relay:
         for n in range(len(KINDS)):
             assert (await relay.post([alert(f"first of {n}", n), alert(f"second of {n}", n)]))[0] == 202

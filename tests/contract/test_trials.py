@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from relay.app.difference import UnreadableEventError, difference, event_of
-from relay.app.routing_tests import Verdict, read_tests, report, run_case
-from relay.app.steps import BadTestError
+from relay.app.trial.difference import UnreadableEventError, difference, event_of
+from relay.app.trial.routing_tests import Verdict, read_tests, report, run_case
+from relay.app.trial.steps import BadTestError
 from relay.core.words import say_duration
 from relay.formats import FORMATS
 from relay.logs import make_log
@@ -151,12 +151,16 @@ def test_a_change_of_routes_tells_which_events_it_moves(tmp_path: Path) -> None:
         ("", "the file is empty; expected a mapping with `config:` and `tests:`"),
         ("[]", "expected a mapping with `config:`"),
         ("{config: relay.yaml, tests: [{name: a, events: []}]}", "tests[0]: `expect` is missing"),
-        ("{config: c, tests: [{name: a, events: [], expect: [{at: 0s, room: noc, action: posst}]}]}",
-         "tests[0].expect[0].action: 'posst' is not one of post, digest, edit, reply, file (did you mean 'post'?)"),
-        ("{config: c, tests: [{name: a, events: [], expect: [{at: [], room: noc, action: post}]}]}",
-         "tests[0].expect[0].at: a whole number or text would be right here, not a list"),
+        (
+            "{config: c, tests: [{name: a, events: [], expect: [{at: 0s, room: noc, action: posst}]}]}",
+            "tests[0].expect[0].action: 'posst' is not one of post, digest, edit, reply, file (did you mean 'post'?)",
+        ),
+        (
+            "{config: c, tests: [{name: a, events: [], expect: [{at: [], room: noc, action: post}]}]}",
+            "tests[0].expect[0].at: a whole number or text would be right here, not a list",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_file_of_tests_that_is_none_is_refused_with_the_place(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "tests.yaml"
     file.write_text(text, encoding="utf-8")

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from relay.app.checks import adapter_problems
+from relay.app.trial.checks import adapter_problems
 from relay.core.event import Draft
 from relay.formats import FORMATS, Format, Request
 from relay.formats.signatures import Envelope, sns_content
@@ -30,9 +30,10 @@ from relay.settings.problems import ConfigurationError
 from tests.fakes.running import Running, configuration, running
 
 RUN = {
-    "action": "completed", "repository": {"full_name": "ferries/net"},
+    "action": "completed",
+    "repository": {"full_name": "ferries/net"},
     "workflow_run": {"name": "build", "workflow_id": 1, "head_branch": "main", "conclusion": "failure"},
-}  # fmt: skip
+}
 
 
 def stored(tmp_path: Path) -> str:
@@ -150,19 +151,31 @@ def certificate(days: int = 30) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
     start = datetime.datetime.fromtimestamp(NOW - 2 * 86_400, datetime.UTC)
     made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(KEY.public_key())
-        .serial_number(1).not_valid_before(start).not_valid_after(start + datetime.timedelta(days=days))
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(KEY.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=days))
         .sign(KEY, hashes.SHA256())
-    )  # fmt: skip
+    )
     return made.public_bytes(serialization.Encoding.PEM)
 
 
 def message(version: str = "2", **changes: Any) -> bytes:
     """A message of SNS, signed as it is, and changed behind that."""
     envelope = Envelope(
-        Type="Notification", MessageId="m", TopicArn=TOPIC, Timestamp="2026-03-01T02:00:00.000Z", Message="level",
-        Subject=None, Signature="", SigningCertURL=CERTIFICATE, SignatureVersion=version,
-    )  # fmt: skip
+        Type="Notification",
+        MessageId="m",
+        TopicArn=TOPIC,
+        Timestamp="2026-03-01T02:00:00.000Z",
+        Message="level",
+        Subject=None,
+        Signature="",
+        SigningCertURL=CERTIFICATE,
+        SignatureVersion=version,
+    )
     for name in ("Type", "TopicArn", "Subject", "Token", "SubscribeURL", "SigningCertURL"):
         if name in changes:
             setattr(envelope, name, changes.pop(name))
@@ -203,11 +216,17 @@ async def test_amazons_signature_is_good_and_its_certificate_fetched_once(versio
 @pytest.mark.parametrize(
     "changed",
     [
-        {"Message_": "another"}, {"MessageId_": "n"}, {"Signature_": "!"}, {"Signature_": "AAAA"},
-        {"SignatureVersion_": "3"}, {"SignatureVersion_": "1"}, {"Timestamp_": "2027-01-01T00:00:00.000Z"},
-        {"TopicArn": "arn:aws:sns:eu-north-1:1234:other"}, {"Subject_": "added"},
+        {"Message_": "another"},
+        {"MessageId_": "n"},
+        {"Signature_": "!"},
+        {"Signature_": "AAAA"},
+        {"SignatureVersion_": "3"},
+        {"SignatureVersion_": "1"},
+        {"Timestamp_": "2027-01-01T00:00:00.000Z"},
+        {"TopicArn": "arn:aws:sns:eu-north-1:1234:other"},
+        {"Subject_": "added"},
     ],
-)  # fmt: skip
+)
 async def test_what_amazon_did_not_sign_is_refused(changed: dict[str, Any]) -> None:
     assert not await Amazon(certificate()).sns().verifies(message(**changed))
 
@@ -215,14 +234,21 @@ async def test_what_amazon_did_not_sign_is_refused(changed: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     "url",
     [
-        "http://sns.eu-north-1.amazonaws.com/c.pem", "https://sns.eu-north-1.amazonaws.com.example.net/c.pem",
-        "https://sns.eu-north-1.amazonaws.com@127.0.0.1/c.pem", "https://sns.eu-north-1.amazonaws.com:8443/c.pem",
-        "https://s3.eu-north-1.amazonaws.com/c.pem", "https://127.0.0.1/c.pem", "file:///etc/passwd", "https://[", "",
+        "http://sns.eu-north-1.amazonaws.com/c.pem",
+        "https://sns.eu-north-1.amazonaws.com.example.net/c.pem",
+        "https://sns.eu-north-1.amazonaws.com@127.0.0.1/c.pem",
+        "https://sns.eu-north-1.amazonaws.com:8443/c.pem",
+        "https://s3.eu-north-1.amazonaws.com/c.pem",
+        "https://127.0.0.1/c.pem",
+        "file:///etc/passwd",
+        "https://[",
+        "",
         "https://sns.eu-north-1.amazonaws.com/?Action=GetTopicAttributes&TopicArn=x",
         "https://sns.eu-north-1.amazonaws.com/SimpleNotificationService-0a.pem?x=1",
-        "https://sns.eu.north.amazonaws.com/c.pem", "https://sns.\u0435u-north-1.amazonaws.com/c.pem",
+        "https://sns.eu.north.amazonaws.com/c.pem",
+        "https://sns.\u0435u-north-1.amazonaws.com/c.pem",
     ],
-)  # fmt: skip
+)
 async def test_no_certificate_is_fetched_from_elsewhere(url: str) -> None:
     amazon = Amazon(certificate())
     assert not is_certificate(url)

@@ -259,9 +259,14 @@ async def test_a_mapping_reads_other_json_and_counts_failing_expressions_as_abse
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     mapping = {
-        "each": "events", "title": "join(' ', [site, what])", "severity": "level", "severities": {"1": "critical"},
-        "key": "id", "body": "length(`5`)", "labels": {"site": "site"},
-    }  # fmt: skip
+        "each": "events",
+        "title": "join(' ', [site, what])",
+        "severity": "level",
+        "severities": {"1": "critical"},
+        "key": "id",
+        "body": "length(`5`)",
+        "labels": {"site": "site"},
+    }
     async with running(tmp_path, sandbox, sources={"lab": {"type": "webhook", "map": mapping}}) as relay:
         status, answer = await relay.post({"events": [{"site": "ams1", "what": "door open", "level": 1, "id": 7}]})
         assert status == 202
@@ -285,11 +290,17 @@ async def test_a_severity_that_nobody_knows_is_counted_and_noted(relay: Running)
 
 async def test_alertmanager_groups_become_events_with_fingerprints_as_keys(tmp_path: Path, sandbox: Sandbox) -> None:
     alerts = [
-        {"status": status, "labels": {"alertname": "NodeDown", "instance": f"api-{n}", "severity": "page"},
-         "annotations": {"summary": f"api-{n} is away"}, "startsAt": "2026-03-01T02:10:00Z",
-         "endsAt": "2026-03-01T02:24:00Z", "fingerprint": f"f{n}", "generatorURL": "http://prom/graph"}
+        {
+            "status": status,
+            "labels": {"alertname": "NodeDown", "instance": f"api-{n}", "severity": "page"},
+            "annotations": {"summary": f"api-{n} is away"},
+            "startsAt": "2026-03-01T02:10:00Z",
+            "endsAt": "2026-03-01T02:24:00Z",
+            "fingerprint": f"f{n}",
+            "generatorURL": "http://prom/graph",
+        }
         for n, status in enumerate(["firing", "resolved"])
-    ]  # fmt: skip
+    ]
     sources = {"am": {"type": "webhook", "format": "alertmanager"}}
     async with running(tmp_path, sandbox, sources=sources) as relay:
         status, answer = await relay.post({"version": "4", "status": "firing", "alerts": alerts}, "/hooks/am")

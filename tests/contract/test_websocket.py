@@ -71,10 +71,12 @@ async def test_a_format_that_makes_no_event_of_a_frame_loses_nothing_and_never_e
 ) -> None:
     """What a format of another package may do: no list, drafts that can't be made events, events of no known type."""
     odd: dict[str, Any] = {
-        "none": None, "number": [Draft(title="x", key=5)],  # type: ignore[arg-type]
+        "none": None,
+        "number": [Draft(title="x", key=5)],  # type: ignore[arg-type]
         "object": [Draft(title="x", files=(object(),))],  # type: ignore[arg-type]
-        "raises": None, "good": [Draft(title="good")],
-    }  # fmt: skip
+        "raises": None,
+        "good": [Draft(title="good")],
+    }
 
     def read(request: FormatRequest) -> list[Draft]:
         if request.payload == "raises":

@@ -26,7 +26,11 @@ def at(site: str, **changes: Any) -> dict[str, Any]:
 def burst(first: int, count: int, every: int = 40) -> list[dict[str, Any]]:
     """Return numbered alerts; one of `every` is critical."""
     return [
-        {"title": f"fault {n} at node-{n}", "status": "firing", "key": f"k{n}",
-         "severity": "critical" if n % every == 0 else "minor"}
+        {
+            "title": f"fault {n} at node-{n}",
+            "status": "firing",
+            "key": f"k{n}",
+            "severity": "critical" if n % every == 0 else "minor",
+        }
         for n in range(first, first + count)
-    ]  # fmt: skip
+    ]

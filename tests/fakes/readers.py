@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relay.app.mapping_trial import mapping_in, ready
+from relay.app.trial.mapping_trial import mapping_in, ready
 from relay.formats import FORMATS
 from relay.formats.mapping import MappingSettings, make_mapping
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from relay.app.daemon import RelayDaemon
-from relay.app.run import serve
+from relay.app.running.daemon import RelayDaemon
+from relay.app.running.process import serve
 from relay.formats import FORMATS
 from relay.lifecycle import Lifecycle, SystemClock
 from relay.logs import make_log
@@ -46,9 +46,14 @@ class Running:
     """A relay that runs, and how to speak to it."""
 
     def __init__(
-        self, daemon: RelayDaemon, lifecycle: Lifecycle, sandbox: Sandbox, session: aiohttp.ClientSession, log: Path,
+        self,
+        daemon: RelayDaemon,
+        lifecycle: Lifecycle,
+        sandbox: Sandbox,
+        session: aiohttp.ClientSession,
+        log: Path,
         happenings: Happenings,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.daemon = daemon
         self.lifecycle = lifecycle
         self.sandbox = sandbox

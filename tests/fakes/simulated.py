@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from relay.app.accounts import make_fallbacks
-from relay.app.simulation import NoFiles
+from relay.app.assembly.accounts import make_fallbacks
+from relay.app.trial.simulation import NoFiles
 from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled
 from relay.core.event import Draft, SourceDefaults
 from relay.core.retry import RetryPolicy
@@ -41,13 +41,20 @@ SETTINGS: dict[str, Any] = {
     "rooms": {"noc": {"account": "webex", "title": "NOC", "digest_over": 8}},
     "sources": {"lab": {"type": "webhook"}},
     "route": {
-        "rooms": ["noc"], "repeat_interval": "30d", "reopen_within": "5m",
-        "routes": [{
-            "matchers": ['site=~".+"'], "group_by": ["site"], "group_wait": "10s", "group_interval": "30s",
-            "routes": [{"matchers": ["site=fra1"], "mention": ["anna@example.net"]}],
-        }],
+        "rooms": ["noc"],
+        "repeat_interval": "30d",
+        "reopen_within": "5m",
+        "routes": [
+            {
+                "matchers": ['site=~".+"'],
+                "group_by": ["site"],
+                "group_wait": "10s",
+                "group_interval": "30s",
+                "routes": [{"matchers": ["site=fra1"], "mention": ["anna@example.net"]}],
+            }
+        ],
     },
-}  # fmt: skip
+}
 
 
 class ManualClock:
@@ -174,9 +181,15 @@ class Simulated:
     """One process of the relay, over a store and a room that outlive it."""
 
     def __init__(
-        self, folder: Path, clock: ManualClock, room: Room, dice: Random, settings: dict[str, Any],
-        backup: Room | None = None, policy: RetryPolicy = QUICK,
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        clock: ManualClock,
+        room: Room,
+        dice: Random,
+        settings: dict[str, Any],
+        backup: Room | None = None,
+        policy: RetryPolicy = QUICK,
+    ) -> None:
         """`room` serves all Webex rooms of the settings, `backup` the room of that name."""
         file = folder / "relay.yaml"
         file.write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -198,16 +211,26 @@ class Simulated:
             self.flaky,
             rules,
             World(
-                clock=clock, log=log, telemetry=metrics, tell=_tell_nobody, spawn=self._spawn, new_id=self._new_id,
-                chance=dice.random, brakes=False,
+                clock=clock,
+                log=log,
+                telemetry=metrics,
+                tell=_tell_nobody,
+                spawn=self._spawn,
+                new_id=self._new_id,
+                chance=dice.random,
+                brakes=False,
             ),
-        )  # fmt: skip
+        )
         self.pipeline.use(
             InForce(
-                rules=rules, lanes=lanes, fallbacks=make_fallbacks(loaded.settings), files=NoFiles(), policy=policy,
+                rules=rules,
+                lanes=lanes,
+                fallbacks=make_fallbacks(loaded.settings),
+                files=NoFiles(),
+                policy=policy,
                 renderer=TemplateRenderer({}, loaded.settings.timezone, _never),
             )
-        )  # fmt: skip
+        )
         self.planner, self.dispatcher = self.pipeline.planner, self.pipeline.dispatcher
         self.book, self.intake = self.pipeline.book, self.pipeline.intake
         self._sends: list[asyncio.Task[None]] = []

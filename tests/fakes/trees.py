@@ -36,11 +36,15 @@ def grown(node: Route, children: list[Any]) -> Route:
     routes = tuple(
         grown(
             Route(
-                path=f"{node.path}.routes[{number}]", rooms=("noc",), matchers=own, continues=go_on, lineage=name,
+                path=f"{node.path}.routes[{number}]",
+                rooms=("noc",),
+                matchers=own,
+                continues=go_on,
+                lineage=name,
                 policy=Policy(group_wait=float(wait)),
             ),
             inner,
         )
         for number, ((_, go_on, wait, inner), own, name) in enumerate(zip(children, found, names, strict=True))
-    )  # fmt: skip
+    )
     return msgspec.structs.replace(node, routes=routes)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jinja2 import StrictUndefined, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from relay.app.trying import try_all
+from relay.app.trial.trying import try_all
 from relay.core.delivery import Standing, Told
 from relay.core.markdown import plain_text
 from relay.templates.bounds import MOST_STEPS, BoundError
@@ -27,13 +27,18 @@ SOON = 2.0
 """Seconds of processor time. The worst template takes 0.3 s on a small server; unbounded ones take minutes."""
 STOPPED = (f"takes over {MOST_STEPS:,} steps", "50 deep", "over 10,000 bits")
 LARGE = event(
-    body="<@all> líne *a*\n" * 3_600, labels={f"label{n}": "ü" * 2_000 for n in range(100)}, occurred_at=NOW,
+    body="<@all> líne *a*\n" * 3_600,
+    labels={f"label{n}": "ü" * 2_000 for n in range(100)},
+    occurred_at=NOW,
     received_at=NOW,
-)  # fmt: skip
+)
 SMALL = event(
-    title="port eth1/1 down", body="first line\nsecond line", labels={"site": "ams1", "pod": "7", "rack": "b"},
-    occurred_at=NOW, received_at=NOW,
-)  # fmt: skip
+    title="port eth1/1 down",
+    body="first line\nsecond line",
+    labels={"site": "ams1", "pod": "7", "rack": "b"},
+    occurred_at=NOW,
+    received_at=NOW,
+)
 
 
 def rendered(text: str, failures: list[str], about: Standing | None = None) -> list[str]:
@@ -104,10 +109,21 @@ def test_a_method_whose_cost_nobody_knows_is_refused(method: str) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "text",
-    ["`" * 60_000, "`x" * 20_000, "x".join("`" * n for n in range(1, 340)), "[" * 60_000, "[x](" * 15_000,
-     "```a\n" * 12_000, "<@person" * 8_000, "\\" * 60_000, "*" * 60_000, " " * 60_000 + "x", "&amp" * 15_000],
+    [
+        "`" * 60_000,
+        "`x" * 20_000,
+        "x".join("`" * n for n in range(1, 340)),
+        "[" * 60_000,
+        "[x](" * 15_000,
+        "```a\n" * 12_000,
+        "<@person" * 8_000,
+        "\\" * 60_000,
+        "*" * 60_000,
+        " " * 60_000 + "x",
+        "&amp" * 15_000,
+    ],
     ids=lambda text: f"{text[:6]!r}",
-)  # fmt: skip
+)
 def test_whatever_a_template_writes_is_parted_and_taken_down_soon(text: str) -> None:
     rendered("{% raw %}x " + text + "{% endraw %}", [])
 
@@ -186,30 +202,92 @@ def test_what_is_within_the_bound_is_what_jinja2_writes(text: str) -> None:
     assert written(Unescaped(), text) == written(PLAIN, text)
 
 
-VALUES = st.sampled_from([
-    "event.body", "title", "labels", "numbers", "x", "sign", "3", "70000", "'ab'", "1.5", "range(999)", "range(99999)",
-    "incidents", "0",
-])  # fmt: skip
+VALUES = st.sampled_from(
+    [
+        "event.body",
+        "title",
+        "labels",
+        "numbers",
+        "x",
+        "sign",
+        "3",
+        "70000",
+        "'ab'",
+        "1.5",
+        "range(999)",
+        "range(99999)",
+        "incidents",
+        "0",
+    ]
+)
 SIZES = st.sampled_from(["1", "9", "999", "99999", "10**9", "x", "event.body"])
-WAYS = st.sampled_from([
-    "({0} * {1})", "({0} ** {1})", "({0} ~ {0})", "({0} + {0})", "({0} % {1})", "({0} - {1})", "{0}|list", "{0}|upper",
-    "{0}|join({1})", "{0}|replace({1}, {0})", "{0}|batch({1}, 1)|list", "{0}|slice({1})|list", "{0}|sort|list",
-    "{0}|sum", "{0}|trim({1})", "{0}|map('upper')|list", "{0}|round({1})", "{0}|int", "{0}|dictsort",
-    "{0}|groupby(0)|list", "{0}|oneline", "{0}|fenced", "{0}|truncate({1})", "{0}|middle({1})", "{0}|max", "{0}|length",
-    "{0}.center({1})", "{0}.replace('', {1})", "{0}.split({1})", "{0}.join({0})", "{0}.zfill({1})", "{0}.items()",
-    "'{{:{{}}}}'.format({0}, {1})", "('%{{}}s'.format({1}) % {0})", "{0}[::2]", "[{0}, {0}]", "({0}, {0})",
-    "{{1: {0}}}",
-    "({0} in {0})", "({0} == {1})", "({0} if {1} else {0})", "m({0})", "{0}.rsplit({1})", "{0}.strip({1})", "{0}[{1}]",
-])  # fmt: skip
+WAYS = st.sampled_from(
+    [
+        "({0} * {1})",
+        "({0} ** {1})",
+        "({0} ~ {0})",
+        "({0} + {0})",
+        "({0} % {1})",
+        "({0} - {1})",
+        "{0}|list",
+        "{0}|upper",
+        "{0}|join({1})",
+        "{0}|replace({1}, {0})",
+        "{0}|batch({1}, 1)|list",
+        "{0}|slice({1})|list",
+        "{0}|sort|list",
+        "{0}|sum",
+        "{0}|trim({1})",
+        "{0}|map('upper')|list",
+        "{0}|round({1})",
+        "{0}|int",
+        "{0}|dictsort",
+        "{0}|groupby(0)|list",
+        "{0}|oneline",
+        "{0}|fenced",
+        "{0}|truncate({1})",
+        "{0}|middle({1})",
+        "{0}|max",
+        "{0}|length",
+        "{0}.center({1})",
+        "{0}.replace('', {1})",
+        "{0}.split({1})",
+        "{0}.join({0})",
+        "{0}.zfill({1})",
+        "{0}.items()",
+        "'{{:{{}}}}'.format({0}, {1})",
+        "('%{{}}s'.format({1}) % {0})",
+        "{0}[::2]",
+        "[{0}, {0}]",
+        "({0}, {0})",
+        "{{1: {0}}}",
+        "({0} in {0})",
+        "({0} == {1})",
+        "({0} if {1} else {0})",
+        "m({0})",
+        "{0}.rsplit({1})",
+        "{0}.strip({1})",
+        "{0}[{1}]",
+    ]
+)
 EXPRESSIONS = st.recursive(VALUES, lambda inner: st.builds(lambda way, a, b: way.format(a, b), WAYS, inner, SIZES))
-BLOCKS = st.sampled_from([
-    "{{% for x in {0} %}}{1}{{% endfor %}}", "{{% for x in {0} if {0} %}}{1}{{% else %}}a{{% endfor %}}",
-    "{{% set x = {0} %}}{1}", "{{% set x %}}{1}{{% endset %}}{{{{ {0} }}}}", "{{% if {0} %}}{1}{{% endif %}}",
-    "{{% filter upper %}}{1}{{% endfilter %}}", "{{% with x = {0} %}}{1}{{% endwith %}}",
-    "{{% set x = (x, {0}) %}}{1}{1}",
-    "{{% for x in [{0}] recursive %}}{{{{ loop([x, x]) }}}}{1}{{% endfor %}}", "{1}{1}", "{{{{ {0} }}}}{1}",
-    "{{% call m({0}) %}}{1}{{% endcall %}}", "{{% for x in {0} %}}{{% set y = {0} %}}{{% endfor %}}{1}",
-])  # fmt: skip
+BLOCKS = st.sampled_from(
+    [
+        "{{% for x in {0} %}}{1}{{% endfor %}}",
+        "{{% for x in {0} if {0} %}}{1}{{% else %}}a{{% endfor %}}",
+        "{{% set x = {0} %}}{1}",
+        "{{% set x %}}{1}{{% endset %}}{{{{ {0} }}}}",
+        "{{% if {0} %}}{1}{{% endif %}}",
+        "{{% filter upper %}}{1}{{% endfilter %}}",
+        "{{% with x = {0} %}}{1}{{% endwith %}}",
+        "{{% set x = (x, {0}) %}}{1}{1}",
+        "{{% for x in [{0}] recursive %}}{{{{ loop([x, x]) }}}}{1}{{% endfor %}}",
+        "{1}{1}",
+        "{{{{ {0} }}}}{1}",
+        "{{% call m({0}) %}}{1}{{% endcall %}}",
+        "{{% for x in {0} %}}{{% set y = {0} %}}{{% endfor %}}{1}",
+    ]
+)
 TEMPLATES = st.recursive(
     EXPRESSIONS.map("{{{{ {} }}}}".format),
     lambda inner: st.builds(lambda block, a, body: block.format(a, body), BLOCKS, EXPRESSIONS, inner),

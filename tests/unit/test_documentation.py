@@ -14,7 +14,7 @@ import pytest
 import typer.main
 import yaml
 
-from relay.app.mapping_trial import ready
+from relay.app.trial.mapping_trial import ready
 from relay.cli import app
 from relay.core.delivery import DeliveryState, Standing, Told
 from relay.core.incident import IncidentState
@@ -140,9 +140,15 @@ def test_every_configuration_that_is_shown_fits_the_schema(page: str) -> None:
 
 def test_the_pages_show_configurations() -> None:
     assert {page for page in PAGES if list(settings_in(page))} >= {
-        "README.md", "config/README.md", "config/sources.md", "config/rooms.md", "config/routing.md",
-        "config/templates.md", "config/trying.md", "relay/formats/README.md",
-    }  # fmt: skip
+        "README.md",
+        "config/README.md",
+        "config/sources.md",
+        "config/rooms.md",
+        "config/routing.md",
+        "config/templates.md",
+        "config/trying.md",
+        "relay/formats/README.md",
+    }
 
 
 def commands_in(page: str) -> Iterator[list[str]]:

@@ -140,11 +140,18 @@ ID, OTHER_CLUSTER = (
 @pytest.mark.parametrize(
     ("name", "own"),
     [
-        (ID, True), (OTHER_CLUSTER, True), (ID + "==", True), ("66a4e02a-01db-4a71-8b4e-24d95d41c7f0", True),
-        ("relay@webex.bot", True), ("Relay@Webex.Bot", True), ("ida@example.net", False), ("", False), ("p1", False),
+        (ID, True),
+        (OTHER_CLUSTER, True),
+        (ID + "==", True),
+        ("66a4e02a-01db-4a71-8b4e-24d95d41c7f0", True),
+        ("relay@webex.bot", True),
+        ("Relay@Webex.Bot", True),
+        ("ida@example.net", False),
+        ("", False),
+        ("p1", False),
         (ID[:-4], False),
     ],
-)  # fmt: skip
+)
 def test_an_account_is_known_by_all_forms_of_its_names(name: str, own: bool) -> None:
     accounts = OwnAccounts()
     accounts.add((ID, "relay@webex.bot", ""))

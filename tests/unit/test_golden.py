@@ -92,15 +92,25 @@ def test_a_payload_that_is_spoilt_is_read_or_refused_in_words(case: Path) -> Non
                 assert all(link.url.startswith(("http://", "https://")) for link in event.links)
 
 
-HOSTILE = ("{" * 40_000, "1" + " " * 40_000 + "x", "{code" * 10_000, "[a] [b]" + " " * 40_000, "<a" * 20_000,
-           "%%%  " * 8_000, "/fault-" * 6_000, "${a" * 10_000)  # fmt: skip
+HOSTILE = (
+    "{" * 40_000,
+    "1" + " " * 40_000 + "x",
+    "{code" * 10_000,
+    "[a] [b]" + " " * 40_000,
+    "<a" * 20_000,
+    "%%%  " * 8_000,
+    "/fault-" * 6_000,
+    "${a" * 10_000,
+)
 
 
 def with_text(value: Any, text: str) -> Any:
     """A payload in which a text stands in the place of every second one."""
     if isinstance(value, dict):
-        return {name: text if isinstance(inner, str) and number % 2 else with_text(inner, text)
-                for number, (name, inner) in enumerate(value.items())}  # fmt: skip
+        return {
+            name: text if isinstance(inner, str) and number % 2 else with_text(inner, text)
+            for number, (name, inner) in enumerate(value.items())
+        }
     return [with_text(inner, text) for inner in value] if isinstance(value, list) else value
 
 

@@ -275,9 +275,12 @@ def check(ledger: GroupLedger, firing: set[str]) -> None:
 
 def test_what_a_matcher_says_is_no_part_of_a_groups_labels() -> None:
     route = Route(
-        path="route", rooms=("noc",), matchers=tuple(parse_matchers('x=~"a|b\\nc"')), policy=Policy(group_by=("site",)),
+        path="route",
+        rooms=("noc",),
+        matchers=tuple(parse_matchers('x=~"a|b\\nc"')),
+        policy=Policy(group_by=("site",)),
         lineage='{}/{x=~"a|b\\\\nc"}',
-    )  # fmt: skip
+    )
     key = group_key(at(T0), Destination("noc", route))
     assert (key.lineage, key.labels) == (route.lineage, {"site": "a"})
     assert plan(

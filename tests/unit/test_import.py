@@ -161,14 +161,17 @@ route:
         ("a: &a [*a]\nroute: {receiver: d}", "aliases or nesting give more than 200,000 values"),
         ("route: " + "{routes: [" * 60 + "]}" * 60, "aliases or nesting give more than 200,000 values"),
         ("route: " + "[" * 3_000 + "]" * 3_000, "nested too deeply"),
-        ("a: &a [x, x, x, x, x, x, x, x, x]\n"
-         + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True))
-         + "route: {receiver: d}", "aliases or nesting give more than 200,000 values"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True))
+            + "route: {receiver: d}",
+            "aliases or nesting give more than 200,000 values",
+        ),
         ("", "the file is empty; expected an Alertmanager configuration, a mapping"),
         ("[]", "expected an Alertmanager configuration, a mapping"),
         ("a: b", "route: is missing"),
     ],
-)  # fmt: skip
+)
 def test_yaml_that_cannot_be_trusted_is_refused_in_words(text: str, said: str) -> None:
     assert any(said in one for one in refusals(text)), refusals(text)
 
@@ -450,13 +453,20 @@ receivers:
     assert made.settings["accounts"] == {
         "webex": {"type": "webex", "url": "http://127.0.0.1:1/v1", "token": {"env": "WEBEX_TOKEN"}},
         "webex2": {"type": "webex", "url": "http://127.0.0.1:1/v1", "token": {"file": "/run/t2"}},
-        "webex3": {"type": "webex", "proxy": "http://proxy:3128", "tls": {"ca": "ca.pem", "verify": False},
-                   "token": {"env": "WEBEX_TOKEN_3"}},
-    }  # fmt: skip
+        "webex3": {
+            "type": "webex",
+            "proxy": "http://proxy:3128",
+            "tls": {"ca": "ca.pem", "verify": False},
+            "token": {"env": "WEBEX_TOKEN_3"},
+        },
+    }
     assert {name: (room["account"], room["id"]) for name, room in made.settings["rooms"].items()} == {
-        "a": ("webex", "R1"), "b": ("webex", "R2"), "two-rooms": ("webex2", "R3"), "two-rooms-2": ("webex2", "R4"),
+        "a": ("webex", "R1"),
+        "b": ("webex", "R2"),
+        "two-rooms": ("webex2", "R3"),
+        "two-rooms-2": ("webex2", "R4"),
         "own": ("webex3", "R5"),
-    }  # fmt: skip
+    }
     assert [route.get("on_resolve") for route in made.settings["route"]["routes"]] == ["none", *2 * [["edit", "reply"]]]
     assert "T1" not in made.text()
     notes = "\n".join(map(str, made.notes))
@@ -476,13 +486,21 @@ FULL: dict[str, Any] = {
     "route": {"receiver": "d", "routes": [{"receiver": "p", "match": {"x": "1"}}]},
     "receivers": [
         {"name": "d", "email_configs": [{"to": "a@example.net"}]},
-        {"name": "p", "webex_configs": [{"room_id": "P", "http_config": {"authorization": {"type": "Bearer"},
-                                                                          "tls_config": {"server_name": "x"}}}]},
+        {
+            "name": "p",
+            "webex_configs": [
+                {
+                    "room_id": "P",
+                    "http_config": {"authorization": {"type": "Bearer"}, "tls_config": {"server_name": "x"}},
+                }
+            ],
+        },
     ],
     "inhibit_rules": [{"source_match": {"s": "1"}, "target_match": {"t": "1"}}],
-    "time_intervals": [{"name": "i", "time_intervals": [{"months": ["1"], "times": [{"start_time": "01:00",
-                                                                                     "end_time": "02:00"}]}]}],
-}  # fmt: skip
+    "time_intervals": [
+        {"name": "i", "time_intervals": [{"months": ["1"], "times": [{"start_time": "01:00", "end_time": "02:00"}]}]}
+    ],
+}
 PLACES: dict[str, Place] = {
     "file": (),
     "global": ("global",),
@@ -502,17 +520,36 @@ SAMPLES: dict[str, Any] = {
     **{f"{side}matchers": ["new=v"] for side in ("", "source_", "target_")},
     **dict.fromkeys(("continue", "insecure_skip_verify"), True),
     **dict.fromkeys(("group_wait", "group_interval", "repeat_interval", "resolve_timeout"), "7m"),
-    "mute_time_intervals": ["i"], "active_time_intervals": ["i"], "group_by": ["new"], "equal": ["new"],
+    "mute_time_intervals": ["i"],
+    "active_time_intervals": ["i"],
+    "group_by": ["new"],
+    "equal": ["new"],
     "time_intervals": [{"months": ["5"]}],
-    "send_resolved": False, "api_url": "https://example.net/v1", "webex_api_url": "https://example.net/v1",
-    "proxy_url": "http://proxy:1", "bearer_token_file": "/t", "credentials_file": "/t", "ca_file": "/ca",
-    "receiver": "d", "name": "new", "room_id": "new", "type": "Token", "authorization": {"credentials_file": "/t"},
-    "routes": [{"receiver": "d"}], "http_config": {"proxy_url": "http://proxy:1"},
+    "send_resolved": False,
+    "api_url": "https://example.net/v1",
+    "webex_api_url": "https://example.net/v1",
+    "proxy_url": "http://proxy:1",
+    "bearer_token_file": "/t",
+    "credentials_file": "/t",
+    "ca_file": "/ca",
+    "receiver": "d",
+    "name": "new",
+    "room_id": "new",
+    "type": "Token",
+    "authorization": {"credentials_file": "/t"},
+    "routes": [{"receiver": "d"}],
+    "http_config": {"proxy_url": "http://proxy:1"},
     "webex_configs": [{"room_id": "new"}],
-    "tls_config": {"ca_file": "/ca"}, "weekdays": ["monday"], "days_of_month": ["-1"], "months": ["2"],
-    "years": ["2027"], "location": "Europe/Amsterdam", "start_time": "00:30", "end_time": "03:00",
+    "tls_config": {"ca_file": "/ca"},
+    "weekdays": ["monday"],
+    "days_of_month": ["-1"],
+    "months": ["2"],
+    "years": ["2027"],
+    "location": "Europe/Amsterdam",
+    "start_time": "00:30",
+    "end_time": "03:00",
     "times": [{"start_time": "05:00", "end_time": "06:00"}],
-}  # fmt: skip
+}
 WHOLE = {("file", key) for key in FULL} | {("receiver", "name")}
 """Stand in the full configuration already; their own tables are tried, and routes name receivers."""
 SECRET = {"credentials", "bearer_token"}

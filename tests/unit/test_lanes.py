@@ -196,9 +196,13 @@ def test_the_services_own_time_wins_over_the_schedule() -> None:
 def again(held: Lease, settled: Settlement) -> Lease:
     """The next lease of a delivery that was settled as waiting."""
     return msgspec.structs.replace(
-        held, attempts=settled.attempts + 1, spent=settled.spent, failing_since=settled.failing_since,
-        failed_at=settled.failed_at, due_at=settled.due_at,
-    )  # fmt: skip
+        held,
+        attempts=settled.attempts + 1,
+        spent=settled.spent,
+        failing_since=settled.failing_since,
+        failed_at=settled.failed_at,
+        due_at=settled.due_at,
+    )
 
 
 def at_time(now: float, took: float = 0.0) -> Circumstances:

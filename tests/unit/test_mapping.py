@@ -173,9 +173,19 @@ def test_within_a_list_the_whole_payload_is_in_reach_and_what_is_not_there_is_to
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(True, True), ("began", True), (2, True), ("1", True), ("ended", False), (False, None), (None, None), (0, None),
-     ("0", None), ("", None)],
-)  # fmt: skip
+    [
+        (True, True),
+        ("began", True),
+        (2, True),
+        ("1", True),
+        ("ended", False),
+        (False, None),
+        (None, None),
+        (0, None),
+        ("0", None),
+        ("", None),
+    ],
+)
 def test_a_mapping_tells_of_a_downtime(value: Any, expected: bool | None) -> None:
     settings = MappingSettings(title="what", key="id", downtime="held")
     [draft] = read(settings, {"what": "disk", "id": "k", "held": value})
@@ -223,10 +233,15 @@ def test_a_large_payload_with_a_plain_mapping_stays_well_under_the_bound() -> No
     many = [{**item, "site": {"a": "ams"}, "level": "high"} for item in ITEMS] * 5
     mapping = make_mapping(
         MappingSettings(
-            each="items", title="join(' ', [site.a, name])", key="id", severity="level", body="text",
-            labels={"site": "site.a", "name": "name"}, when="level != 'low'",
+            each="items",
+            title="join(' ', [site.a, name])",
+            key="id",
+            severity="level",
+            body="text",
+            labels={"site": "site.a", "name": "name"},
+            when="level != 'low'",
         )
-    )  # fmt: skip
+    )
     found = read_payload(mapping, Request(payload={"items": many}, source="cameras"))
     assert (len(found.drafts), found.unread) == (10_000, [])
 

@@ -138,8 +138,13 @@ def test_a_dot_is_no_line_end_as_alertmanager_has_it() -> None:
 
 
 def test_a_backslash_that_escapes_nothing_stands_for_itself() -> None:
-    for text, value in ((r'a=~"host\d+"', r"host\d+"), (r'a=~"a\.b"', r"a\.b"), (r'a="x\\y\"z\n"', 'x\\y"z\n'),
-                        (r"a=\\", "\\"), (r"a=~\d+", r"\d+")):  # fmt: skip
+    for text, value in (
+        (r'a=~"host\d+"', r"host\d+"),
+        (r'a=~"a\.b"', r"a\.b"),
+        (r'a="x\\y\"z\n"', 'x\\y"z\n'),
+        (r"a=\\", "\\"),
+        (r"a=~\d+", r"\d+"),
+    ):
         (matcher,) = parse_matchers(text)
         assert matcher.value == value
         (again,) = parse_matchers(str(matcher))

@@ -58,11 +58,17 @@ def aside(count: int, severity: str) -> dict[str, Any]:
     ("rooms", "code", "said"),
     [
         ([room("noc")], 0, "all is well"),
-        ([room("noc", **aside(3, "major")), room("ops")], 1,
-         "deliveries set aside: noc: 3 set aside until 2026-03-01T02:00:00.000Z (worst: major)"),
-        ([room("noc", **aside(3, "major")), room("ops", **aside(1, "critical"))], 2,
-         "critical alerts set aside: ops: 1 set aside until 2026-03-01T02:00:00.000Z (worst: critical)"),
+        (
+            [room("noc", **aside(3, "major")), room("ops")],
+            1,
+            "deliveries set aside: noc: 3 set aside until 2026-03-01T02:00:00.000Z (worst: major)",
+        ),
+        (
+            [room("noc", **aside(3, "major")), room("ops", **aside(1, "critical"))],
+            2,
+            "critical alerts set aside: ops: 1 set aside until 2026-03-01T02:00:00.000Z (worst: critical)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_relay_is_not_well_while_a_delivery_is_set_aside(rooms: list[dict[str, Any]], code: int, said: str) -> None:
     assert judge({"ready": True, "rooms": rooms, "accounts": [], "feeds": []}) == (code, said)

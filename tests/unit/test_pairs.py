@@ -121,9 +121,13 @@ def test_no_data_between_leaves_nothing_open_and_hides_nothing(pair: Pair) -> No
 
 @pytest.mark.parametrize(
     ("step", "field", "value"),
-    [("taken", "acknowledged_by", str), ("withdrawn", "unacknowledged_by", str), ("held", "downtime", True),
-     ("released", "downtime", False)],
-)  # fmt: skip
+    [
+        ("taken", "acknowledged_by", str),
+        ("withdrawn", "unacknowledged_by", str),
+        ("held", "downtime", True),
+        ("released", "downtime", False),
+    ],
+)
 def test_what_is_said_about_an_alert_finds_it_by_its_key(step: str, field: str, value: Any) -> None:
     found = [pair for pair in PAIRS if step in pair.pair]
     assert found
@@ -178,8 +182,14 @@ def test_home_assistant_has_open_what_its_last_states_say(states: list[str], kin
     alarm = False
     for now in (first, *states):
         alarm = alarm if now in ("unavailable", "unknown") else now == bad
-    expected = {name for name, there in (("binary_sensor.x", alarm), ("binary_sensor.x/available",
-                was in ("unavailable", "unknown"))) if there}  # fmt: skip
+    expected = {
+        name
+        for name, there in (
+            ("binary_sensor.x", alarm),
+            ("binary_sensor.x/available", was in ("unavailable", "unknown")),
+        )
+        if there
+    }
     assert open_after(*told) == expected
 
 

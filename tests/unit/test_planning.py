@@ -218,12 +218,19 @@ def test_what_returns_soon_lives_on_in_its_message_and_later_gets_a_new_one() ->
 
 
 def test_a_flapping_incident_says_so_once_and_is_quiet_until_it_holds() -> None:
-    history = [event(status=status, occurred_at=at, received_at=at)
-               for at, status in zip(range(1_000, 1_900, 100), ["firing", "resolved"] * 5, strict=False)]  # fmt: skip
+    history = [
+        event(status=status, occurred_at=at, received_at=at)
+        for at, status in zip(range(1_000, 1_900, 100), ["firing", "resolved"] * 5, strict=False)
+    ]
     ledger = one_by_one(*history)
     assert [ledger.done(seq) for seq in range(1, 10)] == [
-        [("post", "noc")], *[[("edit", "noc"), ("reply", "noc")]] * 4, [], [], [], [],
-    ]  # fmt: skip
+        [("post", "noc")],
+        *[[("edit", "noc"), ("reply", "noc")]] * 4,
+        [],
+        [],
+        [],
+        [],
+    ]
     assert ledger.intents[-1].content == "flapping: 5 changes in 6 min; quiet until it holds for 10 min"
     assert ledger.suppressed == [6, 7, 8, 9]
     assert ledger.wait_until(2_399.0) == []
@@ -235,8 +242,10 @@ def test_a_flapping_incident_says_so_once_and_is_quiet_until_it_holds() -> None:
 
 
 def test_a_flapping_incident_that_stays_away_is_told_to_be_over() -> None:
-    history = [event(status=status, occurred_at=at, received_at=at)
-               for at, status in zip(range(1_000, 1_600, 100), ["firing", "resolved"] * 3, strict=True)]  # fmt: skip
+    history = [
+        event(status=status, occurred_at=at, received_at=at)
+        for at, status in zip(range(1_000, 1_600, 100), ["firing", "resolved"] * 3, strict=True)
+    ]
     ledger = one_by_one(*history)
     assert ledger.suppressed == [6]
     edit, reply = ledger.wait_until(2_100.0)
@@ -506,8 +515,9 @@ def test_what_worsened_or_began_again_while_it_was_held_back_is_told_aloud_when_
     assert all(not intent.mention for intent in ledger.intents[1:])
     if how == "silence":
         ledger.suppressor.silence([])
-        over = ledger.write(plan_due([("fabric", "k1")], ledger.rules, ledger.known({("fabric", "k1")}),
-                                     ledger.suppressor, 2_000.0))  # fmt: skip
+        over = ledger.write(
+            plan_due([("fabric", "k1")], ledger.rules, ledger.known({("fabric", "k1")}), ledger.suppressor, 2_000.0)
+        )
     else:
         over = ledger.take([waiting(4, event(status="notice", downtime=False))])
     first = ("post", True) if mention else ("edit", False)

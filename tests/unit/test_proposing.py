@@ -19,12 +19,18 @@ PUMPS = {
     "sentBy": "pumps",
     "alarms": [
         {
-            "alarmId": 991, "headline": "Pump 3 runs dry", "sev": "HH", "state": "ACTIVE", "site": "Harbour",
-            "details": "No flow for 40 s", "timestamp": "2026-03-01T02:00:00+0100",
-            "links": {"web-url": "https://pumps.example.org/alarms/991"}, "meta": '{"device": "P-3"}',
+            "alarmId": 991,
+            "headline": "Pump 3 runs dry",
+            "sev": "HH",
+            "state": "ACTIVE",
+            "site": "Harbour",
+            "details": "No flow for 40 s",
+            "timestamp": "2026-03-01T02:00:00+0100",
+            "links": {"web-url": "https://pumps.example.org/alarms/991"},
+            "meta": '{"device": "P-3"}',
         }
     ],
-}  # fmt: skip
+}
 
 
 def invoke(*arguments: str, code: int = 0, **options: Any) -> str:
@@ -36,10 +42,17 @@ def invoke(*arguments: str, code: int = 0, **options: Any) -> str:
 def test_a_payload_nobody_knows_is_read_by_the_proposal() -> None:
     settings = propose(PUMPS)
     assert settings == MappingSettings(
-        title="headline", each="alarms", status="state", severity="sev", key="to_string(alarmId)", body="details",
-        occurred_at="timestamp", labels={"device": "json(meta).device", "site": "site"},
-        links={"Web": 'links."web-url"'}, severities={"HH": "warning"},
-    )  # fmt: skip
+        title="headline",
+        each="alarms",
+        status="state",
+        severity="sev",
+        key="to_string(alarmId)",
+        body="details",
+        occurred_at="timestamp",
+        labels={"device": "json(meta).device", "site": "site"},
+        links={"Web": 'links."web-url"'},
+        severities={"HH": "warning"},
+    )
     assert settings is not None
     (draft,) = read_payload(make_mapping(settings), Request(PUMPS, "pumps")).drafts
     assert (draft.title, draft.status, draft.severity, draft.key) == ("Pump 3 runs dry", "firing", "warning", "991")

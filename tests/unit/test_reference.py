@@ -16,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from relay.cli import app
 from relay.core.delivery import RESULTS, DeliveryState, Reason
 from relay.core.severity import FOREIGN, Severity
-from relay.settings import model
-from relay.settings.model import Settings, SourceBase
+from relay.settings.model import Settings
+from relay.settings.section import Strict
+from relay.settings.sources import SourceBase
 from relay.web.metrics import CLOSED, REFUSED, SUPPRESSED, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,14 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 COMMON = set(SourceBase.model_fields)
 
 
+def kind_of(name: str) -> type[Strict]:
+    """The section of the configuration with this name."""
+    below = list(Strict.__subclasses__())
+    for kind in below:
+        below.extend(kind.__subclasses__())
+    return next(kind for kind in below if kind.__name__ == name)
+
+
 def sections() -> list[tuple[str, str, str, str]]:
     """Of each table of the reference: its model, where its examples lie, its text, and what follows it."""
     found = _TABLE.findall(REFERENCE.read_text(encoding="utf-8"))
@@ -38,7 +47,7 @@ def sections() -> list[tuple[str, str, str, str]]:
 
 def keys_of(name: str) -> dict[str, dict[str, Any]]:
     """A model's keys with their schemas; of a kind of source those that not every source has."""
-    kind = getattr(model, name)
+    kind = kind_of(name)
     schema = kind.model_json_schema(by_alias=True)["properties"] if name != "RouteSettings" else None
     properties: dict[str, dict[str, Any]] = schema or SCHEMA["$defs"][name]["properties"]
     inherited = COMMON if issubclass(kind, SourceBase) and kind is not SourceBase else set()
@@ -95,13 +104,13 @@ def default_words(key: str, schema: dict[str, Any], required: set[str]) -> str:
 
 def table(name: str) -> str:
     """A model's table."""
-    kind = getattr(model, name)
+    kind = kind_of(name)
     whole = SCHEMA["$defs"].get(name) or kind.model_json_schema(by_alias=True)
     required = set(whole.get("required", ()))
     rows = [
         f"| `{key}` | {type_words(schema)} | {default_words(key, schema, required)} | {_cell(said_of(schema))} |"
         for key, schema in keys_of(name).items()
-    ]  # fmt: skip
+    ]
     return "\n".join(["| key | type | default | what it says |", "|---|---|---|---|", *rows]) + "\n"
 
 
@@ -179,9 +188,10 @@ def test_every_command_is_described_and_has_an_example(name: str, command: Any) 
     assert all(getattr(one, "help", None) for one in command.params), [one.name for one in command.params]
 
 
-@pytest.mark.parametrize("metric", sorted({
-    family.name for family in text_string_to_metric_families(Metrics(["s"], {"r": "a"}, 1).expose().decode())
-}))  # fmt: skip
+@pytest.mark.parametrize(
+    "metric",
+    sorted({family.name for family in text_string_to_metric_families(Metrics(["s"], {"r": "a"}, 1).expose().decode())}),
+)
 def test_every_metric_is_described(metric: str) -> None:
     assert re.search(rf"`{metric}(_total)?[`{{]", OPERATING), metric
 

@@ -273,8 +273,12 @@ def test_whatever_alerts_are_called_a_group_is_bold_words_lists_and_text(names: 
     assert not any("<" in text for text in texts)
     allowed = {"paragraph", "strong", "bullet_list", "list_item", "link"}
     assert {kind.removesuffix("_open").removesuffix("_close") for kind in kinds(texts)} <= {
-        *allowed, "inline", "text", "softbreak", "hardbreak"
-    }  # fmt: skip
+        *allowed,
+        "inline",
+        "text",
+        "softbreak",
+        "hardbreak",
+    }
 
 
 @given(st.lists(st.tuples(harmful, st.integers(0, 4), st.sampled_from(["firing", "resolved", "notice"])), min_size=1))

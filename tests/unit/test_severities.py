@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from relay.app.mapping_trial import MappingTrial, proposal
-from relay.app.reading import make_format
+from relay.app.assembly.reading import make_format
+from relay.app.trial.mapping_trial import MappingTrial, proposal
 from relay.cli import app
 from relay.core.event import Event, SourceDefaults, has_unknown_severity, stamp
 from relay.core.severity import FOREIGN, RANK, SEVERITIES, WORDS, severity_of
 from relay.formats import FORMATS, Request
 from relay.formats.batch import read_payload
 from relay.formats.mapping import MappingSettings, make_mapping
-from relay.settings.model import AlertmanagerApiSettings
+from relay.settings.sources import AlertmanagerApiSettings
 
 SPELLINGS: tuple[Callable[[str], str], ...] = (str, str.upper, str.title, lambda word: f" {word}\n")
 TABLE = [(word, severity) for severity, words in FOREIGN.items() for word in (severity, *words)]
@@ -45,18 +45,23 @@ SAMPLES: dict[str, Callable[[str], Any]] = {
     "azure-monitor": lambda word: {"data": {"essentials": {"alertRule": "lock", "severity": word}}},
     "azure-monitor, before": lambda word: {"status": "Activated", "context": {"name": "lock", "level": word}},
     "catalyst-center": lambda word: {
-        "eventId": "E-1", "instanceId": "i", "details": {"Assurance Issue Priority": word},
+        "eventId": "E-1",
+        "instanceId": "i",
+        "details": {"Assurance Issue Priority": word},
     },
     "catalyst-sdwan": lambda word: {"rulename": "lock", "severity": word, "active": True, "uuid": "u"},
     "cisco-meraki": lambda word: {"alertTypeId": "gate_down", "alertType": "Gate down", "alertLevel": word},
     "datadog": lambda word: {"title": "lock", "alert_transition": "Triggered", "alert_type": word},
     "github": lambda word: {
-        "action": "created", "repository": {"full_name": "harbour/locks"},
+        "action": "created",
+        "repository": {"full_name": "harbour/locks"},
         "alert": {"number": 1, "rule": {"severity": word, "description": "d", "id": "r"}},
     },
     "google-cloud": lambda word: {"incident": {"condition_name": "lock", "state": "open", "severity": word}},
     "intersight": lambda word: {
-        "ClassId": "mo.WebhookResult", "Operation": "Created", "EventObjectType": "cond.Alarm",
+        "ClassId": "mo.WebhookResult",
+        "Operation": "Created",
+        "EventObjectType": "cond.Alarm",
         "Event": {"ObjectType": "cond.Alarm", "Moid": "m", "Severity": word},
     },
     "jira": lambda word: {
@@ -64,7 +69,9 @@ SAMPLES: dict[str, Callable[[str], Any]] = {
         "issue": {"key": "L-1", "fields": {"summary": "lock", "priority": {"name": word}}},
     },
     "kibana": lambda word: {
-        "rule": {"name": "lock", "id": "r"}, "alert": {"id": "a"}, "context": {"severity": word},
+        "rule": {"name": "lock", "id": "r"},
+        "alert": {"id": "a"},
+        "context": {"severity": word},
     },
     "kibana, a detection": lambda word: {"kibana.alert.rule.name": "lock", "kibana.alert.severity": word},
     "kibana, a watch": lambda word: {"watch_id": "lock", "metadata": {"severity": word}},
@@ -72,17 +79,21 @@ SAMPLES: dict[str, Callable[[str], Any]] = {
     "newrelic": lambda word: {"title": "lock", "id": "i", "state": "ACTIVATED", "priority": word},
     "opsgenie": lambda word: {"action": "Create", "alert": {"message": "lock", "alias": "a", "priority": word}},
     "pagerduty": lambda word: {
-        "event": {"event_type": "incident.triggered",
-                  "data": {"id": "P", "title": "lock", "urgency": "low", "priority": {"summary": word}}},
+        "event": {
+            "event_type": "incident.triggered",
+            "data": {"id": "P", "title": "lock", "urgency": "low", "priority": {"summary": word}},
+        },
     },
     "sentry": lambda word: {"action": "created", "data": {"issue": {"id": "1", "title": "lock", "level": word}}},
     "servicenow": lambda word: {"number": "INC1", "short_description": "lock", "state": "1", "priority": word},
     "splunk": lambda word: {"search_name": "lock", "sid": "s", "result": {"host": "h", "severity": word}},
     "statuspage": lambda word: {"incident": {"id": "1", "name": "lock", "status": "investigating", "impact": word}},
-    "thousandeyes": lambda word: {"eventType": "ALERT_NOTIFICATION_TRIGGER",
-                                  "alert": {"alertId": "1", "ruleName": "lock", "severity": word}},
+    "thousandeyes": lambda word: {
+        "eventType": "ALERT_NOTIFICATION_TRIGGER",
+        "alert": {"alertId": "1", "ruleName": "lock", "severity": word},
+    },
     "zabbix": lambda word: {"event_name": "lock", "event_id": "1", "event_value": "1", "event_severity": word},
-}  # fmt: skip
+}
 """A payload with a severity word, for each place in which a format reads one."""
 WITHOUT = {"webex", "gitlab", "icinga2", "netbox", "uptime-kuma", "uptimerobot", "home-assistant", "ris-live"}
 """Formats whose payloads say no severity in a word."""
@@ -147,14 +158,38 @@ def test_the_severity_label_of_an_alert_stays_as_it_was_sent(sample: str, word: 
 @pytest.mark.parametrize(
     ("written", "severity"),
     [
-        ("SEV-1", "major"), ("sev 1", "major"), ("Sev.1", "major"), ("Severity 1", "major"), ("severity_0", "critical"),
-        ("SEV5", "info"), ("P-1", "critical"), ("p 2", "major"), ("Priority 3", "minor"), ("prio: 4", "warning"),
-        ("P1 - Critical", "critical"), ("1 - Critical", "critical"), ("High (P2)", "major"), ("Low | later", "warning"),
-        ("severity: high", "major"), ("LOG_ERR", "major"), ("log level: warn", "warning"), ("Very High", "critical"),
-        ("very-low", "info"), ("EMERG", "critical"), ("non-critical", None), ("1", None), ("5", None), ("-1", None),
-        ("level 1", None), ("sev9", None), ("P6", None), ("", None), ("x" * 10_000, None), ("critical" * 20, None),
+        ("SEV-1", "major"),
+        ("sev 1", "major"),
+        ("Sev.1", "major"),
+        ("Severity 1", "major"),
+        ("severity_0", "critical"),
+        ("SEV5", "info"),
+        ("P-1", "critical"),
+        ("p 2", "major"),
+        ("Priority 3", "minor"),
+        ("prio: 4", "warning"),
+        ("P1 - Critical", "critical"),
+        ("1 - Critical", "critical"),
+        ("High (P2)", "major"),
+        ("Low | later", "warning"),
+        ("severity: high", "major"),
+        ("LOG_ERR", "major"),
+        ("log level: warn", "warning"),
+        ("Very High", "critical"),
+        ("very-low", "info"),
+        ("EMERG", "critical"),
+        ("non-critical", None),
+        ("1", None),
+        ("5", None),
+        ("-1", None),
+        ("level 1", None),
+        ("sev9", None),
+        ("P6", None),
+        ("", None),
+        ("x" * 10_000, None),
+        ("critical" * 20, None),
     ],
-)  # fmt: skip
+)
 def test_case_joints_and_what_stands_beside_do_not_matter_and_a_number_alone_is_no_word(
     written: str, severity: str | None
 ) -> None:
@@ -197,11 +232,15 @@ def test_a_proposal_asks_for_words_that_nobody_knows(word: str | int, tmp_path: 
 @pytest.mark.parametrize(
     ("given", "word", "severity"),
     [
-        ({"HIGH": "critical"}, "HIGH", "critical"), ({"HIGH": "critical"}, "high", "critical"),
-        ({"1": "critical"}, 1, "critical"), ({"LOW": "info"}, "low", "info"), ({"HH": "critical"}, "error", "major"),
-        ({"a": "critical", "A": "info"}, "A", "info"), ({"a": "critical", "A": "info"}, "a", "critical"),
+        ({"HIGH": "critical"}, "HIGH", "critical"),
+        ({"HIGH": "critical"}, "high", "critical"),
+        ({"1": "critical"}, 1, "critical"),
+        ({"LOW": "info"}, "low", "info"),
+        ({"HH": "critical"}, "error", "major"),
+        ({"a": "critical", "A": "info"}, "A", "info"),
+        ({"a": "critical", "A": "info"}, "a", "critical"),
     ],
-)  # fmt: skip
+)
 def test_a_mappings_own_words_win_in_whatever_case(given: dict[str, str], word: str | int, severity: str) -> None:
     mapping = make_mapping(MappingSettings(title="t", severity="s", severities=given))
     (draft,) = read_payload(mapping, Request({"t": "x", "s": word}, "s")).drafts

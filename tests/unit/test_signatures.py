@@ -34,10 +34,12 @@ def standard(secret: str, body: bytes, at: float) -> dict[str, str]:
 
 def intersight(secret: str, body: bytes, at: float, target: str = "/hooks/intersight") -> dict[str, str]:
     headers = {
-        "Host": "relay.example.net", "Date": formatdate(at, usegmt=True), "Content-Type": "application/json",
+        "Host": "relay.example.net",
+        "Date": formatdate(at, usegmt=True),
+        "Content-Type": "application/json",
         "Digest": "SHA-256=" + base64.b64encode(hashlib.sha256(body).digest()).decode(),
         "Content-Length": str(len(body)),
-    }  # fmt: skip
+    }
     names = ["(request-target)", "host", "date", "digest", "content-type", "content-length"]
     lines = [f"{name}: post {target}" if name[0] == "(" else f"{name}: {headers[name.title()]}" for name in names]
     signature = base64.b64encode(mac(secret, "\n".join(lines).encode())).decode()
@@ -55,11 +57,13 @@ def signed_by(name: str, secret: str, body: bytes = BODY, at: float = NOW) -> di
         "pagerduty": {"X-PagerDuty-Signature": f"v1={'0' * 64}, v1={sha256}"},
         "netbox": {"X-Hook-Signature": mac(secret, body, "sha512").hex()},
         "webex": {"X-Spark-Signature": mac(secret, body, "sha1").hex()},
-        "grafana": {"X-Grafana-Alerting-Signature": mac(secret, f"{int(at)}:".encode() + body).hex(),
-                    "X-Our-Time": str(int(at))},
+        "grafana": {
+            "X-Grafana-Alerting-Signature": mac(secret, f"{int(at)}:".encode() + body).hex(),
+            "X-Our-Time": str(int(at)),
+        },
         "gitlab": standard(secret, body, at),
         "intersight": intersight(secret, body, at),
-    }[name]  # fmt: skip
+    }[name]
 
 
 SIGNED = ("github", "jira", "sentry", "pagerduty", "netbox", "webex", "grafana", "gitlab", "intersight")
@@ -106,9 +110,10 @@ def test_what_vendors_publish_is_admitted() -> None:
     assert admits("github", headers, "It's a Secret to Everybody", body=b"Hello, World!")  # GitHub Docs
     key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the test vector of standardwebhooks.com
     given_: dict[str, Any] = {
-        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek", "webhook-timestamp": "1614265330",
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-    }  # fmt: skip
+    }
     assert admits("gitlab", given_, key, body=b'{"test": 2432232314}', now=1_614_265_330)
     assert not admits("gitlab", given_, key, body=b'{"test": 2432232314}', now=1_614_266_330)
 

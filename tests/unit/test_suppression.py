@@ -155,22 +155,37 @@ def moment(text: str, zone: str = "UTC") -> float:
 @pytest.mark.parametrize(
     ("interval", "within", "without"),
     [
-        (TimeInterval(times=(parse_times("09:00", "17:00"),)), ["2026-03-02 09:00", "2026-03-02 16:59"],
-         ["2026-03-02 08:59", "2026-03-02 17:00"]),
+        (
+            TimeInterval(times=(parse_times("09:00", "17:00"),)),
+            ["2026-03-02 09:00", "2026-03-02 16:59"],
+            ["2026-03-02 08:59", "2026-03-02 17:00"],
+        ),
         (TimeInterval(times=(parse_times("22:00", "24:00"),)), ["2026-03-02 23:59"], ["2026-03-03 00:00"]),
-        (TimeInterval(weekdays=(parse_weekdays("monday:friday"),)), ["2026-03-02 12:00", "2026-03-06 12:00"],
-         ["2026-03-01 12:00", "2026-03-07 12:00"]),
+        (
+            TimeInterval(weekdays=(parse_weekdays("monday:friday"),)),
+            ["2026-03-02 12:00", "2026-03-06 12:00"],
+            ["2026-03-01 12:00", "2026-03-07 12:00"],
+        ),
         (TimeInterval(weekdays=(parse_weekdays("sunday"),)), ["2026-03-01 00:00"], ["2026-03-02 00:00"]),
-        (TimeInterval(days_of_month=(parse_days_of_month("-3:-1"),)), ["2026-02-26 00:00", "2026-02-28 23:59"],
-         ["2026-02-25 23:59", "2026-03-01 00:00"]),
+        (
+            TimeInterval(days_of_month=(parse_days_of_month("-3:-1"),)),
+            ["2026-02-26 00:00", "2026-02-28 23:59"],
+            ["2026-02-25 23:59", "2026-03-01 00:00"],
+        ),
         (TimeInterval(days_of_month=(parse_days_of_month("31"),)), ["2026-01-31 00:00"], ["2026-02-28 00:00"]),
         (TimeInterval(days_of_month=(parse_days_of_month("1:31"),)), ["2026-02-28 00:00"], []),
-        (TimeInterval(months=(parse_months("february:3"),)), ["2026-02-01 00:00", "2026-03-31 00:00"],
-         ["2026-01-31 23:59", "2026-04-01 00:00"]),
-        (TimeInterval(years=(parse_years("2026:2027"),)), ["2026-01-01 00:00"],
-         ["2025-12-31 23:59", "2028-01-01 00:00"]),
+        (
+            TimeInterval(months=(parse_months("february:3"),)),
+            ["2026-02-01 00:00", "2026-03-31 00:00"],
+            ["2026-01-31 23:59", "2026-04-01 00:00"],
+        ),
+        (
+            TimeInterval(years=(parse_years("2026:2027"),)),
+            ["2026-01-01 00:00"],
+            ["2025-12-31 23:59", "2028-01-01 00:00"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_interval_holds_from_its_first_minute_to_its_last(
     interval: TimeInterval, within: list[str], without: list[str]
 ) -> None:
@@ -243,8 +258,9 @@ def test_events_and_alerts_are_seen_alike() -> None:
     view = view_of(one)
     assert (view["title"], view["label.title"], view["source"]) == (one.title, "mine", "fabric")
     assert datetime.fromtimestamp(NOW, UTC).year == 2027
-    silence = Silence(id="s", matchers=("label.title=mine",), starts_at=0, ends_at=NOW, created_by="a", comment="c",
-                      updated_at=0)  # fmt: skip
+    silence = Silence(
+        id="s", matchers=("label.title=mine",), starts_at=0, ends_at=NOW, created_by="a", comment="c", updated_at=0
+    )
     suppressor = Suppressor()
     suppressor.silence([silence])
     assert suppressor.held(view, (), (), NOW - 1) == Held("silenced", "s")

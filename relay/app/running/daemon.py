@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from relay.app.accounts import make_addresses, make_fallbacks, make_lanes, retry_policy
-from relay.app.arrangement import Arrangement, Arranger, FeedSettings, Listener, Vault
-from relay.app.configured import ConfiguredDocuments, reload_json
-from relay.app.desk import AccountDesk, Asked, Login, post_now
-from relay.app.doors import Doors
-from relay.app.feeds import Feeds
-from relay.app.notice import Notice
-from relay.app.reading import defaults_of
-from relay.app.reload import Reload, Reloader
-from relay.app.sources import make_controllers, make_feed, make_renewal, patience_of, queries_of
-from relay.app.status import StatusBoard
+from relay.app.assembly.accounts import make_addresses, make_fallbacks, make_lanes, retry_policy
+from relay.app.assembly.arrangement import Arrangement, Arranger, FeedSettings, Listener, Vault
+from relay.app.assembly.reading import defaults_of
+from relay.app.assembly.sources import make_controllers, make_feed, make_renewal, patience_of, queries_of
+from relay.app.running.configured import ConfiguredDocuments, reload_json
+from relay.app.running.doors import Doors
+from relay.app.running.feeds import Feeds
+from relay.app.running.notice import Notice
+from relay.app.running.reload import Reload, Reloader
+from relay.app.running.requests import AccountRequests, Asked, Login, post_now
+from relay.app.running.status import StatusBoard
 from relay.core.delivery import Outcome
 from relay.core.event import Severity, Status
 from relay.core.rate import TokenBucket
@@ -40,15 +40,16 @@ from relay.logs import redact_log
 from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.hearing import Hearing
 from relay.pipeline.janitor import Janitor
-from relay.pipeline.operator import OperatorDesk
+from relay.pipeline.operator import OperatorNotices
 from relay.pipeline.pipeline import InForce, Pipeline, World
 from relay.ports import File, Limits, Log, SendNow, Spawn
 from relay.senders.heartbeat import Heartbeat
 from relay.senders.webex import WebexSender
 from relay.settings.load import Loaded
-from relay.settings.model import Settings, WebsocketSettings
+from relay.settings.model import Settings
 from relay.settings.rules import compile_rules
 from relay.settings.secrets import secrets_of
+from relay.settings.sources import WebsocketSettings
 from relay.storage.sqlite import SqliteStore
 from relay.templates.rendering import BUILT_IN
 from relay.web.accounts import AccountApi
@@ -60,7 +61,7 @@ from relay.web.feed import LiveFeed
 from relay.web.metrics import Metrics
 from relay.web.page import Page
 from relay.web.sessions import Sessions
-from relay.web.silences import SilenceApi, SilenceDesk
+from relay.web.silences import SilenceApi, SilenceBook
 from relay.web.trends import Trends, TrendsApi
 
 KEEPALIVE = 75.0
@@ -102,15 +103,21 @@ class RelayDaemon:
             store,
             compile_rules(settings),
             World(
-                clock=clock, log=log, telemetry=metrics, tell=self._tell, spawn=self._spawn, new_id=new_event_id,
-                chance=chance, redact=self._redact,
+                clock=clock,
+                log=log,
+                telemetry=metrics,
+                tell=self._tell,
+                spawn=self._spawn,
+                new_id=new_event_id,
+                chance=chance,
+                redact=self._redact,
             ),
-        )  # fmt: skip
+        )
         self._intake = intake = pipeline.intake
         self._arranger = Arranger(clock, log, self._make_feed, self._template_failed)
         self.arrangement = first = self._arranger.arrange(loaded)
         redact_log(first.vault.redactor.redact)
-        self._operator = operator = OperatorDesk(intake, clock, log)
+        self._operator = operator = OperatorNotices(intake, clock, log)
         self._keeper = CredentialKeeper(
             pipeline.book, pipeline.chronicle, self._reread, clock, log, self._tell, self._spawn
         )
@@ -148,14 +155,23 @@ class RelayDaemon:
         """Return the application of the admin address."""
         store, clock, planner, dispatcher = self.store, self._clock, self.pipeline.planner, self.pipeline.dispatcher
         board = StatusBoard(
-            self.settings, store, self.pipeline, self._feeds, self._hearing, self._heartbeat, self._keeper,
-            self.metrics, self.reloader, self._ready, clock.now,
-        )  # fmt: skip
-        desk = SilenceDesk(planner.vigil, lambda: str(uuid.uuid4()), clock)
+            self.settings,
+            store,
+            self.pipeline,
+            self._feeds,
+            self._hearing,
+            self._heartbeat,
+            self._keeper,
+            self.metrics,
+            self.reloader,
+            self._ready,
+            clock.now,
+        )
+        desk = SilenceBook(planner.vigil, lambda: str(uuid.uuid4()), clock)
         configured = ConfiguredDocuments(
             self.reloader, board, desk, lambda: planner.rules, clock.wall, self._intake.own.has
         )
-        accounts = AccountDesk(
+        accounts = AccountRequests(
             lambda: self.arrangement.accounts, lambda: make_addresses(self.settings()), self._keeper.nudge
         )
         parts: list[Part] = [
@@ -219,16 +235,18 @@ class RelayDaemon:
                 account.sender.met = self._intake.own.add
         settings, now = made.settings, self._clock.now()
         senders = {name: account.sender for name, account in made.accounts.items()}
-        self.pipeline.use(InForce(
-            rules=made.rules,
-            lanes=make_lanes(settings, senders, now, self.pipeline.book.known()),
-            fallbacks=make_fallbacks(settings),
-            renderer=made.renderer,
-            files=made.files,
-            policy=retry_policy(settings),
-            queue=settings.limits.queue,
-            backlog=settings.limits.backlog,
-        ))  # fmt: skip
+        self.pipeline.use(
+            InForce(
+                rules=made.rules,
+                lanes=make_lanes(settings, senders, now, self.pipeline.book.known()),
+                fallbacks=make_fallbacks(settings),
+                renderer=made.renderer,
+                files=made.files,
+                policy=retry_policy(settings),
+                queue=settings.limits.queue,
+                backlog=settings.limits.backlog,
+            )
+        )
         accounts = {name: room.account for name, room in settings.rooms.items()}
         templates = [BUILT_IN, *settings.templates, *made.loaded.cards]
         self.metrics.use([*settings.sources, OPERATOR_SOURCE], accounts, made.loaded.digest, templates)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 import uvloop
 
-from relay.app.daemon import RelayDaemon
+from relay.app.running.daemon import RelayDaemon
 from relay.lifecycle import Lifecycle, SystemClock
 from relay.ports import Log
 from relay.settings.load import Loaded

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 
-from relay.settings.model import ClientTls, ListenTls
+from relay.settings.accounts import ClientTls
+from relay.settings.listen import ListenTls
 
 
 def server_context(tls: ListenTls) -> ssl.SSLContext:

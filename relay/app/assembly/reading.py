@@ -6,7 +6,8 @@ from relay.core.event import SourceDefaults
 from relay.formats import FORMATS, Format
 from relay.formats.alertmanager import read_alertmanager_api
 from relay.formats.mapping import MappingSettings, make_mapping
-from relay.settings.model import AlertmanagerApiSettings, ApicSettings, MapSettings, SourceBase
+from relay.settings.maps import MapSettings
+from relay.settings.sources import AlertmanagerApiSettings, ApicSettings, SourceBase
 
 
 def format_name(source: SourceBase) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from relay.app.reading import defaults_of, format_name, make_format
-from relay.app.tls import client_context
+from relay.app.assembly.reading import defaults_of, format_name, make_format
+from relay.app.assembly.tls import client_context
 from relay.core.rate import TokenBucket
 from relay.core.redaction import Redactor
 from relay.formats import Format
@@ -21,21 +21,20 @@ from relay.listeners.webhook import WebhookSource
 from relay.listeners.websocket import WebsocketFeed
 from relay.pipeline.hearing import Patience
 from relay.ports import Clock, Log
-from relay.settings.model import (
+from relay.settings.accounts import ClientTls
+from relay.settings.auth import AuthSettings, SnsAuth
+from relay.settings.model import Settings
+from relay.settings.secrets import LiveSecret, SecretError, SecretRef, secrets_of
+from relay.settings.sources import (
     AlertmanagerApiSettings,
     ApicSettings,
-    AuthSettings,
-    ClientTls,
     PostedSettings,
     PushSettings,
-    Settings,
-    SnsAuth,
     WebsocketSettings,
 )
-from relay.settings.secrets import LiveSecret, SecretError, SecretRef, secrets_of
 
 
-class Vault(Protocol):
+class SecretsInUse(Protocol):
     """The secrets in use; the daemon keeps them current."""
 
     @property
@@ -52,7 +51,7 @@ class Vault(Protocol):
         ...
 
 
-def make_webhook(name: str, source: PostedSettings, vault: Vault, clock: Clock, log: Log) -> WebhookSource:
+def make_webhook(name: str, source: PostedSettings, vault: SecretsInUse, clock: Clock, log: Log) -> WebhookSource:
     """Return a webhook with its secrets. Raises `SecretError`."""
     format_ = make_format(source)
     given = source.auth.sns if isinstance(source.auth, AuthSettings) else None
@@ -69,7 +68,7 @@ def make_webhook(name: str, source: PostedSettings, vault: Vault, clock: Clock, 
     )
 
 
-def make_push(name: str, source: PushSettings, vault: Vault, now: float) -> PushSource:
+def make_push(name: str, source: PushSettings, vault: SecretsInUse, now: float) -> PushSource:
     """Return a push source with its secrets. Raises `SecretError`."""
     format_ = make_format(source)
     return PushSource(
@@ -98,7 +97,7 @@ def _make_sns(settings: SnsAuth, clock: Clock, log: Log) -> Auth:
     return Sns(frozenset(settings.topics), confirm=settings.confirm, fetch=fetch, now=clock.wall, log=log)
 
 
-def make_auth(settings: AuthSettings | str | None, vault: Vault, format_: Format) -> Auth:
+def make_auth(settings: AuthSettings | str | None, vault: SecretsInUse, format_: Format) -> Auth:
     """Return the authentication of a source. Raises `SecretError`."""
 
     def live(refs: tuple[SecretRef, ...]) -> Callable[[], list[str]]:
@@ -118,7 +117,7 @@ def make_auth(settings: AuthSettings | str | None, vault: Vault, format_: Format
     return Header(settings.header.name, live(settings.header.value))
 
 
-def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFeed:
+def make_feed(name: str, source: WebsocketSettings, vault: SecretsInUse) -> WebsocketFeed:
     """Return a feed with its secrets. Raises `SecretError`."""
     send = [_message(item, vault) for item in source.send]
     return WebsocketFeed(
@@ -134,7 +133,7 @@ def make_feed(name: str, source: WebsocketSettings, vault: Vault) -> WebsocketFe
     )
 
 
-def make_renewal(source: WebsocketSettings | ApicSettings, vault: Vault) -> Callable[[], bool] | None:
+def make_renewal(source: WebsocketSettings | ApicSettings, vault: SecretsInUse) -> Callable[[], bool] | None:
     """Return a function that reads a feed's secrets again and returns whether one has changed since its last call.
 
     Return None if no secret of the feed is from a file. Raises `SecretError`.
@@ -152,7 +151,7 @@ def make_renewal(source: WebsocketSettings | ApicSettings, vault: Vault) -> Call
     return renew if secrets else None
 
 
-def _message(item: Any, vault: Vault) -> Callable[[], str]:
+def _message(item: Any, vault: SecretsInUse) -> Callable[[], str]:
     """Return a function that makes a message with the current values of its secrets. Raises `SecretError`."""
     if isinstance(item, str):
         return lambda: item
@@ -168,7 +167,7 @@ def _message(item: Any, vault: Vault) -> Callable[[], str]:
     return lambda: msgspec.json.encode(resolved(item)).decode()
 
 
-def make_controllers(source: ApicSettings, vault: Vault) -> list[ApicClient]:
+def make_controllers(source: ApicSettings, vault: SecretsInUse) -> list[ApicClient]:
     """Return the controllers of a fabric with their secrets. Raises `SecretError`."""
     password = vault(source.password)
     headers = _make_headers(source.headers, vault)
@@ -197,7 +196,7 @@ def queries_of(source: ApicSettings) -> list[Query]:
     ]
 
 
-def _make_headers(settings: Mapping[str, SecretRef], vault: Vault) -> Callable[[], dict[str, str]]:
+def _make_headers(settings: Mapping[str, SecretRef], vault: SecretsInUse) -> Callable[[], dict[str, str]]:
     """Return a function that makes the headers with the current values of their secrets. Raises `SecretError`."""
     secrets = {name: vault(ref) for name, ref in settings.items()}
 

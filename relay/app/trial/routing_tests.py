@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from relay.app.simulation import Sent, Simulation, simulate
-from relay.app.steps import Act, BadTestError, Steps
+from relay.app.trial.simulation import Sent, Simulation, simulate
+from relay.app.trial.steps import Act, BadTestError, Steps
 from relay.core.delivery import Action
 from relay.core.words import parse_duration, parse_time, say_duration, say_misfit
 from relay.ports import Log

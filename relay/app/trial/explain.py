@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from relay.app.reading import defaults_of, make_format
+from relay.app.assembly.reading import defaults_of, make_format
 from relay.core.delivery import POSTS, Intent, Standing
 from relay.core.event import Event, stamp
 from relay.core.group import Group, Members, schedule

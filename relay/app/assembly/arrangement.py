@@ -7,8 +7,8 @@ from urllib.request import getproxies
 
 import msgspec
 
-from relay.app.accounts import MadeAccount, make_account, make_addresses, make_files, make_renderer
-from relay.app.sources import make_push, make_webhook
+from relay.app.assembly.accounts import MadeAccount, make_account, make_addresses, make_files, make_renderer
+from relay.app.assembly.sources import make_push, make_webhook
 from relay.core.redaction import Redactor, secrets_in_url
 from relay.core.rules import Rules
 from relay.listeners.apic import ApicListener
@@ -18,9 +18,10 @@ from relay.listeners.websocket import WebsocketListener
 from relay.ports import Clock, Log
 from relay.senders.attachments import Attachments
 from relay.settings.load import Loaded
-from relay.settings.model import ApicSettings, PostedSettings, PushSettings, Settings, Source, WebsocketSettings
+from relay.settings.model import Settings
 from relay.settings.rules import compile_rules
 from relay.settings.secrets import LiveSecret, SecretRef, secrets_of, texts_of
+from relay.settings.sources import ApicSettings, PostedSettings, PushSettings, Source, WebsocketSettings
 from relay.templates.rendering import TemplateRenderer
 
 Listener = WebsocketListener | ApicListener

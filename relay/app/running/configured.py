@@ -9,19 +9,19 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from relay.app.explain import Explanation, as_json, explain_payload
-from relay.app.reading import format_name
-from relay.app.reload import Reload, Reloader
-from relay.app.status import StatusBoard
+from relay.app.assembly.reading import format_name
+from relay.app.running.reload import Reload, Reloader
+from relay.app.running.status import StatusBoard
+from relay.app.trial.explain import Explanation, as_json, explain_payload
 from relay.core.routing import Route
 from relay.core.rules import Rules
 from relay.core.words import iso
 from relay.settings.document import Expanded
 from relay.settings.load import Loaded
-from relay.settings.model import PostedSettings
 from relay.settings.problems import Problem
 from relay.settings.secrets import MASK, secrets_of
-from relay.web.silences import SilenceDesk
+from relay.settings.sources import PostedSettings
+from relay.web.silences import SilenceBook
 
 MOST_EXPLAINED = 100
 """Most events of a payload that are explained."""
@@ -34,7 +34,7 @@ class ConfiguredDocuments:
         self,
         reloader: Reloader,
         board: StatusBoard,
-        silences: SilenceDesk,
+        silences: SilenceBook,
         rules: Callable[[], Rules],
         wall: Callable[[], float],
         own: Callable[[Iterable[str]], bool],

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from relay.app.accounts import MadeAccount
+from relay.app.assembly.accounts import MadeAccount
 from relay.core.delivery import Failed, Outcome, Refused, Throttled, Trouble
 from relay.core.markdown import plain_text
 from relay.core.words import iso
@@ -85,7 +85,7 @@ Asked = Me | Rooms | Find | Create | Members | Add | Messages | Delete
 _request: msgspec.json.Decoder[Asked | Login] = msgspec.json.Decoder(Asked | Login)
 
 
-class AccountDesk:
+class AccountRequests:
     """Answers requests to the services of all accounts."""
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from relay.app.arrangement import Listener
+from relay.app.assembly.arrangement import Listener
 from relay.ports import Spawn, Tell
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from relay.app.accounts import make_fallbacks, make_lanes, make_renderer, retry_policy, service_of
+from relay.app.assembly.accounts import make_fallbacks, make_lanes, make_renderer, retry_policy, service_of
 from relay.core.delivery import Action, Delivered, Outcome
 from relay.core.event import Event
 from relay.core.plan import Waiting
@@ -124,23 +124,31 @@ class Simulation:
             store,
             _rules_of(settings),
             World(
-                clock=self.clock, log=log, telemetry=_Uncounted(), tell=lambda *_: None, spawn=self._spawn,
-                new_id=str, chance=lambda: 0.0, brakes=False,
+                clock=self.clock,
+                log=log,
+                telemetry=_Uncounted(),
+                tell=lambda *_: None,
+                spawn=self._spawn,
+                new_id=str,
+                chance=lambda: 0.0,
+                brakes=False,
             ),
-        )  # fmt: skip
+        )
         self._use(loaded)
 
     def _use(self, loaded: Loaded) -> None:
         settings, rules = loaded.settings, _rules_of(loaded.settings)
         known = self._pipeline.book.known()
-        self._pipeline.use(InForce(
-            rules=rules,
-            lanes=make_lanes(settings, self._senders_of(settings), self.clock.time, known),
-            fallbacks=make_fallbacks(settings),
-            renderer=make_renderer(loaded, rules, lambda *_: None),
-            files=NoFiles(),
-            policy=retry_policy(settings),
-        ))  # fmt: skip
+        self._pipeline.use(
+            InForce(
+                rules=rules,
+                lanes=make_lanes(settings, self._senders_of(settings), self.clock.time, known),
+                fallbacks=make_fallbacks(settings),
+                renderer=make_renderer(loaded, rules, lambda *_: None),
+                files=NoFiles(),
+                policy=retry_policy(settings),
+            )
+        )
 
     def _senders_of(self, settings: Settings) -> Mapping[str, _Service]:
         for name, account in settings.accounts.items():

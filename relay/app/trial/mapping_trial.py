@@ -11,13 +11,13 @@ import msgspec
 import yaml
 from pydantic import ValidationError
 
-from relay.app.reading import mapping_of
+from relay.app.assembly.reading import mapping_of
 from relay.core.event import Draft, SourceDefaults, stamp
 from relay.core.words import iso
 from relay.formats.mapping import CompiledMapping, MappingSettings
 from relay.formats.proposing import propose
 from relay.settings.load import Loaded
-from relay.settings.model import MapSettings, ready_mapping
+from relay.settings.maps import MapSettings, ready_mapping
 from relay.settings.problems import expected, near
 
 _NOW = 0.0

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from relay.app.reading import defaults_of, make_format
-from relay.app.simulation import Simulation
+from relay.app.assembly.reading import defaults_of, make_format
+from relay.app.trial.simulation import Simulation
 from relay.core.delivery import Failed, Outcome, Refused, Throttled
 from relay.core.event import Draft, Event, stamp
 from relay.core.silencing import BadSilenceError, Wish, expire, make_silence

@@ -16,7 +16,7 @@ from relay.cli.access import ThrottledError, daemon_of
 from relay.cli.common import complain, fail
 
 if TYPE_CHECKING:
-    from relay.app.accounts import MadeAccount
+    from relay.app.assembly.accounts import MadeAccount
     from relay.ports import File
     from relay.settings.load import Loaded
 
@@ -24,7 +24,7 @@ MOST_WAITS = 20
 """Times that one request waits because the service throttles it."""
 
 
-class Desk:
+class AccountSession:
     """The service of one account, for one command; a context manager, as it has connections to close."""
 
     def __init__(self, loaded: Loaded, account: str) -> None:
@@ -34,7 +34,7 @@ class Desk:
         self._runner = asyncio.Runner()
         self._made: MadeAccount | None = None
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> AccountSession:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,7 +90,7 @@ class Desk:
         return _known(room, self._daemon.call("POST", address, path.read_bytes(), kind))
 
     def _post_alone(self, body: Mapping[str, object], file: File | None) -> dict[str, Any]:
-        from relay.app.desk import post_now
+        from relay.app.running.requests import post_now
         from relay.ports import SendNow
 
         outcome = self._runner.run(post_now(self._account(), msgspec.convert(body, SendNow), file))
@@ -98,8 +98,8 @@ class Desk:
 
     def _account(self) -> MadeAccount:
         """Return the account, made with its own credentials."""
-        from relay.app.accounts import make_account
-        from relay.app.arrangement import Vault
+        from relay.app.assembly.accounts import make_account
+        from relay.app.assembly.arrangement import Vault
         from relay.lifecycle import SystemClock
         from relay.logs import make_log
         from relay.settings.secrets import SecretError
@@ -115,11 +115,11 @@ class Desk:
         return self._made
 
     async def _ask_alone(self, request: dict[str, object]) -> Any:
-        from relay.app.accounts import make_addresses
-        from relay.app.desk import AccountDesk
+        from relay.app.assembly.accounts import make_addresses
+        from relay.app.running.requests import AccountRequests
         from relay.core.delivery import Failed, Refused, Throttled
 
-        desk = AccountDesk(
+        desk = AccountRequests(
             lambda: {self.account: self._account()}, lambda: make_addresses(self._loaded.settings), lambda: None
         )
         answer = await desk.ask(self.account, msgspec.json.encode(request))

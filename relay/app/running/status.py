@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from relay import __version__
-from relay.app.feeds import Feeds
-from relay.app.reload import Reloader
+from relay.app.running.feeds import Feeds
+from relay.app.running.reload import Reloader
 from relay.core.event import SEVERITIES
 from relay.core.words import iso
 from relay.listeners.staying import FeedState

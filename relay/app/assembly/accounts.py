@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from relay.app.sources import Vault
-from relay.app.tls import client_context
+from relay.app.assembly.sources import SecretsInUse
+from relay.app.assembly.tls import client_context
 from relay.core.retry import RetryPolicy
 from relay.core.rules import Rules, card_for
 from relay.pipeline import lanes
@@ -24,8 +24,10 @@ from relay.senders.oauth import Integration, OAuthToken, TokenFile
 from relay.senders.spika import SpikaSender
 from relay.senders.webex import RoomAddress, WebexSender
 from relay.senders.webex_client import WebexClient
+from relay.settings.accounts import Account, ClientTls, OAuthSettings, SpikaAccount, WebexAccount
 from relay.settings.load import Loaded
-from relay.settings.model import Account, ClientTls, OAuthSettings, Room, Settings, SpikaAccount, WebexAccount
+from relay.settings.model import Settings
+from relay.settings.rooms import Room
 from relay.templates.cards import CardRenderer
 from relay.templates.rendering import TemplateRenderer
 
@@ -65,7 +67,7 @@ class MadeAccount:
             await self.oauth.close()
 
 
-def make_account(name: str, loaded: Loaded, vault: Vault, clock: Clock, log: Log) -> MadeAccount:
+def make_account(name: str, loaded: Loaded, vault: SecretsInUse, clock: Clock, log: Log) -> MadeAccount:
     """Return an account with a sender for its rooms. Raises `SecretError`, and OSError for its authority's file."""
     account = loaded.settings.accounts[name]
     http = _http_settings(account)
@@ -98,7 +100,9 @@ def authorize_url(base: str, settings: OAuthSettings, state: str) -> str:
     return oauth.authorize_url(base, settings.client_id, settings.redirect_uri, settings.scopes, state)
 
 
-def make_oauth(name: str, account: WebexAccount, loaded: Loaded, vault: Vault, clock: Clock, log: Log) -> OAuthToken:
+def make_oauth(
+    name: str, account: WebexAccount, loaded: Loaded, vault: SecretsInUse, clock: Clock, log: Log
+) -> OAuthToken:
     """Return the tokens of an account that has an integration. Raises `SecretError`."""
     settings = account.oauth
     assert settings is not None  # noqa: S101 - asked of accounts that have one

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from relay.app.reading import format_name, make_format, mapping_of
-from relay.app.tls import client_context, server_context
-from relay.app.trying import Finding, try_all
+from relay.app.assembly.reading import format_name, make_format, mapping_of
+from relay.app.assembly.tls import client_context, server_context
+from relay.app.trial.trying import Finding, try_all
 from relay.core.redaction import SHORTEST
 from relay.formats import FORMATS
 from relay.formats.expressions import Expression
 from relay.formats.mapping import OPTIONAL
+from relay.settings.accounts import ClientTls
+from relay.settings.auth import AuthSettings
 from relay.settings.load import Loaded, card_files
-from relay.settings.model import ApicSettings, AuthSettings, ClientTls, MapSettings, PostedSettings, WebsocketSettings
+from relay.settings.maps import MapSettings
 from relay.settings.problems import Path, Problem, dotted
 from relay.settings.secrets import SecretError, secrets_of
+from relay.settings.sources import ApicSettings, PostedSettings, WebsocketSettings
 
 
 def _signature_problems(loaded: Loaded) -> list[Problem]:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import msgspec
 
-from relay.app.arrangement import Arrangement
-from relay.app.checks import adapter_problems
+from relay.app.assembly.arrangement import Arrangement
+from relay.app.trial.checks import adapter_problems
 from relay.core.routing import confusable
 from relay.lifecycle import notify
 from relay.pipeline.loop import LONGEST_REST, Loop
 from relay.ports import Clock, Log, Tell
 from relay.settings.load import Loaded, card_files
-from relay.settings.model import Settings, TemplateFile
+from relay.settings.model import Settings
 from relay.settings.problems import ConfigurationError, Mark, Problem
+from relay.settings.rooms import TemplateFile
 from relay.settings.rules import compile_rules
 from relay.settings.secrets import SecretError
 from relay.templates.bounds import TemplateError

@@ -8,7 +8,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from relay.app.tls import load_certificate, server_context
+from relay.app.assembly.tls import load_certificate, server_context
 from relay.lifecycle import inherited_sockets
 from relay.listeners.connections import Connections
 from relay.listeners.site import Site
