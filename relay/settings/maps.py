@@ -11,19 +11,28 @@ from pydantic import Field
 from relay.core.event import Severity
 from relay.settings.problems import near
 from relay.settings.section import Strict
-from relay.settings.types import (
-    wrong,
-)
+from relay.settings.types import wrong
 
 
 def ready_mapping(name: str) -> dict[str, Any]:
     """Return a mapping that ships with the relay, as plain values. Raises a validation error for an unknown name."""
-    folder = files("relay.formats.mappings")
-    known = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    known = ready_names()
     if name not in known:
         raise wrong(f"no mapping is called {name[:40]!r}{near(name, known)}; known are {', '.join(known)}")
-    found: dict[str, Any] = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    text = files("relay.formats.mappings").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.safe_load(text)
     return found
+
+
+def ready_names() -> list[str]:
+    """Return the names of the mappings that ship with the relay."""
+    entries = files("relay.formats.mappings").iterdir()
+    return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
+
+
+def or_a_name(schema: dict[str, Any]) -> None:
+    """Have the schema of a mapping allow the name of one that ships with the relay."""
+    schema["anyOf"].append({"type": "string", "enum": ready_names()})
 
 
 class MapSettings(Strict):

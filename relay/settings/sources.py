@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from relay.core.event import Severity
 from relay.settings.accounts import ClientTls
 from relay.settings.auth import HEADER, Auth, AuthSettings
-from relay.settings.maps import MapSettings, ready_mapping
+from relay.settings.maps import MapSettings, or_a_name, ready_mapping
 from relay.settings.section import Strict
 from relay.settings.types import (
     PositiveDuration,
@@ -32,6 +32,7 @@ class SourceBase(Strict):
         None,
         description="Expressions that read events from any JSON, in place of a format; or the name of a mapping that "
         "ships with the relay.",
+        json_schema_extra=or_a_name,
     )
     labels: dict[str, str] = Field({}, description="Added to the source's events; an event's own labels win.")
     severity: Severity = Field("warning", description="Severity of events that have none.")
