@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import uvloop
 
@@ -20,8 +20,7 @@ class Sink(asyncio.Protocol):
     noting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's are none by their type
         self.buffer = b""
 
     def data_received(self, data: bytes) -> None:
@@ -67,8 +66,7 @@ class Client(asyncio.Protocol):
         self.next_request, self.done = next_request, done
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self.transport, self.buffer = transport, b""
+        self.transport, self.buffer = cast(asyncio.WriteTransport, transport), b""  # as above
         self.send()
 
     def send(self) -> None:
