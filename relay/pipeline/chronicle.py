@@ -146,8 +146,9 @@ class Chronicle:
         """Deliveries that waited for a room that is no longer configured."""
         self._log.error("room_gone", room=room, deliveries=count)
         said = "`relay deliveries retry` sends them once the room is configured again; `drop` gives them up"
-        self._tell(f"gone:{room}", f"relay: {count} deliveries wait for room {room}, which is gone", "major", "notice",
-                   said)  # fmt: skip
+        self._tell(
+            f"gone:{room}", f"relay: {count} deliveries wait for room {room}, which is gone", "major", "notice", said
+        )
 
     def taken_over(self, room: str, state: DeliveryState) -> None:
         """Another delivery took the place of one that waited."""

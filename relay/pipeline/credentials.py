@@ -79,8 +79,9 @@ class CredentialKeeper(Loop):
             self._told.add(name)
             left = max(0.0, (state.refresh_until or 0.0) - self._clock.wall())
             said = f"It ends in {say_duration(left)}, and then nothing is sent: `relay login {name}` gets a new one."
-            self._tell(f"credentials:{name}", f"relay: the refresh token of account {name} ends soon", "major",
-                       "firing", said)  # fmt: skip
+            self._tell(
+                f"credentials:{name}", f"relay: the refresh token of account {name} ends soon", "major", "firing", said
+            )
         elif not ending and state.refresh_until is not None and name in self._told:
             self._told.remove(name)
             self._tell(f"credentials:{name}", f"relay: account {name} has a new refresh token", "info", "resolved", "")

@@ -81,8 +81,13 @@ class Hearing(Loop):
                 told += 1
                 self.silent.add(name)
                 since = say_duration(patience.seconds)
-                self._tell(f"silent:{name}", f"relay: source {name} silent for {since}", patience.severity, "firing",
-                           f"nothing has come from it for {since}")  # fmt: skip
+                self._tell(
+                    f"silent:{name}",
+                    f"relay: source {name} silent for {since}",
+                    patience.severity,
+                    "firing",
+                    f"nothing has come from it for {since}",
+                )
             elif self._heard_at[name] > self._began_at[name]:
                 told += 1
                 self.silent.discard(name)

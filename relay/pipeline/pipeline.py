@@ -77,9 +77,16 @@ class Pipeline:
         )
         self.planner = Planner(store, rules, self.arrivals, self.book, self.brake, clock, log, tell)
         self.dispatcher = Dispatcher(
-            store, self.book, self.brake if world.brakes else None, clock, world.chance, self.chronicle, world.spawn,
-            self.planner.look_again, world.redact,
-        )  # fmt: skip
+            store,
+            self.book,
+            self.brake if world.brakes else None,
+            clock,
+            world.chance,
+            self.chronicle,
+            world.spawn,
+            self.planner.look_again,
+            world.redact,
+        )
 
     def use(self, new: InForce) -> None:
         """Put a configuration in force; nothing here can fail. What is in flight goes on as it began."""

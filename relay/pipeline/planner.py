@@ -31,9 +31,16 @@ class Planner(Loop):
     """Runs the stages that are due, in their order: what moves messages comes before what adds to them."""
 
     def __init__(
-        self, store: PlannerStore, rules: Rules, arrivals: Arrivals, book: LaneBook, brake: Brake, clock: Clock,
-        log: Log, tell: Tell,
-    ) -> None:  # fmt: skip
+        self,
+        store: PlannerStore,
+        rules: Rules,
+        arrivals: Arrivals,
+        book: LaneBook,
+        brake: Brake,
+        clock: Clock,
+        log: Log,
+        tell: Tell,
+    ) -> None:
         super().__init__(clock, arrivals.woken)
         self.turn = asyncio.Lock()
         """Held through each step: who has it may put other rules in force."""

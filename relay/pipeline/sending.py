@@ -70,10 +70,16 @@ class Sending:
 
     def _rendered(self, lease: Lease, service: Service) -> list[str]:
         return self._renderer.render(
-            lease.event, lease.template, room=lease.room, told=lease.told, now=self._clock.wall(),
-            mention=lease.mention if lease.action == "post" else (), longest=service.longest,
-            brief=lease.action == "reply" and not service.edits, remark=remark_of(lease, shows_files=service.files),
-        )  # fmt: skip
+            lease.event,
+            lease.template,
+            room=lease.room,
+            told=lease.told,
+            now=self._clock.wall(),
+            mention=lease.mention if lease.action == "post" else (),
+            longest=service.longest,
+            brief=lease.action == "reply" and not service.edits,
+            remark=remark_of(lease, shows_files=service.files),
+        )
 
     async def _send(
         self, sender: Sender, lease: Lease, markdown: str, file: File | None, link: str | None = None

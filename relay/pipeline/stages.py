@@ -107,9 +107,15 @@ class DueAlerts:
             if some:
                 known, storms = await self._store.known(some), await self._plans.storms(len(some))
                 made = plan_due(
-                    some, self._plans.rules, known, self._plans.suppressor, now, storms,
-                    started_at=self._plans.started_at, expires=expires,
-                )  # fmt: skip
+                    some,
+                    self._plans.rules,
+                    known,
+                    self._plans.suppressor,
+                    now,
+                    storms,
+                    started_at=self._plans.started_at,
+                    expires=expires,
+                )
                 await self._plans.commit(made)
 
         async def failed(key: AlertKey, error: Exception) -> None:

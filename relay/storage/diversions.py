@@ -145,8 +145,12 @@ class Diverter:
         """Have a new message in the other room tell of a message's incidents; return it and its post."""
         one, message = move.moved, self._sequences.next("message")
         values = {
-            "new": message, "message": one.message, "to": work.to, "origin": one.origin, "diversion": work.diversion,
-        }  # fmt: skip
+            "new": message,
+            "message": one.message,
+            "to": work.to,
+            "origin": one.origin,
+            "diversion": work.diversion,
+        }
         for name in ("copy_message", "follow", "leave_behind", "move_incidents", "move_groups", "move_merged"):
             connection.execute(_SQL[name], values)
         post = self._add(connection, work, message=message, seq=one.seq, room=work.to, action="post", rank=one.rank)
@@ -157,23 +161,42 @@ class Diverter:
     def _copy(self, connection: Connection, work: _Work, one: Candidate, message: int) -> int:
         new = self._sequences.next("delivery")
         values = {
-            "new": new, "id": one.id, "message": message, "to": work.to, "position": position_after(one, new),
+            "new": new,
+            "id": one.id,
+            "message": message,
+            "to": work.to,
+            "position": position_after(one, new),
             "now": work.now,
-        }  # fmt: skip
+        }
         connection.execute(_SQL["copy_delivery"], values)
         work.added.append((work.to, one.rank))
         return new
 
     def _add(
-        self, connection: Connection, work: _Work, *, message: int, seq: int, room: str, action: Action, rank: int,
-        in_front: bool = False, due_at: float | None = None,
-    ) -> int:  # fmt: skip
+        self,
+        connection: Connection,
+        work: _Work,
+        *,
+        message: int,
+        seq: int,
+        room: str,
+        action: Action,
+        rank: int,
+        in_front: bool = False,
+        due_at: float | None = None,
+    ) -> int:
         new = self._sequences.next("delivery")
         values = {
-            "id": new, "message": message, "seq": seq, "room": room, "action": action, "rank": rank,
-            "position": position_in_front(new) if in_front else new, "now": work.now,
+            "id": new,
+            "message": message,
+            "seq": seq,
+            "room": room,
+            "action": action,
+            "rank": rank,
+            "position": position_in_front(new) if in_front else new,
+            "now": work.now,
             "due_at": work.now if due_at is None else due_at,
-        }  # fmt: skip
+        }
         connection.execute(_SQL["insert_delivery"], values)
         work.added.append((room, rank))
         return new
@@ -183,9 +206,16 @@ class Diverter:
         message = self._sequences.next("message")
         connection.execute(_SQL["insert_note"], {"message": message, "room": room, "diversion": work.diversion})
         return self._add(
-            connection, work, message=message, seq=seq, room=room, action="post", rank=_NOTE_RANK, due_at=due_at,
+            connection,
+            work,
+            message=message,
+            seq=seq,
+            room=room,
+            action="post",
+            rank=_NOTE_RANK,
+            due_at=due_at,
             in_front=True,
-        )  # fmt: skip
+        )
 
 
 def _count(connection: Connection, work: _Work, moved: int) -> int:

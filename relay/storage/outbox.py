@@ -74,9 +74,23 @@ class OutboxWriter:
         write_rows(
             connection,
             _SQL["settle"],
-            [(s.id, s.state, s.attempts, s.spent, s.due_at, int(s.aside), s.reason, s.detail,
-              None if s.state == "waiting" else now, s.failing_since, s.failed_at) for s in settlements],
-        )  # fmt: skip
+            [
+                (
+                    s.id,
+                    s.state,
+                    s.attempts,
+                    s.spent,
+                    s.due_at,
+                    int(s.aside),
+                    s.reason,
+                    s.detail,
+                    None if s.state == "waiting" else now,
+                    s.failing_since,
+                    s.failed_at,
+                )
+                for s in settlements
+            ],
+        )
         posted = [(s.message, s.remote_id, s.space) for s in settlements if s.remote_id is not None]
         write_rows(connection, _SQL["settle_messages"], posted)
         for s in settlements:

@@ -132,19 +132,34 @@ def _message_row(message: int, intent: Intent) -> Row:
 
 def _incident_row(incident: Incident) -> Row:
     return (
-        incident.id, incident.source, incident.key, incident.room, incident.group_id, incident.message, incident.seq,
-        RANK[incident.event.severity], int(incident.live), int(incident.changed), as_json(incident),
-        incident.started_at, incident.ended_at, incident.wake_at,
-    )  # fmt: skip
+        incident.id,
+        incident.source,
+        incident.key,
+        incident.room,
+        incident.group_id,
+        incident.message,
+        incident.seq,
+        RANK[incident.event.severity],
+        int(incident.live),
+        int(incident.changed),
+        as_json(incident),
+        incident.started_at,
+        incident.ended_at,
+        incident.wake_at,
+    )
 
 
 def _absorb(connection: Connection, digest: Intent, home: str, placed: Mapping[int, _Placed], now: float) -> list[Over]:
     """Have a digest take up the posts that wait for room `home`, but for the first criticals, which go before it."""
     at = placed[digest.message]
     values: dict[str, object] = {
-        "id": at.delivery, "message": at.message, "now": now, "home": home,
-        "ahead": position_of(0, "first"), "alone": MOST_ALONE if digest.action == "digest" else 0,
-    }  # fmt: skip
+        "id": at.delivery,
+        "message": at.message,
+        "now": now,
+        "home": home,
+        "ahead": position_of(0, "first"),
+        "alone": MOST_ALONE if digest.action == "digest" else 0,
+    }
     connection.execute(_SQL["hasten"], values)
     taken = connection.execute(_SQL["absorb"], values).fetchall()
     if taken:
@@ -205,9 +220,19 @@ class PlanWriter:
             messages.append((*_message_row(message, intent), intent.template, mention))
             held = intent.haste == "held"
             rows.append(
-                (delivery, message, intent.event_seq, intent.room, intent.action, intent.rank,
-                 position_of(delivery, intent.haste), int(held), now, now + HELD_AT_MOST if held else now)
-            )  # fmt: skip
+                (
+                    delivery,
+                    message,
+                    intent.event_seq,
+                    intent.room,
+                    intent.action,
+                    intent.rank,
+                    position_of(delivery, intent.haste),
+                    int(held),
+                    now,
+                    now + HELD_AT_MOST if held else now,
+                )
+            )
             if intent.also:
                 merged += self._merged(intent, delivery)
         write_rows(connection, _SQL["insert_messages"], messages)
@@ -233,8 +258,17 @@ class PlanWriter:
         for change in changes:
             delivery = self._sequences.next("delivery")
             message = _message(change.message, placed)
-            row = (delivery, message, change.event_seq, change.room, change.action, change.rank,
-                   position_of(delivery, change.haste), change.content, now)  # fmt: skip
+            row = (
+                delivery,
+                message,
+                change.event_seq,
+                change.room,
+                change.action,
+                change.rank,
+                position_of(delivery, change.haste),
+                change.content,
+                now,
+            )
             connection.execute(_SQL["ensure_message"], _message_row(message, change))
             write_rows(connection, _SQL["insert_changes"], [row])
             write_rows(connection, _SQL["insert_merged"], self._merged(change, delivery))

@@ -16,8 +16,11 @@ class Sequences:
     def __init__(self, connection: Connection) -> None:
         event, message, delivery, incident = connection.execute(statements("inbox")["last_ids"]).fetchone()
         self._last: dict[Table, int] = {
-            "event": event or 0, "message": message, "delivery": delivery, "incident": incident,
-        }  # fmt: skip
+            "event": event or 0,
+            "message": message,
+            "delivery": delivery,
+            "incident": incident,
+        }
 
     def next(self, table: Table) -> int:
         """The next number of a table."""
