@@ -1,4 +1,4 @@
-"""Owns every task: start, signals, the loops' rounds, the watchdog, stop."""
+"""The owner of every task: start, signals, the rounds of the loops, the watchdog, stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STORE_RETRY = 1.0
 FIRST_INHERITED = 3
 """The first file descriptor that systemd hands over."""
 ROUND_WITHIN = 10.0
-"""Seconds that a loop's step may take for the watchdog to be fed."""
+"""Seconds that a step of a loop may take; after that the watchdog is fed no more."""
 
 
 class SystemClock:
@@ -27,11 +27,11 @@ class SystemClock:
         self._offset = time.time() - time.monotonic()  # noqa: TID251 - this is the clock port
 
     def wall(self) -> float:
-        """Unix seconds as the machine has them."""
+        """Return the machine's time in Unix seconds."""
         return time.time()  # noqa: TID251 - this is the clock port
 
     def now(self) -> float:
-        """Unix seconds at start plus the monotonic time since."""
+        """Return the Unix seconds at the start plus the monotonic time since."""
         return self._offset + time.monotonic()
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
@@ -44,10 +44,10 @@ class SystemClock:
 
 
 class Loop(Protocol):
-    """What the lifecycle repeats."""
+    """A step that the lifecycle repeats."""
 
     async def run_once(self) -> int:
-        """One step. Raises `StoreError`."""
+        """Take one step; return how much it did. Raises `StoreError`."""
         ...
 
     async def wait(self) -> None:
@@ -55,25 +55,25 @@ class Loop(Protocol):
         ...
 
     def nudge(self) -> None:
-        """Have `wait` return."""
+        """Make `wait` return."""
         ...
 
 
 class Daemon(Protocol):
-    """What the lifecycle starts and stops, in this order."""
+    """The service that the lifecycle starts and stops. Its methods are called in this order."""
 
     loops: dict[str, Loop]
 
     async def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
-        """Recover, then bind the listeners; `spawn` starts what runs until it is told to stop."""
+        """Recover, then bind the listeners; `spawn` starts tasks that run until the stop."""
         ...
 
     async def stop_listening(self) -> None:
-        """Take nothing more."""
+        """Accept no more events."""
         ...
 
     async def finish(self) -> None:
-        """Give what is in flight its time, and record it. Raises `StoreError`."""
+        """Let sends in flight end within their grace, and record them. Raises `StoreError`."""
         ...
 
 
@@ -97,13 +97,13 @@ class Lifecycle:
         return self._stopping.is_set()
 
     def why_not_ready(self) -> str | None:
-        """Why the relay is not ready, or None."""
+        """Return why the relay is not ready, or None."""
         if self._stopping.is_set():
             return "stopping"
         return None if self.ready else "starting"
 
     def handle_signals(self, hang_up: Callable[[], None]) -> None:
-        """SIGTERM and SIGINT stop in good order, a second one ends the process at once; SIGHUP is handed on."""
+        """Stop in good order on SIGTERM or SIGINT, end at once on a second one, and call `hang_up` on SIGHUP."""
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
         loop.add_signal_handler(signal.SIGHUP, hang_up)
@@ -119,7 +119,7 @@ class Lifecycle:
             loop.add_signal_handler(number, first)
 
     async def run(self, daemon: Daemon, on_ready: Callable[[], object] = lambda: None) -> None:
-        """Run until `stop`; what a task raises ends the whole."""
+        """Run until `stop`. An exception of any task ends the run and is raised."""
         async with asyncio.TaskGroup() as tasks:
             await daemon.start(tasks.create_task)
             loops = [tasks.create_task(self._repeat(name, loop)) for name, loop in daemon.loops.items()]
@@ -129,6 +129,7 @@ class Lifecycle:
             on_ready()
             await self._stopping.wait()
             notify("STOPPING=1")
+            # In this order: what was accepted until now is still committed, then the loops end, then sends in flight.
             await daemon.stop_listening()
             for loop in daemon.loops.values():
                 loop.nudge()
@@ -159,13 +160,13 @@ class Lifecycle:
                 await loop.wait()
 
     def stuck(self) -> str | None:
-        """Which loops have not come round in time, or None."""
+        """Return which loops have been in one step for more than `ROUND_WITHIN`, or None."""
         now = self._clock.now()
         names = [name for name, since in self._busy_since.items() if now - since > ROUND_WITHIN]
         return f"stuck: {', '.join(names)}" if names else None
 
     async def _feed_watchdog(self) -> None:
-        """Tell systemd that all is well while no loop is stuck in a step."""
+        """Feed systemd's watchdog as long as no loop is stuck in a step."""
         interval = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6 / 3
         while interval > 0 and not self._stopping.is_set():
             if (stuck := self.stuck()) is not None:
@@ -176,7 +177,7 @@ class Lifecycle:
 
 
 def inherited_sockets() -> dict[str, socket.socket]:
-    """Sockets that systemd listens at for us, by their `FileDescriptorName=` (sd_listen_fds(3)); taken once."""
+    """Return the sockets that systemd has bound for us, by `FileDescriptorName=` (sd_listen_fds(3)). Call it once."""
     ours = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     count, names = os.environ.pop("LISTEN_FDS", "0"), os.environ.pop("LISTEN_FDNAMES", "").split(":")
     found: dict[str, socket.socket] = {}
@@ -190,7 +191,7 @@ def inherited_sockets() -> dict[str, socket.socket]:
 
 
 def notify(state: str) -> None:
-    """Tell systemd a state (sd_notify(3)); nothing where there is none."""
+    """Send a state to systemd (sd_notify(3)), or do nothing if the process does not run below it."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

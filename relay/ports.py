@@ -1,4 +1,4 @@
-"""What the pipeline needs of the world, each port in the words of its caller; and the errors that cross them."""
+"""The ports of the pipeline, each in the words of its caller, and the errors that cross them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StoreError(Exception):
 
 
 class StoreUnavailableError(StoreError):
-    """The store can't be written for now; `full` where room is what is missing."""
+    """The store can't be written for now; `full` if that is for lack of room."""
 
     def __init__(self, message: str, *, full: bool = False) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class StoreInUseError(StoreError):
 
 
 class StoreCorruptError(StoreError):
-    """The store is damaged, or is none of ours."""
+    """The store is damaged, or belongs to another program."""
 
 
 class StoreNewerError(StoreError):
@@ -51,11 +51,11 @@ class StoreNewerError(StoreError):
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """One request or frame as it enters the inbox; `digest` is its payload's, and both keys are set or neither.
+    """One request or frame as it enters the inbox. `digest` is the SHA-256 of its payload, set if `dedupe_key` is.
 
-    `state` is what the source's listener goes on from, by name, None where it is over: committed with the events.
-    `refused` are the items of a batch that could not be read. Of a repeated request nothing is kept again.
-    `unknown_severities` counts the events whose severity is a word that nobody knows.
+    `state` holds the points by name from which the source's listener resumes, and is committed with the events.
+    A value of None deletes that name. `refused` are the items of a batch that could not be read.
+    `unknown_severities` counts the events whose severity is an unknown word. A repeated request stores nothing.
     """
 
     source: str
@@ -70,7 +70,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """It is on disk: now, its events in order from place `first_seq`, or since an earlier request of the same key."""
+    """The events are on disk, in order from `first_seq`; if `duplicate`, since an earlier request of the same key."""
 
     ids: tuple[str, ...]
     first_seq: int = 0
@@ -84,7 +84,7 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """What could not be read, kept so that it can be looked at; `count` items where it stands for several."""
+    """Input that could not be read, kept so that someone can look at it. It stands for `count` items."""
 
     source: str
     received_at: float
@@ -95,7 +95,10 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Diverted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a diversion has moved: what waits no more, and room and rank of what waits in its place."""
+    """The result of moving deliveries to a fallback or back.
+
+    `over` are the deliveries that wait no more, `added` the room and rank of those that wait in their place.
+    """
 
     over: Sequence[Over] = ()
     added: Sequence[tuple[str, int]] = ()
@@ -105,13 +108,13 @@ class Diverted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Over = tuple[str, int, DeliveryState]
-"""Room, rank and state of a delivery that waits no more because another has taken over."""
+"""Room, rank and new state of a delivery that waits no more because another has replaced it."""
 
 
 class LaneHead(msgspec.Struct, frozen=True):
-    """The next delivery of a lane; leased where `lease` is set, else it is due later. Times in Unix seconds.
+    """The next delivery of a lane: leased if `lease` is set, else due later. Times in Unix seconds.
 
-    `over` is what waits no more, as this tells it as well.
+    `over` are deliveries that wait no more, because this one covers them.
     """
 
     lane: str
@@ -121,9 +124,10 @@ class LaneHead(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """What is true as a configuration comes into force: the time, the latest that anything may be due, the rooms.
+    """The circumstances in which a configuration comes into force. Times in Unix seconds.
 
-    `fresh`: a process has started, and nothing of its own is in flight.
+    No delivery may be due after `latest`. `rooms` are those configured. `fresh`: the process has just started, so
+    none of its own sends are in flight.
     """
 
     now: float
@@ -133,16 +137,16 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """What a start found: rooms of deliveries that were in flight, and of those that became dead as theirs is gone."""
+    """The findings of a recovery: rooms of deliveries that were in flight, and of those that died with their room."""
 
     in_flight: list[str]
     homeless: list[str]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept: seconds since the end of a delivery, and bytes of the store.
+    """How long settled and dead deliveries are kept (seconds since their end), and the store's size in bytes.
 
-    `pressing`: what is done may go before its time, as the disk is full and that would help.
+    `pressing`: the disk is full and pruning would help, so settled deliveries may go before their time.
     """
 
     done: float = 7 * 86_400.0
@@ -152,7 +156,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Limit = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
-"""Rows that one answer holds at the most."""
+"""The most rows that one answer holds."""
 
 
 RowId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -160,7 +164,7 @@ RowId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which events; `after` is a place in the order of arrival (`seq`)."""
+    """Selects events; `after` is a place in the order of arrival (`seq`)."""
 
     source: str | None = None
     after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
@@ -169,7 +173,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which deliveries; `created_before` in Unix seconds."""
+    """Selects deliveries; `created_before` in Unix seconds."""
 
     ids: tuple[RowId, ...] | None = None
     event: str | None = None
@@ -181,7 +185,7 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class IncidentFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which incidents: open ones, and where it is asked for those that have `ended`."""
+    """Selects incidents: open ones, and if `ended` is true also those that are over."""
 
     ended: bool = False
     limit: Limit = 10_000
@@ -195,53 +199,53 @@ class Inbox(Protocol):
         ...
 
     def refuse(self, refusal: Refusal) -> Awaitable[None]:
-        """Begin at once to keep what could not be read."""
+        """Begin at once to record input that could not be read."""
         ...
 
     async def source_state(self, source: str) -> dict[str, bytes]:
-        """What was last committed as a source's `state`, by name."""
+        """Return the `state` of a source that was committed last, by name."""
         ...
 
 
 class Outbox(Protocol):
-    """What the dispatcher reads and writes. Raises `StoreError`."""
+    """The deliveries that the dispatcher leases and settles. Raises `StoreError`."""
 
     async def exchange(
         self, settlements: Sequence[Settlement], lanes: Mapping[str, str], works: Mapping[str, bool], now: float
     ) -> Sequence[LaneHead]:
         """Settle deliveries and lease the next of each free lane, in one commit.
 
-        `lanes` names each room's lane. `works` names rooms that take messages: their failed deliveries are brought
-        forward (see `bring_forward`). Where it is true the room has recovered, and earlier tries in vain do not count.
+        `lanes` gives each room's lane. `works` names rooms that take messages: their failed deliveries are brought
+        forward (see `bring_forward`). A value of true means that the room has recovered: earlier failures don't count.
         """
         ...
 
     async def recover(self, start: Start) -> Recovered:
-        """Put right what an earlier process, another configuration or another clock left."""
+        """Adapt the deliveries on record to this process, its configuration and its clock."""
         ...
 
     async def digest_lines(self, message: int, limit: int) -> list[DigestLine]:
-        """What a digest tells of, the worst first."""
+        """Return the lines of a digest, the worst first."""
         ...
 
     async def depths(self) -> dict[str, list[int]]:
-        """Waiting deliveries by room, worst severity first."""
+        """Return the number of waiting deliveries by room and severity, the worst first."""
         ...
 
 
 class Retention(Protocol):
-    """What the janitor needs of the store. Raises `StoreError`."""
+    """The janitor's view of the store. Raises `StoreError`."""
 
     async def prune(self, limits: Limits, now: float) -> bool:
-        """Delete one slice of what need not be kept; tell whether there is more to look at."""
+        """Delete one slice of what need not be kept; return whether there is more to look at."""
         ...
 
     async def make_room(self) -> bool:
-        """After a full disk: tell whether there is room again."""
+        """Return whether events can be committed, also after a full disk."""
         ...
 
     async def note_time(self, now: float, wall: float) -> None:
-        """Record how far the relay's own clock has come, and the machine's (Unix seconds)."""
+        """Record the time of the relay's own clock and of the machine's, in Unix seconds."""
         ...
 
 
@@ -264,18 +268,18 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Files(Protocol):
-    """Where the files are that events name."""
+    """Access to the files that events name."""
 
     def get(self, address: str) -> AbstractAsyncContextManager[File | str | Missing]:
-        """A file for as long as the context lasts, its address where the service is to get it, or why there is none."""
+        """Return a file for as long as the context lasts, an address for the service to fetch, or why there is none."""
         ...
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
     """One message to send: markdown and its plain text.
 
-    `message` is the service's id of the message that is edited or replied to, `space` that of its room where known;
-    `file` goes with a reply, `link` is the address of one that the service gets itself, `card` the content of a card.
+    `message` is the service's id of the message that is edited or replied to, `space` that of its room if known.
+    `file` goes with a reply, `link` is the address of a file that the service fetches, `card` the content of a card.
     """
 
     action: Action
@@ -291,7 +295,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SendNow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person has written, to be posted at once; `link` is a file's address, `parent` the message answered."""
+    """A person's message, to be posted at once; `link` is a file's address, `parent` the message it answers."""
 
     room: str
     markdown: str = ""
@@ -301,8 +305,7 @@ class SendNow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service can do: bytes of its longest message and of a list; whether messages can be edited, and it takes
-    files."""
+    """The abilities of a service: its longest message and list in bytes, whether it edits and takes files."""
 
     longest: int
     longest_list: int
@@ -311,10 +314,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """How an account's credentials stand: ends of the access token and of the refresh token, where they have any.
-
-    Times in Unix seconds.
-    """
+    """The state of an account's credentials: when its access and refresh tokens end, in Unix seconds, if they do."""
 
     access_until: float | None = None
     refresh_until: float | None = None
@@ -326,23 +326,23 @@ class Sender(Protocol):
 
     @property
     def service(self) -> Service:
-        """What its service can do."""
+        """The abilities of its service."""
         ...
 
     async def check(self) -> Failed | Refused | None:
-        """Ask the service whether it takes the account, without posting anything; what is wrong, or None."""
+        """Ask the service whether it accepts the account, without posting; return what is wrong, or None."""
         ...
 
     async def send(self, message: Send) -> Outcome:
-        """Try once. Remote trouble is a value, not an exception."""
+        """Try once, and return the outcome. Remote trouble is a value, not an exception."""
         ...
 
     async def renew(self) -> bool:
-        """Tell whether the account has other credentials than those that were refused."""
+        """Return whether the account has other credentials than those that were refused."""
         ...
 
     async def tend(self) -> Credentials:
-        """Renew credentials ahead of their end; how they stand."""
+        """Renew credentials before they end; return their state."""
         ...
 
 
@@ -350,7 +350,7 @@ class Renderer(Protocol):
     """Makes the text of a message."""
 
     def listing(self, lines: Sequence[DigestLine]) -> str:
-        """The full list of a digest as plain text, a line each."""
+        """Return the full list of a digest as plain text, one line each."""
         ...
 
     def render(
@@ -366,34 +366,34 @@ class Renderer(Protocol):
         brief: bool = False,
         remark: str = "",
     ) -> list[str]:
-        """The message's markdown and, behind it, its replies' (each of at most the service's limit).
+        """Return the markdown of a message and of the replies that follow it, each within the service's limit.
 
-        `told` is what the message tells of, where that is incidents, `now` the time of sending in Unix seconds,
-        `mention` whom it rings, `longest` the service's limit in bytes; `brief`: its two first lines; `remark` a
-        last line. Never fails.
+        `told` are the incidents that the message is about, if any; `now` is the time of sending in Unix seconds.
+        `mention` names the people to notify, `longest` is the limit in bytes. `brief` keeps the first two lines
+        only; `remark` is added as the last line. Never fails.
         """
         ...
 
     def card(
         self, lineage: str, event: Event, *, room: str, told: Standing | None, now: float
     ) -> Mapping[str, Any] | None:
-        """The content of the card that goes with a new message of one alert, where there is one. Never fails."""
+        """Return the content of the card that goes with a new message of one alert, or None. Never fails."""
         ...
 
     def note(self, diversion: Diversion, room: str, now: float) -> str:
-        """The message by which a room hears that a diversion is over."""
+        """Return the note that tells a room about a diversion that is over."""
         ...
 
 
 class Clock(Protocol):
-    """Time: `wall` for stamps; `now` is wall time that never jumps while the process lives, for all that is due."""
+    """Time: `wall` for stamps; `now` for due times, as it never jumps while the process lives."""
 
     def wall(self) -> float:
-        """Unix seconds as the machine has them."""
+        """Return the machine's time in Unix seconds."""
         ...
 
     def now(self) -> float:
-        """Unix seconds at start plus the monotonic time since."""
+        """Return the Unix seconds at the start plus the monotonic time since."""
         ...
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
@@ -402,27 +402,27 @@ class Clock(Protocol):
 
 
 class Log(Protocol):
-    """A structured log: one line a change of state, keys in place of sentences."""
+    """A structured log: one line for each change of state, keys in place of sentences."""
 
     def debug(self, event: str, **values: object) -> object:
-        """A line for developers."""
+        """Write a line for developers."""
         ...
 
     def info(self, event: str, **values: object) -> object:
-        """A line about a change of state."""
+        """Write a line about a change of state."""
         ...
 
     def warning(self, event: str, **values: object) -> object:
-        """A line about something that wants a look."""
+        """Write a line about something that someone should look at in time."""
         ...
 
     def error(self, event: str, **values: object) -> object:
-        """A line about something that wants someone."""
+        """Write a line about something that needs someone now."""
         ...
 
 
 class Telemetry(Protocol):
-    """What is counted."""
+    """The counters and timings of the pipeline."""
 
     def received(self, source: str, status: Status, count: int) -> None:
         """Count committed events."""
@@ -433,11 +433,11 @@ class Telemetry(Protocol):
         ...
 
     def refused(self, source: str, reason: str, count: int = 1) -> None:
-        """Count requests, frames or items of a batch that were not taken."""
+        """Count requests, frames or items of a batch that were refused."""
         ...
 
     def unknown_severity(self, source: str, count: int) -> None:
-        """Count committed events whose severity is a word that nobody knows."""
+        """Count committed events whose severity is an unknown word."""
         ...
 
     def suppressed(self, why: Suppression) -> None:
@@ -445,11 +445,11 @@ class Telemetry(Protocol):
         ...
 
     def own(self) -> None:
-        """Count what one of the relay's own accounts wrote, which is no event."""
+        """Count a message that one of the relay's own accounts wrote, and which is therefore no event."""
         ...
 
     def accepted_in(self, seconds: float) -> None:
-        """Note how long a commit took, in seconds."""
+        """Record how long a commit took, in seconds."""
         ...
 
     def settled(self, room: str, result: DeliveryState) -> None:
@@ -461,21 +461,21 @@ class Telemetry(Protocol):
         ...
 
     def posted_after(self, seconds: float) -> None:
-        """Note how long an event took to its room, in seconds."""
+        """Record how long an event took to reach its room, in seconds."""
         ...
 
     def throttled(self, account: str) -> None:
-        """Count a request to wait."""
+        """Count a throttle: the service asked the account to wait."""
         ...
 
     def ambiguous(self, account: str) -> None:
-        """Count a send that may have arrived unseen."""
+        """Count a send that may have arrived although no answer came."""
         ...
 
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 """Starts a task that the lifecycle owns."""
 Hears = Callable[[str], None]
-"""Takes note that a source has given a sign of life. Never blocks, never fails."""
+"""Records a sign of life of a source. Never blocks, never fails."""
 Tell = Callable[[str, str, Severity, Status, str], None]
-"""Tells the operator: key, title, severity, status, body. Never blocks, never fails."""
+"""Notifies the operator: key, title, severity, status, body. Never blocks, never fails."""

@@ -21,11 +21,11 @@ class DiversionStore(Protocol):
     """Where what waits for a room can be moved. Raises `StoreError`."""
 
     async def diversions(self) -> list[str]:
-        """Rooms whose messages go to a fallback."""
+        """Return the rooms whose messages go to a fallback."""
         ...
 
     async def divert(self, order: Divert) -> Diverted:
-        """Move what waits for a room, unless the room has come back."""
+        """Move waiting deliveries to the fallback, or end the diversion if the room is back."""
         ...
 
 

@@ -21,11 +21,11 @@ class PlanStore(Protocol):
     """Where plans are committed. Raises `StoreError`."""
 
     async def storms(self) -> list[Storm]:
-        """Storms that are not over."""
+        """Return the storms that are not over."""
         ...
 
     async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:
-        """How many new posts are among the first deliveries that wait for a room, and the last event of these."""
+        """Return how many of the first deliveries that wait for a room are new posts, and the last event's `seq`."""
         ...
 
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:

@@ -33,19 +33,19 @@ class DueStore(Protocol):
     """What is on record, and when it wants to be looked at. Raises `StoreError`."""
 
     async def known(self, keys: Sequence[AlertKey]) -> Known:
-        """What is on record of these keys."""
+        """Return the alerts of these keys, and the last incident of each in each room."""
         ...
 
     async def due_keys(self, now: float, limit: int) -> list[AlertKey]:
-        """Keys of incidents that want to be looked at by a time."""
+        """Return keys of incidents that are due by a time."""
         ...
 
     async def due_groups(self, now: float, limit: int) -> list[Members | StormMembers]:
-        """Groups that want to be looked at by a time, each with the incidents that it must look at."""
+        """Return groups that are due by a time, each with the incidents to look at."""
         ...
 
     async def next_wakes(self) -> tuple[float | None, float | None]:
-        """When the next incident, and when the next group, wants to be looked at."""
+        """Return when the next incident is due, and when the next group, in Unix seconds; None if none is."""
         ...
 
 
@@ -53,11 +53,11 @@ class EventStore(Protocol):
     """What is on record of events' alerts. Raises `StoreError`."""
 
     async def known(self, keys: Sequence[AlertKey]) -> Known:
-        """What is on record of these keys."""
+        """Return the alerts of these keys, and the last incident of each in each room."""
         ...
 
     async def set_event_aside(self, seq: int, why: str) -> None:
-        """Take one event out of the way, with the reason."""
+        """Set one event aside, with the reason."""
         ...
 
 

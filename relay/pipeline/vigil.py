@@ -17,19 +17,19 @@ class HeldStore(Protocol):
     """Silences, and alerts that may be held back. Raises `StoreError`."""
 
     async def silences(self) -> list[Silence]:
-        """All silences on record."""
+        """Return all silences on record."""
         ...
 
     async def save_silence(self, silence: Silence) -> None:
-        """Write a silence, in the place of one of the same id."""
+        """Write a silence; it replaces the one of the same id."""
         ...
 
     async def firing_alerts(self) -> list[Alert]:
-        """All alerts that fire."""
+        """Return all alerts that fire."""
         ...
 
     async def open_keys(self, after: AlertKey, limit: int) -> list[AlertKey]:
-        """Keys of open incidents behind a key, in their order."""
+        """Return keys of open incidents that come after a key, in order."""
         ...
 
 

@@ -16,16 +16,16 @@ PAGES = 1_024
 
 
 def back_up(path: Path, to: Path, progress: Callable[[int, int], None]) -> int:
-    """Copy the database at `path` to a new file; its size in bytes. `progress` is told pages done and all pages.
+    """Copy the database at `path` to a new file; return its size in bytes. `progress` gets pages done and all pages.
 
-    Source: SQLite documentation, "Online Backup API". Raises a `StoreError`; nothing is left at `to` then.
+    Source: SQLite documentation, "Online Backup API". Raises a `StoreError`, and leaves nothing at `to` then.
     """
     beside = to.with_name(f".{to.name}.part")
     try:
         with closing(connect(path, read_only=True)) as source, closing(sqlite3.connect(beside)) as copy:
             beside.chmod(0o600)
             source.backup(copy, pages=PAGES, progress=lambda _, left, total: progress(total - left, total))
-            copy.execute("PRAGMA journal_mode = DELETE")
+            copy.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file, without a log beside it
             found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise StoreUnavailableError(f"the copy of {path} is damaged: {found}")

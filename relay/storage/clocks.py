@@ -1,4 +1,4 @@
-"""What a start makes of a machine's clock that was set while the last process ran, or back after its end."""
+"""Correction of due times at a start, if the machine's clock was set while the last process ran or after its end."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from relay.storage.statements import statements
 
 _SQL = statements("clocks")
 SAME = 2.0
-"""Seconds by which the time may seem to run back that mean nothing."""
+"""Seconds of difference that are ignored."""
 RECENT = 86_400.0
-"""Seconds for which what has ended may begin again, and so has times that matter."""
+"""Seconds for which an ended incident or group may begin again, so that its times still matter."""
 
 
 def turn_back(connection: Connection, now: float) -> None:
-    """Move all that is due from the last process's own clock to this one's.
+    """Shift all due times from the last process's own clock to this one's.
 
-    `now` is this one's in Unix seconds: it starts at the machine's time. The last process's ran on while the machine's
-    was set, so both were noted. Where the machine's time lies before what was noted, it was set back after the end:
-    how long no relay ran can't be known then, and counts as no time. A clock that was set forward after the end looks
-    like a long stop: what it makes due is told at the start.
+    `now` is this process's clock in Unix seconds, which starts at the machine's time. The last process's clock ran on
+    while the machine's was set, so both were recorded. If the machine's time lies before the recorded one, it was set
+    back after the end; nobody knows how long no relay ran, and we count no time. A clock that was set forward after
+    the end looks like a long stop: alerts that it makes due are posted at the start.
     """
     latest, noted_at, noted_wall = connection.execute(_SQL["latest"]).fetchone()
     note_time(connection, [(now, now)])
@@ -34,7 +34,7 @@ def turn_back(connection: Connection, now: float) -> None:
 
 
 def note_time(connection: Connection, times: list[tuple[float, float]]) -> list[None]:
-    """Record how far the relay's own clock has come, and the machine's, in Unix seconds."""
+    """Record the time of the relay's own clock and of the machine's, in Unix seconds."""
     now, wall = times[-1]
     connection.execute(_SQL["note_time"], {"now": round(now), "wall": round(wall)})
     return [None] * len(times)

@@ -1,4 +1,4 @@
-"""Opening a database file: its lock, its settings, its migrations, and what its errors mean."""
+"""Opening a database file: its lock, its settings, its migrations, and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import tenacity
 from relay.ports import StoreCorruptError, StoreError, StoreInUseError, StoreNewerError, StoreUnavailableError
 
 APPLICATION_ID = 0x6E6F6372
-"""Marks a file as ours in SQLite's header ("nocr")."""
+"""The mark of our files in SQLite's header ("nocr")."""
 MIN_SQLITE = (3, 38, 0)
 RESERVE_BYTES = 16 * 2**20
-"""Kept free for ourselves: given up on a full disk, so that pruning and the record of what was sent still work."""
+"""Bytes held in reserve. A full disk gets them, so that sends can still be recorded and old rows pruned."""
 LOCK_PATIENCE = 1.0
-"""Seconds that a start waits for another's lock."""
+"""Seconds that a start waits for a lock that another process holds."""
 _PRAGMAS = (
     "auto_vacuum = INCREMENTAL",  # so that a full disk gets back what was pruned
     "journal_mode = WAL",
@@ -34,10 +34,10 @@ _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def translate(error: sqlite3.Error, path: Path) -> StoreError:
-    """What an error of SQLite means for the relay, as one of our words."""
+    """Return the `StoreError` that an error of SQLite means for the relay."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _CORRUPT:
-        return StoreCorruptError(f"{path} is damaged or no database ({error}); restore a copy or move it away")
+        return StoreCorruptError(f"{path} is damaged or not a database ({error}); restore a copy or move it away")
     if code == sqlite3.SQLITE_FULL:
         return StoreUnavailableError(
             f"{path}: no room left on the disk, or the size of `keep.size` is reached", full=True
@@ -46,7 +46,7 @@ def translate(error: sqlite3.Error, path: Path) -> StoreError:
 
 
 def lock(path: Path) -> int:
-    """Take the lock beside a database for this process's life; the file descriptor. Raises a `StoreError`."""
+    """Take the lock beside a database for this process's life; return its descriptor. Raises a `StoreError`."""
     check_place(path)
     beside = path.with_name(path.name + ".lock")
     try:
@@ -62,7 +62,7 @@ def lock(path: Path) -> int:
 
 
 def lock_patiently(path: Path) -> int:
-    """Take the lock; one held for a moment (by a command that looks whether a relay runs) is waited out."""
+    """Take the lock; wait up to `LOCK_PATIENCE` for a command that holds it to see whether a relay runs."""
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(StoreInUseError),
         wait=tenacity.wait_random(0.02, 0.1),
@@ -73,33 +73,33 @@ def lock_patiently(path: Path) -> int:
 
 
 def write_notice(descriptor: int, notice: bytes) -> None:
-    """Leave word in a lock that is held, where the disk has room for it."""
+    """Write a notice into a lock that this process holds, if the disk has room for it."""
     with suppress(OSError):
         os.pwrite(descriptor, notice, 0)
         os.ftruncate(descriptor, len(notice))
 
 
 def read_notice(path: Path) -> bytes:
-    """What whoever holds the lock beside a database has left there. Raises OSError."""
+    """Return the notice that the holder of the lock beside a database has written. Raises OSError."""
     return path.with_name(path.name + ".lock").read_bytes()
 
 
 def check_place(path: Path) -> None:
-    """Raise `StoreUnavailableError` where a database can't be."""
+    """Raise `StoreUnavailableError` if no database can be at this path."""
     if path.is_dir():
         raise StoreUnavailableError(
-            f"{path} is a directory; `storage` names a file, as in sqlite:/var/lib/relay/relay.db"
+            f"{path} is a directory; name a file in `storage`, as in sqlite:/var/lib/relay/relay.db"
         )
     if path.exists() and not path.is_file():
         raise StoreUnavailableError(
-            f"{path} is no regular file; `storage` names one, as in sqlite:/var/lib/relay/relay.db"
+            f"{path} is not a regular file; name one in `storage`, as in sqlite:/var/lib/relay/relay.db"
         )
     if not path.parent.is_dir():
         raise StoreUnavailableError(f"{path.parent} does not exist; make it, or name another place in `storage`")
 
 
 def is_locked(path: Path) -> bool | None:
-    """Tell whether a relay runs on this database; None where this user can't tell, or there is none yet."""
+    """Return whether a relay runs on this database; None if this user can't find out, or there is no database yet."""
     try:
         if not path.exists():
             return None
@@ -145,7 +145,7 @@ def _open(path: Path, size: int | None) -> sqlite3.Connection:
 
 
 def _inspect(path: Path) -> None:
-    """Look at an existing file without changing it. Raises where it is damaged, foreign or newer."""
+    """Check an existing file without changing it. Raises a `StoreError` if it is damaged, foreign or newer."""
     if not os.access(path, os.W_OK):
         raise StoreUnavailableError(f"{path} is read-only for this user")
     connection = connect(path)
@@ -168,7 +168,7 @@ def _inspect(path: Path) -> None:
 
 
 def migrations() -> list[str]:
-    """The numbered migrations in order; the schema's version is their count."""
+    """Return the numbered migrations in order; the schema's version is their count."""
     folder = files("relay.storage").joinpath("migrations")
     return [
         entry.read_text(encoding="utf-8")
@@ -187,13 +187,13 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 
 def fold_log(connection: sqlite3.Connection) -> None:
-    """Write the log into the file and cut it to nothing, as far as readers and the disk allow it now."""
+    """Write the log into the file and truncate it, as far as readers and the disk allow it now."""
     with suppress(sqlite3.Error):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def limit_size(connection: sqlite3.Connection, size: int | None, extra: int = 0) -> None:
-    """Hold the file to `size` + `extra` bytes (never less than it has)."""
+    """Limit the file to `size` + `extra` bytes (never below its present size)."""
     if size is not None:
         (page,) = connection.execute("PRAGMA page_size").fetchone()
         connection.execute(f"PRAGMA max_page_count = {max(64, (size + extra) // page)}")
@@ -207,7 +207,7 @@ class Reserve:
         self.size = min(RESERVE_BYTES, shutil.disk_usage(database.parent).total // 16)
 
     def take(self) -> bool:
-        """Make sure that the reserve stands; False where the disk has no room for it."""
+        """Make sure that the reserve exists; return False if the disk has no room for it."""
         try:
             if self._path.exists() and self._path.stat().st_size == self.size:
                 return True

@@ -1,4 +1,4 @@
-"""Moving what waits for a room to its fallback, and back, as `relay.core.diverting` decides."""
+"""Moves of waiting deliveries to a room's fallback, and back, as `relay.core.diverting` decides."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from relay.storage.statements import read_json, statements
 
 _SQL = statements("diversions")
 MOST_AT_ONCE = 500
-"""Deliveries that one commit moves."""
+"""The most deliveries that one commit moves."""
 _NOTE_RANK = RANK["info"]
 
 
@@ -59,7 +59,7 @@ class Diverter:
         self._sequences = sequences
 
     def divert(self, connection: Connection, orders: list[Divert]) -> list[Diverted]:
-        """Carry out orders, each as it is decided."""
+        """Decide and carry out each order; return the result of each."""
         return [self._divert(connection, order) for order in orders]
 
     def _divert(self, connection: Connection, order: Divert) -> Diverted:
@@ -135,14 +135,14 @@ class Diverter:
         return counted
 
     def _rehome(self, connection: Connection, work: _Work, one: Candidate) -> int:
-        """Give a message that stands nowhere yet the other room; return the delivery that waits for it there."""
+        """Change the room of a message that was never posted; return the delivery that waits for it there."""
         values = {"to": work.to, "room": work.home, "message": one.message, "new": one.message}
         for name in ("rehome", "move_incidents", "move_groups"):
             connection.execute(_SQL[name], values)
         return self._copy(connection, work, one, one.message)
 
     def _replace(self, connection: Connection, work: _Work, move: Replace) -> tuple[int, int]:
-        """Have a new message in the other room tell of a message's incidents; return it and its post."""
+        """Move a message's incidents to a new message in the other room; return that message and its post."""
         one, message = move.moved, self._sequences.next("message")
         values = {
             "new": message,
@@ -202,7 +202,7 @@ class Diverter:
         return new
 
     def _note(self, connection: Connection, work: _Work, room: str, seq: int, due_at: float | None = None) -> int:
-        """Put a note about the diversion before all else that waits for a room; return its delivery."""
+        """Put a note about the diversion in front of everything that waits for a room; return its delivery."""
         message = self._sequences.next("message")
         connection.execute(_SQL["insert_note"], {"message": message, "room": room, "diversion": work.diversion})
         return self._add(

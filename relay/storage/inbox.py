@@ -1,4 +1,4 @@
-"""Writes of the inbox: submissions, and what was refused."""
+"""Writes of the inbox: submissions and refusals."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from relay.storage.statements import Row, statements, write_rows
 _SQL = statements("inbox")
 _encode = msgspec.json.Encoder().encode
 REFUSED_PAYLOAD = 65_536
-"""Bytes of a refused payload that are kept."""
+"""The most bytes of a refused payload that are kept."""
 
 
 def as_json(value: object) -> str:
-    """JSON text of a column."""
+    """Return a value as the JSON text of a column."""
     return _encode(value).decode()
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A submission as rows, made where it came in, so that the writer's thread has little of its own to do."""
+    """A submission as rows. The event loop makes them, so that the writer's thread has little work of its own."""
 
     submission: Submission
     ids: tuple[str, ...]
@@ -44,7 +44,7 @@ class InboxWriter:
         self._sequences = sequences
 
     def accept(self, connection: Connection, entries: list[Entry]) -> list[Accepted | Conflict]:
-        """Insert the events of requests; a request under a key on record gives the original ids or a conflict."""
+        """Insert the events of requests; for a key that is on record, return the original ids or a conflict."""
         keys: list[Row] = []
         events: list[Row] = []
         results: list[Accepted | Conflict] = []
@@ -79,7 +79,7 @@ class InboxWriter:
 
     @staticmethod
     def refuse(connection: Connection, refusals: list[Refusal]) -> list[None]:
-        """Keep the beginning of what could not be read."""
+        """Record the beginning of each refused payload."""
         _refuse(connection, refusals)
         return [None] * len(refusals)
 
@@ -90,7 +90,7 @@ def _refuse(connection: Connection, refusals: list[Refusal]) -> None:
 
 
 def _keep(connection: Connection, submission: Submission) -> None:
-    """Write what the source's listener goes on from."""
+    """Write the state from which the source's listener resumes."""
     last = dict(submission.state)
     kept = [(submission.source, name, value) for name, value in last.items() if value is not None]
     write_rows(connection, _SQL["set_state"], kept)
@@ -99,12 +99,12 @@ def _keep(connection: Connection, submission: Submission) -> None:
 
 
 def state_of(connection: Connection, source: str) -> dict[str, bytes]:
-    """What a source's listener goes on from, by name."""
+    """Return the state from which a source's listener resumes, by name."""
     return dict(connection.execute(_SQL["state_of"], (source,)).fetchall())
 
 
 def _readable(payload: bytes) -> str:
-    """The beginning of a payload as text, whatever it is."""
+    """Return the beginning of a payload as text, whatever its bytes are."""
     return payload[:REFUSED_PAYLOAD].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 

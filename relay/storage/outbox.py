@@ -45,7 +45,7 @@ _triples = msgspec.json.Decoder(list[tuple[str, int, int]])
 
 
 class ExchangeRequest(msgspec.Struct, frozen=True):
-    """What the dispatcher's one commit is asked: settlements, the free lanes by room, and the rooms that work."""
+    """A request for the dispatcher's commit: settlements, free lanes by room, and rooms that work (see `Outbox`)."""
 
     settlements: Sequence[Settlement]
     lanes: Mapping[str, str]
@@ -60,7 +60,7 @@ class OutboxWriter:
         self._sequences = sequences
 
     def exchange(self, connection: Connection, requests: list[ExchangeRequest]) -> list[tuple[LaneHead, ...]]:
-        """Settle, bring forward what failed in rooms that work, then lease the next delivery of each free lane."""
+        """Settle, bring failed deliveries of working rooms forward, then lease the next delivery of each free lane."""
         heads: list[tuple[LaneHead, ...]] = []
         for request in requests:
             if request.settlements:
@@ -100,8 +100,9 @@ class OutboxWriter:
             if s.unset_aside is not None:
                 connection.execute(_SQL["unset_aside"], {"id": s.unset_aside, "now": now})
             if s.state == "waiting":
-                held = {"aside": int(s.aside), "due_at": s.due_at, "message": s.message}
-                connection.execute(_SQL["hold_message"], held)
+                # The message's other deliveries are set aside or freed with it: no edit may overtake a failed post.
+                retry = {"aside": int(s.aside), "due_at": s.due_at, "message": s.message}
+                connection.execute(_SQL["hold_message"], retry)
             elif s.state == "dead":
                 connection.execute(_SQL["free_message"], {"message": s.message, "now": now})
             for part, content in enumerate(s.parts, 1):
@@ -112,9 +113,10 @@ class OutboxWriter:
 
     @staticmethod
     def recover(connection: Connection, starts: list[Start]) -> list[Recovered]:
-        """Put back what an earlier process left leased; nothing waits longer than allowed, or for a room that is gone.
+        """Put back deliveries that an earlier process left leased, and bound due times by `Start.latest`.
 
-        What was not told while its room was gone is looked at again.
+        Deliveries for rooms that are gone become dead. Groups and incidents that were skipped while their room was
+        gone become due again.
         """
         found: list[Recovered] = []
         for start in starts:
@@ -164,7 +166,7 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
 
 
 def _load(connection: Connection, ready: Ready) -> Lease:
-    """Load what few deliveries need: a storm's counts, the diversion that a note tells of, files that are there."""
+    """Load what only a few deliveries need: a storm's counts, a note's diversion, or the files attached before."""
     lease = ready.lease
     match ready.wants:
         case "digest":
@@ -184,13 +186,13 @@ def _load(connection: Connection, ready: Ready) -> Lease:
 
 
 def _supersede(connection: Connection, lease: Lease, now: float) -> tuple[Over, ...]:
-    """Supersede what waits to tell the same as a lease; rooms and ranks of that."""
+    """Supersede waiting deliveries that a lease covers; return their rooms, ranks and states."""
     values = {"id": lease.id, "message": lease.message, "action": lease.action, "now": now}
     return tuple(connection.execute(_SQL["take_over"], values).fetchall())
 
 
 def _bring_forward(connection: Connection, works: Mapping[str, bool], now: float) -> None:
-    """Bring forward what has failed in rooms that work."""
+    """Make failed deliveries of rooms that work due earlier."""
     rooms = {"rooms": msgspec.json.encode(list(works.items())).decode(), "now": now}
     found = _put_off.decode(read_json(connection, _SQL["put_off"], rooms))
     rows: list[Row] = [(one.id, one.due_at, one.times) for one in bring_all_forward(found, now)]
@@ -198,13 +200,13 @@ def _bring_forward(connection: Connection, works: Mapping[str, bool], now: float
 
 
 def digest_lines(connection: Connection, wanted: tuple[int, int]) -> list[DigestLine]:
-    """What a digest tells of, the worst first; at most so many."""
+    """Return the lines of a digest (a message and the most lines), the worst first."""
     values = {"message": wanted[0], "limit": wanted[1]}
     return _lines.decode(read_json(connection, _SQL["digest_lines"], values))
 
 
 def depths(connection: Connection) -> dict[str, list[int]]:
-    """Waiting deliveries by room, worst severity first."""
+    """Return the number of waiting deliveries by room and severity, the worst first."""
     found: dict[str, list[int]] = {}
     for room, rank, count in _triples.decode(read_json(connection, _SQL["depths"])):
         found.setdefault(room, [0] * len(SEVERITIES))[rank] = count
@@ -219,7 +221,7 @@ class SetAside(msgspec.Struct, frozen=True):
 
 
 def set_aside(connection: Connection) -> dict[str, SetAside]:
-    """Return the deliveries that are set aside, by room; those that a storm may take in are not among them."""
+    """Return the deliveries that are set aside, by room, without those that a storm may absorb."""
     counts: dict[str, list[int]] = {}
     until: dict[str, float] = {}
     for room, rank, count, due_at in _asides.decode(read_json(connection, _SQL["set_aside"])):
@@ -229,10 +231,10 @@ def set_aside(connection: Connection) -> dict[str, SetAside]:
 
 
 def dead_counts(connection: Connection) -> dict[str, int]:
-    """Dead deliveries by room."""
+    """Return the number of dead deliveries by room."""
     return {room: int(count) for room, count in _pairs.decode(read_json(connection, _SQL["dead_counts"]))}
 
 
 def oldest_waiting(connection: Connection, rooms: list[str]) -> dict[str, float]:
-    """When the oldest waiting delivery of each room was made, in Unix seconds."""
+    """Return when the oldest waiting delivery of each room was made, in Unix seconds."""
     return dict(_pairs.decode(read_json(connection, _SQL["oldest_waiting"], (msgspec.json.encode(rooms).decode(),))))

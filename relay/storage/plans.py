@@ -1,4 +1,4 @@
-"""Reads and writes of the planner."""
+"""The planner's reads and writes."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _silences = msgspec.json.Decoder(list[Silence])
 
 
 def waiting_events(connection: Connection, wanted: tuple[int, float]) -> list[Waiting]:
-    """Return the first events that wait for the planner, so many at most, as read at a time (Unix seconds)."""
+    """Return the first events that wait for the planner; `wanted` is the most events, and when they are read."""
     limit, now = wanted
     return _waiting.decode(read_json(connection, _SQL["waiting_events"], {"limit": limit, "now": now}))
 
 
 def count_waiting_events(connection: Connection) -> int:
-    """How many events wait for the planner."""
+    """Return how many events wait for the planner."""
     return int(connection.execute(_SQL["count_waiting_events"]).fetchone()[0])
 
 
 def known(connection: Connection, keys: list[AlertKey]) -> Known:
-    """Alerts of these keys, and the last incident of each in each room."""
+    """Return the alerts of these keys, and the last incident of each in each room."""
     wanted = (msgspec.json.encode(keys).decode(),)
     alerts = _alerts.decode(read_json(connection, _SQL["known_alerts"], wanted))
     incidents: dict[AlertKey, dict[str, Incident]] = {}
@@ -53,22 +53,22 @@ def known(connection: Connection, keys: list[AlertKey]) -> Known:
 
 
 def due_keys(connection: Connection, wanted: tuple[float, int]) -> list[AlertKey]:
-    """Keys of incidents that want to be looked at by a time, the longest due first; so many at the most."""
+    """Return keys of incidents that are due by a time, the longest due first; `wanted` is the time and a limit."""
     return _keys.decode(read_json(connection, _SQL["due_keys"], {"now": wanted[0], "limit": wanted[1]}))
 
 
 def due_groups(connection: Connection, wanted: tuple[float, int]) -> list[Members | StormMembers]:
-    """Groups that want to be looked at by a time, each with the incidents that it must look at; so many at the most."""
+    """Return groups that are due by a time, each with the incidents to look at; `wanted` is the time and a limit."""
     return _members.decode(read_json(connection, _SQL["due_groups"], wanted))
 
 
 def open_keys(connection: Connection, wanted: tuple[AlertKey, int]) -> list[AlertKey]:
-    """Keys of open incidents behind a key, in their order."""
+    """Return keys of open incidents that come after a key, in order."""
     return _keys.decode(read_json(connection, _SQL["open_keys"], (*wanted[0], wanted[1])))
 
 
 def next_wakes(connection: Connection) -> tuple[float | None, float | None]:
-    """When the next incident, and when the next group, wants to be looked at, in Unix seconds."""
+    """Return when the next incident is due, and when the next group, in Unix seconds; None if none is."""
     incident, group = connection.execute(_SQL["next_wakes"]).fetchone()
     return incident, group
 
@@ -79,35 +79,35 @@ def storms(connection: Connection) -> list[Storm]:
 
 
 def waiting_posts(connection: Connection, wanted: tuple[str, int]) -> tuple[int, int]:
-    """How many new posts are among the first deliveries that wait for a room, and the last event of these."""
+    """Return how many of the first deliveries that wait for a room are new posts, and the last event's `seq`."""
     count, seq = connection.execute(_SQL["waiting_posts"], wanted).fetchone()
     return count, seq
 
 
 def firing_alerts(connection: Connection) -> list[Alert]:
-    """All alerts that fire."""
+    """Return all alerts that fire."""
     return _alerts.decode(read_json(connection, _SQL["firing_alerts"]))
 
 
 def silences(connection: Connection) -> list[Silence]:
-    """All silences on record."""
+    """Return all silences on record."""
     return _silences.decode(read_json(connection, _SQL["silences"]))
 
 
 def save_silences(connection: Connection, items: list[Silence]) -> list[None]:
-    """Write silences, each in the place of one of the same id."""
+    """Write silences; each replaces the one of the same id."""
     for one in items:
         connection.execute(_SQL["save_silence"], (one.id, as_json(one), one.ends_at))
     return [None] * len(items)
 
 
 def firing_keys(connection: Connection, source: str) -> list[str]:
-    """Keys of a source's alerts that fire, or of which events wait to be planned."""
+    """Return the keys of a source's alerts that fire, or that have events waiting to be planned."""
     return list(msgspec.json.decode(read_json(connection, _SQL["firing_keys"], {"source": source}), type=list[str]))
 
 
 class _Placed(NamedTuple):
-    """The rows of a post."""
+    """The row numbers of a new message and of its post."""
 
     message: int
     delivery: int
@@ -124,7 +124,7 @@ def _group_row(group: Group | Storm, placed: Mapping[int, _Placed]) -> Row:
 
 
 def _message_row(message: int, intent: Intent) -> Row:
-    """The row of a message, up to its route."""
+    """Return the row of a message, up to its route."""
     about = intent.subject
     labels = as_json(about.labels) if about.labels else None
     return (message, intent.room, about.kind, about.lineage, about.group, labels, about.route)
@@ -150,7 +150,7 @@ def _incident_row(incident: Incident) -> Row:
 
 
 def _absorb(connection: Connection, digest: Intent, home: str, placed: Mapping[int, _Placed], now: float) -> list[Over]:
-    """Have a digest take up the posts that wait for room `home`, but for the first criticals, which go before it."""
+    """Merge posts that wait for room `home` into a digest, except the first critical ones, which go before it."""
     at = placed[digest.message]
     values: dict[str, object] = {
         "id": at.delivery,
@@ -180,7 +180,7 @@ class PlanWriter:
         self._sequences = sequences
 
     def commit(self, connection: Connection, plans: list[tuple[Plan, float]]) -> list[list[Over]]:
-        """Write plans, each with its time; rooms and ranks of what waits no more because of each."""
+        """Write plans, each with its time; return the deliveries that wait no more because of each."""
         return [self._commit(connection, plan, now) for plan, now in plans]
 
     def _commit(self, connection: Connection, plan: Plan, now: float) -> list[Over]:
@@ -208,7 +208,7 @@ class PlanWriter:
         return over
 
     def _post(self, connection: Connection, posts: Sequence[Intent], now: float) -> dict[int, _Placed]:
-        """Write new messages and their posts; where they are, by the number that the plan gave them."""
+        """Write new messages and their posts; return their row numbers, by the number that the plan gave them."""
         messages: list[Row] = []
         rows: list[Row] = []
         merged: list[Row] = []
@@ -250,9 +250,9 @@ class PlanWriter:
     def _change(
         self, connection: Connection, changes: Sequence[Intent], placed: dict[int, _Placed], now: float
     ) -> list[Over]:
-        """Write edits and replies: a newer edit takes the place of one that waits, a post that waits that of all.
+        """Write edits and replies. A newer edit supersedes one that waits; a waiting post supersedes them all.
 
-        A message that was pruned since is there again, to be posted anew.
+        If the message was pruned in the meantime, it is inserted again, to be posted anew.
         """
         over: list[Over] = []
         for change in changes:
@@ -289,9 +289,9 @@ class PlanWriter:
 
     @staticmethod
     def _move(connection: Connection, values: Mapping[str, object]) -> list[Over]:
-        """Put a new message in the place of another: its incidents move, and the edit that tells so is its last.
+        """Replace a message by a new one. Its incidents move, and its last edit says so.
 
-        A message that was never posted gives way without a trace.
+        If the message was never posted, that edit is superseded, too.
         """
         connection.execute(_SQL["move_incidents"], values)
         over = connection.execute(_SQL["replace_waiting"], values).fetchall()
@@ -310,7 +310,7 @@ class PlanWriter:
 
     @staticmethod
     def set_aside(connection: Connection, items: list[tuple[int, str]]) -> list[None]:
-        """Take events out of the planner's way, each with the reason."""
+        """Set events aside, each with the reason, so that the planner passes them by."""
         for seq, why in items:
             connection.execute(_SQL["set_event_aside"], (why, seq))
             connection.execute(_SQL["advance"], (seq, seq))

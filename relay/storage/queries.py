@@ -1,4 +1,4 @@
-"""What the API and the command line read and change by hand, as JSON documents."""
+"""Reads and changes for the API and the command line, as JSON documents."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ Verb = Literal["retry", "drop"]
 
 
 def list_events(connection: Connection, wanted: EventFilter) -> str:
-    """Events (or what was refused), newest first."""
+    """Return events (or refusals), newest first."""
     name = "list_refusals" if wanted.refused else "list_events"
     values = {"source": wanted.source, "after": wanted.after, "limit": wanted.limit}
     return read_json(connection, _SQL[name], values)
 
 
 def newest(connection: Connection) -> tuple[int, float]:
-    """The last event's number, and the last outcome's time."""
+    """Return the last event's number, and the last outcome's time in Unix seconds."""
     found: tuple[int, float] = connection.execute(_SQL["newest"]).fetchone()
     return found
 
 
 def events_after(connection: Connection, wanted: tuple[int, int]) -> str:
-    """Events behind a number, oldest first; so many."""
+    """Return events after a number, oldest first; `wanted` is the number and a limit."""
     return read_json(connection, _SQL["events_after"], {"seq": wanted[0], "limit": wanted[1]})
 
 
 def outcomes_after(connection: Connection, wanted: tuple[float, int, int]) -> list[tuple[float, str]]:
-    """Deliveries that were settled behind a time and a number, in the order of both; so many, each with its time."""
+    """Return deliveries settled after a time and a number, in that order, each with its time, up to a limit."""
     at, number, limit = wanted
     return connection.execute(_SQL["outcomes_after"], {"at": at, "id": number, "limit": limit}).fetchall()
 
 
 def show_event(connection: Connection, event_id: str) -> str:
-    """One event with its payload, or `null`."""
+    """Return one event with its payload, or `null`."""
     return read_json(connection, _SQL["show_event"], (event_id,))
 
 
 def list_deliveries(connection: Connection, wanted: DeliveryFilter) -> str:
-    """Deliveries, newest first."""
+    """Return deliveries, newest first."""
     values = msgspec.structs.asdict(wanted)
     for name in ("ids", "state"):
         values[name] = None if values[name] is None else msgspec.json.encode(values[name]).decode()
@@ -54,18 +54,18 @@ def list_deliveries(connection: Connection, wanted: DeliveryFilter) -> str:
 
 
 def list_incidents(connection: Connection, wanted: IncidentFilter) -> str:
-    """Open incidents, the worst first; ended ones behind them where they are asked for."""
+    """Return open incidents, the worst first, followed by ended ones if asked for."""
     return read_json(connection, _SQL["list_incidents"], msgspec.structs.asdict(wanted))
 
 
 def key_of_incident(connection: Connection, number: int) -> AlertKey | None:
-    """The key of an open incident's alert."""
+    """Return the key of an open incident's alert, or None."""
     row: AlertKey | None = connection.execute(_SQL["key_of_incident"], (number,)).fetchone()
     return row
 
 
 def counts(connection: Connection) -> dict[str, dict[str, int]]:
-    """How many deliveries stand in each state, how many events there are, and how many incidents are open."""
+    """Count deliveries by state, events, and open incidents."""
     return {
         "deliveries": msgspec.json.decode(read_json(connection, _SQL["count_states"])),
         "events": msgspec.json.decode(read_json(connection, _SQL["count_events"])),
@@ -74,10 +74,10 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """How the queue stands at one moment, by room: how many wait, since when (Unix seconds), and how many are dead.
+    """The queue at one moment, by room: how many deliveries wait, since when (Unix seconds), and how many are dead.
 
-    `aside` holds those that wait while the room goes on without them. `counts` are those of everything on record, where
-    they were asked for.
+    `aside` holds deliveries that are set aside: they wait while the room goes on without them. `counts` are the
+    counts of everything on record, empty unless asked for.
     """
 
     waiting: dict[str, int]
@@ -88,9 +88,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def snapshot(connection: Connection, wanted: tuple[list[str], bool]) -> Snapshot:
-    """How the queue of these rooms stands, and whether what is on record is to be counted as well."""
+    """Return the queue at one moment; `wanted` is the rooms, and whether to count everything on record."""
     rooms, everything = wanted
-    connection.execute("BEGIN")
+    connection.execute("BEGIN")  # one read transaction, so that all figures are of the same moment
     try:
         return Snapshot(
             waiting={room: sum(found) for room, found in depths(connection).items()},
@@ -104,13 +104,15 @@ def snapshot(connection: Connection, wanted: tuple[list[str], bool]) -> Snapshot
 
 
 def count_untold_events(connection: Connection) -> int:
-    """How many events have no delivery though nothing suppressed them: they wait for the planner, or are set aside; not
-    those that an incident has noted, for when its group is due."""
+    """Return how many events have no delivery though nothing suppressed them.
+
+    They wait for the planner, or are set aside. Events that wait in an incident until its group is due don't count.
+    """
     return int(connection.execute(_SQL["count_untold_events"]).fetchone()[0])
 
 
 def change(connection: Connection, items: list[tuple[Verb, tuple[int, ...], float]]) -> list[list[tuple[int, str]]]:
-    """`retry` or `drop` deliveries by id, at a time; ids and rooms of those that were changed."""
+    """Retry or drop deliveries by id, at a time in Unix seconds; return ids and rooms of those that were changed."""
     changed: list[list[tuple[int, str]]] = []
     for verb, ids, now in items:
         values = {"ids": msgspec.json.encode(ids).decode(), "now": now}

@@ -1,4 +1,4 @@
-"""What need not be kept any more, in slices short enough that nobody waits for them."""
+"""Pruning of rows that need not be kept, in slices so short that nobody notices the wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relay.storage.statements import statements
 
 _SQL = statements("retention")
 WINDOW = 500
-"""Rows of a table that one slice looks at."""
+"""The most rows of a table that one slice looks at."""
 _SWEPT = {
     "deliveries": ("prune_deliveries",),
     "events": ("prune_events",),
@@ -27,22 +27,22 @@ _AT_ONCE = (
     "prune_silences",
 )
 DEDUPE_KEPT = 7 * 86_400.0
-"""Seconds that an idempotency key is remembered at least."""
+"""Seconds that an idempotency key is remembered at the least."""
 MOST_REFUSALS = 10_000
 SHRINK_BY = 500
-"""Pages that are given back to a full disk at a time."""
+"""The most pages that are given back to a full disk at a time."""
 FULL_AT = 0.9
-"""Share of the allowed size from which what is done is pruned before its time."""
+"""Share of the allowed size above which settled deliveries are pruned before their time."""
 
 
 class Pruner:
-    """Sweeps over the tables in the order of their numbers, which is that of time: one window of each a slice."""
+    """Sweeps over the tables by row number, which is the order of time. A slice is one window of each table."""
 
     def __init__(self) -> None:
         self._after = dict.fromkeys(_SWEPT, 0)
 
     def prune(self, connection: Connection, items: list[tuple[Limits, float]]) -> list[bool]:
-        """One slice for each item's limits and time; tells whether the sweep goes on."""
+        """Prune one slice for each item's limits and time; return whether each sweep goes on."""
         return [self._prune(connection, limits, now) for limits, now in items]
 
     def _prune(self, connection: Connection, limits: Limits, now: float) -> bool:
@@ -82,7 +82,7 @@ class Pruner:
 
 
 def _run(connection: Connection, name: str, values: Mapping[str, float | int]) -> int:
-    """Run one statement; the rows it changed. Messages go with the last of their deliveries."""
+    """Run one statement; return how many rows it changed. A message is pruned with the last of its deliveries."""
     if name != "prune_deliveries":
         return connection.execute(_SQL[name], values).rowcount
     touched = connection.execute(_SQL[name], values).fetchall()
@@ -93,7 +93,7 @@ def _run(connection: Connection, name: str, values: Mapping[str, float | int]) -
 
 
 def used_bytes(connection: Connection) -> int:
-    """Bytes of the file that hold something."""
+    """Return how many bytes of the file are in use."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -101,7 +101,7 @@ def used_bytes(connection: Connection) -> int:
 
 
 def shrink(connection: Connection, items: list[None]) -> list[None]:
-    """Give pages that hold nothing back to the disk, some at a time."""
+    """Give unused pages back to the disk, `SHRINK_BY` at a time."""
     connection.execute(f"PRAGMA incremental_vacuum({SHRINK_BY})").fetchall()
     return items
 

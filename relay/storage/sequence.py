@@ -1,4 +1,4 @@
-"""Row numbers, given out in memory: one process writes, and a number lost to a rollback is only a gap."""
+"""Row numbers, assigned in memory: one process writes, and a number lost to a rollback is only a gap."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Table = Literal["event", "message", "delivery", "incident"]
 
 
 class Sequences:
-    """The last number given out for each table."""
+    """The last row number of each table."""
 
     def __init__(self, connection: Connection) -> None:
         event, message, delivery, incident = connection.execute(statements("inbox")["last_ids"]).fetchone()
@@ -23,12 +23,12 @@ class Sequences:
         }
 
     def next(self, table: Table) -> int:
-        """The next number of a table."""
+        """Return the next number of a table."""
         number = self._last[table] = self._last[table] + 1
         return number
 
     def take(self, table: Table, count: int) -> int:
-        """The first of `count` numbers of a table that follow one another."""
+        """Take `count` consecutive numbers of a table; return the first."""
         first = self._last[table] + 1
         self._last[table] += count
         return first

@@ -82,7 +82,7 @@ class SqliteStore:
         self._full = False
         self._loop = asyncio.get_running_loop()
         self.on_full: Callable[[], object] = lambda: None
-        """Called in the loop when the store has gone full: pruning is due now."""
+        """Called in the event loop when the disk is full, so that pruning starts at once."""
         sequences = Sequences(self._connection)
         self._inbox = InboxWriter(sequences)
         self._plans = PlanWriter(sequences)
@@ -92,7 +92,7 @@ class SqliteStore:
         self._writer = Writer(self._connection, path, self._went_full)
 
     async def close(self) -> None:
-        """Write what waits, fold the log into the file, give the lock back."""
+        """Write all pending items, fold the log into the file, and release the lock."""
         await self._writer.close()
         self._reading.close()
         self._asking.close()
@@ -102,106 +102,106 @@ class SqliteStore:
         os.close(self._lock)
 
     def leave_word(self, notice: bytes) -> None:
-        """Leave word for this machine's commands, in the lock."""
+        """Write a notice for this machine's commands into the lock."""
         write_notice(self._lock, notice)
 
     @property
     def trouble(self) -> str | None:
-        """Why events can't be committed now, or None."""
+        """The reason why events can't be committed now, or None."""
         return self._writer.trouble or (f"{self._path}: no room left for events" if self._full else None)
 
     # Inbox
 
     def accept(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
-        """Commit a submission's events, or find that it was committed before."""
+        """Commit a submission's events, or return the result of the earlier one with its key."""
         if self._full:
             raise StoreUnavailableError(f"{self._path}: no room left for events", full=True)
         return self._writer.submit(self._inbox.accept, entry_of(submission))
 
     def refuse(self, refusal: Refusal) -> Awaitable[None]:
-        """Keep what could not be read."""
+        """Record input that could not be read."""
         return self._writer.submit(self._inbox.refuse, refusal)
 
     async def source_state(self, source: str) -> dict[str, bytes]:
-        """What a source's listener goes on from, by name."""
+        """Return the state from which a source's listener resumes, by name."""
         return await self._read(state_of, source)
 
     # PlanStore
 
     async def waiting_events(self, limit: int, now: float) -> list[Waiting]:
-        """Events that wait for the planner, in order of arrival."""
+        """Return events that wait for the planner, in order of arrival."""
         return await self._read(plans.waiting_events, (limit, now))
 
     async def count_waiting_events(self) -> int:
-        """How many events wait for the planner."""
+        """Return how many events wait for the planner."""
         return await self._read(lambda connection, _: plans.count_waiting_events(connection), None)
 
     async def firing_keys(self, source: str) -> list[str]:
-        """Keys of a source's alerts that fire."""
+        """Return the keys of a source's alerts that fire, or that have events waiting to be planned."""
         return await self._read(plans.firing_keys, source)
 
     async def known(self, keys: Sequence[AlertKey]) -> Known:
-        """What is on record of these keys."""
+        """Return the alerts of these keys, and the last incident of each in each room."""
         return await self._read(plans.known, list(keys))
 
     async def due_keys(self, now: float, limit: int) -> list[AlertKey]:
-        """Keys of incidents that want to be looked at by a time."""
+        """Return keys of incidents that are due by a time."""
         return await self._read(plans.due_keys, (now, limit))
 
     async def due_groups(self, now: float, limit: int) -> list[Members | StormMembers]:
-        """Groups that want to be looked at by a time, each with the incidents that it must look at."""
+        """Return groups that are due by a time, each with the incidents to look at."""
         return await self._read(plans.due_groups, (now, limit))
 
     async def open_keys(self, after: AlertKey, limit: int) -> list[AlertKey]:
-        """Keys of open incidents behind a key, in their order."""
+        """Return keys of open incidents that come after a key, in order."""
         return await self._read(plans.open_keys, (after, limit))
 
     async def storms(self) -> list[Storm]:
-        """Storms that are not over."""
+        """Return the storms that are not over."""
         return await self._read(lambda connection, _: plans.storms(connection), None)
 
     async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:
-        """How many new posts are among the first deliveries that wait for a room, and the last event of these."""
+        """Return how many of the first deliveries that wait for a room are new posts, and the last event's `seq`."""
         return await self._read(plans.waiting_posts, (room, limit))
 
     async def digest_lines(self, message: int, limit: int) -> list[DigestLine]:
-        """What a digest tells of, the worst first."""
+        """Return the lines of a digest, the worst first."""
         return await self._ask(outbox.digest_lines, (message, limit))
 
     async def firing_alerts(self) -> list[Alert]:
-        """All alerts that fire."""
+        """Return all alerts that fire."""
         return await self._read(lambda connection, _: plans.firing_alerts(connection), None)
 
     async def list_alerts(self) -> list[Alert]:
-        """All alerts that fire, for whoever asks."""
+        """Return all alerts that fire, on the connection for queries."""
         return await self._ask(lambda connection, _: plans.firing_alerts(connection), None)
 
     async def silences(self) -> list[Silence]:
-        """All silences on record."""
+        """Return all silences on record."""
         return await self._read(lambda connection, _: plans.silences(connection), None)
 
     async def save_silence(self, silence: Silence) -> None:
-        """Write a silence, in the place of one of the same id."""
+        """Write a silence; it replaces the one of the same id."""
         await self._writer.submit(plans.save_silences, silence)
 
     async def next_wakes(self) -> tuple[float | None, float | None]:
-        """When the next incident, and when the next group, wants to be looked at."""
+        """Return when the next incident is due, and when the next group, in Unix seconds; None if none is."""
         return await self._read(lambda connection, _: plans.next_wakes(connection), None)
 
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
-        """Write a plan, all of it or nothing; rooms and ranks of what waits no more because of it."""
+        """Write a plan, all or nothing; return the deliveries that wait no more because of it."""
         return self._writer.submit(self._plans.commit, (plan, now))
 
     async def diversions(self) -> list[str]:
-        """Rooms whose messages go to a fallback."""
+        """Return the rooms whose messages go to a fallback."""
         return await self._read(lambda connection, _: open_diversions(connection), None)
 
     async def divert(self, order: Divert) -> Diverted:
-        """Move what waits for a room, unless the room has come back."""
+        """Move waiting deliveries to the fallback, or end the diversion if the room is back."""
         return await self._writer.submit(self._diverter.divert, order)
 
     async def set_event_aside(self, seq: int, why: str) -> None:
-        """Take one event out of the way, with the reason."""
+        """Set one event aside, with the reason."""
         await self._writer.submit(self._plans.set_aside, (seq, why))
 
     # Outbox
@@ -213,27 +213,27 @@ class SqliteStore:
         return await self._writer.submit(self._outbox.exchange, ExchangeRequest(settlements, lanes, works, now))
 
     async def recover(self, start: Start) -> Recovered:
-        """Put right what an earlier process, another configuration or another clock left."""
+        """Adapt the deliveries on record to this process, its configuration and its clock."""
         return await self._writer.submit(self._outbox.recover, start)
 
     async def depths(self) -> dict[str, list[int]]:
-        """Waiting deliveries by room, worst severity first."""
+        """Return the number of waiting deliveries by room and severity, the worst first."""
         return await self._read(lambda connection, _: outbox.depths(connection), None)
 
     async def dead_counts(self) -> dict[str, int]:
-        """Dead deliveries by room."""
+        """Return the number of dead deliveries by room."""
         return await self._ask(lambda connection, _: outbox.dead_counts(connection), None)
 
     async def snapshot(self, rooms: list[str], *, everything: bool) -> Snapshot:
-        """How the queue stands at one moment; with counts of everything on record, which take their time."""
+        """Return the queue at one moment. With `everything`, also count all rows on record, which is slow."""
         return await self._ask(queries.snapshot, (rooms, everything))
 
     # Retention
 
     async def prune(self, limits: Limits, now: float) -> bool:
-        """Delete one slice of what need not be kept; tell whether there is more.
+        """Delete one slice of old rows; return whether there is more to look at.
 
-        On a full disk what is done goes before its time, where that can make the room that is missing; nothing else.
+        On a full disk, settled deliveries are pruned before their time if that can free the room that is missing.
         """
         if self._size not in (None, limits.size):
             self._size = limits.size
@@ -247,11 +247,11 @@ class SqliteStore:
         return more
 
     async def note_time(self, now: float, wall: float) -> None:
-        """Record how far the relay's own clock has come, and the machine's, so that a start can tell what was set."""
+        """Record the relay's own clock and the machine's, so that the next start can see whether the latter was set."""
         await self._writer.submit(note_time, (now, wall))
 
     async def make_room(self) -> bool:
-        """Tell whether events can be committed; after a full disk, take the reserve anew when there is room."""
+        """Return whether events can be committed; after a full disk, take the reserve again once there is room."""
         if self._full and await self._read(lambda connection, _: self._roomy(connection), None):
             if not await asyncio.to_thread(self._reserve.take):
                 return False
@@ -260,7 +260,7 @@ class SqliteStore:
         return self.trouble is None
 
     def _went_full(self) -> None:
-        """In the writer's thread: live on the reserve, so that what is done can be recorded and pruned."""
+        """Give up the reserve (in the writer's thread), so that sends can still be recorded and old rows pruned."""
         self._full = True
         self._reserve.give_up()
         fold_log(self._connection)
@@ -272,11 +272,11 @@ class SqliteStore:
         return [None] * len(extra)
 
     def _roomy(self, connection: sqlite3.Connection) -> bool:
-        """Tell whether events find room."""
+        """Return whether there is room for events."""
         return self._room(connection) > self._needed()
 
     def _could_help(self, connection: sqlite3.Connection) -> bool:
-        """Tell whether room is missing that pruning could make."""
+        """Return whether there is too little room, and pruning could make enough."""
         return self._room(connection) <= self._needed() < self._room(connection) + self._path.stat().st_size
 
     def _needed(self) -> int:
@@ -291,50 +291,50 @@ class SqliteStore:
     # Queries
 
     async def list_events(self, wanted: EventFilter) -> str:
-        """Events (or what was refused), newest first, as JSON."""
+        """Return events (or refusals), newest first, as JSON."""
         return await self._ask(queries.list_events, wanted)
 
     async def newest(self) -> tuple[int, float]:
-        """The last event's number, and the last outcome's time in Unix seconds."""
+        """Return the last event's number, and the last outcome's time in Unix seconds."""
         return await self._ask(lambda connection, _: queries.newest(connection), None)
 
     async def events_after(self, seq: int, limit: int) -> list[dict[str, Any]]:
-        """Events behind a number, oldest first."""
+        """Return events after a number, oldest first."""
         return list(msgspec.json.decode(await self._ask(queries.events_after, (seq, limit))))
 
     async def outcomes_after(self, at: float, delivery: int, limit: int) -> list[tuple[float, dict[str, Any]]]:
-        """Deliveries that were settled behind a time and a number, in the order of both, each with its time."""
+        """Return deliveries that were settled after a time and a number, in the order of both, each with its time."""
         found = await self._ask(queries.outcomes_after, (at, delivery, limit))
         return [(settled, msgspec.json.decode(one)) for settled, one in found]
 
     async def show_event(self, event_id: str) -> str:
-        """One event with its payload as JSON, or `null`."""
+        """Return one event with its payload as JSON, or `null`."""
         return await self._ask(queries.show_event, event_id)
 
     async def list_deliveries(self, wanted: DeliveryFilter) -> str:
-        """Deliveries, newest first, as JSON."""
+        """Return deliveries, newest first, as JSON."""
         return await self._ask(queries.list_deliveries, wanted)
 
     async def list_incidents(self, wanted: IncidentFilter) -> str:
-        """Open incidents, the worst first, as JSON; ended ones behind them where they are asked for."""
+        """Return open incidents, the worst first, followed by ended ones if asked for, as JSON."""
         return await self._ask(queries.list_incidents, wanted)
 
     async def key_of_incident(self, number: int) -> AlertKey | None:
-        """The key of an open incident's alert."""
+        """Return the key of an open incident's alert, or None."""
         return await self._ask(queries.key_of_incident, number)
 
     async def counts(self) -> dict[str, dict[str, int]]:
-        """How many deliveries stand in each state, how many events there are, and how many incidents are open."""
+        """Count deliveries by state, events, and open incidents."""
         return await self._ask(lambda connection, _: queries.counts(connection), None)
 
     async def count_untold_events(self) -> int:
-        """How many events have no delivery though nothing suppressed them."""
+        """Return how many events have no delivery though nothing suppressed them."""
         return await self._ask(lambda connection, _: queries.count_untold_events(connection), None)
 
     async def change_deliveries(
         self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float
     ) -> list[tuple[int, str]]:
-        """Retry or drop deliveries; ids and rooms of those that were changed."""
+        """Retry or drop deliveries; return ids and rooms of those that were changed."""
         return await self._writer.submit(queries.change, (verb, tuple(ids), now))
 
     async def _read(self, query: Callable[[sqlite3.Connection, T], R_co], value: T) -> R_co:
@@ -345,7 +345,7 @@ class SqliteStore:
 
 
 class _Reading:
-    """A connection that reads in a thread of its own: a slow query of a person holds up no alert."""
+    """A connection that reads in a thread of its own, so that a person's slow query delays no alert."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
@@ -353,12 +353,12 @@ class _Reading:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     def close(self) -> None:
-        """Wait for what runs, and close."""
+        """Wait for the running query, and close."""
         self._thread.shutdown(wait=True)
         self._connection.close()
 
     async def read(self, query: Callable[[sqlite3.Connection, T], R_co], value: T) -> R_co:
-        """Run a query. Raises a `StoreError`."""
+        """Run a query; return its result. Raises a `StoreError`."""
 
         def run() -> R_co:
             try:

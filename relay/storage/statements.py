@@ -1,7 +1,7 @@
 """Named SQL from the `.sql` files, and many rows in one statement.
 
-Every step of a statement gives up the interpreter's lock and takes it back, which under load costs far more than the
-row itself. So rows are written hundreds a statement, and read as one JSON document.
+Every step of a statement releases the interpreter's lock and takes it again. Under load that costs far more than the
+row itself. So one statement writes hundreds of rows, and reads return one JSON document.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Row = Sequence[object]
 
 @cache
 def statements(module: str) -> dict[str, str]:
-    """The statements of `sql/<module>.sql` by name."""
+    """Return the statements of `sql/<module>.sql` by name."""
     text = files("relay.storage").joinpath("sql", f"{module}.sql").read_text(encoding="utf-8")
     pieces = _NAME.split(text)
     return {name: body.strip().rstrip(";") for name, body in zip(pieces[1::2], pieces[2::2], strict=True)}
@@ -34,7 +34,7 @@ def _expanded(sql: str, count: int) -> str:
 
 
 def write_rows(connection: Connection, sql: str, rows: Sequence[Row]) -> int:
-    """Run a statement with `:rows(n)` for rows of n values each, in few large steps. Returns the rows it changed."""
+    """Run a statement with `:rows(n)` for rows of n values each, in few large steps; return how many it changed."""
     start = changed = 0
     for size in _CHUNKS:
         while len(rows) - start >= size:
@@ -45,6 +45,6 @@ def write_rows(connection: Connection, sql: str, rows: Sequence[Row]) -> int:
 
 
 def read_json(connection: Connection, sql: str, values: Row | Mapping[str, object] = ()) -> str:
-    """The one JSON document that a statement gives; `null` where it gives none."""
+    """Return the one JSON document that a statement yields, or `null` if it yields none."""
     row = connection.execute(sql, values).fetchone()
     return "null" if row is None or row[0] is None else str(row[0])

@@ -1,4 +1,4 @@
-"""One thread that writes: all that waits shares a transaction and its fsync (group commit)."""
+"""One thread that writes. All pending items share a transaction and its fsync (group commit)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Operation = Callable[[sqlite3.Connection, list[T]], Sequence[R]]
-"""Writes a list of items in the open transaction; one result an item."""
+"""Writes a list of items in the open transaction; returns one result for each."""
 QUIET_TURNS = 3
-"""Turns of the loop without company after which a commit begins: a request takes as many from its bytes to its rows."""
+"""Turns of the loop without a new item after which a commit begins. A request takes as many from bytes to rows."""
 MOST_TURNS = 30
-"""Turns of the loop that a commit waits for company at the most."""
+"""The most turns of the loop that a commit waits for more items."""
 _Job = tuple[Operation[Any, Any], Any, "asyncio.Future[Any]"]
 _Result = tuple["asyncio.Future[Any]", object, BaseException | None]
 
 
 class Writer:
-    """Runs operations on one connection in one thread; items of one operation that wait together are one call.
+    """Runs operations on one connection in one thread. Pending items of one operation are passed in one call.
 
-    What is submitted while a commit is under way waits for the next one; and a commit begins only when a turn of the
-    loop has brought nothing more, so that a burst shares it, and so that the thread does not compete with a busy loop
-    for the interpreter.
+    Items that are submitted during a commit wait for the next one. A commit begins only after some turns of the loop
+    have added nothing. So a burst shares one commit, and the thread does not compete with a busy loop for the
+    interpreter.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, on_full: Callable[[], None]) -> None:
@@ -45,12 +45,12 @@ class Writer:
         self._closed = False
         self._fold_next = False
         self.trouble: str | None = None
-        """What the last commit failed of, where the store was the reason."""
+        """The error of the last commit if the store caused it, else None."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, operation: Operation[T, R], item: T) -> asyncio.Future[R]:
-        """Have an item written; the future is done after the commit. It raises a `StoreError`."""
+        """Have an item written; return a future that is done after the commit. It may raise a `StoreError`."""
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
             future.set_exception(StoreUnavailableError("the store is closed"))
@@ -62,7 +62,7 @@ class Writer:
         return future
 
     def _gather(self, seen: int, quiet: int, turns: int) -> None:
-        """Hand what is pending to the thread, once some turns of the loop have added nothing."""
+        """Hand pending items to the thread, once some turns of the loop have added nothing."""
         count = len(self._pending)
         quiet = quiet + 1 if count == seen else 0
         if quiet < QUIET_TURNS and turns > 0:
@@ -85,11 +85,11 @@ class Writer:
             self._busy = False
 
     def fold_log_next(self) -> None:
-        """Have the next commit followed by writing the log into the file, to give its room back to the disk."""
+        """Write the log into the file after the next commit, to give its room back to the disk."""
         self._fold_next = True
 
     async def close(self) -> None:
-        """Write what waits, then end the thread."""
+        """Write pending items, then end the thread."""
         self._closed = True
         if self._pending:
             jobs, self._pending = self._pending, []
@@ -126,7 +126,7 @@ class Writer:
         return results
 
     def _after_failure(self, jobs: list[_Job], error: Exception) -> list[_Result]:
-        """Give an unusable store's error to all; else repeat item by item, so that one bad item fails alone."""
+        """Fail all items if the store is unusable; else repeat them one by one, so that a bad item fails alone."""
         if isinstance(error, sqlite3.Error) and not isinstance(
             error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)
         ):

@@ -2,8 +2,8 @@
 INSERT INTO meta (name, value) VALUES ('noted_at', :now), ('noted_wall', :wall)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
--- The latest moment of the relay's own clock that is on record, as what has happened can't lie ahead; and what the
--- own clock and the machine's were when they were noted.
+-- Return the latest recorded moment of the relay's own clock, since no past event can lie ahead of it. Return also
+-- the times of the own clock and of the machine's clock as they were last recorded.
 -- name: latest
 SELECT max(
     coalesce((SELECT created_at FROM deliveries ORDER BY id DESC LIMIT 1), 0.0),
