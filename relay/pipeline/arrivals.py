@@ -1,4 +1,4 @@
-"""Arrivals: events that were committed and wait for the planner, in memory as long as it keeps up."""
+"""Arrivals: committed events that wait for the planner, in memory as long as it keeps up."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Clock, StoreError
 
 BATCH = 512
-"""Events that one plan takes at the most."""
+"""The most events that one plan takes."""
 MOST_IN_MEMORY = 2_048
-"""Committed events that are held in memory; if more wait, the planner reads them from the store."""
+"""The most committed events kept in memory; if more wait, the planner reads them from the store."""
 
 
 class ArrivalStore(Protocol):
@@ -30,7 +30,7 @@ class ArrivalStore(Protocol):
 
 
 class Arrivals:
-    """The queue between intake and planner. What it holds is on disk: it may forget, and read again."""
+    """The queue between intake and planner. Its events are on disk, so it may forget them and read them again."""
 
     def __init__(self, store: ArrivalStore, clock: Clock, backlog: int | None = None) -> None:
         self.woken = asyncio.Event()
@@ -38,18 +38,18 @@ class Arrivals:
         self.full = asyncio.Event()
         """Set when there is a full batch."""
         self.backlog = backlog
-        """How many events of one source may wait; None where there is no bound."""
+        """How many events of one source may wait; None for no limit."""
         self.waiting = 0
-        """How many events wait in the inbox, near enough."""
+        """About how many events wait in the inbox."""
         self._by_source: Counter[str] = Counter()
         self._store = store
         self._clock = clock
-        self._held: list[Waiting] = []
+        self._queued: list[Waiting] = []
         self._behind = True
         self._up_to = 0
 
     async def count(self) -> None:
-        """Count what an earlier process left. Raises `StoreError`."""
+        """Count the events that an earlier process left waiting. Raises `StoreError`."""
         self.waiting = await self._store.count_waiting_events()
 
     def has_backlog(self, source: str) -> bool:
@@ -61,45 +61,47 @@ class Arrivals:
         return self._by_source[source]
 
     def expect(self, source: str, count: int) -> None:
-        """Count events whose commit has begun, or (negative) has failed."""
+        """Count events whose commit has begun, or with a negative count, events whose commit has failed."""
         self._by_source[source] += count
 
     def offer(self, committed: Sequence[Waiting]) -> None:
-        """Hold events that were committed, in order."""
+        """Add committed events, in order."""
         self.waiting += len(committed)
         if not self._behind:
-            if len(self._held) + len(committed) <= MOST_IN_MEMORY:
-                self._held.extend(committed)
+            if len(self._queued) + len(committed) <= MOST_IN_MEMORY:
+                self._queued.extend(committed)
             else:
                 self.fall_behind()
         self.woken.set()
-        if self._behind or len(self._held) >= BATCH:
+        if self._behind or len(self._queued) >= BATCH:
             self.full.set()
 
     def fall_behind(self) -> None:
-        """Forget what is held: the next batch is read from the store."""
+        """Forget the events in memory: the next batch is read from the store."""
         self._behind = True
-        self._held.clear()
+        self._queued.clear()
 
     @property
     def more(self) -> bool:
-        """True while events wait behind the batch that was taken."""
-        return bool(self._held) or self._behind
+        """True while events wait after the batch that was taken."""
+        return bool(self._queued) or self._behind
 
     async def next_batch(self) -> list[Waiting]:
         """Take the next events. Raises `StoreError`."""
         batch = await self._next_batch()
-        if self._held:
+        if self._queued:
             self.woken.set()
-        if len(self._held) < BATCH and not self._behind:
+        if len(self._queued) < BATCH and not self._behind:
             self.full.clear()
         return batch
 
     async def _next_batch(self) -> list[Waiting]:
         if not self._behind:
-            batch, self._held = self._held[:BATCH], self._held[BATCH:]
+            batch, self._queued = self._queued[:BATCH], self._queued[BATCH:]
             return [waiting for waiting in batch if waiting.seq > self._up_to]
-        self._behind = False  # what is committed from here on is offered; what the read sees as well is left out above
+        # Set before the read: events committed during it are offered, and none may be lost. Those that the read
+        # returns as well are left out above, by `_up_to`.
+        self._behind = False
         try:
             batch = await self._store.waiting_events(BATCH, self._clock.now())
         except StoreError:
@@ -108,11 +110,11 @@ class Arrivals:
         if len(batch) == BATCH:
             self.fall_behind()
         elif not batch:
-            self.waiting = len(self._held)
+            self.waiting = len(self._queued)
         return batch
 
     def planned(self, batch: Sequence[Waiting]) -> None:
-        """Count a batch out that was planned."""
+        """Remove a planned batch from the counts."""
         self._up_to = batch[-1].seq
         self.waiting = max(0, self.waiting - len(batch))
         self._by_source.subtract(waiting.event.source for waiting in batch)

@@ -1,4 +1,4 @@
-"""The book of lanes: which room's deliveries go where, how many wait, and which rooms can't be reached."""
+"""The book of lanes: each room's lane and fallback, how many deliveries wait, and which rooms are down."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from relay.ports import Clock, Diverted, Over
 
 
 class Fallback(msgspec.Struct, frozen=True):
-    """Where a room's messages go once it has failed for `after` seconds."""
+    """The room that gets a room's messages once that has failed for `after` seconds."""
 
     to: str
     after: float
 
 
 class LaneBook:
-    """Kept by the planner, which makes work, and the dispatcher, which does it."""
+    """The lanes of all rooms, shared by the planner, which makes work, and the dispatcher, which does it."""
 
     def __init__(self, clock: Clock, chronicle: Chronicle) -> None:
         self.work = asyncio.Event()
@@ -37,7 +37,7 @@ class LaneBook:
         self._chronicle = chronicle
 
     def use(self, lanes: Mapping[str, Lane], fallbacks: Mapping[str, Fallback]) -> None:
-        """Put others in force; what is in flight in the ones before goes on."""
+        """Put these lanes and fallbacks in force. Sends in flight in the previous lanes go on."""
         known = self.known()
         self.lanes, self._fallbacks = dict(lanes), dict(fallbacks)
         stay = set(self.lanes.values())
@@ -48,7 +48,7 @@ class LaneBook:
         self.work.set()
 
     def known(self) -> Set[Lane]:
-        """Return the lanes in force, and those that are not any more but had something in flight."""
+        """Return the lanes in force, and the retired ones that had a send in flight."""
         return {*self.lanes.values(), *self._retired}
 
     def accounts(self) -> list[Account]:
@@ -58,21 +58,21 @@ class LaneBook:
     # Work
 
     def load(self, depths: dict[str, list[int]]) -> None:
-        """Start anew from what the store counted."""
+        """Replace the counts by those of the store, as numbers by room and severity."""
         self.depths.load(depths)
         for room in self.depths.rooms:
             self.offer(room)
         self.work.set()
 
     def offer(self, room: str) -> None:
-        """Have the lane of a room look for work."""
+        """Make the lane of a room look for work."""
         lane = self.lanes.get(room)
         if lane is not None:
             lane.offered(self._clock.now())
             self._idle[lane.key] = lane
 
     def rest(self, lane: Lane) -> None:
-        """Leave a lane out until it is offered work."""
+        """Skip a lane until it is offered work."""
         self._idle.pop(lane.key, None)
 
     def choose(self, now: float) -> list[Lane]:
@@ -84,7 +84,7 @@ class LaneBook:
         return next_turn(self._idle.values(), now, longest)
 
     def share(self, lane: Lane) -> Lane | None:
-        """Give a lane's rooms to another that leads to the same space; return that one, None where there is none."""
+        """Move a lane's rooms to another lane with the same space; return that lane, or None if there is none."""
         twin = next((o for o in lane.account.lanes if o is not lane and o.space == lane.space), None)
         if twin is None:
             return None
@@ -102,9 +102,9 @@ class LaneBook:
     # Plans
 
     def expect(self, plan: Plan) -> None:
-        """Look for work in a plan's rooms: its commit has begun, and leases that are asked for now share it.
+        """Look for work in a plan's rooms, as its commit has begun: leases that are requested now share it.
 
-        Lanes that compete for their account's pace wait until the plan is counted, so that the worst goes first.
+        Lanes that compete for their account's pace wait until the plan is counted. So the worst severity goes first.
         """
         for room in {intent.room for intent in plan.intents}:
             lane = self.lanes.get(room)
@@ -113,7 +113,7 @@ class LaneBook:
         self.work.set()
 
     def planned(self, plan: Plan, over: Sequence[Over]) -> None:
-        """Count the deliveries of a plan that was committed, and those that wait no more because of it."""
+        """Count the deliveries of a committed plan, and remove those that it replaced."""
         for _, why in plan.suppressed:
             self._chronicle.suppressed(why)
         for intent in plan.intents:
@@ -124,13 +124,13 @@ class LaneBook:
             self.work.set()
 
     def over(self, over: Iterable[Over]) -> None:
-        """Count out deliveries that wait no more because others have taken over."""
+        """Remove deliveries from the counts that wait no more because others have replaced them."""
         for room, rank, state in over:
             self.depths.add(room, rank, -1)
             self._chronicle.taken_over(room, state)
 
     def rate(self, room: str) -> tuple[int, float]:
-        """Return how many deliveries wait for a room, and the seconds that each takes."""
+        """Return how many deliveries wait for a room, and how many seconds each takes."""
         lane = self.lanes.get(room)
         if lane is None:
             return 0, 0.0
@@ -150,11 +150,11 @@ class LaneBook:
         return None if fallback is None else fallback.to
 
     def down(self, now: float) -> Set[str]:
-        """Return the rooms that are to be diverted now."""
+        """Return the rooms whose deliveries should go to their fallback now."""
         return {room for room, fallback in self._fallbacks.items() if self.lanes[room].is_down(now, fallback.after)}
 
     def order(self, room: str, now: float) -> Divert:
-        """Return the order for what waits for a room that is diverted."""
+        """Return the order for the deliveries that wait for a room that is down or diverted."""
         lane, fallback = self.lanes.get(room), self._fallbacks.get(room)
         edits = lane is None or lane.account.sender.service.edits
         if fallback is None:
@@ -163,7 +163,7 @@ class LaneBook:
         return Divert(room=room, to=fallback.to, now=now, known=lane is not None, edits=edits, stuck=stuck)
 
     def diverted(self, order: Divert, done: Diverted) -> None:
-        """Count the deliveries that a diversion has moved."""
+        """Update the counts and the log after deliveries moved to a fallback room or back."""
         for room, rank in done.added:
             self.depths.add(room, rank)
             self.offer(room)

@@ -1,4 +1,4 @@
-"""The brake: a source that repeats what the relay has posted is told of, and its echoes are posted no more."""
+"""The brake: if a source repeats the relay's own messages, report it, and post its echoes no more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relay.core.plan import Waiting
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Clock, Log, Tell
 
-_SAID = """What it sends repeats or follows messages that the relay has posted, as the one below does.
+_ADVICE = """What it sends repeats or follows messages that the relay has posted, as the one below does.
 Such events are kept and not posted; all else that it sends is.
 Have it leave out the relay's own messages. This ends by itself once five minutes go by without one.
 
@@ -20,31 +20,31 @@ Have it leave out the relay's own messages. This ends by itself once five minute
 
 
 class Brake:
-    """Keeps an eye on what is sent and what comes."""
+    """Compares messages that are sent with events that come, to find loops."""
 
     def __init__(self, clock: Clock, log: Log, tell: Tell) -> None:
         self._echoes = Echoes()
         self._steps = Lockstep()
-        self._told_of: set[str] = set()
-        """The sources that are braked, once someone was told so."""
+        self._reported: set[str] = set()
+        """The braked sources that the operator was notified of."""
         self._spoke: dict[str, asyncio.Event] = {}
-        """Set once a source speaks, of those whose messages are held back for a moment."""
+        """By source whose message waits a moment: an event that is set once that source sends something."""
         self._clock = clock
         self._log = log
         self._tell = tell
 
     def recall(self, keys: Iterable[str]) -> None:
-        """Take up which sources an earlier process told to answer themselves."""
+        """Brake the sources that an earlier process had braked, by the keys of its open notices."""
         for key in keys:
             kind, _, source = key.partition(":")
             if kind == "echo":
-                self._told_of.add(source)
+                self._reported.add(source)
                 self._echoes.brake(source, self._clock.now())
 
     async def sending(self, event: Event, message: str) -> None:
-        """Note that a message is about to be sent: its echo may come before the service's answer.
+        """Record that a message is about to be sent; its echo may come before the service's answer.
 
-        Where its source may answer itself it waits a moment, to see whether the source is silent meanwhile.
+        If its source may answer itself, wait a moment to see whether the source is silent in that time.
         """
         now = self._clock.now()
         self._echoes.sent(event, message, now)
@@ -57,30 +57,30 @@ class Brake:
             self._steps.sent(event, self._clock.now())
 
     def hold(self, batch: Iterable[Waiting]) -> frozenset[int]:
-        """Return the events of a batch that are echoes and not to be posted, by seq; tell of sources with new loops."""
+        """Return the `seq` of each event that is an echo and must not be posted; report sources with new loops."""
         now = self._clock.now()
-        return frozenset([waiting.seq for waiting in batch if self._holds(waiting.event, now)])
+        return frozenset([waiting.seq for waiting in batch if self._is_echo(waiting.event, now)])
 
-    def _holds(self, event: Event, now: float) -> bool:
+    def _is_echo(self, event: Event, now: float) -> bool:
         if event.source == OPERATOR_SOURCE:
             return False
-        held = self._echoes.holds(event, now)
+        echo = self._echoes.holds(event, now)
         if self._steps.holds(event, now):
-            held = True
+            echo = True
             self._echoes.brake(event.source, now)
         if self._spoke and event.source in self._spoke:
             self._spoke[event.source].set()
-        if held and event.source not in self._told_of:
-            self._told_of.add(event.source)
+        if echo and event.source not in self._reported:
+            self._reported.add(event.source)
             self._log.warning("source_braked", source=event.source, event_id=event.id)
             title = f"relay: source {event.source} answers itself"
-            self._tell(f"echo:{event.source}", title, "major", "firing", _SAID + event.title)
-        return held
+            self._tell(f"echo:{event.source}", title, "major", "firing", _ADVICE + event.title)
+        return echo
 
     def look(self) -> None:
         """Release the sources that are quiet again."""
         for source in self._echoes.release(self._clock.now()):
-            self._told_of.discard(source)
+            self._reported.discard(source)
             self._steps.release(source)
             self._log.info("source_released", source=source)
             title = f"relay: source {source} does not answer itself any more"

@@ -1,4 +1,4 @@
-"""What is said of deliveries: to the log, to the metrics, and to the operator, on changes of state only."""
+"""Reports about deliveries to the log, the metrics and the operator, on changes of state only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from relay.ports import Diverted, Log, Telemetry, Tell
 
 
 class Chronicle:
-    """Tells what the dispatcher does. `room_errors` holds the last refusal of each room that is refused, `last_errors`
-    the last failure of each."""
+    """Reports the dispatcher's work. `room_errors` has the last refusal of each refused room, by room.
+
+    `last_errors` has the last failure of each room.
+    """
 
     def __init__(self, telemetry: Telemetry, log: Log, tell: Tell) -> None:
         self.room_errors: dict[str, str] = {}
@@ -25,7 +27,7 @@ class Chronicle:
         self._tell = tell
 
     def recall(self, keys: Iterable[str]) -> None:
-        """Take up what an earlier process told as firing: accounts and rooms that were refused."""
+        """Restore the refused accounts and rooms of an earlier process, by the keys of its open notices."""
         for key in keys:
             kind, _, name = key.partition(":")
             if kind == "account":
@@ -34,7 +36,7 @@ class Chronicle:
                 self.room_errors[name] = "refused before the last start"
 
     def keep(self, rooms: Collection[str], accounts: Collection[str]) -> None:
-        """Rooms and accounts that are configured no more have no trouble any more."""
+        """Forget the trouble of rooms and accounts that are configured no more, and resolve its notices."""
         self.last_errors = {room: error for room, error in self.last_errors.items() if room in rooms}
         for room in self.room_errors.keys() - set(rooms):
             del self.room_errors[room]
@@ -45,21 +47,21 @@ class Chronicle:
             self._tell(f"account:{account}", title, "info", "resolved", "")
 
     def suppressed(self, why: Suppression) -> None:
-        """An event changes no message."""
+        """Count an event that changes no message."""
         self._telemetry.suppressed(why)
 
     def ambiguous(self, account: str) -> None:
-        """A send may have arrived unseen."""
+        """Count a send that may have arrived although no answer came."""
         self._telemetry.ambiguous(account)
 
     def throttled(self, account: str, lease: Lease, outcome: Throttled) -> None:
-        """The service asked to wait."""
+        """Report a throttle: the service asked the account to wait."""
         self._telemetry.throttled(account)
         seconds = round(outcome.seconds, 1)
         self._log.warning("throttled", account=account, seconds=seconds, delivery_id=lease.id, room=lease.room)
 
     def failed(self, account: str, lease: Lease, outcome: Failed | Refused, settlement: Settlement) -> None:
-        """An attempt did not get through."""
+        """Report a failed attempt, which left the delivery waiting or dead."""
         self._telemetry.failure(lease.room, outcome.kind)
         self.last_errors[lease.room] = outcome.detail
         if isinstance(outcome, Failed) and outcome.ambiguous:
@@ -75,11 +77,11 @@ class Chronicle:
         )
 
     def bug(self, lease: Lease, error: Exception) -> None:
-        """An attempt raised what it should not."""
+        """Report an unexpected exception of an attempt."""
         self._log.error("delivery_bug", delivery_id=lease.id, room=lease.room, error=repr(error))
 
     def template_failed(self, template: str, text: str | None, event_id: str, error: str) -> None:
-        """Tell that a template with this text, or a card, failed. The operator hears it once for each text."""
+        """Report that a template with this text, or a card, failed. The operator is notified once for each text."""
         self._log.error("template_failed", template=template, event_id=event_id, error=error)
         if (template, text) in self._failing:  # the operator's own message may have failed by the same template
             return
@@ -88,7 +90,7 @@ class Chronicle:
         self._tell(f"template:{template}", f"relay: template {template} fails", "major", "notice", said)
 
     def diverted(self, order: Divert, done: Diverted) -> None:
-        """What waits for a room has gone to its fallback, or goes there no more."""
+        """Report that deliveries moved to a room's fallback, or that the room is back."""
         if done.began:
             self._log.warning("room_diverted", room=order.room, to=order.to, moved=done.moved)
             title = f"relay: room {order.room} can't be reached: its messages go to {order.to}"
@@ -100,22 +102,22 @@ class Chronicle:
             self._tell(f"diverted:{order.room}", f"relay: room {order.room} is back", "info", "resolved", "")
 
     def file_missing(self, lease: Lease, name: str, why: str) -> None:
-        """A file that an event names can't be had; its thread says so."""
+        """Report a file that an event names and that can't be had; the message's thread says so, too."""
         self._log.warning("file_missing", file=name, why=why, event_id=lease.event.id, room=lease.room)
 
     def account_paused(self, account: str, detail: str) -> None:
-        """The service refuses an account."""
+        """Report that the service refuses an account."""
         self._log.error("account_paused", account=account, detail=detail)
         self._refused.add(account)
         said = f"{detail}\nEverything for its rooms is kept and waits."
         self._tell(f"account:{account}", f"relay: account {account} is refused", "critical", "firing", said)
 
     def account_in_trouble(self, account: str, detail: str) -> None:
-        """A service could not be asked whether it takes an account."""
+        """Report that a service could not be asked whether it accepts an account."""
         self._log.warning("account_not_checked", account=account, detail=detail)
 
     def account_resumed(self, account: str) -> None:
-        """The service takes an account again, where it was refused."""
+        """Report that the service accepts an account again, if it was refused."""
         if account not in self._refused:
             return
         self._refused.remove(account)
@@ -123,27 +125,27 @@ class Chronicle:
         self._tell(f"account:{account}", f"relay: account {account} is taken again", "info", "resolved", "")
 
     def room_refused(self, lease: Lease, detail: str) -> None:
-        """The service refuses a room; its operator's own room can't be told so there."""
+        """Report that the service refuses a room, unless it refused an operator's notice: another might fail as well."""
         room = lease.room
         if room not in self.room_errors and lease.event.source != OPERATOR_SOURCE:
             self._tell(f"room:{room}", f"relay: room {room} is refused", "major", "firing", detail)
         self.room_errors[room] = detail
 
     def room_works(self, room: str) -> None:
-        """A message stands in a room."""
+        """Report that a room takes messages again, if it was refused."""
         if self.room_errors and self.room_errors.pop(room, None) is not None:
             self._tell(f"room:{room}", f"relay: room {room} takes messages again", "info", "resolved", "")
 
     def one_space(self, rooms: Sequence[str]) -> None:
-        """Several names turned out to be one space."""
+        """Report that several names of rooms turned out to be one space."""
         self._log.warning("rooms_are_one_space", rooms=list(rooms))
 
     def dropped(self, room: str) -> None:
-        """A delivery was given up by hand."""
+        """Count a delivery that someone dropped by hand."""
         self._telemetry.settled(room, "dropped")
 
     def homeless(self, room: str, count: int) -> None:
-        """Deliveries that waited for a room that is no longer configured."""
+        """Report deliveries that are dead, as their room is no longer configured."""
         self._log.error("room_gone", room=room, deliveries=count)
         said = "`relay deliveries retry` sends them once the room is configured again; `drop` gives them up"
         self._tell(
@@ -151,13 +153,13 @@ class Chronicle:
         )
 
     def taken_over(self, room: str, state: DeliveryState) -> None:
-        """Another delivery took the place of one that waited."""
+        """Count a waiting delivery that another has replaced."""
         self._telemetry.settled(room, state)
 
     def settled(self, lease: Lease, settlement: Settlement, now: float) -> None:
-        """A delivery's end is on record; `now` is the machine's time, as that of its event's arrival is."""
+        """Report a delivery's end, once committed. `now` is the machine's time, like that of its event's arrival."""
         self._telemetry.settled(lease.room, settlement.state)
-        if lease.note is not None:  # it tells of no event, and so of no time that one took
+        if lease.note is not None:  # a note belongs to no event, so it has no time from event to room
             return
         if settlement.state == "done":
             self._telemetry.posted_after(max(0.0, now - lease.event.received_at))

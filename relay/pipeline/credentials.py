@@ -1,4 +1,4 @@
-"""The keeper of credentials: an account that was refused goes on as soon as it has new ones."""
+"""The keeper of credentials: it renews them, and resumes a refused account as soon as it has new ones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from relay.ports import Clock, Credentials, Log, Spawn, Tell
 EVERY = 30.0
 """Seconds between two looks."""
 ENDING = 7 * 86_400.0
-"""Seconds before a refresh token's end at which the operator is told."""
+"""Seconds before a refresh token's end at which the operator is notified."""
 
 
 class CredentialKeeper(Loop):
-    """Reads credentials again, of senders and of sources, and has those that end renewed in time."""
+    """A loop that reads the credentials of senders and sources again, and renews those that end in time."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class CredentialKeeper(Loop):
     ) -> None:
         """`book` knows the accounts in force; `reread` reads the sources' secrets again."""
         self.states: dict[str, Credentials] = {}
-        """How each account's credentials stood at the last look."""
+        """The state of each account's credentials at the last look."""
         super().__init__(clock)
         self._book = book
         self._chronicle = chronicle
@@ -41,7 +41,7 @@ class CredentialKeeper(Loop):
         self._log = log
         self._tell = tell
         self._spawn = spawn
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._looking: dict[str, asyncio.Task[None]] = {}
 
     def rest(self) -> float:
@@ -49,11 +49,11 @@ class CredentialKeeper(Loop):
         return EVERY
 
     def recall(self, keys: Iterable[str]) -> None:
-        """Take up what an earlier process told as firing."""
-        self._told |= {key.removeprefix("credentials:") for key in keys if key.startswith("credentials:")}
+        """Restore the accounts that an earlier process warned about, by the keys of its open notices."""
+        self._warned |= {key.removeprefix("credentials:") for key in keys if key.startswith("credentials:")}
 
     async def step(self) -> int:
-        """Begin to look at all accounts that are not looked at still; return how many."""
+        """Start a look at each account whose last look has ended; return how many."""
         await asyncio.to_thread(self._reread)
         idle = [one for one in self._book.accounts() if one.name not in self._looking or self._looking[one.name].done()]
         for account in idle:
@@ -61,9 +61,9 @@ class CredentialKeeper(Loop):
         return len(idle)
 
     async def look_after(self, account: Account) -> None:
-        """Have an account's credentials renewed; a refused one goes on as soon as it has others."""
+        """Renew an account's credentials if needed, and resume a refused account if it has other ones."""
         state = self.states[account.name] = await account.sender.tend()
-        self._tell_of(account.name, state)
+        self._warn_of_end(account.name, state)
         if account.refused is not None and await account.sender.renew():
             account.open_at = 0.0
             self._log.info("credentials_renewed", account=account.name)
@@ -72,16 +72,16 @@ class CredentialKeeper(Loop):
                 self._chronicle.account_resumed(account.name)
             self._book.work.set()
 
-    def _tell_of(self, name: str, state: Credentials) -> None:
-        """Tell the operator of a refresh token that is about to end, while there is time."""
+    def _warn_of_end(self, name: str, state: Credentials) -> None:
+        """Warn the operator of a refresh token that is about to end, while there is time."""
         ending = state.refresh_until is not None and state.refresh_until - self._clock.wall() < ENDING
-        if ending and name not in self._told:
-            self._told.add(name)
+        if ending and name not in self._warned:
+            self._warned.add(name)
             left = max(0.0, (state.refresh_until or 0.0) - self._clock.wall())
             said = f"It ends in {say_duration(left)}, and then nothing is sent: `relay login {name}` gets a new one."
             self._tell(
                 f"credentials:{name}", f"relay: the refresh token of account {name} ends soon", "major", "firing", said
             )
-        elif not ending and state.refresh_until is not None and name in self._told:
-            self._told.remove(name)
+        elif not ending and state.refresh_until is not None and name in self._warned:
+            self._warned.remove(name)
             self._tell(f"credentials:{name}", f"relay: account {name} has a new refresh token", "info", "resolved", "")

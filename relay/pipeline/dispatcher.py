@@ -1,4 +1,4 @@
-"""The dispatcher: leases what is due, renders it, has it sent, and records what became of it."""
+"""The dispatcher: it leases due deliveries, renders and sends them, and records the outcome."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from relay.ports import (
 )
 
 LONGEST_THROTTLE = 3_600.0
-"""Seconds that a service may ask a delivery to wait: nothing is due later than that, whatever the clock was."""
+"""The longest throttle, in seconds. At a start no delivery may be due later, whatever the clock was before."""
 
 
 class Attempt(msgspec.Struct):
-    """A send that has ended. `outcome` is None where a stop cut it."""
+    """A send that has ended. `outcome` is None if a stop cut it."""
 
     lane: Lane
     lease: Lease
@@ -44,7 +44,7 @@ class Attempt(msgspec.Struct):
 
 
 class Dispatcher(Loop):
-    """Works the lanes: one delivery in flight in each, all lanes at once."""
+    """The loop that sends: one delivery in flight in each lane, all lanes at once."""
 
     def __init__(
         self,
@@ -58,14 +58,14 @@ class Dispatcher(Loop):
         rehomed: Callable[[], None],
         redact: Callable[[str], str] = str,
     ) -> None:
-        """`rehomed` is called once the store knows of other rooms: what was left for want of one may be due.
+        """`rehomed` is called once the store knows other rooms: deliveries skipped for lack of one may be due.
 
         `redact` takes secrets out of an error's text.
         """
         super().__init__(clock, book.work)
         self._redact = redact
         self.turn = asyncio.Lock()
-        """Held through each step: who has it may put other lanes in force."""
+        """Locked during each step: take it to put other lanes in force."""
         self._outbox = outbox
         self._book = book
         self._sending = Sending(outbox, brake, clock, chronicle)
@@ -78,11 +78,11 @@ class Dispatcher(Loop):
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._works: dict[str, bool] = {}
-        """Rooms that take messages, for the next commit to bring forward what failed there (see `Outbox.exchange`)."""
+        """Rooms that take messages: the next commit brings failed ones forward (`works` of `Outbox.exchange`)."""
         self._strays = False
 
     def use(self, renderer: Renderer, files: Files, policy: RetryPolicy) -> None:
-        """Put others in force, within `turn`; the book's lanes may be others, too."""
+        """Put these in force; the book's lanes may have changed, too. The caller must hold `turn`."""
         self._policy = policy
         self._sending.use(renderer, files)
         self._strays = True
@@ -93,7 +93,7 @@ class Dispatcher(Loop):
         return set(self._tasks)
 
     async def recover(self) -> None:
-        """Put back what an earlier process left in flight, and count what waits. Raises `StoreError`."""
+        """Put back deliveries that an earlier process left in flight, and count what waits. Raises `StoreError`."""
         await self._recover(fresh=True)
         self._strays = False
 
@@ -109,7 +109,7 @@ class Dispatcher(Loop):
         await self.resync()
 
     async def changed(self, verb: Literal["retry", "drop"], rooms: Sequence[str]) -> None:
-        """Take note of deliveries that were changed by hand, one room each. Raises `StoreError`."""
+        """Count deliveries that were changed by hand, by the room of each, and retry there. Raises `StoreError`."""
         for room in rooms:
             if (lane := self._book.lanes.get(room)) is not None:
                 self._hurry(lane)
@@ -119,11 +119,11 @@ class Dispatcher(Loop):
         await self.resync()
 
     async def resync(self) -> None:
-        """Count what waits anew. Raises `StoreError`."""
+        """Count the waiting deliveries anew. Raises `StoreError`."""
         self._book.load(await self._outbox.depths())
 
     async def check_accounts(self, names: Set[str] | None = None) -> None:
-        """Ask each service whether it takes its account (or these): who is on duty hears of it before an alert."""
+        """Check all accounts (or these) with their services, so that trouble is known before an alert comes."""
         for account in [one for one in self._book.accounts() if names is None or one.name in names]:
             trouble = await account.sender.check()
             if isinstance(trouble, Refused) and trouble.scope == "account":
@@ -138,12 +138,12 @@ class Dispatcher(Loop):
 
     @property
     def due_at(self) -> float:
-        """When a lane's rest is over and it may send."""
+        """When the next lane's rest is over and it may send, in Unix seconds."""
         now = self._clock.now()
         return now + self._book.next_turn(now, float("inf"))
 
     async def step(self) -> int:
-        """Settle what has ended and lease what is due, in one commit; return how many sends began."""
+        """Settle sends that have ended and lease due deliveries, in one commit; return how many sends began."""
         async with self.turn:
             if self._strays:
                 await self._recover(fresh=False)
@@ -168,6 +168,7 @@ class Dispatcher(Loop):
         try:
             heads = await self._outbox.exchange([settlement for _, settlement in settling], rooms, works, now)
         except BaseException:
+            # The commit failed: keep the settlements for the next step, and their lanes busy until then.
             self._works = {**works, **self._works}
             for attempt, _ in settling:
                 attempt.lane.sending = attempt.lease
@@ -208,9 +209,8 @@ class Dispatcher(Loop):
         outcome: Outcome | None = None
         parts: tuple[str, ...] = ()
         try:
-            outcome, parts = await self._sending.send(
-                lease, sender
-            )  # as it was leased: a reload may give the lane another
+            # The sender of the time of the lease: a reload may give the lane another.
+            outcome, parts = await self._sending.send(lease, sender)
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
             self._chronicle.bug(lease, error)
             outcome = Refused("bug", "delivery", self._redact(repr(error)))
@@ -219,7 +219,7 @@ class Dispatcher(Loop):
             self._woken.set()
 
     def _judge(self, attempt: Attempt, now: float) -> Settlement:
-        """What an attempt means for its delivery; its lane and account take their part of it at once."""
+        """Return how to settle the delivery of an attempt; update its lane and account at once."""
         lane, lease = attempt.lane, attempt.lease
         account = lane.account
         if attempt.outcome is None:
@@ -269,7 +269,7 @@ class Dispatcher(Loop):
 
     @staticmethod
     def _note_failure(lane: Lane, outcome: Failed | Refused, verdict: Verdict, since: float) -> None:
-        """Since when a room fails: a service that refuses one message answers, and what is dead fails no more."""
+        """Record since when a room fails. A service that refuses one message answers; a dead delivery fails no more."""
         if verdict.settlement.state == "dead" or (isinstance(outcome, Refused) and outcome.scope == "message"):
             lane.failed_since = None
         elif isinstance(outcome, Failed) and lane.failed_since is None:
@@ -285,7 +285,7 @@ class Dispatcher(Loop):
         lane.got_through(now, took)
         account.resume()
         self._chronicle.account_resumed(account.name)
-        if is_back or first:  # it was the service, not one room: what gets through again here may elsewhere, too
+        if is_back or first:  # the service failed, not one room: messages for its other rooms may get through, too
             for other in account.lanes:
                 if (is_back and other.failing) or (first and other.failing is None):
                     self._hurry(other)
@@ -296,14 +296,14 @@ class Dispatcher(Loop):
                 self._hurry(twin)
 
     def _hurry(self, lane: Lane, *, anew: bool = True) -> None:
-        """Try what failed in a lane, as its rooms work. If `anew` is false, failures while they worked still count."""
+        """Retry failed deliveries of a lane, as its rooms work. If `anew` is false, earlier failures still count."""
         lane.hurry()
         if lane.put_off:
             lane.put_off = False
             self._works.update({room: anew or self._works.get(room, False) for room in lane.rooms})
 
     def _settled(self, attempt: Attempt, settlement: Settlement) -> None:
-        """Count what is on record now, and offer the lane again."""
+        """Count a settlement that is committed, and offer the lane again."""
         lease = attempt.lease
         waiting = len(settlement.parts) + len(settlement.files) + (settlement.state == "waiting")
         if waiting:
@@ -314,7 +314,7 @@ class Dispatcher(Loop):
             self._chronicle.settled(lease, settlement, self._clock.wall())
 
     async def finish(self, grace: float) -> None:
-        """Lease nothing more; give sends in flight `grace` seconds, cut the rest, record all. Raises `StoreError`."""
+        """Stop leasing, give sends in flight `grace` seconds, cut the rest, and record all. Raises `StoreError`."""
         self._stopping = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)

@@ -1,6 +1,6 @@
-"""Diversions: while a room can't be reached, what waits for it goes to its fallback.
+"""Diversions: while a room can't be reached, its waiting deliveries go to its fallback.
 
-A stage of the planner, as both change where incidents are told of.
+This is a stage of the planner, since both change which message an incident belongs to.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EVERY = 1.0
 
 
 class DiversionStore(Protocol):
-    """Where what waits for a room can be moved. Raises `StoreError`."""
+    """The store's diversions. Raises `StoreError`."""
 
     async def diversions(self) -> list[str]:
         """Return the rooms whose messages go to a fallback."""
@@ -30,7 +30,7 @@ class DiversionStore(Protocol):
 
 
 class Diversions:
-    """Moves what waits for rooms that are down, until they are back."""
+    """Moves waiting deliveries of rooms that are down to their fallbacks, until the rooms are back."""
 
     def __init__(self, store: DiversionStore, book: LaneBook, plans: Plans) -> None:
         self._store = store
@@ -41,13 +41,13 @@ class Diversions:
 
     @property
     def due_at(self) -> float:
-        """When the rooms are to be looked at."""
+        """When to look at the rooms next; 0 if a plan had something for a diverted room."""
         touched = self._open is not None and not self._open.isdisjoint(self._plans.touched)
         return 0.0 if touched else self._look_at
 
     @property
     def wakes_at(self) -> float:
-        """When the rooms are to be looked at though nothing happens: only while some are diverted."""
+        """When to look at the rooms even if nothing happens: never, unless some are diverted."""
         return self.due_at if self._open or self._open is None else float("inf")
 
     @property

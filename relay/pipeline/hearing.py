@@ -1,4 +1,4 @@
-"""Hearing: whether each source that should speak has been heard, and the operator told where it has not."""
+"""Hearing: watch for sources that have fallen silent, and notify the operator."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from relay.ports import Clock, Tell
 
 
 class Patience(msgspec.Struct, frozen=True):
-    """Seconds of silence after which a source is told of, and how bad that is."""
+    """Seconds of silence after which a source is reported, and the severity of that."""
 
     seconds: float
     severity: Severity
 
 
 class Hearing(Loop):
-    """A loop that tells of sources that have fallen silent, and of their return.
+    """A loop that reports sources that have fallen silent, and their return.
 
-    A start counts as a sign of life of every source: what was missed while the relay was down is no source's fault.
+    A start counts as a sign of life of every source: no source is to blame while the relay was down.
     """
 
     def __init__(self, patience: Mapping[str, Patience], clock: Clock, tell: Tell) -> None:
@@ -32,12 +32,12 @@ class Hearing(Loop):
         self._began_at: dict[str, float] = {}
         self._heard_at: dict[str, float] = {}
         self.silent: set[str] = set()
-        """Sources that the operator was told of, by this process or an earlier one."""
+        """Sources that were reported as silent, by this process or an earlier one."""
         self._back: set[str] = set()
         self.use(patience)
 
     def use(self, patience: Mapping[str, Patience]) -> None:
-        """Listen for these sources from now on; one that is silent, and is not listened for any more, is let go."""
+        """Watch these sources from now on. A silent source that is watched no more is resolved."""
         now = self._clock.now()
         self._patience = patience
         self._began_at = {name: self._began_at.get(name, now) for name in patience}
@@ -47,20 +47,20 @@ class Hearing(Loop):
         self.nudge()
 
     def recall(self, keys: Iterable[str]) -> None:
-        """Take up which sources an earlier process told to be silent."""
-        told = {key.removeprefix("silent:") for key in keys if key.startswith("silent:")}
-        self.silent |= told & set(self._patience)
-        self._back |= told - set(self._patience)
+        """Restore the sources that an earlier process reported as silent, by the keys of its open notices."""
+        reported = {key.removeprefix("silent:") for key in keys if key.startswith("silent:")}
+        self.silent |= reported & set(self._patience)
+        self._back |= reported - set(self._patience)
 
     def heard(self, source: str) -> None:
-        """A source has given a sign of life."""
+        """Record a sign of life of a source."""
         if source in self._heard_at:
             self._heard_at[source] = self._clock.now()
             if source in self.silent:
                 self.nudge()
 
     def rest(self) -> float:
-        """Return the seconds until a source is due to be heard."""
+        """Return the seconds until the next source would count as silent."""
         now = self._clock.now()
         due = [
             self._heard_at[name] + patience.seconds - now
@@ -70,15 +70,15 @@ class Hearing(Loop):
         return min(LONGEST_REST, max(0.05, min(due, default=LONGEST_REST)))
 
     async def step(self) -> int:
-        """Tell the operator of sources that have fallen silent, or speak again; return how many fell silent."""
+        """Report sources that have fallen silent or speak again; return how many did either."""
         now = self._clock.now()
-        told = 0
+        changed = 0
         for name, patience in self._patience.items():
             late = now - self._heard_at[name] >= patience.seconds
             if late == (name in self.silent):
                 continue
             if late:
-                told += 1
+                changed += 1
                 self.silent.add(name)
                 since = say_duration(patience.seconds)
                 self._tell(
@@ -89,13 +89,13 @@ class Hearing(Loop):
                     f"nothing has come from it for {since}",
                 )
             elif self._heard_at[name] > self._began_at[name]:
-                told += 1
+                changed += 1
                 self.silent.discard(name)
                 self._end(name)
         for name in self._back:
             self._end(name)
         self._back.clear()
-        return told
+        return changed
 
     def _end(self, name: str) -> None:
         self._tell(f"silent:{name}", f"relay: source {name} is heard again", "info", "resolved", "")

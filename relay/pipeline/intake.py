@@ -1,4 +1,4 @@
-"""Intake: drafts become events, are given their ids, and are committed before anyone is told so."""
+"""Intake: drafts become events with ids, and are committed before anything is acknowledged."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from relay.ports import (
 )
 
 BETWEEN_NOTES = 60.0
-"""Seconds between two lines of the log about what a source is refused for."""
+"""Seconds between two log lines about refused requests of one source for one reason."""
 
 MOST_REFUSED = 100
-"""Refused items of one request that are kept one by one; the rest is kept as one refusal."""
+"""The most refused items of one request that are kept one by one; the rest is kept as one refusal."""
 
 
 class QueueFullError(StoreUnavailableError):
-    """More waits already than `limits.queue` allows, or of one source than its share, `limits.backlog`."""
+    """The queue has reached `limits.queue`, or one source has reached its share, `limits.backlog`."""
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What one frame of a feed gave, and what its listener goes on from (`Submission.state`)."""
+    """The content of one frame of a feed, and the state from which its listener resumes (`Submission.state`)."""
 
     drafts: Sequence[Draft]
     payload: bytes
@@ -100,14 +100,14 @@ class Intake:
         return outcome
 
     def submission(self, defaults: SourceDefaults, frame: Frame) -> Submission | None:
-        """A frame as it is committed; None of one that says nothing. Raises whatever drafts of wrong types raise."""
+        """Return a frame's submission, or None if the frame is empty. Raises whatever drafts of wrong types raise."""
         drafts = self._without_own(defaults.source, frame.drafts)
         if not (drafts or frame.state or frame.unread):
             return None
         return self._submission(defaults, drafts, frame.payload, None, frame.unread, frame.state)
 
     def _without_own(self, source: str, drafts: Sequence[Draft]) -> Sequence[Draft]:
-        """Leave out what the relay's own accounts wrote: it is no event."""
+        """Return the drafts without those that the relay's own accounts wrote, which are no events."""
         for draft in drafts:
             if draft.authors:
                 break
@@ -120,7 +120,7 @@ class Intake:
         return [draft for draft in drafts if draft not in own] if own else drafts
 
     async def accept_frames(self, source: str, frames: list[Submission]) -> None:
-        """Commit the frames of a feed together. Raises as `accept` does; `frames` keeps those to be tried again."""
+        """Commit the frames of a feed together. Raises as `accept` does, and leaves in `frames` those to try again."""
         self._check_room(source)
         began = self._clock.now()
         begun = [(frame, self._commit(frame)) for frame in frames]
@@ -147,7 +147,7 @@ class Intake:
             self._record(frame.source, frame, outcome, self._clock.now())
 
     async def state(self, source: str) -> dict[str, bytes]:
-        """What was last committed as a source's state, by name. Raises `StoreError`."""
+        """Return the state of a source that was committed last, by name. Raises `StoreError`."""
         return await self._inbox.source_state(source)
 
     async def acknowledge(self, key: AlertKey, by: str, comment: str) -> None:
@@ -158,15 +158,15 @@ class Intake:
         """Commit that someone has withdrawn the acknowledgement of an alert. Raises `StoreError`."""
         await self._commit_notice(key, unacknowledgement(key, by, comment))
 
-    async def _commit_notice(self, key: AlertKey, said: Draft) -> None:
+    async def _commit_notice(self, key: AlertKey, notice: Draft) -> None:
         now = self._clock.wall()
-        submission = notice_of_alert(key, said, self._new_id(now), now)
+        submission = notice_of_alert(key, notice, self._new_id(now), now)
         outcome = await self._inbox.accept(submission)
         if isinstance(outcome, Accepted):
             self._arrivals.offer([Waiting(outcome.first_seq, submission.events[0], self._clock.now())])
 
     def _commit(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
-        """Begin to commit; its events wait for a plan from now on, unless that fails."""
+        """Begin to commit a submission. Its events count as waiting from now on, unless the commit fails."""
         begun: Awaitable[Accepted | Conflict]
         try:
             begun = self._inbox.accept(submission)
@@ -192,7 +192,7 @@ class Intake:
             raise QueueFullError("the queue has reached `limits.queue`")
         if self._arrivals.has_backlog(source):
             share = self._arrivals.backlog
-            raise QueueFullError(f"{share} events of this source wait already: its share, `limits.backlog`")
+            raise QueueFullError(f"{share} events of this source wait already; that is its share, `limits.backlog`")
 
     def _submission(
         self,
@@ -235,13 +235,13 @@ class Intake:
             self._arrivals.offer([Waiting(seq, event, now) for seq, event in placed])
 
     def _record_refused(self, source: str, refused: Sequence[Refusal]) -> None:
-        """Count the items of a request that were refused; one line of the log tells of all."""
+        """Count the refused items of a request; write one log line for all of them."""
         first, count = refused[0], sum(one.count for one in refused)
         self._telemetry.refused(source, first.reason, count)
         self._log.warning("event_refused", source=source, reason=first.reason, detail=first.detail, items=count)
 
     def note_refused(self, source: str, reason: str, detail: str) -> None:
-        """Log that something was not taken, once a minute for each source and reason."""
+        """Log a refused request, at most once a minute for each source and reason."""
         now = self._clock.now()
         if now - self._noted.get((source, reason), -BETWEEN_NOTES) >= BETWEEN_NOTES:
             self._noted[source, reason] = now
@@ -249,7 +249,7 @@ class Intake:
             self._log.warning("request_refused", source=source, reason=reason, detail=detail)
 
     async def refuse(self, source: str, reason: str, detail: str, payload: bytes) -> None:
-        """Keep what could not be read. Raises `StoreError`."""
+        """Record input that could not be read. Raises `StoreError`."""
         self._telemetry.refused(source, reason)
         detail = self._redact(detail)
         self._log.warning("event_refused", source=source, reason=reason, detail=detail)
@@ -258,7 +258,7 @@ class Intake:
 
 
 def _count_unknown(drafts: Sequence[Draft], events: Sequence[Event]) -> int:
-    """Count the events whose severity is a word that nobody knows."""
+    """Return how many events have a severity that is an unknown word."""
     count = 0
     for draft, event in zip(drafts, events, strict=True):
         if not event.severity_given and has_unknown_severity(draft):
@@ -267,21 +267,21 @@ def _count_unknown(drafts: Sequence[Draft], events: Sequence[Event]) -> int:
 
 
 def _refusals(source: str, unread: Sequence[Unread], payload: bytes, now: float) -> tuple[Refusal, ...]:
-    """What is kept of items that could not be read; of very many the rest together, with the whole payload."""
+    """Return the refusals of unreadable items; after `MOST_REFUSED`, one for the rest, with the whole payload."""
     kept = [
         Refusal(source=source, received_at=now, reason="malformed", detail=one.error, payload=_encoded(one.item))
         for one in unread[:MOST_REFUSED]
     ]
     if more := len(unread) - len(kept):
-        said = f"{more} more items of this payload could not be read"
+        detail = f"{more} more items of this payload could not be read"
         kept.append(
-            Refusal(source=source, received_at=now, reason="malformed", detail=said, payload=payload, count=more)
+            Refusal(source=source, received_at=now, reason="malformed", detail=detail, payload=payload, count=more)
         )
     return tuple(kept)
 
 
 def _encoded(item: object) -> bytes:
-    """An item as it came: JSON, or the text that is none."""
+    """Return an item as it came: as JSON, or as text if it was not JSON."""
     try:
         text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
     except RecursionError:
@@ -303,8 +303,8 @@ def unacknowledgement(key: AlertKey, by: str, comment: str) -> Draft:
     return Draft(title=f"acknowledgement withdrawn by {by}", key=key[1], body=comment, unacknowledged_by=by)
 
 
-def notice_of_alert(key: AlertKey, said: Draft, event_id: str, now: float) -> Submission:
-    """Return a notice about an alert, made here by hand, as it is committed; `now` in Unix seconds."""
+def notice_of_alert(key: AlertKey, notice: Draft, event_id: str, now: float) -> Submission:
+    """Return the submission of a notice that someone made about an alert; `now` in Unix seconds."""
     source, _ = key
     defaults = SourceDefaults(source=source, format="acknowledgement", severity="info")
-    return Submission(source=source, received_at=now, payload=b"{}", events=(stamp(said, defaults, event_id, now),))
+    return Submission(source=source, received_at=now, payload=b"{}", events=(stamp(notice, defaults, event_id, now),))

@@ -1,4 +1,4 @@
-"""The janitor: prunes what need not be kept, in slices, notes the time, and finds out when a full disk has room."""
+"""The janitor: it prunes old rows in slices, records the time, and notices when a full disk has room again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ BETWEEN_ROUNDS = 60.0
 BETWEEN_SLICES = 0.05
 WHILE_FULL = 1.0
 CLOCK_JUMP = 3_600.0
-"""Seconds that the wall clock may run away from the monotonic one before pruning stops."""
+"""Seconds that the wall clock may differ from the steady one before pruning stops."""
 
 
 class Janitor(Loop):
-    """Keeps the store small."""
+    """The loop that keeps the store small."""
 
     def __init__(self, store: Retention, limits: Limits, clock: Clock, log: Log) -> None:
         self._store = store
@@ -35,7 +35,7 @@ class Janitor(Loop):
             self._noted_at = now
 
     async def step(self) -> int:
-        """Prune one slice; 1 where there is more to do. Raises `StoreError`."""
+        """Prune one slice; return 1 if there is more to do, else 0. Raises `StoreError`."""
         await self._note_time()
         roomy = await self._store.make_room()
         if roomy is self._was_full:

@@ -1,4 +1,4 @@
-"""A loop: a step that is repeated, when it is woken and at the latest once its rest is over."""
+"""A loop repeats a step, each time that it is woken and at the latest after its rest."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from abc import ABC, abstractmethod
 from relay.ports import Clock
 
 LONGEST_REST = 5.0
-"""Seconds after which a loop comes round though nothing is due, so that the watchdog sees that it lives."""
+"""Seconds after which a loop takes a step even if nothing is due, so that the watchdog sees that it lives."""
 
 
 class Loop(ABC):
-    """What the lifecycle repeats. A subclass says what a step does, and how long it may rest."""
+    """A step that the lifecycle repeats. A subclass defines the step, and how long to rest after it."""
 
     def __init__(self, clock: Clock, woken: asyncio.Event | None = None) -> None:
-        """`woken` is set by whoever has work for the loop; it has its own event if none is given."""
+        """`woken` is set by anyone who has work for the loop; by default the loop makes its own event."""
         self._clock = clock
         self._woken = asyncio.Event() if woken is None else woken
 
@@ -29,7 +29,7 @@ class Loop(ABC):
 
     async def run_once(self) -> int:
         """Take a step; return how much it did. Raises `StoreError`."""
-        self._woken.clear()  # before the step: who wakes the loop meanwhile has work that the step may have missed
+        self._woken.clear()  # before the step: whoever sets it during the step has work that the step may miss
         return await self.step()
 
     async def wait(self) -> None:

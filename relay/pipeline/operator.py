@@ -1,4 +1,4 @@
-"""The operator's desk: the relay's own trouble becomes events of the source `relay`, on transitions only."""
+"""Notices to the operator: the relay's own trouble becomes events of the source `relay`, on transitions only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_WAITING = 1_000
 
 
 class OperatorNotices(Loop):
-    """Collects what the operator is to be told, and brings it into the inbox."""
+    """The loop that collects notices to the operator and commits them as events."""
 
     def __init__(self, intake: Intake, clock: Clock, log: Log) -> None:
         self._intake = intake
@@ -25,7 +25,7 @@ class OperatorNotices(Loop):
         self._defaults = SourceDefaults(source=OPERATOR_SOURCE, format="relay")
 
     def tell(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
-        """Have the operator told. Notices about the same key are not repeated within five minutes."""
+        """Queue a notice to the operator. One of status `notice` is not repeated for its key within five minutes."""
         now = self._clock.now()
         if status == "notice":
             if now - self._noticed.get(key, -QUIET) < QUIET:
@@ -36,7 +36,7 @@ class OperatorNotices(Loop):
             self.nudge()
 
     async def step(self) -> int:
-        """Bring what waits into the inbox; return how many notices. Raises `StoreError`."""
+        """Commit the queued notices; return how many. Raises `StoreError`."""
         drafts, self._waiting = self._waiting, []
         try:
             if drafts:

@@ -1,7 +1,7 @@
-"""The pipeline put together: intake, planner and dispatcher, for the daemon, for simulations and for tests alike.
+"""The whole pipeline, of intake, planner and dispatcher, for the daemon, simulations and tests alike.
 
-An event's way: intake commits it and hands it to the arrivals; the planner makes deliveries of it; the book of lanes
-knows where they wait; the dispatcher has them sent.
+The way of an event: intake commits it and adds it to the arrivals; the planner makes deliveries of it; the book of
+lanes knows where they wait; the dispatcher sends them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from relay.ports import Clock, Files, Inbox, Log, Outbox, Renderer, Spawn, Telem
 
 
 class Store(Inbox, ArrivalStore, PlannerStore, Outbox, Protocol):
-    """Where everything is kept."""
+    """The store as the whole pipeline needs it."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pipeline needs beside the store. `new_id` makes an event's id at a time in Unix seconds.
+    """The pipeline's environment, without the store. `new_id` makes an event's id from a time in Unix seconds.
 
-    `chance` gives numbers in [0, 1); `redact` takes secrets out of texts. With `brakes`, sources that answer themselves
-    are braked: that takes a clock that really waits.
+    `chance` returns numbers in [0, 1); `redact` removes secrets from texts. With `brakes`, sources that answer
+    themselves are braked, which needs a clock that really waits.
     """
 
     clock: Clock
@@ -47,9 +47,9 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InForce(msgspec.Struct, frozen=True, kw_only=True):
-    """What a configuration decides for the pipeline; `lanes` and `fallbacks` by room.
+    """The parts of a configuration that the pipeline uses; `lanes` and `fallbacks` by room.
 
-    `queue` bounds what waits in all, `backlog` the events of one source that wait to be planned.
+    `queue` limits all waiting events and deliveries, `backlog` the events of one source that wait to be planned.
     """
 
     rules: Rules
@@ -63,7 +63,7 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pipeline:
-    """Ties the parts together. It takes nothing and sends nothing until something is in force."""
+    """The parts, connected. It accepts and sends nothing until a configuration is in force."""
 
     def __init__(self, store: Store, rules: Rules, world: World) -> None:
         clock, log, tell = world.clock, world.log, world.tell
@@ -89,14 +89,14 @@ class Pipeline:
         )
 
     def use(self, new: InForce) -> None:
-        """Put a configuration in force; nothing here can fail. What is in flight goes on as it began."""
+        """Put a configuration in force; nothing here can fail. Sends in flight go on as they began."""
         self._queue, self.arrivals.backlog = new.queue, new.backlog
         self.planner.use(new.rules)
         self.book.use(new.lanes, new.fallbacks)
         self.dispatcher.use(new.renderer, new.files, new.policy)
 
     async def recover(self) -> None:
-        """Put right what an earlier process left. Raises `StoreError`."""
+        """Recover the deliveries and events that an earlier process left. Raises `StoreError`."""
         await self.dispatcher.recover()
         await self.arrivals.count()
 
