@@ -1,1 +1,1 @@
-"""The loops: intake, planner, dispatcher, janitor. They know only core and ports."""
+"""The loops: intake, planner, dispatcher, janitor. They depend on core and ports only."""

@@ -125,7 +125,7 @@ class Chronicle:
         self._tell(f"account:{account}", f"relay: account {account} is taken again", "info", "resolved", "")
 
     def room_refused(self, lease: Lease, detail: str) -> None:
-        """Report that the service refuses a room, unless it refused an operator's notice: another might fail as well."""
+        """Report a refused room. If it refused an operator's notice, only record that: another might fail as well."""
         room = lease.room
         if room not in self.room_errors and lease.event.source != OPERATOR_SOURCE:
             self._tell(f"room:{room}", f"relay: room {room} is refused", "major", "firing", detail)

@@ -1,4 +1,4 @@
-"""The planner: what has come, and what the time asks for, becomes deliveries, stage by stage."""
+"""The planner: stage by stage, it makes deliveries of new events and of alerts and groups that are due."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from relay.pipeline.vigil import HeldStore, Vigil
 from relay.ports import Clock, Log, Tell
 
 CROWD = 32
-"""Events in a plan from which on the next one waits for company: many at once cost the store far less each."""
+"""Events in a plan from which on the next plan waits for more: in large plans each costs the store far less."""
 COMPANY = 0.1
-"""Seconds that it waits for a full batch after a full one; after a smaller one its share of that."""
+"""Seconds that a plan waits for a full batch after a full one; after a smaller one, in proportion less."""
 
 
 class PlannerStore(PlanStore, DueStore, EventStore, HeldStore, DiversionStore, Protocol):
-    """What the stages need of the store, together."""
+    """The store as all stages together need it."""
 
 
 class Planner(Loop):
-    """Runs the stages that are due, in their order: what moves messages comes before what adds to them."""
+    """Runs the stages that are due, in order: stages that move messages come before those that add to them."""
 
     def __init__(
         self,
@@ -43,12 +43,12 @@ class Planner(Loop):
     ) -> None:
         super().__init__(clock, arrivals.woken)
         self.turn = asyncio.Lock()
-        """Held through each step: who has it may put other rules in force."""
+        """Locked during each step: take it to put other rules in force."""
         self._arrivals = arrivals
         self._brake = brake
         self._plans = plans = Plans(store, rules, book, clock, log)
         self._again = False
-        self._company = 0.0
+        self._batch_wait = 0.0
         self.vigil = Vigil(plans.suppressor, store, clock, self.nudge)
         self.diversions = Diversions(store, book, plans)
         alerts = DueAlerts(store, plans, arrivals)
@@ -68,29 +68,29 @@ class Planner(Loop):
 
     @property
     def suppressor(self) -> Suppressor:
-        """What holds alerts back."""
+        """The suppressor, which decides whether an alert is silenced, muted or inhibited."""
         return self._plans.suppressor
 
     def use(self, rules: Rules) -> None:
-        """Put other rules in force, within `turn`: all that is open is looked at again."""
+        """Put other rules in force, and look at all open alerts again. The caller must hold `turn`."""
         self._plans.use(rules)
         self.vigil.renew()
         self.look_again()
 
     def look_again(self) -> None:
-        """Look at what is due in the store in the next step, whatever this one finds."""
+        """In the next step, look in the store for due alerts and groups, whatever this step finds."""
         self._again = True
         self.nudge()
 
     def nudge(self) -> None:
-        """Wake the loop, even one that waits for company."""
+        """Wake the loop, even while it waits for a full batch."""
         self._arrivals.full.set()
         super().nudge()
 
     async def wait(self) -> None:
-        """Wait for work; in a rush, for a batch of it."""
-        if self._company > 0:
-            await self._clock.wait(self._arrivals.full, self._company)
+        """Wait for work; under load, first wait a moment for a full batch."""
+        if self._batch_wait > 0:
+            await self._clock.wait(self._arrivals.full, self._batch_wait)
         await super().wait()
 
     def rest(self) -> float:
@@ -99,12 +99,12 @@ class Planner(Loop):
 
     @property
     def due_at(self) -> float:
-        """When there is something to plan, though nothing comes."""
+        """When there is something to plan even if no event comes, in Unix seconds."""
         plans = self._plans
         return min(plans.alerts_due_at, plans.groups_due_at, self.vigil.due_at, self.diversions.wakes_at)
 
     async def step(self) -> int:
-        """Plan what is due and one batch of events; return how many these were. Raises `StoreError`."""
+        """Run the due stages, with one batch of events at most; return how many events. Raises `StoreError`."""
         async with self.turn:
             if self._again:
                 self._again = False
@@ -115,5 +115,5 @@ class Planner(Loop):
             for stage in self.stages:
                 if (now := self._clock.now()) >= stage.due_at:
                     planned += await stage.run(now)
-            self._company = COMPANY * planned / BATCH if planned >= CROWD else 0.0
+            self._batch_wait = COMPANY * planned / BATCH if planned >= CROWD else 0.0
             return planned

@@ -1,4 +1,4 @@
-"""Committing plans: what the planner's stages share."""
+"""Commits of plans, shared by the planner's stages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from relay.pipeline.book import LaneBook
 from relay.ports import Clock, Log, Over, StoreError
 
 MOST_COUNTED = 10_000
-"""New posts that are counted beyond those that a room wants to see one by one."""
+"""The most new posts that are counted beyond a room's `digest_over`."""
 T = TypeVar("T")
 
 
 class PlanStore(Protocol):
-    """Where plans are committed. Raises `StoreError`."""
+    """The store of plans and storms. Raises `StoreError`."""
 
     async def storms(self) -> list[Storm]:
         """Return the storms that are not over."""
@@ -29,12 +29,12 @@ class PlanStore(Protocol):
         ...
 
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
-        """Begin at once to write a plan, all of it or nothing; what waits no more because of it."""
+        """Begin at once to write a plan, all or nothing; return the deliveries that wait no more because of it."""
         ...
 
 
 class Plans:
-    """Commits plans, has their deliveries sent, and knows when incidents and groups want to be looked at next.
+    """Commits plans, offers their deliveries to the lanes, and knows when incidents and groups are due next.
 
     Times in Unix seconds on the relay's own clock.
     """
@@ -50,7 +50,7 @@ class Plans:
         self._clock = clock
         self._storms: list[Storm] | None = None
         self.touched: set[str] = set()
-        """Rooms that plans had something for since the diversions were looked at."""
+        """Rooms of the deliveries planned since the last look at the diversions."""
 
     def use(self, rules: Rules) -> None:
         """Put other rules in force."""
@@ -58,17 +58,17 @@ class Plans:
         self.suppressor.use(rules.inhibit, rules.intervals)
 
     def look_again(self) -> None:
-        """Have all that may be due looked at, as it may be due earlier than was thought."""
+        """Look at all alerts and groups that are due, as some may be due earlier than expected."""
         self.alerts_due_at = self.groups_due_at = self._clock.now()
 
     async def storms(self, coming: int) -> Storms:
-        """Return the storms that are not over, and how much waits if that and what is coming may be one."""
+        """Return the storms that are not over, and the queue of each room that may begin one with `coming` events."""
         if self._storms is None:
             self._storms = await self._store.storms()
         return Storms(self._storms, await self._pressure(coming, {storm.room for storm in self._storms}))
 
     def forget_storms(self) -> None:
-        """Read the storms anew, as their digests may stand elsewhere now."""
+        """Read the storms from the store next time, as they or their digests' rooms may have changed."""
         self._storms = None
 
     async def _pressure(self, coming: int, busy: Set[str]) -> dict[str, Pressure]:
@@ -83,7 +83,7 @@ class Plans:
     async def commit(self, made: Plan) -> None:
         """Commit a plan; leases of its deliveries may share the commit. Raises `StoreError`."""
         if made.storms:
-            self.forget_storms()  # they are as the commit leaves them, or its failure
+            self.forget_storms()  # before the commit: if it fails, memory must not be ahead of the store
         commit = self._store.commit_plan(made, self._clock.now())
         self._book.expect(made)
         self._book.planned(made, await commit)
@@ -102,9 +102,9 @@ async def together_or_alone(
     failed: Callable[[T, Exception], Awaitable[None]],
     log: Log,
 ) -> bool:
-    """Plan items together or, if that fails, one by one, so that one bad item costs no other; return whether it failed.
+    """Plan items together or, if that fails, one by one, so that a bad item fails alone; return whether it failed.
 
-    `failed` is told of each item that fails alone. Raises `StoreError`.
+    `failed` is called with each item that fails alone. Raises `StoreError`.
     """
     try:
         await plan(items)

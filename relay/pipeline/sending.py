@@ -1,4 +1,4 @@
-"""One attempt: what a leased delivery says is rendered now, and sent once."""
+"""One attempt: a leased delivery is rendered now, so that it says how things stand, and sent once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from relay.pipeline.chronicle import Chronicle
 from relay.ports import Clock, File, Files, Missing, Outbox, Renderer, Send, Sender, Service
 
 MOST_LISTED = 1_000_000
-"""Lines of a digest's full list."""
+"""The most lines of a digest's full list."""
 
 
 class Sending:
-    """Renders deliveries and has them sent."""
+    """Renders deliveries and sends them."""
 
     def __init__(self, outbox: Outbox, brake: Brake | None, clock: Clock, chronicle: Chronicle) -> None:
         self._outbox = outbox
@@ -29,11 +29,11 @@ class Sending:
         self._chronicle = chronicle
 
     def use(self, renderer: Renderer, files: Files) -> None:
-        """Put others in force for attempts that begin from now on."""
+        """Use these for attempts that begin from now on."""
         self._renderer, self._files = renderer, files
 
     async def send(self, lease: Lease, sender: Sender) -> tuple[Outcome, tuple[str, ...]]:
-        """Send a delivery; return what became of it, and the texts of the replies that follow it."""
+        """Send a delivery; return the outcome, and the texts of the replies that follow it."""
         if lease.file is not None:
             return await self._attach(sender, lease, lease.file), ()
         texts, file = await self._texts(lease, sender.service)
@@ -41,7 +41,7 @@ class Sending:
         return outcome, tuple(texts[1:]) if lease.action in ("post", "file") else ()
 
     async def _attach(self, sender: Sender, lease: Lease, address: str) -> Outcome:
-        """Post a file that an event names, or a note of why it can't be had."""
+        """Post a file that an event names, or a note that says why it can't be had; return the outcome."""
         async with self._files.get(address) as found:
             if isinstance(found, Missing):
                 why = found.why
@@ -56,7 +56,7 @@ class Sending:
         return await self._send(sender, lease, file_is_missing(name, why), None)
 
     async def _texts(self, lease: Lease, service: Service) -> tuple[list[str], File | None]:
-        """A delivery's texts, and the file that goes with the first: a digest's full list."""
+        """Return a delivery's texts, and the file that goes with the first (a digest's full list), if any."""
         texts = [lease.content] if lease.content is not None else self._rendered(lease, service)
         if lease.note is not None:
             return [self._renderer.note(lease.note, lease.room, self._clock.wall())], None
@@ -85,7 +85,7 @@ class Sending:
         self, sender: Sender, lease: Lease, markdown: str, file: File | None, link: str | None = None
     ) -> Outcome:
         text = plain_text(markdown)
-        if self._brake is not None:
+        if self._brake is not None:  # before the send: an echo may come before the service's answer
             await self._brake.sending(lease.event, text)
         message = Send(
             action=lease.action,
@@ -102,8 +102,8 @@ class Sending:
         return await sender.send(message)
 
     def _card(self, sender: Sender, lease: Lease) -> Mapping[str, Any] | None:
-        """The card that goes with a new message, where there is one and the service takes it."""
+        """Return the card that goes with a new message, or None if there is none or the service takes no files."""
         if lease.action != "post" or lease.note is not None or not sender.service.files:
             return None
-        told, now = lease.told, self._clock.wall()
-        return self._renderer.card(lease.lineage, lease.event, room=lease.room, told=told, now=now)
+        now = self._clock.wall()
+        return self._renderer.card(lease.lineage, lease.event, room=lease.room, told=lease.told, now=now)

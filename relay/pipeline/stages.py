@@ -1,4 +1,4 @@
-"""The planner's stages: each knows when it is due, and does one kind of work."""
+"""The planner's stages. Each knows when it is due, and does one kind of work."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from relay.pipeline.vigil import Vigil
 from relay.ports import Clock, StoreError, Tell
 
 LATE = 60.0
-"""Seconds that alerts which are due let waiting events go first: these may say otherwise."""
+"""Seconds that due alerts let waiting events go first, since those may say that an alert still fires."""
 GENTLE_FOR = 10.0
-"""Seconds from the start in which what was missed while the relay was down is looked at a little at a time."""
+"""Seconds after the start in which alerts that came due while the relay was down are handled in small batches."""
 GENTLE = 50
+"""Alerts in such a small batch."""
 GENTLE_REST = 0.5
+"""Seconds between two small batches."""
 LOOK_FOR_STORMS = 1.0
-"""Seconds between two looks at what waits for the rooms, though nothing comes."""
+"""Seconds between two looks at the queues of the rooms when no event comes."""
 LOOK_AGAIN = 3_600.0
-"""Seconds after which a stage looks what is due though it knows of nothing."""
+"""Seconds after which a stage asks the store for due work, though it knows of none."""
 
 
 class DueStore(Protocol):
-    """What is on record, and when it wants to be looked at. Raises `StoreError`."""
+    """The alerts, incidents and groups on record, and when they are due. Raises `StoreError`."""
 
     async def known(self, keys: Sequence[AlertKey]) -> Known:
         """Return the alerts of these keys, and the last incident of each in each room."""
@@ -50,7 +52,7 @@ class DueStore(Protocol):
 
 
 class EventStore(Protocol):
-    """What is on record of events' alerts. Raises `StoreError`."""
+    """The alerts of events, and events that are set aside. Raises `StoreError`."""
 
     async def known(self, keys: Sequence[AlertKey]) -> Known:
         """Return the alerts of these keys, and the last incident of each in each room."""
@@ -66,16 +68,16 @@ class Stage(Protocol):
 
     @property
     def due_at(self) -> float:
-        """When there is something to do, in Unix seconds on the relay's own clock."""
+        """When the stage is due, in Unix seconds on the relay's own clock."""
         ...
 
     async def run(self, now: float) -> int:
-        """Do a bounded part of it, and return how many events that planned. Raises `StoreError`."""
+        """Do a bounded part of the work; return how many events were planned. Raises `StoreError`."""
         ...
 
 
 class DueAlerts:
-    """Alerts that expire, and reminders of incidents that are told of alone."""
+    """Handles alerts that expire, and reminders of incidents that have a message of their own."""
 
     def __init__(self, store: DueStore, plans: Plans, arrivals: Arrivals) -> None:
         self._store = store
@@ -84,15 +86,16 @@ class DueAlerts:
 
     @property
     def due_at(self) -> float:
-        """When the first wants to be looked at; later while events wait that may say otherwise."""
+        """When the first alert is due, or `LATE` seconds later while events wait that may change it."""
         return self._plans.alerts_due_at + (LATE if self._arrivals.more else 0.0)
 
     async def run(self, now: float) -> int:
-        """Look at a batch of alerts; right after a start at fewer of them, and not at once at more."""
+        """Look at a batch of due alerts; right after a start, at smaller batches with a rest between."""
         gentle = now < self._plans.started_at + GENTLE_FOR
         keys = await self._store.due_keys(now, GENTLE if gentle else BATCH)
         if await self.look_at(keys, now):
-            self._plans.alerts_due_at = now + LATE  # what failed is due still
+            # The failed alerts are still due: without a rest the stage would try them again at once.
+            self._plans.alerts_due_at = now + LATE
         elif gentle and len(keys) == GENTLE:
             self._plans.alerts_due_at = now + GENTLE_REST
         else:
@@ -101,7 +104,7 @@ class DueAlerts:
         return 0
 
     async def look_at(self, keys: Sequence[AlertKey], now: float, *, expires: bool = True) -> bool:
-        """Look at alerts by their keys; return whether any failed."""
+        """Look at alerts by key; return whether any failed. If `expires` is false, let none expire."""
 
         async def plan_keys(some: Sequence[AlertKey]) -> None:
             if some:
@@ -125,7 +128,7 @@ class DueAlerts:
 
 
 class HeldAlerts:
-    """All open alerts, each time that something may have changed of what is held back."""
+    """Looks at all open alerts again, each time that something may have changed about their suppression."""
 
     def __init__(self, vigil: Vigil, alerts: DueAlerts) -> None:
         self._vigil = vigil
@@ -133,7 +136,7 @@ class HeldAlerts:
 
     @property
     def due_at(self) -> float:
-        """When a silence, a time or an inhibiting alert begins or ends."""
+        """When a silence, a mute interval or an inhibiting alert begins or ends."""
         return self._vigil.due_at
 
     async def run(self, now: float) -> int:
@@ -146,14 +149,14 @@ class HeldAlerts:
 
 
 class NewStorms:
-    """Storms that begin though nothing comes, as a room takes what waits more slowly than was expected."""
+    """Begins storms when no event comes, because a room takes its queue more slowly than expected."""
 
     def __init__(self, plans: Plans) -> None:
         self._plans = plans
         self.due_at = 0.0
 
     async def run(self, now: float) -> int:
-        """Look at what waits for each room."""
+        """Look at the queue of each room."""
         self.due_at = now + LOOK_FOR_STORMS
         storms = await self._plans.storms(0)
         if storms.begin(now):
@@ -162,7 +165,7 @@ class NewStorms:
 
 
 class DueGroups:
-    """Groups whose rooms are to be told what is new or what still fires, and digests of storms."""
+    """Handles groups that are due for news or a reminder, and digests of storms."""
 
     def __init__(self, store: DueStore, plans: Plans) -> None:
         self._store = store
@@ -170,7 +173,7 @@ class DueGroups:
 
     @property
     def due_at(self) -> float:
-        """When the first wants to be looked at."""
+        """When the first group is due."""
         return self._plans.groups_due_at
 
     async def run(self, now: float) -> int:
@@ -198,7 +201,7 @@ class DueGroups:
 
 
 class NewEvents:
-    """Events that were committed. A bad one is set aside as a bug, and the operator hears of it."""
+    """Plans committed events. A bad one is set aside as a bug, and the operator is notified."""
 
     def __init__(
         self, store: EventStore, plans: Plans, arrivals: Arrivals, brake: Brake, clock: Clock, tell: Tell

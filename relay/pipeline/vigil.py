@@ -1,5 +1,7 @@
-"""The vigil over what is held back: when a silence, a time or an alert that inhibits others begins or ends, all that is
-open is looked at again."""
+"""The vigil over suppressed alerts: it goes through all open alerts again when their suppression may have changed.
+
+That is when a silence, a mute interval or an inhibiting alert begins or ends.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ _FIRST: AlertKey = ("", "")
 
 
 class HeldStore(Protocol):
-    """Silences, and alerts that may be held back. Raises `StoreError`."""
+    """The silences, and the alerts that may be suppressed. Raises `StoreError`."""
 
     async def silences(self) -> list[Silence]:
         """Return all silences on record."""
@@ -37,7 +39,7 @@ class Vigil:
     """Keeps the suppressor up to date, and goes through the open alerts when that changes something."""
 
     def __init__(self, suppressor: Suppressor, store: HeldStore, clock: Clock, wake: Callable[[], None]) -> None:
-        """`wake` has the planner look for work."""
+        """`wake` makes the planner look for work."""
         self._suppressor = suppressor
         self._store = store
         self._clock = clock
@@ -51,15 +53,15 @@ class Vigil:
 
     @property
     def due_at(self) -> float:
-        """When there is something to do, though nothing happens."""
+        """When there is something to do even if no event comes, in Unix seconds; 0 for at once."""
         return 0.0 if self._at is not None or self._suppressor.stirred else self._next_at
 
     async def known(self) -> Sequence[Silence]:
-        """All silences on record. Raises `StoreError`."""
+        """Return all silences on record. Raises `StoreError`."""
         return await self._store.silences()
 
     async def put(self, silences: Sequence[Silence]) -> None:
-        """Put silences in force, each in the place of one of the same id. Raises `StoreError`."""
+        """Put silences in force; each replaces the one of the same id. Raises `StoreError`."""
         for silence in silences:
             await self._store.save_silence(silence)
         await self._load()
@@ -68,7 +70,7 @@ class Vigil:
         self._wake()
 
     def renew(self) -> None:
-        """Learn all anew, and go through all that is open: the rules are others."""
+        """Read silences and alerts anew, and go through all open alerts, as the rules have changed."""
         self._learnt = False
         self._next_at = self._clock.now()
         self._begin()
@@ -79,7 +81,7 @@ class Vigil:
         self._suppressor.silence(silence for silence in found if silence.state(now) != "expired")
 
     async def next_keys(self, limit: int) -> list[AlertKey]:
-        """The next keys of open alerts that are to be looked at again. Raises `StoreError`."""
+        """Return the next keys of open alerts to look at again, `limit` at most. Raises `StoreError`."""
         if not self._learnt:
             await self._load()
             for alert in await self._store.firing_alerts():
@@ -95,7 +97,7 @@ class Vigil:
         return keys
 
     def done(self) -> None:
-        """The last keys were looked at, and what came of it is on record: go on behind them."""
+        """Go on after the last keys, as their plans are committed; if a new round has begun, begin at its start."""
         begun, behind = self._next
         if begun == self._round:
             self._at = behind
