@@ -93,7 +93,7 @@ class Lifecycle:
         self._stopping.set()
 
     def is_stopping(self) -> bool:
-        """True once the stop has begun."""
+        """Return whether the stop has begun."""
         return self._stopping.is_set()
 
     def why_not_ready(self) -> str | None:

@@ -192,7 +192,7 @@ class IncidentFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Inbox(Protocol):
-    """Where events are committed before they are acknowledged. Raises `StoreError`."""
+    """The inbox, in which events are committed before they are acknowledged. Raises `StoreError`."""
 
     def accept(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
         """Begin at once to commit a submission's events, or to find that it was committed before."""

@@ -86,8 +86,8 @@ class Chronicle:
         if (template, text) in self._failing:  # the operator's own message may have failed by the same template
             return
         self._failing.add((template, text))
-        said = f"Alerts go out all the same: in the built-in form, or without the card.\n{error}"
-        self._tell(f"template:{template}", f"relay: template {template} fails", "major", "notice", said)
+        body = f"Alerts go out all the same: in the built-in form, or without the card.\n{error}"
+        self._tell(f"template:{template}", f"relay: template {template} fails", "major", "notice", body)
 
     def diverted(self, order: Divert, done: Diverted) -> None:
         """Report that deliveries moved to a room's fallback, or that the room is back."""
@@ -109,8 +109,8 @@ class Chronicle:
         """Report that the service refuses an account."""
         self._log.error("account_paused", account=account, detail=detail)
         self._refused.add(account)
-        said = f"{detail}\nEverything for its rooms is kept and waits."
-        self._tell(f"account:{account}", f"relay: account {account} is refused", "critical", "firing", said)
+        body = f"{detail}\nEverything for its rooms is kept and waits."
+        self._tell(f"account:{account}", f"relay: account {account} is refused", "critical", "firing", body)
 
     def account_in_trouble(self, account: str, detail: str) -> None:
         """Report that a service could not be asked whether it accepts an account."""
@@ -147,9 +147,9 @@ class Chronicle:
     def homeless(self, room: str, count: int) -> None:
         """Report deliveries that are dead, as their room is no longer configured."""
         self._log.error("room_gone", room=room, deliveries=count)
-        said = "`relay deliveries retry` sends them once the room is configured again; `drop` gives them up"
+        body = "`relay deliveries retry` sends them once the room is configured again; `drop` gives them up"
         self._tell(
-            f"gone:{room}", f"relay: {count} deliveries wait for room {room}, which is gone", "major", "notice", said
+            f"gone:{room}", f"relay: {count} deliveries wait for room {room}, which is gone", "major", "notice", body
         )
 
     def taken_over(self, room: str, state: DeliveryState) -> None:
@@ -165,6 +165,6 @@ class Chronicle:
             self._telemetry.posted_after(max(0.0, now - lease.event.received_at))
             self._log.debug("delivery_done", delivery_id=lease.id, event_id=lease.event.id, room=lease.room)
         elif lease.event.source != OPERATOR_SOURCE:
-            said = f"{lease.event.title}\n{settlement.reason}: {settlement.detail}"
+            body = f"{lease.event.title}\n{settlement.reason}: {settlement.detail}"
             title = f"relay: an alert for room {lease.room} could not be delivered"
-            self._tell(f"dead:{lease.room}", title, "major", "notice", said)
+            self._tell(f"dead:{lease.room}", title, "major", "notice", body)

@@ -78,9 +78,9 @@ class CredentialKeeper(Loop):
         if ending and name not in self._warned:
             self._warned.add(name)
             left = max(0.0, (state.refresh_until or 0.0) - self._clock.wall())
-            said = f"It ends in {say_duration(left)}, and then nothing is sent: `relay login {name}` gets a new one."
+            body = f"It ends in {say_duration(left)}, and then nothing is sent: `relay login {name}` gets a new one."
             self._tell(
-                f"credentials:{name}", f"relay: the refresh token of account {name} ends soon", "major", "firing", said
+                f"credentials:{name}", f"relay: the refresh token of account {name} ends soon", "major", "firing", body
             )
         elif not ending and state.refresh_until is not None and name in self._warned:
             self._warned.remove(name)

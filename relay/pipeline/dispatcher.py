@@ -58,9 +58,9 @@ class Dispatcher(Loop):
         rehomed: Callable[[], None],
         redact: Callable[[str], str] = str,
     ) -> None:
-        """`rehomed` is called once the store knows other rooms: deliveries skipped for lack of one may be due.
+        """`rehomed` is called once the store knows other rooms: groups skipped while theirs was gone may be due.
 
-        `redact` takes secrets out of an error's text.
+        `redact` removes secrets from an error's text.
         """
         super().__init__(clock, book.work)
         self._redact = redact
@@ -93,7 +93,7 @@ class Dispatcher(Loop):
         return set(self._tasks)
 
     async def recover(self) -> None:
-        """Put back deliveries that an earlier process left in flight, and count what waits. Raises `StoreError`."""
+        """Put back deliveries that an earlier process left in flight, and count all that wait. Raises `StoreError`."""
         await self._recover(fresh=True)
         self._strays = False
 

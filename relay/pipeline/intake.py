@@ -60,7 +60,7 @@ class Intake:
         has_room: Callable[[], bool],
         redact: Callable[[str], str],
     ) -> None:
-        """`arrivals` get what was committed; `redact` takes secrets out of reasons."""
+        """`arrivals` gets the committed events; `redact` removes secrets from reasons."""
         self.last_at: dict[str, float] = {}
         """When the last event of each source was committed since the start, in Unix seconds."""
         self._inbox = inbox

@@ -29,6 +29,7 @@ def back_up(path: Path, to: Path, progress: Callable[[int, int], None]) -> int:
             found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise StoreUnavailableError(f"the copy of {path} is damaged: {found}")
+        # On disk before the rename: a power cut must not leave the final name on half a copy.
         with beside.open("rb") as written:
             os.fsync(written.fileno())
         beside.replace(to)

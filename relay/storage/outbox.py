@@ -122,6 +122,8 @@ class OutboxWriter:
         for start in starts:
             if start.fresh:
                 turn_back(connection, start.now)
+            # A lease without a settlement: the last process ended between the send and its record, so the message
+            # may have arrived. It is sent again; the dispatcher counts it as ambiguous.
             left = connection.execute(_SQL["recover"]).fetchall() if start.fresh else ()
             in_flight = [room for (room,) in left]
             connection.execute(_SQL["not_later_than"], {"latest": start.latest})
