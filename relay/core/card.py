@@ -1,4 +1,4 @@
-"""Adaptive cards: whether a document is one that Webex shows.
+"""Adaptive cards: a check that Webex can show a document as a card.
 
 Source: adaptivecards.io, schema of `AdaptiveCard`; Webex for Developers, "Cards", which admits versions up to 1.3.
 """
@@ -12,14 +12,14 @@ MAX_ITEMS = 500
 
 
 def misfit(card: Any) -> str | None:
-    """What keeps a document from being a card, with its place; None where it is one."""
+    """Return the first reason why Webex would not show a document as a card, with its place, or None."""
     if not isinstance(card, dict) or card.get("type") != "AdaptiveCard":
-        return 'is no card: {"type": "AdaptiveCard", "version": "1.3", "body": […]} would be right'
+        return 'is no card: expected an object like {"type": "AdaptiveCard", "version": "1.3", "body": […]}'
     version = card.get("version")
     if not isinstance(version, str) or version not in ("1.0", "1.1", "1.2", "1.3"):
-        return f"version: {version!r} is none that Webex shows; 1.3 would be right"
+        return f"version: expected a version that Webex shows, like '1.3'; found {version!r}"
     if not card.get("body"):
-        return "body: a list of at least one element would be right"
+        return "body: expected a list of at least one element, found none"
     budget = [MAX_ITEMS]
     for name in ("body", "actions"):
         if (wrong := _misfit(card.get(name, []), name, MAX_DEPTH, budget)) is not None:
@@ -29,7 +29,7 @@ def misfit(card: Any) -> str | None:
 
 def _misfit(elements: Any, where: str, depth: int, budget: list[int]) -> str | None:
     if not isinstance(elements, list):
-        return f"{where}: a list of elements would be right"
+        return f"{where}: expected a list of elements, found {type(elements).__name__}"
     if depth == 0:
         return f"{where}: nested too deeply"
     for number, element in enumerate(elements):

@@ -27,7 +27,7 @@ _ESCAPE = re.compile(r'\\(["\\n])')
 
 
 class BadMatcherError(ValueError):
-    """A matcher that can't be read; its text says what would be right."""
+    """A matcher that can't be read; its text names the fault and the expected form."""
 
 
 class _Pattern(Protocol):
@@ -110,7 +110,7 @@ def parse_comparisons(text: str) -> list[tuple[str, Operator, str]]:
         position = found.end()
         if position < len(rest):
             if rest[position] != ",":
-                raise BadMatcherError(f"{text!r} has {rest[position:]!r} where a comma or the end would be right")
+                raise BadMatcherError(f"{text!r}: expected a comma or the end, found {rest[position:]!r}")
             position += 1
     if not comparisons:
         raise BadMatcherError('an empty matcher; it would read like source="fabric"')

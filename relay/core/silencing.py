@@ -17,7 +17,7 @@ LONGEST_TEXT = 1_000
 
 
 class BadSilenceError(ValueError):
-    """A silence that can't be; its text says what would be right."""
+    """A silence that is not valid; its text names the fault and the expected value."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,7 +120,10 @@ async def test_what_can_not_be_done_says_why(tmp_path: Path, sandbox: Sandbox) -
         ("rooms", "members", "oncall"): (2, "found the direct room with oncall@example.net"),
         ("messages", "list", "snv", "--after", "soon"): (2, "or a duration like 2h"),
         ("send", "snv", "x", "--file", "nothing.pdf"): (2, "there is no file nothing.pdf"),
-        ("send", "snv", "x", "--card", str(tmp_path / "bad.json")): (2, "version: '9' is none that Webex shows"),
+        ("send", "snv", "x", "--card", str(tmp_path / "bad.json")): (
+            2,
+            "version: expected a version that Webex shows, like '1.3'; found '9'",
+        ),
         ("send", "snv"): (2, "there is nothing to post"),
         ("login", "webex"): (2, "`relay login` is for accounts with `oauth`"),
     }
