@@ -132,9 +132,12 @@ def flushed(group: Group, shown: Sequence[Incident], policy: Policy, now: float)
     """The group after its room was told."""
     firing = any(incident.firing for incident in shown)
     return msgspec.structs.replace(
-        group, flush_at=None, flushed_at=now, ended_at=None if firing else now,
+        group,
+        flush_at=None,
+        flushed_at=now,
+        ended_at=None if firing else now,
         remind_at=now + policy.repeat_interval if firing else None,
-    )  # fmt: skip
+    )
 
 
 def reminder_of(incidents: Sequence[Incident], now: float) -> str:

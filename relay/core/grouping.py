@@ -80,9 +80,14 @@ class _GroupPlanner:
             return
         before, changed = self._storms.latest(members.group), members.incidents
         storm, steps = look(
-            before, members.edits, news=bool(changed), firing=members.firing,
-            few=self._rules.digest_over.get(before.room, 0), now=self._now, plain=before.where in self._rules.plain,
-        )  # fmt: skip
+            before,
+            members.edits,
+            news=bool(changed),
+            firing=members.firing,
+            few=self._rules.digest_over.get(before.room, 0),
+            now=self._now,
+            plain=before.where in self._rules.plain,
+        )
         seqs = sorted(seq for incident in changed for seq in incident.news)
         goes_on, message = before.ended_at is None, storm.message
         for step in steps:
@@ -92,12 +97,18 @@ class _GroupPlanner:
             *also, seq = seqs or [storm.seq]
             self.result.intents.append(
                 Intent(
-                    action=step.action, room=storm.where, message=message, event_seq=seq, rank=0, content=step.content,
-                    also=tuple(also), subject=Subject(kind="digest", route="storm", group=storm.id),
+                    action=step.action,
+                    room=storm.where,
+                    message=message,
+                    event_seq=seq,
+                    rank=0,
+                    content=step.content,
+                    also=tuple(also),
+                    subject=Subject(kind="digest", route="storm", group=storm.id),
                     haste="first" if goes_on else "in turn",
                     absorbs=storm.room if goes_on and _takes_up(step) else None,
                 )
-            )  # fmt: skip
+            )
             seqs = seqs[-1:]
         looked = storm.flushed_at == self._now
         if looked and not steps:
@@ -157,9 +168,10 @@ class _GroupPlanner:
     def _remind(self, group: Group, incidents: tuple[Incident, ...], policy: Policy) -> Group:
         """A reminder of what still fires, nobody has taken up and nothing holds."""
         due = [
-            one for one in incidents
+            one
+            for one in incidents
             if one.firing and one.said is not None and one.ack is None and one.held is None and not one.quiet
-        ]  # fmt: skip
+        ]
         if due and group.message and group.where in self._rules.rooms:
             said, plain = reminder_of(due, self._now), group.where in self._rules.plain
             step = Step("reply", with_title(said, worst_first(due)[0].event.title) if plain else said)
@@ -177,14 +189,20 @@ class _GroupPlanner:
         *also, seq = seqs
         self.result.intents.append(
             Intent(
-                action=step.action, room=group.where, message=message, event_seq=seq,
-                rank=rank, content=step.content, also=tuple(also),
+                action=step.action,
+                room=group.where,
+                message=message,
+                event_seq=seq,
+                rank=rank,
+                content=step.content,
+                also=tuple(also),
                 haste=self._storms.haste(group.room, rank, seq, self._now) if step.action == "post" else "in turn",
-                subject=self._subject(group), template=template_for(group.room, route, self._rules),
+                subject=self._subject(group),
+                template=template_for(group.room, route, self._rules),
                 mention=policy.mention if step.ring else (),
                 replaces=group.message if step.action == "post" else 0,
             )
-        )  # fmt: skip
+        )
 
     def _subject(self, group: Group) -> Subject:
         route = self._rules.route_of(group.lineage).path

@@ -171,8 +171,11 @@ def told_of(incident: Incident) -> Told:
 def same(event: Event, known: Event) -> bool:
     """True where an event says nothing that its incident's message does not say already."""
     return (event.severity, event.title, event.body, bool(event.downtime)) == (
-        known.severity, known.title, known.body, bool(known.downtime),
-    )  # fmt: skip
+        known.severity,
+        known.title,
+        known.body,
+        bool(known.downtime),
+    )
 
 
 # What happens to it
@@ -235,9 +238,15 @@ def absorb(incident: Incident, storm: str, message: int, room: str) -> Incident:
 def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: float) -> Incident:
     """It lives again, in the same message; nobody has taken it up any more."""
     lives = msgspec.structs.replace(
-        incident, seq=seq, event=event, state="firing", ended_at=None, ended_before=incident.ended_at,
-        remind_at=now + policy.repeat_interval, ack=None,
-    )  # fmt: skip
+        incident,
+        seq=seq,
+        event=event,
+        state="firing",
+        ended_at=None,
+        ended_before=incident.ended_at,
+        remind_at=now + policy.repeat_interval,
+        ack=None,
+    )
     return _changed(lives, now)
 
 

@@ -18,9 +18,19 @@ WEBEX_MAX_BYTES = 7439
 
 _INVISIBLE = "".join(
     chr(code)
-    for code in (*range(9), 11, 12, *range(14, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F),
-                 *range(0x2066, 0x206A), 0xFEFF)
-)  # fmt: skip
+    for code in (
+        *range(9),
+        11,
+        12,
+        *range(14, 32),
+        *range(127, 160),
+        0x2028,
+        0x2029,
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+        0xFEFF,
+    )
+)
 _CLEAN = {**dict.fromkeys(map(ord, _INVISIBLE), None), ord("\r"): None, ord("\t"): " "}
 _ENTITIES_OUT = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _ESCAPES = {**_CLEAN, **{ord(char): "\\" + char for char in "\\`*_[]~|"}, **_ENTITIES_OUT}

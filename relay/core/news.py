@@ -59,9 +59,13 @@ def is_owed(incident: Incident) -> bool:
 def told(incident: Incident, message: int, remind_at: float | None = None) -> Incident:
     """Its message says now what is true; its next reminder is at another time where one is given."""
     return msgspec.structs.replace(
-        incident, message=message, said=_aloud(incident), fresh=False, news=(),
+        incident,
+        message=message,
+        said=_aloud(incident),
+        fresh=False,
+        news=(),
         remind_at=incident.remind_at if remind_at is None else remind_at,
-    )  # fmt: skip
+    )
 
 
 def _present(incident: Incident) -> Said:

@@ -253,11 +253,21 @@ class _Planner:
             self._tell(last, now)  # its end is yet to be told
         self._handle -= 1
         opened = Incident(
-            id=self._handle, source=event.source, key=event.key, room=target.room, lineage=group.lineage,
-            labels=group.labels, message=0, seq=seq, event=event, started_at=event.occurred_at,
+            id=self._handle,
+            source=event.source,
+            key=event.key,
+            room=target.room,
+            lineage=group.lineage,
+            labels=group.labels,
+            message=0,
+            seq=seq,
+            event=event,
+            started_at=event.occurred_at,
             opened_at=min(now, _own_time(event, now)),
-            remind_at=now + policy.repeat_interval, changes=(now,), ack=self._ack_of(event),
-        )  # fmt: skip
+            remind_at=now + policy.repeat_interval,
+            changes=(now,),
+            ack=self._ack_of(event),
+        )
         self._tell(opened, now, news=seq, target=target)
 
     def _ack_of(self, event: Event) -> Ack | None:
@@ -351,26 +361,43 @@ class _Planner:
         self._taken = True
         self.result.intents.append(
             Intent(
-                action=step.action, room=incident.where, message=incident.message, event_seq=incident.seq,
-                rank=RANK[incident.event.severity], content=step.content,
+                action=step.action,
+                room=incident.where,
+                message=incident.message,
+                event_seq=incident.seq,
+                rank=RANK[incident.event.severity],
+                content=step.content,
                 subject=_subject("living", self._route_of(incident)),
             )
-        )  # fmt: skip
+        )
 
     def _post(
-        self, seq: int, event: Event, room: str, kind: MessageKind, route: Route, step: Step, now: float,
+        self,
+        seq: int,
+        event: Event,
+        room: str,
+        kind: MessageKind,
+        route: Route,
+        step: Step,
+        now: float,
         replaces: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._taken = True
         rank = RANK[event.severity]
         self.result.intents.append(
             Intent(
-                action="post", room=room, message=self._handle if kind == "living" else 0, event_seq=seq,
-                rank=rank, subject=_subject(kind, route), haste=self._storms.haste(room, rank, seq, now),
+                action="post",
+                room=room,
+                message=self._handle if kind == "living" else 0,
+                event_seq=seq,
+                rank=rank,
+                subject=_subject(kind, route),
+                haste=self._storms.haste(room, rank, seq, now),
                 template=template_for(room, route, self._rules),
-                mention=route.policy.mention if step.ring else (), replaces=replaces,
+                mention=route.policy.mention if step.ring else (),
+                replaces=replaces,
             )
-        )  # fmt: skip
+        )
 
     def _touch(self, incident: Incident, now: float) -> None:
         key = group_of(incident)

@@ -35,9 +35,14 @@ def make_silence(wish: Wish, new_id: str, now: float) -> Silence:
     starts_at = round(max(now, wish.starts_at or now), 3)  # as it is shown, so that it can be sent back
     _check(wish, starts_at, now)
     return Silence(
-        id=new_id, matchers=_canonical(wish.matchers), starts_at=starts_at, ends_at=wish.ends_at,
-        created_by=wish.created_by.strip(), comment=wish.comment.strip(), updated_at=now,
-    )  # fmt: skip
+        id=new_id,
+        matchers=_canonical(wish.matchers),
+        starts_at=starts_at,
+        ends_at=wish.ends_at,
+        created_by=wish.created_by.strip(),
+        comment=wish.comment.strip(),
+        updated_at=now,
+    )
 
 
 def change_silence(known: Silence, wish: Wish, new_id: str, now: float) -> list[Silence]:
@@ -53,10 +58,14 @@ def change_silence(known: Silence, wish: Wish, new_id: str, now: float) -> list[
     _check(wish, starts_at, now)
     return [
         msgspec.structs.replace(
-            known, starts_at=starts_at, ends_at=wish.ends_at, created_by=wish.created_by.strip(),
-            comment=wish.comment.strip(), updated_at=now,
+            known,
+            starts_at=starts_at,
+            ends_at=wish.ends_at,
+            created_by=wish.created_by.strip(),
+            comment=wish.comment.strip(),
+            updated_at=now,
         )
-    ]  # fmt: skip
+    ]
 
 
 def expire(known: Silence, now: float) -> list[Silence]:

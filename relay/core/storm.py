@@ -91,9 +91,15 @@ class StormMembers(msgspec.Struct, frozen=True, tag_field="kind", tag="storm"):
 def open_storm(room: str, now: float, seq: int = 0) -> Storm:
     """Return a storm that begins with the event `seq`."""
     return Storm(
-        id=f"storm {now:.3f} {seq}|{room}", room=room, began_at=now, seen_at=now, window_at=now, wake_at=now,
-        flush_at=now, seq=seq,
-    )  # fmt: skip
+        id=f"storm {now:.3f} {seq}|{room}",
+        room=room,
+        began_at=now,
+        seen_at=now,
+        window_at=now,
+        wake_at=now,
+        flush_at=now,
+        seq=seq,
+    )
 
 
 class Storms:

@@ -110,9 +110,14 @@ def iso(at: float) -> str:
 
 
 _KINDS = {
-    "array": "a list", "object": "a mapping", "str": "text", "int": "a whole number", "float": "a number",
-    "bool": "true or false", "null": "nothing",
-}  # fmt: skip
+    "array": "a list",
+    "object": "a mapping",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+}
 _EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 
 
