@@ -95,9 +95,14 @@ class WebhookListener:
     async def _take(self, source: WebhookSource, request: web.BaseRequest) -> web.Response:
         self._admit(source, request)
         body = await read_body(request, source.max_body)
-        await self._verify(source, request, body)
+        if isinstance(source.auth, Vouched | Signature):
+            await self._verify(source.auth, request, body)
         self._hears(source.defaults.source)  # only now: a request without a valid signature is no sign of life
-        read, kept = await self._read(source, request, body)
+        wanted, kept = self._decode(source, request, body)
+        try:
+            read = read_payload(source.format, wanted)
+        except UnreadableError as error:
+            raise await self._keep(source.defaults.source, str(error), kept) from error
         if source.bucket is not None:  # `_admit` has asked for room; only now is the number of events known
             source.bucket.take(len(read.drafts))
         try:
@@ -128,8 +133,8 @@ class WebhookListener:
         if kind not in _JSON_TYPES and kind not in forms and not kind.endswith("+json"):
             message = f"expected the Content-Type application/json, found {kind[:80]!r}"
             raise RefusedRequestError(415, "unsupported_media_type", message, "malformed")
-        key = request.headers.get("Idempotency-Key", "none")
-        if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
             message = f"expected an Idempotency-Key of 1 to {MAX_KEY} printable ASCII characters, found another"
             raise RefusedRequestError(400, "malformed", message, "malformed")
         if source.bucket is not None and (wait := source.bucket.wait(self._clock.now())) > 0:
@@ -137,15 +142,15 @@ class WebhookListener:
             message = f"over this source's rate of {source.bucket.rate:g} events a second"
             raise RefusedRequestError(status, "rate", message, "rate", wait)
 
-    async def _verify(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> None:
+    async def _verify(self, auth: Vouched | Signature, request: web.BaseRequest, body: bytes) -> None:
         """Check the signature over the body, byte for byte as it arrived. Raises `RefusedRequestError`."""
-        if isinstance(source.auth, Vouched):
-            await self._ask(source.auth, body)
-        elif isinstance(source.auth, Signature):
-            signed = Signed(body, request.headers, request.method, request.path_qs)
-            if not source.auth.verifies(signed, self._clock.wall()):
-                message = "the signature is missing or wrong"
-                raise RefusedRequestError(401, "unauthorized", message, "unauthorized")
+        if isinstance(auth, Vouched):
+            await self._ask(auth, body)
+            return
+        signed = Signed(body, request.headers, request.method, request.path_qs)
+        if not auth.verifies(signed, self._clock.wall()):
+            message = "the signature is missing or wrong"
+            raise RefusedRequestError(401, "unauthorized", message, "unauthorized")
 
     @staticmethod
     async def _ask(vouched: Vouched, body: bytes) -> None:
@@ -158,20 +163,16 @@ class WebhookListener:
         message = "the signature is missing or wrong, or the topic is none of this source's"
         raise RefusedRequestError(401, "unauthorized", message, "unauthorized")
 
-    async def _read(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> tuple[Read, bytes]:
-        """Read a body. Return its events, and the body to store, with the format's secret fields masked."""
+    def _decode(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> tuple[Request, bytes]:
+        """Decode a body. Return it for the format, and as it is stored, with the format's secret fields masked."""
         kind = request.headers.get("Content-Type", "")
         try:
             payload = decode_body(body, kind, forms=source.format.forms)
         except NotJsonError as error:
             raise RefusedRequestError(400, "malformed", str(error), "malformed") from error
-        name = source.defaults.source
         if source.format.hides and (hidden := _masked(payload, source.format.hides)) != payload:
             payload, body = hidden, _encode(hidden)
-        try:
-            return read_payload(source.format, Request(payload, name, request.headers, self._clock.wall())), body
-        except UnreadableError as error:
-            raise await self._keep(name, str(error), body) from error
+        return Request(payload, source.defaults.source, request.headers, self._clock.wall()), body
 
     async def _keep(self, name: str, detail: str, body: bytes) -> RefusedRequestError:
         """Store an unreadable body, so that it can be looked at, and return the error that answers it."""

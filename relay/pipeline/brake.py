@@ -59,23 +59,29 @@ class Brake:
     def hold(self, batch: Iterable[Waiting]) -> frozenset[int]:
         """Return the `seq` of each event that is an echo and must not be posted; report sources with new loops."""
         now = self._clock.now()
-        return frozenset([waiting.seq for waiting in batch if self._is_echo(waiting.event, now)])
+        found: set[int] = set()
+        for waiting in batch:
+            event = waiting.event
+            if event.source == OPERATOR_SOURCE:
+                continue
+            if self._spoke and event.source in self._spoke:
+                self._spoke[event.source].set()
+            echo, in_loop = self._echoes.holds(event, now), self._steps.holds(event, now)
+            if in_loop:
+                self._echoes.brake(event.source, now)
+            if echo or in_loop:
+                found.add(waiting.seq)
+                self._report(event)
+        return frozenset(found)
 
-    def _is_echo(self, event: Event, now: float) -> bool:
-        if event.source == OPERATOR_SOURCE:
-            return False
-        echo = self._echoes.holds(event, now)
-        if self._steps.holds(event, now):
-            echo = True
-            self._echoes.brake(event.source, now)
-        if self._spoke and event.source in self._spoke:
-            self._spoke[event.source].set()
-        if echo and event.source not in self._reported:
-            self._reported.add(event.source)
-            self._log.warning("source_braked", source=event.source, event_id=event.id)
-            title = f"relay: source {event.source} answers itself"
-            self._tell(f"echo:{event.source}", title, "major", "firing", _ADVICE + event.title)
-        return echo
+    def _report(self, event: Event) -> None:
+        """Report the source of an echo, unless it was reported already."""
+        if event.source in self._reported:
+            return
+        self._reported.add(event.source)
+        self._log.warning("source_braked", source=event.source, event_id=event.id)
+        title = f"relay: source {event.source} answers itself"
+        self._tell(f"echo:{event.source}", title, "major", "firing", _ADVICE + event.title)
 
     def look(self) -> None:
         """Release the sources that are quiet again."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random  # noqa: TID251 - this is the chance port
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -333,10 +333,10 @@ class RelayDaemon:
         self._leave_word()
         self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
 
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+    def _serve(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """Answer a request at the events address."""
         push = self._pushes.sources.get(request.path)
-        return await (self._webhooks.handle(request) if push is None else self._pushes.handle(push, request))
+        return self._webhooks.handle(request) if push is None else self._pushes.handle(push, request)
 
     async def stop_listening(self) -> None:
         """Accept no more events: close the events address, and let the feeds end."""
