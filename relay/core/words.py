@@ -30,7 +30,7 @@ def parse_duration(text: str) -> float:
         raise ValueError(f"{text!r} is not a duration; it would read like 30s, 5m or 1h30m")
     seconds = float(sum(int(amount) * unit for amount, unit in zip(found.groups(), _SECONDS, strict=True) if amount))
     if seconds > LONGEST:
-        raise ValueError(f"{text!r} is too long; at most 100y would be right")
+        raise ValueError(f"{text!r} is too long; expected at most 100y")
     return seconds
 
 
@@ -68,13 +68,13 @@ def parse_time(value: str | float) -> float:
 
 def _epoch(number: float) -> float:
     if not abs(number) < 1e15:
-        raise ValueError(f"{str(number)[:60]} is not a time: epoch seconds or milliseconds would be right")
+        raise ValueError(f"{str(number)[:60]} is not a time; expected epoch seconds or milliseconds")
     return _sayable(number / 1000.0 if abs(number) >= 1e11 else float(number), str(number)[:60])
 
 
 def _sayable(seconds: float, written: str) -> float:
     if not _EARLIEST <= seconds <= _LATEST:
-        raise ValueError(f"{written!r} is too far off; a time between the years 1 and 8999 would be right")
+        raise ValueError(f"{written!r} is too far off; expected a time between the years 1 and 8999")
     return seconds
 
 
@@ -122,12 +122,12 @@ _EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 
 
 def say_misfit(error: msgspec.ValidationError) -> str:
-    """What in a document is not as it should be, behind its place: `tests[0].at: text would be right here`."""
+    """Return the fault of a document behind its place, such as `tests[0].at: expected text, found a list`."""
     said, _, place = str(error).partition(" - at `")
     place = place.rstrip("`").removeprefix("$").lstrip(".")
     if found := _EXPECTED.fullmatch(said):
         wanted, got = ([_KINDS.get(kind, kind) for kind in kinds.split(" | ")] for kinds in found.groups())
-        said = f"{' or '.join(wanted)} would be right here, not {' or '.join(got)}"
+        said = f"expected {' or '.join(wanted)}, found {' or '.join(got)}"
     elif said.startswith("Object missing required field "):
         said = f"{said.removeprefix('Object missing required field ')} is missing"
     elif said.startswith("Object contains unknown field "):

@@ -157,7 +157,7 @@ def test_a_change_of_routes_tells_which_events_it_moves(tmp_path: Path) -> None:
         ),
         (
             "{config: c, tests: [{name: a, events: [], expect: [{at: [], room: noc, action: post}]}]}",
-            "tests[0].expect[0].at: a whole number or text would be right here, not a list",
+            "tests[0].expect[0].at: expected a whole number or text, found a list",
         ),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_small_configuration_has_no_problem(tmp_path: Path) -> None:
         ("limits: {queue: 0}", "17: limits.queue: expected more than 0, found 0"),
         ("limits: {queue: 1.5}", "17: limits.queue: expected a whole number, found the number 1.5"),
         ("limits: {queue: true}", "17: limits.queue: expected a whole number, found true"),
-        ("stop_grace: 101y", "13: stop_grace: '101y' is too long; at most 100y would be right"),
+        ("stop_grace: 101y", "13: stop_grace: '101y' is too long; expected at most 100y"),
         ("timezone: 1", "11: timezone: expected a time zone like UTC or Europe/Amsterdam, found the number 1"),
         ("limits: {queue: many}", "17: limits.queue: expected a whole number, found the text 'many'"),
         ("listen: 5", "9: listen: expected a mapping, found a number"),
