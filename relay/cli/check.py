@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from relay.cli.common import EXIT_NO, Output, OutputOption, print_json, print_problems
 from relay.cli.place import config_path
-
-if TYPE_CHECKING:
-    from relay.settings.problems import Problem
 
 
 def check(
@@ -31,7 +28,7 @@ def check(
     from relay.app.trial.trying import template_times
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, check_machine, load
-    from relay.settings.problems import ConfigurationError
+    from relay.settings.problems import ConfigurationError, problem_json
 
     path = config_path(file)
     times: dict[str, float] = {}
@@ -45,7 +42,7 @@ def check(
         errors = [problem for problem in problems if problem.level == "error"]
     problems.sort()
     if output is Output.json:
-        print_json([_as_json(problem) for problem in problems])
+        print_json([problem_json(problem) for problem in problems])
     else:
         print_problems(problems)
         for name, took in times.items():
@@ -54,17 +51,6 @@ def check(
         print(f"{path}: {_count(len(errors), 'error')}, {_count(warnings, 'warning')}" if problems else f"{path}: good")
     if errors:
         raise typer.Exit(EXIT_NO)
-
-
-def _as_json(problem: Problem) -> dict[str, object]:
-    return {
-        "file": problem.mark.file,
-        "line": problem.mark.line,
-        "column": problem.mark.column,
-        "path": problem.path,
-        "message": problem.message,
-        "level": problem.level,
-    }
 
 
 def _count(number: int, word: str) -> str:

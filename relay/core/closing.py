@@ -1,4 +1,4 @@
-"""What a websocket's close code says: whether the peer refuses us, or was merely lost."""
+"""The meaning of a websocket's close code: whether the peer refuses us, or was merely lost."""
 
 from __future__ import annotations
 

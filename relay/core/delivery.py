@@ -81,7 +81,7 @@ Outcome = Delivered | Trouble
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """What a message is about.
+    """The subject of a message: its kind, its route and its group.
 
     `lineage` is the identity of the route by whose policy it lives, `route` that route's place in the configuration.
     `group` names the route's group or the storm that it tells of, and `labels` what the group's alerts have in common;
@@ -151,7 +151,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What a message tells of, as it is when a delivery is leased.
+    """The incidents of a message, as they are when a delivery is leased.
 
     `incidents` are the worst first and those that have ended last, `MOST_LINES` at the most; `firing` and `ended` count
     all; the first of them `started_at`. `labels` are those that its group has in common.
@@ -189,7 +189,7 @@ class DigestLine(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """What a storm's digest tells: `counts` by rank and source, the worst of it by name, and over which time.
+    """The contents of a storm's digest: `counts` by rank and source, the worst of it by name, and over which time.
 
     Times in Unix seconds; `over` once the storm is.
     """
@@ -259,7 +259,7 @@ def files_of(lease: Lease) -> tuple[str, ...]:
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded of a leased delivery after its attempt. `due_at` in Unix seconds.
+    """The record of a leased delivery after its attempt. `due_at` in Unix seconds.
 
     `parts` follow as replies, `files` (their addresses) in the thread where they are not there already.
 

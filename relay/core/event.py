@@ -40,7 +40,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What a format reads from a payload; the source's settings and the intake make an `Event` of it.
+    """An event as a format reads it from a payload; the source's settings and the intake make an `Event` of it.
 
     `authors`: ids and e-mail addresses of the account that did it, in a service that the relay posts to.
     """
@@ -101,7 +101,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source's settings add to its events."""
+    """Values that a source's settings add to its events."""
 
     source: str
     format: str

@@ -94,7 +94,7 @@ def revive(group: Group, policy: Policy, now: float) -> Group:
 
 
 def flush(members: Members, policy: Policy) -> list[Step]:
-    """What is asked of the group's message now."""
+    """Return the steps for the group's message that are due now."""
     group, incidents = members.group, members.incidents
     news = [incident for incident in incidents if is_news(incident)]
     shown = [incident for incident in incidents if incident.said is not None or is_news(incident)]

@@ -42,7 +42,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What the message says of an incident.
+    """An incident as its message shows it.
 
     `aloud` is the severity that people were last told of by what rings a phone, None where it did not fire then: what
     changed while it was held back was only edited.
@@ -156,7 +156,7 @@ def come_home(incident: Incident) -> Incident:
 
 
 def told_of(incident: Incident) -> Told:
-    """What its message tells of an incident."""
+    """Return an incident as its message tells of it."""
     return Told(
         incident.event,
         incident.state,

@@ -1,4 +1,4 @@
-"""What an attempt's outcome means for its delivery, its lane and its account."""
+"""The judgement of an attempt: its consequences for its delivery, its lane and its account."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_ERROR = 500
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
-    """What is true around an attempt. Times in seconds on the steady clock; `chance` in [0, 1)."""
+    """The circumstances of an attempt. Times in seconds on the steady clock; `chance` in [0, 1)."""
 
     now: float
     took: float
@@ -34,7 +34,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows: the delivery's settlement, and until when its lane rests (steady seconds)."""
+    """The consequences of an attempt: the delivery's settlement, and until when its lane rests (steady seconds)."""
 
     settlement: Settlement
     lane_until: float = 0.0

@@ -29,7 +29,7 @@ from relay.core.phrases import ROOM_IS_BACK, continued_in, file_is_not_shown, go
 from relay.core.storm import Storm
 
 Wants = Literal["nothing", "digest", "note", "attached"]
-"""What must be loaded before a delivery can be rendered: few need any of it."""
+"""Values to load before a delivery can be rendered; few deliveries need any."""
 
 
 class Head(msgspec.Struct, frozen=True):

@@ -74,7 +74,7 @@ class Matchable(Protocol):
 
 
 def view_of(event: Matchable) -> dict[str, str]:
-    """What matchers see of an event: its labels and, before them, its own fields."""
+    """Return the view that matchers have of an event: its labels and, before them, its own fields."""
     view = dict(event.labels)
     if not EVENT_NAMES.isdisjoint(view):
         for name in EVENT_NAMES & view.keys():

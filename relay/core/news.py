@@ -1,4 +1,4 @@
-"""What the message of an incident must say, and by which steps: an edit, a reply, a new post.
+"""The steps by which a message follows its incident: an edit, a reply, a new post.
 
 Pure. An event changes an incident at once; its message follows when it is due, and these functions say how.
 """
@@ -16,7 +16,7 @@ from relay.core.incident import Change, Incident, Policy, Said
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What a change asks of the message. `content` is a reply's text; without one the present state is shown.
+    """One change of a message. `content` is a reply's text; without one the present state is shown.
 
     A `post` takes the place of a message that stands; one that is to `ring` mentions whom the route names.
     """
@@ -93,7 +93,7 @@ def alarms(incident: Incident) -> bool:
 
 
 def tell_one(incident: Incident, policy: Policy) -> list[Step]:
-    """What is asked of the message of an incident that is a group of its own."""
+    """Return the steps for the message of an incident that is told of alone."""
     said = incident.said
     if not is_news(incident):
         return []
@@ -133,7 +133,7 @@ def _again(incident: Incident, policy: Policy) -> list[Step]:
 
 
 def quietly(policy: Policy) -> list[Step]:
-    """What a change does that is to disturb nobody: the message says it, where it is one that is edited at all."""
+    """Return the steps for a change that must ring no phone: an edit, if the policy edits messages at all."""
     return [Step("edit")] if "edit" in (*policy.on_update, *policy.on_resolve) else []
 
 

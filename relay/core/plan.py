@@ -25,7 +25,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct):
-    """What is on record of the keys that a batch speaks of: alerts, and the last incident of each in each room."""
+    """The records of a batch's keys: their alerts, and the last incident of each key in each room."""
 
     alerts: dict[AlertKey, Alert]
     incidents: dict[AlertKey, dict[str, Incident]]

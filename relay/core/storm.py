@@ -152,7 +152,7 @@ def joined(storm: Storm, seq: int, now: float, *, alone: bool) -> Storm:
 def look(
     storm: Storm, edits: int, *, news: bool, firing: int, few: int, now: float, plain: bool = False
 ) -> tuple[Storm, list[Step]]:
-    """What is asked of the digest now; `news` where its alerts have changed, `firing` how many of them fire still.
+    """Return the storm and the steps for its digest. `news`: its alerts have changed; `firing` of them fire still.
 
     `few` new posts are none that the room could not take one by one. In a `plain` room each edit is a new message, so
     there are few of them.

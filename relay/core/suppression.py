@@ -1,4 +1,4 @@
-"""What holds alerts back: silences, inhibition and time intervals, with Alertmanager's meaning."""
+"""Suppression of alerts: silences, inhibition and time intervals, with Alertmanager's meaning."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from relay.core.plan import Waiting
 from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Clock, Log, Tell
 
-_ADVICE = """What it sends repeats or follows messages that the relay has posted, as the one below does.
-Such events are kept and not posted; all else that it sends is.
+_ADVICE = """Its events repeat or follow messages that the relay has posted, as the one below does.
+Such events are kept and not posted; all its other events are.
 Have it leave out the relay's own messages. This ends by itself once five minutes go by without one.
 
 """

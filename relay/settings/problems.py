@@ -95,3 +95,15 @@ def _kind(value: object) -> str:
             return "a mapping"
         case _:
             return "something else"
+
+
+def problem_json(problem: Problem) -> dict[str, object]:
+    """Return a problem as the API and the commands show it."""
+    return {
+        "file": problem.mark.file,
+        "line": problem.mark.line,
+        "column": problem.mark.column,
+        "path": problem.path,
+        "message": problem.message,
+        "level": problem.level,
+    }

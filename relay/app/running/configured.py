@@ -18,7 +18,7 @@ from relay.core.rules import Rules
 from relay.core.words import iso
 from relay.settings.document import Expanded
 from relay.settings.load import Loaded
-from relay.settings.problems import Problem
+from relay.settings.problems import problem_json
 from relay.settings.secrets import MASK, secrets_of
 from relay.settings.sources import PostedSettings
 from relay.web.silences import SilenceBook
@@ -122,19 +122,8 @@ def reload_json(done: Reload) -> dict[str, Any]:
     return {
         "at": iso(done.at),
         "good": done.good,
-        "problems": [_problem(problem) for problem in done.problems],
+        "problems": [problem_json(problem) for problem in done.problems],
         "restart_needed": list(done.restart),
-    }
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {
-        "file": problem.mark.file,
-        "line": problem.mark.line,
-        "column": problem.mark.column,
-        "path": problem.path,
-        "message": problem.message,
-        "level": problem.level,
     }
 
 
