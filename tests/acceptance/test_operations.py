@@ -327,3 +327,13 @@ async def test_too_many_wrong_tokens_are_told_in_a_line(tmp_path: Path, sandbox:
             guessing.set()
         assert (code, error.count("\n"), "too many wrong tokens" in error) == (1, 1, True), error
         assert await relay.stop() == 0
+
+
+async def test_check_tells_problems_as_json_with_their_places(tmp_path: Path) -> None:
+    config = tmp_path / "relay.yaml"
+    config.write_text("rooms: [\n", encoding="utf-8")
+    code, said, _ = await command("check", "-o", "json", str(config))
+    (problem,) = json.loads(said)
+    assert code == 1
+    assert (problem["file"], problem["line"], problem["level"]) == (str(config), 2, "error")
+    assert "not valid YAML" in problem["message"]
