@@ -154,7 +154,7 @@ def is_about_alert(event: Event) -> bool:
 
 
 def has_unknown_severity(draft: Draft) -> bool:
-    """Tell whether a draft's severity is a word that nobody knows."""
+    """Return whether a draft's severity is a word that nobody knows."""
     word = draft.severity.strip().lower() if draft.severity else ""
     return word != "" and severity_of(word) is None
 
@@ -167,8 +167,7 @@ def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
         or len(labels) > MAX_LABELS
         or len(draft.links) > MAX_LINKS
         or len(draft.files) > MAX_FILES
-        or max(map(len, labels), default=0) > MAX_LABEL_VALUE
-        or max(map(len, labels.values()), default=0) > MAX_LABEL_VALUE
+        or any(len(name) > MAX_LABEL_VALUE or len(value) > MAX_LABEL_VALUE for name, value in labels.items())
     )
 
 

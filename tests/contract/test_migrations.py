@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -81,8 +82,49 @@ def rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def test_there_is_a_database_of_the_release_before() -> None:
-    assert len(migrations()) - 1 in [version_of(dump) for dump in DUMPS]
+def test_there_is_a_database_from_before_each_migration_that_changes_rows() -> None:
+    changing = [
+        number
+        for number, script in enumerate(migrations(), 1)
+        if re.search(r"^UPDATE (?!sqlite_schema)", script, re.MULTILINE)
+    ]
+    assert max(changing) - 1 in [version_of(dump) for dump in DUMPS]
+
+
+@pytest.mark.parametrize("table", ["events", "alerts", "messages", "incidents", "groups", "deliveries"])
+def test_no_check_makes_a_table_for_each_row(table: str, tmp_path: Path) -> None:
+    file = tmp_path / "relay.db"
+    open_database(file).close()
+    columns = [name for _, name, *_ in rows(file, f"PRAGMA table_info({table})")]
+    values = ", ".join("NULL" if name == "suppressed" else "1" for name in columns)
+    steps = rows(file, f"EXPLAIN INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})")  # noqa: S608 - our own names
+    assert "OpenEphemeral" not in {operation for _, operation, *_ in steps}
+
+
+def test_the_checks_refuse_what_they_refused() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for script in migrations():
+        connection.executescript(f"BEGIN;\n{script}\nCOMMIT;")
+    for column, sql in (
+        ("suppressed", "UPDATE events SET suppressed = :word"),
+        ("state", "UPDATE alerts SET state = :word"),
+        ("kind", "UPDATE messages SET kind = :word"),
+        ("action", "UPDATE deliveries SET action = :word"),
+        ("state", "UPDATE deliveries SET state = :word, settled_at = 1"),
+    ):
+        connection.executescript(
+            "DELETE FROM deliveries; DELETE FROM messages; DELETE FROM events; DELETE FROM alerts;"
+        )
+        connection.executescript(
+            "INSERT INTO events (seq, id, source, received_at, event, first_seq, last_seq, payload)"
+            " VALUES (1, 'e', 's', 1.0, '{}', 1, 1, x'00');"
+            "INSERT INTO alerts (source, key, alert, updated_at, state) VALUES ('s', 'k', '{}', 1.0, 'firing');"
+            "INSERT INTO messages (id, room, route) VALUES (1, 'noc', '');"
+            "INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, created_at, due_at)"
+            " VALUES (1, 1, 1, 'noc', 'post', 'waiting', 0, 1, 1.0, 1.0);"
+        )
+        with pytest.raises(sqlite3.IntegrityError, match=f"CHECK constraint failed: .*{column} = "):
+            connection.execute(sql, {"word": "unheard"})
 
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
