@@ -237,10 +237,11 @@ class Stored:
 
     def events(self, wanted: Mapping[str, object]) -> list[dict[str, Any]]:
         """Return events, newest first."""
-        from relay.ports import EventFilter
         from relay.storage.queries import list_events
+        from relay.web.filters import EventFilter
 
-        return list(msgspec.json.decode(list_events(self._connect(), msgspec.convert(wanted, EventFilter))))
+        checked = msgspec.structs.asdict(msgspec.convert(wanted, EventFilter))
+        return list(msgspec.json.decode(list_events(self._connect(), **checked)))
 
     def event(self, event_id: str) -> dict[str, Any] | None:
         """Return an event with its deliveries; None if there is none with the id."""
@@ -253,10 +254,11 @@ class Stored:
 
     def deliveries(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return deliveries, newest first."""
-        from relay.ports import DeliveryFilter
         from relay.storage.queries import list_deliveries
+        from relay.web.filters import DeliveryFilter
 
-        return list(msgspec.json.decode(list_deliveries(self._connect(), msgspec.convert(wanted, DeliveryFilter))))
+        checked = msgspec.structs.asdict(msgspec.convert(wanted, DeliveryFilter))
+        return list(msgspec.json.decode(list_deliveries(self._connect(), **checked)))
 
     def change(self, verb: Literal["retry", "drop"], ids: Sequence[int]) -> list[int]:
         """Retry or drop deliveries; return the ids that were changed."""
@@ -319,10 +321,9 @@ class Stored:
 
     def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
         """Return the open incidents, worst first; with `ended`, also those that have ended."""
-        from relay.ports import IncidentFilter
         from relay.storage.queries import list_incidents
 
-        return list(msgspec.json.decode(list_incidents(self._connect(), IncidentFilter(ended=ended))))
+        return list(msgspec.json.decode(list_incidents(self._connect(), ended=ended)))
 
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
         """Record who acknowledges an incident, for the next start; return False if none is open with the number."""
@@ -361,7 +362,7 @@ class Stored:
         from relay.lifecycle import SystemClock
         from relay.storage.queries import snapshot
 
-        queue, now = snapshot(self._connect(), (self._rooms, True)), SystemClock().wall()
+        queue, now = snapshot(self._connect(), self._rooms, everything=True), SystemClock().wall()
         return {
             "version": __version__,
             "ready": False,

@@ -212,7 +212,7 @@ class Demo:
         sandbox.state.faults = []
         sent = len(self._accepted) + feed.sent + sandbox.fabric.changes
         await self._settle(daemon, sent, SystemClock())
-        counts = await daemon.store.counts()
+        counts = await daemon.store.queries.counts()
         events, deliveries = counts["events"], counts["deliveries"]
         rooms = [room for room in sandbox.state.rooms.values() if room.messages]
         messages = [message for room in rooms for message in room.messages.values()]
@@ -222,7 +222,7 @@ class Demo:
         superseded, merged, moved = over
         unfinished = sum(deliveries.values()) - done - sum(over)
         arrived = len(messages) + edits >= done and not unfinished
-        good = own >= 0 and arrived and not events["waiting"] and not await daemon.store.count_untold_events()
+        good = own >= 0 and arrived and not events["waiting"] and not await daemon.store.queries.count_untold_events()
         self._say("\nsummary", "bold")
         ways = f"{len(self._accepted)} by webhook, {feed.sent} by websocket, {sandbox.fabric.changes} by APIC"
         self._say(f"  {sent} events sent: {ways} subscriptions")
@@ -246,7 +246,7 @@ class Demo:
 
         deadline = clock.now() + SETTLE
         while clock.now() < deadline:
-            counts = await daemon.store.counts()
+            counts = await daemon.store.queries.counts()
             waiting = sum(counts["deliveries"].get(state, 0) for state in ("waiting", "leased"))
             if counts["events"]["total"] >= sent and not waiting and not counts["events"]["waiting"]:
                 return

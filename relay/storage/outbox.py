@@ -175,7 +175,7 @@ def _load(connection: Connection, ready: Ready) -> Lease:
             row = connection.execute(_SQL["storm_of"], (lease.message,)).fetchone()
             storm = None if row is None else _storm.decode(row[0])
             counts = _counts.decode(read_json(connection, _SQL["digest_counts"], {"message": lease.message}))
-            lines = digest_lines(connection, (lease.message, MOST_DIGEST_LINES))
+            lines = digest_lines(connection, lease.message, MOST_DIGEST_LINES)
             return with_digest(lease, storm, counts, tuple(lines))
         case "note":
             row = connection.execute(_SQL["note_of"], (lease.message,)).fetchone()
@@ -201,9 +201,9 @@ def _bring_forward(connection: Connection, works: Mapping[str, bool], now: float
     write_rows(connection, _SQL["bring_forward"], rows)
 
 
-def digest_lines(connection: Connection, wanted: tuple[int, int]) -> list[DigestLine]:
-    """Return the lines of a digest (a message and the most lines), the worst first."""
-    values = {"message": wanted[0], "limit": wanted[1]}
+def digest_lines(connection: Connection, message: int, limit: int) -> list[DigestLine]:
+    """Return the lines of a digest, the worst first."""
+    values = {"message": message, "limit": limit}
     return _lines.decode(read_json(connection, _SQL["digest_lines"], values))
 
 

@@ -31,9 +31,8 @@ _members = msgspec.json.Decoder(list[Members | StormMembers])
 _silences = msgspec.json.Decoder(list[Silence])
 
 
-def waiting_events(connection: Connection, wanted: tuple[int, float]) -> list[Waiting]:
-    """Return the first events that wait for the planner; `wanted` is the most events, and when they are read."""
-    limit, now = wanted
+def waiting_events(connection: Connection, limit: int, now: float) -> list[Waiting]:
+    """Return the first events that wait for the planner, `limit` at the most; they are read at `now`."""
     return _waiting.decode(read_json(connection, _SQL["waiting_events"], {"limit": limit, "now": now}))
 
 
@@ -52,19 +51,19 @@ def known(connection: Connection, keys: list[AlertKey]) -> Known:
     return Known({(alert.source, alert.key): alert for alert in alerts}, incidents)
 
 
-def due_keys(connection: Connection, wanted: tuple[float, int]) -> list[AlertKey]:
-    """Return keys of incidents that are due by a time, the longest due first; `wanted` is the time and a limit."""
-    return _keys.decode(read_json(connection, _SQL["due_keys"], {"now": wanted[0], "limit": wanted[1]}))
+def due_keys(connection: Connection, now: float, limit: int) -> list[AlertKey]:
+    """Return keys of incidents that are due by a time, the longest due first."""
+    return _keys.decode(read_json(connection, _SQL["due_keys"], {"now": now, "limit": limit}))
 
 
-def due_groups(connection: Connection, wanted: tuple[float, int]) -> list[Members | StormMembers]:
-    """Return groups that are due by a time, each with the incidents to look at; `wanted` is the time and a limit."""
-    return _members.decode(read_json(connection, _SQL["due_groups"], wanted))
+def due_groups(connection: Connection, now: float, limit: int) -> list[Members | StormMembers]:
+    """Return groups that are due by a time, each with the incidents to look at."""
+    return _members.decode(read_json(connection, _SQL["due_groups"], (now, limit)))
 
 
-def open_keys(connection: Connection, wanted: tuple[AlertKey, int]) -> list[AlertKey]:
+def open_keys(connection: Connection, after: AlertKey, limit: int) -> list[AlertKey]:
     """Return keys of open incidents that come after a key, in order."""
-    return _keys.decode(read_json(connection, _SQL["open_keys"], (*wanted[0], wanted[1])))
+    return _keys.decode(read_json(connection, _SQL["open_keys"], (*after, limit)))
 
 
 def next_wakes(connection: Connection) -> tuple[float | None, float | None]:
@@ -78,9 +77,9 @@ def storms(connection: Connection) -> list[Storm]:
     return _storms.decode(read_json(connection, _SQL["storms"]))
 
 
-def waiting_posts(connection: Connection, wanted: tuple[str, int]) -> tuple[int, int]:
+def waiting_posts(connection: Connection, room: str, limit: int) -> tuple[int, int]:
     """Return how many of the first deliveries that wait for a room are new posts, and the last event's `seq`."""
-    count, seq = connection.execute(_SQL["waiting_posts"], wanted).fetchone()
+    count, seq = connection.execute(_SQL["waiting_posts"], (room, limit)).fetchone()
     return count, seq
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Literal
 
 import msgspec
 
 from relay.core.alert import AlertKey
-from relay.ports import DeliveryFilter, EventFilter, IncidentFilter
 from relay.storage.outbox import SetAside, dead_counts, depths, oldest_waiting, set_aside
 from relay.storage.statements import read_json, statements
 
@@ -16,11 +16,12 @@ _SQL = statements("queries")
 Verb = Literal["retry", "drop"]
 
 
-def list_events(connection: Connection, wanted: EventFilter) -> str:
-    """Return events (or refusals), newest first."""
-    name = "list_refusals" if wanted.refused else "list_events"
-    values = {"source": wanted.source, "after": wanted.after, "limit": wanted.limit}
-    return read_json(connection, _SQL[name], values)
+def list_events(
+    connection: Connection, *, source: str | None = None, after: int = 0, limit: int = 100, refused: bool = False
+) -> str:
+    """Return events (or refusals) that came after a `seq`, newest first."""
+    name = "list_refusals" if refused else "list_events"
+    return read_json(connection, _SQL[name], {"source": source, "after": after, "limit": limit})
 
 
 def newest(connection: Connection) -> tuple[int, float]:
@@ -29,15 +30,14 @@ def newest(connection: Connection) -> tuple[int, float]:
     return found
 
 
-def events_after(connection: Connection, wanted: tuple[int, int]) -> str:
-    """Return events after a number, oldest first; `wanted` is the number and a limit."""
-    return read_json(connection, _SQL["events_after"], {"seq": wanted[0], "limit": wanted[1]})
+def events_after(connection: Connection, seq: int, limit: int) -> str:
+    """Return events after a number, oldest first."""
+    return read_json(connection, _SQL["events_after"], {"seq": seq, "limit": limit})
 
 
-def outcomes_after(connection: Connection, wanted: tuple[float, int, int]) -> list[tuple[float, str]]:
-    """Return deliveries settled after a time and a number, in that order, each with its time, up to a limit."""
-    at, number, limit = wanted
-    return connection.execute(_SQL["outcomes_after"], {"at": at, "id": number, "limit": limit}).fetchall()
+def outcomes_after(connection: Connection, at: float, delivery: int, limit: int) -> list[tuple[float, str]]:
+    """Return deliveries settled after a time and a number, in that order, each with its time."""
+    return connection.execute(_SQL["outcomes_after"], {"at": at, "id": delivery, "limit": limit}).fetchall()
 
 
 def show_event(connection: Connection, event_id: str) -> str:
@@ -45,17 +45,37 @@ def show_event(connection: Connection, event_id: str) -> str:
     return read_json(connection, _SQL["show_event"], (event_id,))
 
 
-def list_deliveries(connection: Connection, wanted: DeliveryFilter) -> str:
-    """Return deliveries, newest first."""
-    values = msgspec.structs.asdict(wanted)
-    for name in ("ids", "state"):
-        values[name] = None if values[name] is None else msgspec.json.encode(values[name]).decode()
+def list_deliveries(
+    connection: Connection,
+    *,
+    ids: Sequence[int] | None = None,
+    event: str | None = None,
+    state: Sequence[str] | None = None,
+    room: str | None = None,
+    reason: str | None = None,
+    created_before: float | None = None,
+    limit: int = 100,
+) -> str:
+    """Return deliveries, newest first; `created_before` in Unix seconds."""
+    values = {
+        "ids": _listed(ids),
+        "event": event,
+        "state": _listed(state),
+        "room": room,
+        "reason": reason,
+        "created_before": created_before,
+        "limit": limit,
+    }
     return read_json(connection, _SQL["list_deliveries"], values)
 
 
-def list_incidents(connection: Connection, wanted: IncidentFilter) -> str:
+def list_incidents(connection: Connection, *, ended: bool = False, limit: int = 10_000) -> str:
     """Return open incidents, the worst first, followed by ended ones if asked for."""
-    return read_json(connection, _SQL["list_incidents"], msgspec.structs.asdict(wanted))
+    return read_json(connection, _SQL["list_incidents"], {"ended": ended, "limit": limit})
+
+
+def _listed(values: Sequence[object] | None) -> str | None:
+    return None if values is None else msgspec.json.encode(values).decode()
 
 
 def key_of_incident(connection: Connection, number: int) -> AlertKey | None:
@@ -87,14 +107,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, dict[str, int]]
 
 
-def snapshot(connection: Connection, wanted: tuple[list[str], bool]) -> Snapshot:
-    """Return the queue at one moment; `wanted` is the rooms, and whether to count everything on record."""
-    rooms, everything = wanted
+def snapshot(connection: Connection, rooms: Sequence[str], *, everything: bool) -> Snapshot:
+    """Return the queue at one moment; with `everything`, also count all rows on record."""
     connection.execute("BEGIN")  # one read transaction, so that all figures are of the same moment
     try:
         return Snapshot(
             waiting={room: sum(found) for room, found in depths(connection).items()},
-            oldest=oldest_waiting(connection, rooms),
+            oldest=oldest_waiting(connection, list(rooms)),
             dead=dead_counts(connection),
             aside=set_aside(connection),
             counts=counts(connection) if everything else {},

@@ -7,9 +7,8 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
@@ -23,10 +22,7 @@ from relay.core.suppression import Silence
 from relay.ports import (
     Accepted,
     Conflict,
-    DeliveryFilter,
     Diverted,
-    EventFilter,
-    IncidentFilter,
     LaneHead,
     Limits,
     Over,
@@ -37,32 +33,28 @@ from relay.ports import (
     Submission,
 )
 from relay.storage import outbox, plans, queries, retention
+from relay.storage.asking import SqliteQueries
 from relay.storage.clocks import note_time
 from relay.storage.database import (
     Reserve,
-    connect,
     fold_log,
     limit_size,
     lock_patiently,
     open_database,
-    translate,
     write_notice,
 )
 from relay.storage.diversions import Diverter, open_diversions
 from relay.storage.inbox import InboxWriter, entry_of, state_of
 from relay.storage.outbox import ExchangeRequest, OutboxWriter
 from relay.storage.plans import PlanWriter
-from relay.storage.queries import Snapshot
+from relay.storage.reading import Reader
 from relay.storage.retention import Pruner
 from relay.storage.sequence import Sequences
 from relay.storage.writer import Writer
 
-T = TypeVar("T")
-R_co = TypeVar("R_co")
-
 
 class SqliteStore:
-    """Implements the pipeline's `Store` and `Retention`, and the API's queries."""
+    """Implements the pipeline's `Store` and `Retention`; `queries` answers people's questions."""
 
     def __init__(self, path: Path, size: int | None) -> None:
         """Open (and lock) the database at `path`, to grow to `size` bytes at most. Raises a `StoreError`."""
@@ -75,8 +67,10 @@ class SqliteStore:
         except BaseException:
             os.close(self._lock)
             raise
-        self._reading = _Reading(path, "store-reader")
-        self._asking = _Reading(path, "store-queries")
+        self._reading = Reader(path, "store-reader")
+        self._read = self._reading.read
+        self._asking = Reader(path, "store-queries")
+        self.queries = SqliteQueries(self._asking)
         self._reserve = Reserve(path)
         self._reserve.take()
         self._full = False
@@ -130,11 +124,11 @@ class SqliteStore:
 
     async def waiting_events(self, limit: int, now: float) -> list[Waiting]:
         """Return events that wait for the planner, in order of arrival."""
-        return await self._read(plans.waiting_events, (limit, now))
+        return await self._read(plans.waiting_events, limit, now)
 
     async def count_waiting_events(self) -> int:
         """Return how many events wait for the planner."""
-        return await self._read(lambda connection, _: plans.count_waiting_events(connection), None)
+        return await self._read(plans.count_waiting_events)
 
     async def firing_keys(self, source: str) -> list[str]:
         """Return the keys of a source's alerts that fire, or that have events waiting to be planned."""
@@ -146,39 +140,35 @@ class SqliteStore:
 
     async def due_keys(self, now: float, limit: int) -> list[AlertKey]:
         """Return keys of incidents that are due by a time."""
-        return await self._read(plans.due_keys, (now, limit))
+        return await self._read(plans.due_keys, now, limit)
 
     async def due_groups(self, now: float, limit: int) -> list[Members | StormMembers]:
         """Return groups that are due by a time, each with the incidents to look at."""
-        return await self._read(plans.due_groups, (now, limit))
+        return await self._read(plans.due_groups, now, limit)
 
     async def open_keys(self, after: AlertKey, limit: int) -> list[AlertKey]:
         """Return keys of open incidents that come after a key, in order."""
-        return await self._read(plans.open_keys, (after, limit))
+        return await self._read(plans.open_keys, after, limit)
 
     async def storms(self) -> list[Storm]:
         """Return the storms that are not over."""
-        return await self._read(lambda connection, _: plans.storms(connection), None)
+        return await self._read(plans.storms)
 
     async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:
         """Return how many of the first deliveries that wait for a room are new posts, and the last event's `seq`."""
-        return await self._read(plans.waiting_posts, (room, limit))
+        return await self._read(plans.waiting_posts, room, limit)
 
     async def digest_lines(self, message: int, limit: int) -> list[DigestLine]:
         """Return the lines of a digest, the worst first."""
-        return await self._ask(outbox.digest_lines, (message, limit))
+        return await self._asking.read(outbox.digest_lines, message, limit)
 
     async def firing_alerts(self) -> list[Alert]:
         """Return all alerts that fire."""
-        return await self._read(lambda connection, _: plans.firing_alerts(connection), None)
-
-    async def list_alerts(self) -> list[Alert]:
-        """Return all alerts that fire, on the connection for queries."""
-        return await self._ask(lambda connection, _: plans.firing_alerts(connection), None)
+        return await self._read(plans.firing_alerts)
 
     async def silences(self) -> list[Silence]:
         """Return all silences on record."""
-        return await self._read(lambda connection, _: plans.silences(connection), None)
+        return await self._read(plans.silences)
 
     async def save_silence(self, silence: Silence) -> None:
         """Write a silence; it replaces the one of the same id."""
@@ -186,7 +176,7 @@ class SqliteStore:
 
     async def next_wakes(self) -> tuple[float | None, float | None]:
         """Return when the next incident is due, and when the next group, in Unix seconds; None if none is."""
-        return await self._read(lambda connection, _: plans.next_wakes(connection), None)
+        return await self._read(plans.next_wakes)
 
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
         """Write a plan, all or nothing; return the deliveries that wait no more because of it."""
@@ -194,7 +184,7 @@ class SqliteStore:
 
     async def diversions(self) -> list[str]:
         """Return the rooms whose messages go to a fallback."""
-        return await self._read(lambda connection, _: open_diversions(connection), None)
+        return await self._read(open_diversions)
 
     async def divert(self, order: Divert) -> Diverted:
         """Move waiting deliveries to the fallback, or end the diversion if the room is back."""
@@ -218,15 +208,7 @@ class SqliteStore:
 
     async def depths(self) -> dict[str, list[int]]:
         """Return the number of waiting deliveries by room and severity, the worst first."""
-        return await self._read(lambda connection, _: outbox.depths(connection), None)
-
-    async def dead_counts(self) -> dict[str, int]:
-        """Return the number of dead deliveries by room."""
-        return await self._ask(lambda connection, _: outbox.dead_counts(connection), None)
-
-    async def snapshot(self, rooms: list[str], *, everything: bool) -> Snapshot:
-        """Return the queue at one moment. With `everything`, also count all rows on record, which is slow."""
-        return await self._ask(queries.snapshot, (rooms, everything))
+        return await self._read(outbox.depths)
 
     # Retention
 
@@ -238,7 +220,7 @@ class SqliteStore:
         if self._size not in (None, limits.size):
             self._size = limits.size
             await self._writer.submit(self._set_size, self._reserve.size if self._full else 0)
-        pressing = self._full and await self._read(lambda connection, _: self._could_help(connection), None)
+        pressing = self._full and await self._read(self._could_help)
         kept = msgspec.structs.replace(limits, pressing=True) if pressing else limits
         more = await self._writer.submit(self._pruner.prune, (kept, now))
         if pressing:
@@ -252,7 +234,7 @@ class SqliteStore:
 
     async def make_room(self) -> bool:
         """Return whether events can be committed; after a full disk, take the reserve again once there is room."""
-        if self._full and await self._read(lambda connection, _: self._roomy(connection), None):
+        if self._full and await self._read(self._roomy):
             if not await asyncio.to_thread(self._reserve.take):
                 return False
             await self._writer.submit(self._set_size, 0)
@@ -288,82 +270,8 @@ class SqliteStore:
             room = min(room, max(0, self._size - retention.used_bytes(connection)))
         return room
 
-    # Queries
-
-    async def list_events(self, wanted: EventFilter) -> str:
-        """Return events (or refusals), newest first, as JSON."""
-        return await self._ask(queries.list_events, wanted)
-
-    async def newest(self) -> tuple[int, float]:
-        """Return the last event's number, and the last outcome's time in Unix seconds."""
-        return await self._ask(lambda connection, _: queries.newest(connection), None)
-
-    async def events_after(self, seq: int, limit: int) -> list[dict[str, Any]]:
-        """Return events after a number, oldest first."""
-        return list(msgspec.json.decode(await self._ask(queries.events_after, (seq, limit))))
-
-    async def outcomes_after(self, at: float, delivery: int, limit: int) -> list[tuple[float, dict[str, Any]]]:
-        """Return deliveries that were settled after a time and a number, in the order of both, each with its time."""
-        found = await self._ask(queries.outcomes_after, (at, delivery, limit))
-        return [(settled, msgspec.json.decode(one)) for settled, one in found]
-
-    async def show_event(self, event_id: str) -> str:
-        """Return one event with its payload as JSON, or `null`."""
-        return await self._ask(queries.show_event, event_id)
-
-    async def list_deliveries(self, wanted: DeliveryFilter) -> str:
-        """Return deliveries, newest first, as JSON."""
-        return await self._ask(queries.list_deliveries, wanted)
-
-    async def list_incidents(self, wanted: IncidentFilter) -> str:
-        """Return open incidents, the worst first, followed by ended ones if asked for, as JSON."""
-        return await self._ask(queries.list_incidents, wanted)
-
-    async def key_of_incident(self, number: int) -> AlertKey | None:
-        """Return the key of an open incident's alert, or None."""
-        return await self._ask(queries.key_of_incident, number)
-
-    async def counts(self) -> dict[str, dict[str, int]]:
-        """Count deliveries by state, events, and open incidents."""
-        return await self._ask(lambda connection, _: queries.counts(connection), None)
-
-    async def count_untold_events(self) -> int:
-        """Return how many events have no delivery though nothing suppressed them."""
-        return await self._ask(lambda connection, _: queries.count_untold_events(connection), None)
-
     async def change_deliveries(
         self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float
     ) -> list[tuple[int, str]]:
         """Retry or drop deliveries; return ids and rooms of those that were changed."""
         return await self._writer.submit(queries.change, (verb, tuple(ids), now))
-
-    async def _read(self, query: Callable[[sqlite3.Connection, T], R_co], value: T) -> R_co:
-        return await self._reading.read(query, value)
-
-    async def _ask(self, query: Callable[[sqlite3.Connection, T], R_co], value: T) -> R_co:
-        return await self._asking.read(query, value)
-
-
-class _Reading:
-    """A connection that reads in a thread of its own, so that a person's slow query delays no alert."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._path = path
-        self._connection = connect(path, read_only=True)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
-
-    def close(self) -> None:
-        """Wait for the running query, and close."""
-        self._thread.shutdown(wait=True)
-        self._connection.close()
-
-    async def read(self, query: Callable[[sqlite3.Connection, T], R_co], value: T) -> R_co:
-        """Run a query; return its result. Raises a `StoreError`."""
-
-        def run() -> R_co:
-            try:
-                return query(self._connection, value)
-            except sqlite3.Error as error:
-                raise translate(error, self._path) from error
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, run)

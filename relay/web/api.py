@@ -11,23 +11,32 @@ from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import asdict
 
 from relay.core.card import misfit
 from relay.core.delivery import Outcome
 from relay.core.markdown import one_line
-from relay.ports import LARGEST_FILE, DeliveryFilter, EventFilter, File, RowId, SendNow
+from relay.ports import LARGEST_FILE, File, SendNow
 from relay.web import shapes
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query, text_answer
+from relay.web.filters import DeliveryFilter, EventFilter, RowId
 from relay.web.operations import Operation
 
 UPLOAD_TIMEOUT = 300.0
 """Seconds that a file may take to arrive."""
 
 
-class Queries(Protocol):
-    """The store, as the API reads and changes it."""
+Verb = Literal["retry", "drop"]
+Change = Callable[[Verb, Sequence[int], float], Awaitable[list[tuple[int, str]]]]
+"""Retries or drops deliveries, given their ids and a time in Unix seconds; returns ids and rooms of those changed."""
 
-    async def list_events(self, wanted: EventFilter) -> str:
+
+class Queries(Protocol):
+    """The store, as the API reads it."""
+
+    async def list_events(
+        self, *, source: str | None = None, after: int = 0, limit: int = 100, refused: bool = False
+    ) -> str:
         """Return events (or refused payloads), newest first, as JSON."""
         ...
 
@@ -35,18 +44,22 @@ class Queries(Protocol):
         """Return one event with its payload as JSON, or `null`."""
         ...
 
-    async def list_deliveries(self, wanted: DeliveryFilter) -> str:
+    async def list_deliveries(
+        self,
+        *,
+        ids: Sequence[int] | None = None,
+        event: str | None = None,
+        state: Sequence[str] | None = None,
+        room: str | None = None,
+        reason: str | None = None,
+        created_before: float | None = None,
+        limit: int = 100,
+    ) -> str:
         """Return deliveries, newest first, as JSON."""
         ...
 
-    async def change_deliveries(
-        self, verb: Literal["retry", "drop"], ids: Sequence[int], now: float
-    ) -> list[tuple[int, str]]:
-        """Retry or drop deliveries; return ids and rooms of those that were changed."""
-        ...
 
-
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PostChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Deliveries to retry or drop."""
 
     ids: tuple[RowId, ...]
@@ -65,6 +78,7 @@ class Api:
     def __init__(
         self,
         queries: Queries,
+        change: Change,
         status: Callable[[], Awaitable[Mapping[str, object]]],
         changed: Callable[[Literal["retry", "drop"], Sequence[str]], Awaitable[None]],
         send: Callable[[SendNow, File | None], Awaitable[Outcome]],
@@ -77,6 +91,7 @@ class Api:
         at once, past the queue. `now` returns the time in seconds.
         """
         self._queries = queries
+        self._change = change
         self._status = status
         self._changed = changed
         self._send = send
@@ -92,7 +107,9 @@ class Api:
             ),
             Operation("GET", "/api/v1/events/{id}", self.get_event, shapes.WholeEvent),
             Operation("GET", "/api/v1/deliveries", self.get_deliveries, list[shapes.Delivery], query=DeliveryFilter),
-            Operation("POST", "/api/v1/deliveries/{verb:retry|drop}", self.post_change, shapes.Changed, body=Change),
+            Operation(
+                "POST", "/api/v1/deliveries/{verb:retry|drop}", self.post_change, shapes.Changed, body=PostChange
+            ),
             Operation("POST", "/api/v1/messages", self.post_message, shapes.Outcome, body=SendNow),
             Operation("POST", "/api/v1/rooms/{room}/files", self.post_file, shapes.Outcome, raw=True, query=FileQuery),
         ]
@@ -103,7 +120,7 @@ class Api:
 
     async def get_events(self, request: web.Request) -> web.Response:
         """Return events, newest first; filters as query parameters."""
-        return text_answer(await self._queries.list_events(read_query(request, EventFilter)))
+        return text_answer(await self._queries.list_events(**asdict(read_query(request, EventFilter))))
 
     async def get_event(self, request: web.Request) -> web.Response:
         """Return one event with its payload and deliveries."""
@@ -111,18 +128,18 @@ class Api:
         found = await self._queries.show_event(event_id)
         if found == "null":
             return problem(404, "not_found", f"no event has the id {event_id[:100]!r}")
-        deliveries = await self._queries.list_deliveries(DeliveryFilter(event=event_id, limit=1_000))
+        deliveries = await self._queries.list_deliveries(event=event_id, limit=1_000)
         return json_answer({**msgspec.json.decode(found), "deliveries": msgspec.Raw(deliveries.encode())})
 
     async def get_deliveries(self, request: web.Request) -> web.Response:
         """Return deliveries, newest first; filters as query parameters."""
-        return text_answer(await self._queries.list_deliveries(read_query(request, DeliveryFilter)))
+        return text_answer(await self._queries.list_deliveries(**asdict(read_query(request, DeliveryFilter))))
 
     async def post_change(self, request: web.Request) -> web.Response:
         """Retry or drop deliveries by id."""
-        verb: Literal["retry", "drop"] = "retry" if request.match_info["verb"] == "retry" else "drop"
-        wanted = await read_json_body(request, Change)
-        changed = await self._queries.change_deliveries(verb, wanted.ids, self._now())
+        verb: Verb = "retry" if request.match_info["verb"] == "retry" else "drop"
+        wanted = await read_json_body(request, PostChange)
+        changed = await self._change(verb, wanted.ids, self._now())
         await self._changed(verb, [room for _, room in changed])
         return json_answer({"changed": [number for number, _ in changed]})
 

@@ -7,14 +7,16 @@ from typing import Protocol
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import asdict
 
 from relay.core.alert import AlertKey
 from relay.core.silencing import LONGEST_TEXT, WITHIN, BadSilenceError, Wish, change_silence, expire, make_silence
 from relay.core.suppression import Silence
 from relay.core.words import iso, parse_time
-from relay.ports import Clock, IncidentFilter
+from relay.ports import Clock
 from relay.web import shapes
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query, text_answer
+from relay.web.filters import IncidentFilter
 from relay.web.operations import Operation
 
 MOST_SILENCES = 1_000
@@ -122,24 +124,30 @@ Acknowledge = Callable[[AlertKey, str, str], Awaitable[None]]
 """Records an acknowledgement or its withdrawal, given the alert's key, a name and a comment. Raises `StoreError`."""
 
 
+class IncidentQueries(Protocol):
+    """The store, as the API reads incidents."""
+
+    async def list_incidents(self, *, ended: bool = False, limit: int = 10_000) -> str:
+        """Return open incidents, the worst first, followed by ended ones if asked for, as JSON."""
+        ...
+
+    async def key_of_incident(self, number: int) -> AlertKey | None:
+        """Return the key of an open incident's alert, or None."""
+        ...
+
+
 class SilenceApi:
     """Handlers below `/api/v1`."""
 
     def __init__(
         self,
         desk: SilenceBook,
-        incidents: Callable[[IncidentFilter], Awaitable[str]],
-        key_of: Callable[[int], Awaitable[AlertKey | None]],
+        queries: IncidentQueries,
         acknowledge: Acknowledge,
         unacknowledge: Acknowledge,
     ) -> None:
-        """Prepare the handlers.
-
-        `incidents` returns those of a filter as JSON; `key_of` returns the alert of an open incident by its number.
-        """
         self._desk = desk
-        self._incidents = incidents
-        self._key_of = key_of
+        self._queries = queries
         self._acknowledge = acknowledge
         self._unacknowledge = unacknowledge
 
@@ -181,7 +189,7 @@ class SilenceApi:
 
     async def get_incidents(self, request: web.Request) -> web.Response:
         """Return open incidents, the worst first; with `ended=true` those that have ended as well."""
-        return text_answer(await self._incidents(read_query(request, IncidentFilter)))
+        return text_answer(await self._queries.list_incidents(**asdict(read_query(request, IncidentFilter))))
 
     async def post_ack(self, request: web.Request) -> web.Response:
         """Acknowledge the alert of an incident, in all rooms."""
@@ -199,7 +207,11 @@ class SilenceApi:
         if not wanted.by.strip():
             raise BadRequestError("by: expected the name of a person, found an empty text")
         number = request.match_info["id"]
-        key = await self._key_of(int(number)) if number.isascii() and number.isdigit() and len(number) < 19 else None
+        key = (
+            await self._queries.key_of_incident(int(number))
+            if number.isascii() and number.isdigit() and len(number) < 19
+            else None
+        )
         if key is None:
             return problem(404, "not_found", f"no incident is open under the number {number[:100]!r}")
         await record(key, wanted.by.strip(), wanted.comment.strip())

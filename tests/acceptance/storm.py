@@ -82,7 +82,7 @@ async def measure(folder: Path) -> bool:
         missing = EVENTS - len(told(relay))
         sent_at = {titles()[n]: began + SECONDS * n / EVENTS for n in range(0, EVENTS, EVENTS // CRITICALS)}
         slowest = max(seen[title] - sent_at[title] for title in seen) if seen else float("inf")
-        untold = await relay.daemon.store.count_untold_events()
+        untold = await relay.daemon.store.queries.count_untold_events()
     print(f"{len(messages)} messages (20 at the most), {sum(m.edits for m in messages)} edits")
     print(f"{missing} events neither in a post nor in the list, {untold} untold (0)")
     print(f"{len(seen)} of {CRITICALS} criticals were to be read by name, the slowest after {slowest:.1f} s (10)")

@@ -165,7 +165,7 @@ async def test_a_refused_room_is_left_at_once_and_nothing_is_dead(both: Both) ->
     await both.relay.settle(400)
     assert [len(notes) for notes in both.notes()] == [1, 1]
     assert both.relay.store is not None
-    assert await both.relay.store.dead_counts() == {}
+    assert await both.relay.store.queries.dead_counts() == {}
 
 
 async def test_a_fallback_that_is_refused_itself_loses_nothing(both: Both) -> None:
@@ -183,7 +183,7 @@ async def test_a_fallback_that_is_refused_itself_loses_nothing(both: Both) -> No
         assert both.places(f"notice-{number}") == (1, 0)
     assert not any("for room" in one.text for one in both.noc.messages.values())
     assert both.relay.store is not None
-    assert await both.relay.store.dead_counts() == {}
+    assert await both.relay.store.queries.dead_counts() == {}
 
 
 async def test_a_room_without_edits_hears_of_its_return_once(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ async def test_a_group_is_one_message_that_tells_of_all_its_alerts(tmp_path: Pat
         await relay.until(lambda: replies(relay)[-1] == "✅ all 3 resolved")
         await settled(relay)
         assert len(top(relay)) == 2
-        assert await relay.daemon.store.count_untold_events() == 0
+        assert await relay.daemon.store.queries.count_untold_events() == 0
 
 
 async def test_what_ends_before_its_group_is_due_is_told_to_nobody(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -41,7 +41,7 @@ async def test_what_ends_before_its_group_is_due_is_told_to_nobody(tmp_path: Pat
             path = f"/api/v1/events/{answer['ids'][0]}"
             await relay.until_shown(path, lambda event: event["suppressed"] == "brief")
         assert relay.messages() == []
-        assert await relay.daemon.store.count_untold_events() == 0
+        assert await relay.daemon.store.queries.count_untold_events() == 0
 
 
 async def test_a_group_out_of_edits_goes_on_in_a_new_message_and_the_old_one_says_so(

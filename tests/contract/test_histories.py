@@ -149,7 +149,7 @@ async def check(relay: Simulated, history: History, *, plain: bool) -> None:
     assert [title for title in history.notices if title not in seen] == []
     named = not re.search(r"and \d+ more", seen)  # where a message names all that is new
     assert [one["key"] for one in fires if plain and named and f"{one['key']} is down" not in seen] == []
-    assert history.prunes or await relay.store.count_untold_events() == 0
+    assert history.prunes or await relay.store.queries.count_untold_events() == 0
 
 
 def tells_the_truth(text: str, edits: int, mine: list[dict[str, Any]], history: History) -> None:

@@ -252,7 +252,7 @@ async def test_after_the_dust_has_settled_every_message_shows_the_truth(
         for key, title in state.items():
             await check_truth(relay, key, title)
         assert all(message.edits <= 10 for message in top(relay))
-        assert await relay.daemon.store.count_untold_events() == 0
+        assert await relay.daemon.store.queries.count_untold_events() == 0
 
 
 async def test_an_update_is_an_edit_and_a_reply_where_both_are_wanted(tmp_path: Path, sandbox: Sandbox) -> None:

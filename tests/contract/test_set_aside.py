@@ -16,7 +16,6 @@ from relay.app.trial.simulation import NoFiles
 from relay.core.event import Draft, Severity
 from relay.core.retry import PROBE_AFTER, SET_ASIDE_AFTER, RetryPolicy
 from relay.formats import FORMATS
-from relay.ports import DeliveryFilter
 from relay.settings.load import load
 from relay.templates.rendering import TemplateRenderer
 from tests.fakes.simulated import ManualClock, Room, Simulated
@@ -76,7 +75,7 @@ class Place:
         return any(one["set_aside"] for one in await self.deliveries() if one["title"] == title)
 
     async def deliveries(self) -> list[dict[str, Any]]:
-        return list(msgspec.json.decode(await self.relay.store.list_deliveries(DeliveryFilter(limit=10_000))))
+        return list(msgspec.json.decode(await self.relay.store.queries.list_deliveries(limit=10_000)))
 
     def tries(self, title: str) -> list[float]:
         """When a message was tried."""

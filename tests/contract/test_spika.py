@@ -103,7 +103,7 @@ async def test_the_list_of_a_storm_is_numbered_messages(tmp_path: Path, sandbox:
         await relay.post([{"status": "resolved", "key": f"k{n}"} for n in range(1, 301)])
         await relay.until(lambda: any("all have ended" in text for text in texts(relay)[before:]))
         await settled(relay)
-        assert await relay.daemon.store.count_untold_events() == 0
+        assert await relay.daemon.store.queries.count_untold_events() == 0
 
 
 async def test_a_token_that_is_not_taken_is_told_before_the_first_alert(tmp_path: Path, sandbox: Sandbox) -> None:

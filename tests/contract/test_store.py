@@ -20,8 +20,6 @@ from relay.core.plan import Plan, Waiting
 from relay.ports import (
     Accepted,
     Conflict,
-    DeliveryFilter,
-    EventFilter,
     LaneHead,
     Limits,
     Recovered,
@@ -141,7 +139,7 @@ async def test_refused_items_are_committed_with_the_events_of_their_request_and_
         return msgspec.structs.replace(submission(*numbers, key=key), refused=(bad,))
 
     async def kept(store: SqliteStore) -> int:
-        return len(json.loads(await store.list_events(EventFilter(refused=True))))
+        return len(json.loads(await store.queries.list_events(refused=True)))
 
     async with opened(tmp_path) as store:
         await store.accept(mixed(1, key="k"))
@@ -181,7 +179,7 @@ async def test_a_lane_gives_its_deliveries_in_order_one_at_a_time(store: SqliteS
     (second,) = await store.exchange([done(head)], {"noc": "noc"}, {}, NOW)
     assert second.lease is not None
     assert second.lease.event.title == "event 2"
-    found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
+    found = msgspec.json.decode(await store.queries.list_deliveries())
     assert [d["state"] for d in found] == ["waiting", "leased", "done"]
     assert found[-1]["message_id"] == "m1"
 
@@ -280,7 +278,7 @@ async def test_a_late_settlement_of_a_lost_lease_changes_nothing(store: SqliteSt
     (head,) = await lease(store)
     await store.recover(start())
     await store.exchange([done(head)], {}, {}, NOW)
-    found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
+    found = msgspec.json.decode(await store.queries.list_deliveries())
     assert found[0]["state"] == "waiting"
 
 
@@ -294,9 +292,9 @@ async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store:
     assert await store.prune(limits, NOW + 61)
     while await store.prune(limits, NOW + 10**9):
         pass
-    found = msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))
+    found = msgspec.json.decode(await store.queries.list_deliveries())
     assert [d["state"] for d in found] == ["waiting"]
-    assert (await store.counts())["events"]["total"] == 2  # the first has the payload of both
+    assert (await store.queries.counts())["events"]["total"] == 2  # the first has the payload of both
 
 
 async def test_what_is_dead_goes_in_its_own_time_though_what_is_done_is_kept_longer(store: SqliteStore) -> None:
@@ -307,7 +305,7 @@ async def test_what_is_dead_goes_in_its_own_time_though_what_is_done_is_kept_lon
     limits = Limits(done=10**6, dead=60, size=2**30)
     assert not await store.prune(limits, NOW + 59)
     assert await store.prune(limits, NOW + 61)
-    assert (await store.counts())["deliveries"] == {}
+    assert (await store.queries.counts())["deliveries"] == {}
 
 
 async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: SqliteStore) -> None:
@@ -322,7 +320,7 @@ async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: Sq
     while await store.prune(limits, NOW + 61):
         slices += 1
     assert slices >= 2
-    counts = await store.counts()
+    counts = await store.queries.counts()
     assert counts["deliveries"] == {"leased": 1, "waiting": 99}
     assert counts["events"]["total"] == 100
 
@@ -355,7 +353,7 @@ async def test_a_room_that_is_gone_makes_dead_deliveries_and_none_waits_for_a_cl
     later = done(head, state="waiting", remote_id=None, due_at=NOW + 10**8, reason="remote")
     await store.exchange([later], {}, {}, NOW)
     assert await store.recover(start()) == Recovered([], ["old"])
-    found = {d["room"]: d for d in msgspec.json.decode(await store.list_deliveries(DeliveryFilter()))}
+    found = {d["room"]: d for d in msgspec.json.decode(await store.queries.list_deliveries())}
     assert (found["old"]["state"], found["old"]["reason"]) == ("dead", "unknown_room")
     (head,) = await lease(store, "noc")
     assert head.due_at == NOW + 3_600
@@ -369,12 +367,12 @@ async def test_a_payload_stays_as_long_as_any_event_of_its_request(store: Sqlite
         heads = list(await store.exchange([done(heads[0])], {"noc": "noc"}, {}, NOW))
     while await store.prune(Limits(done=60, dead=60, size=2**30), NOW + 61):
         pass
-    assert msgspec.json.decode(await store.show_event(event(2).id)) is None
-    assert msgspec.json.decode(await store.show_event(event(3).id))["payload"] == '{"n": 123}'
+    assert msgspec.json.decode(await store.queries.show_event(event(2).id)) is None
+    assert msgspec.json.decode(await store.queries.show_event(event(3).id))["payload"] == '{"n": 123}'
     await store.exchange([done(heads[0])], {}, {}, NOW)
     while await store.prune(Limits(done=60, dead=60, size=2**30), NOW + 61):
         pass
-    assert (await store.counts())["events"]["total"] == 0
+    assert (await store.queries.counts())["events"]["total"] == 0
 
 
 async def fill(store: SqliteStore) -> int:

@@ -46,7 +46,7 @@ async def test_what_a_room_cannot_take_becomes_a_digest_that_lives(tmp_path: Pat
         await settled(relay)
         assert "all have ended" in digest.text.splitlines()[0]
         assert digest.edits <= 10
-        assert await relay.daemon.store.count_untold_events() == 0
+        assert await relay.daemon.store.queries.count_untold_events() == 0
 
 
 async def test_a_room_that_becomes_slow_while_posts_wait_for_it_gets_a_digest(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -76,7 +76,7 @@ async def test_a_storm_outlives_a_restart_and_has_notices_in_it(tmp_path: Path, 
         assert attached.file is not None
         alone = [message for message in top(relay) if message is not digest_of(relay)]
         assert len(attached.file.content.decode().splitlines()) == 105 - len(alone)
-        assert await relay.daemon.store.count_untold_events() == 0
+        assert await relay.daemon.store.queries.count_untold_events() == 0
 
 
 async def test_groups_that_are_due_together_and_the_end_of_a_silence_are_storms(
@@ -103,7 +103,7 @@ async def test_groups_that_are_due_together_and_the_end_of_a_silence_are_storms(
         await relay.until(lambda: "✅ all of the storm's alerts have ended" in replies(relay))
         await settled(relay)
         assert all(message.text.startswith(("✅", "🌊 Storm over")) for message in top(relay))
-        assert await relay.daemon.store.count_untold_events() == 0
+        assert await relay.daemon.store.queries.count_untold_events() == 0
 
 
 def has_everything(messages: list[Message], count: int) -> None:

@@ -23,7 +23,7 @@ from relay.formats import FORMATS
 from relay.logs import make_log
 from relay.pipeline.lanes import Account, Lane
 from relay.pipeline.pipeline import InForce, Pipeline, World
-from relay.ports import Credentials, IncidentFilter, Send, Service, StoreUnavailableError
+from relay.ports import Credentials, Send, Service, StoreUnavailableError
 from relay.senders.webex import SERVICE as WEBEX
 from relay.settings.load import load
 from relay.settings.rules import compile_rules
@@ -282,7 +282,7 @@ class Simulated:
 
     async def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
         """What is on record."""
-        return list(json.loads(await self.store.list_incidents(IncidentFilter(ended=ended))))
+        return list(json.loads(await self.store.queries.list_incidents(ended=ended)))
 
     def _new_id(self, now: float) -> str:
         return f"{now:.0f}-{self._dice.getrandbits(64):016x}"

@@ -145,7 +145,7 @@ class RelayDaemon:
         self._at_admin = Connections("admin", at_admin, clock, log, metrics.connection_closed)
         self._pushes = PushListener({}, intake, clock, metrics, hearing.heard, at_events // 2)
         self._feeds = Feeds(self._tell)
-        self._live = LiveFeed(store, clock, at_admin // 2)
+        self._live = LiveFeed(store.queries, clock, at_admin // 2)
         self._checking: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self._tasks: Spawn | None = None
@@ -156,7 +156,7 @@ class RelayDaemon:
         store, clock, planner, dispatcher = self.store, self._clock, self.pipeline.planner, self.pipeline.dispatcher
         board = StatusBoard(
             self.settings,
-            store,
+            store.queries,
             self.pipeline,
             self._feeds,
             self._hearing,
@@ -175,12 +175,18 @@ class RelayDaemon:
             lambda: self.arrangement.accounts, lambda: make_addresses(self.settings()), self._keeper.nudge
         )
         parts: list[Part] = [
-            Api(store, board.status, dispatcher.changed, self._send_now, lambda: self.settings().rooms, clock.now),
-            self._live,
-            SilenceApi(
-                desk, store.list_incidents, store.key_of_incident, self._intake.acknowledge, self._intake.unacknowledge
+            Api(
+                store.queries,
+                store.change_deliveries,
+                board.status,
+                dispatcher.changed,
+                self._send_now,
+                lambda: self.settings().rooms,
+                clock.now,
             ),
-            AlertmanagerApi(desk, store.list_alerts, planner.suppressor, lambda: planner.rules, clock.now()),
+            self._live,
+            SilenceApi(desk, store.queries, self._intake.acknowledge, self._intake.unacknowledge),
+            AlertmanagerApi(desk, store.queries.firing_alerts, planner.suppressor, lambda: planner.rules, clock.now()),
             AccountApi(accounts.ask, Asked | Login),
             ConfigurationApi(configured),
             TrendsApi(self._trends.points),

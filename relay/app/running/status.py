@@ -17,8 +17,8 @@ from relay.pipeline.pipeline import Pipeline
 from relay.ports import Credentials
 from relay.senders.heartbeat import Heartbeat
 from relay.settings.model import Settings
+from relay.storage.asking import SqliteQueries
 from relay.storage.queries import Snapshot
-from relay.storage.sqlite import SqliteStore
 from relay.web.metrics import Metrics
 
 
@@ -43,7 +43,7 @@ class StatusBoard:
     def __init__(
         self,
         settings: Callable[[], Settings],
-        store: SqliteStore,
+        queries: SqliteQueries,
         pipeline: Pipeline,
         feeds: Feeds,
         hearing: Hearing,
@@ -55,7 +55,7 @@ class StatusBoard:
         now: Callable[[], float],
     ) -> None:
         self._settings = settings
-        self._store = store
+        self._queries = queries
         self._pipeline = pipeline
         self._feeds = feeds
         self._hearing = hearing
@@ -70,7 +70,7 @@ class StatusBoard:
     async def status(self) -> dict[str, Any]:
         """Return the whole state as JSON values."""
         now = self._now()
-        queue = await self._store.snapshot(list(self._settings().rooms), everything=True)
+        queue = await self._queries.snapshot(list(self._settings().rooms), everything=True)
         why = self._ready()
         return {
             "version": __version__,
@@ -161,7 +161,7 @@ class StatusBoard:
     async def metrics(self) -> bytes:
         """Return the metrics in Prometheus' text format, with current gauges."""
         now = self._now()
-        queue = await self._store.snapshot(list(self._settings().rooms), everything=False)
+        queue = await self._queries.snapshot(list(self._settings().rooms), everything=False)
         ages = {room: max(0.0, now - at) for room, at in queue.oldest.items()}
         self._metrics.set_rooms(queue.waiting, ages, queue.dead, self._pipeline.planner.diversions.rooms)
         self._metrics.set_aside({room: aside.counts for room, aside in queue.aside.items()})
