@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from relay.pipeline.loop import Loop
 from relay.ports import Log, StoreError, StoreUnavailableError
 
 STORE_RETRY = 1.0
@@ -41,22 +42,6 @@ class SystemClock:
                 await event.wait()
         except TimeoutError:
             return
-
-
-class Loop(Protocol):
-    """A step that the lifecycle repeats."""
-
-    async def run_once(self) -> int:
-        """Take one step; return how much it did. Raises `StoreError`."""
-        ...
-
-    async def wait(self) -> None:
-        """Wait until there is something to do."""
-        ...
-
-    def nudge(self) -> None:
-        """Make `wait` return."""
-        ...
 
 
 class Daemon(Protocol):

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from relay.lifecycle import Daemon, Lifecycle, Loop, SystemClock
+from relay.lifecycle import Daemon, Lifecycle, SystemClock
+from relay.pipeline.loop import Loop
 from relay.ports import Log
 
 T = TypeVar("T")
@@ -66,21 +67,31 @@ class NotedLog(io.TextIOWrapper):
         return written
 
 
-class NotedLoop:
-    """Implements the lifecycle's `Loop`: another one, whose rounds are happenings."""
+class NotedLoop(Loop):
+    """Another loop, whose steps are happenings."""
 
     def __init__(self, loop: Loop, happenings: Happenings) -> None:
         self._loop = loop
         self._happenings = happenings
-        self.wait = loop.wait
-        self.nudge = loop.nudge
+
+    async def step(self) -> int:
+        """Take a step of the other loop."""
+        return await self._loop.step()
 
     async def run_once(self) -> int:
-        """Go round once."""
+        """Run the other loop once."""
         try:
             return await self._loop.run_once()
         finally:
             self._happenings.note()
+
+    async def wait(self) -> None:
+        """Wait as the other loop does."""
+        await self._loop.wait()
+
+    def nudge(self) -> None:
+        """Wake the other loop."""
+        self._loop.nudge()
 
 
 class NotedLifecycle(Lifecycle):

@@ -28,7 +28,7 @@ from relay.core.delivery import Outcome
 from relay.core.event import Severity, Status
 from relay.core.rate import TokenBucket
 from relay.core.rules import OPERATOR_SOURCE
-from relay.lifecycle import Lifecycle, Loop, SystemClock
+from relay.lifecycle import Lifecycle, SystemClock
 from relay.listeners.apic import ApicListener
 from relay.listeners.connections import Connections, WatchedRunner, most_connections
 from relay.listeners.push import PushListener
@@ -40,6 +40,7 @@ from relay.logs import redact_log
 from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.hearing import Hearing
 from relay.pipeline.janitor import Janitor
+from relay.pipeline.loop import Loop
 from relay.pipeline.operator import OperatorNotices
 from relay.pipeline.pipeline import InForce, Pipeline, World
 from relay.ports import File, Limits, Log, SendNow, Spawn
