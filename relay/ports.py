@@ -20,7 +20,7 @@ from relay.core.delivery import (
     Reason,
     Refused,
     Settlement,
-    Standing,
+    Summary,
 )
 from relay.core.event import Event, Severity, Status
 from relay.core.suppression import Suppression
@@ -323,7 +323,7 @@ class Renderer(Protocol):
         template: str | None,
         *,
         room: str,
-        told: Standing | None,
+        summary: Summary | None,
         now: float,
         mention: Sequence[str] = (),
         longest: int,
@@ -332,14 +332,14 @@ class Renderer(Protocol):
     ) -> list[str]:
         """Return the markdown of a message and of the replies that follow it, each within the service's limit.
 
-        `told` are the incidents that the message is about, if any; `now` is the time of sending in Unix seconds.
+        `summary` holds the incidents that the message is about, if any; `now` is the time of sending in Unix seconds.
         `mention` names the people to notify, `longest` is the limit in bytes. `brief` keeps the first two lines
         only; `remark` is added as the last line. Never fails.
         """
         ...
 
     def card(
-        self, lineage: str, event: Event, *, room: str, told: Standing | None, now: float
+        self, lineage: str, event: Event, *, room: str, summary: Summary | None, now: float
     ) -> Mapping[str, Any] | None:
         """Return the content of the card that goes with a new message of one alert, or None. Never fails."""
         ...
@@ -441,5 +441,5 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 """Starts a task that the lifecycle owns."""
 Hears = Callable[[str], None]
 """Records a sign of life of a source. Never blocks, never fails."""
-Tell = Callable[[str, str, Severity, Status, str], None]
+NotifyOperator = Callable[[str, str, Severity, Status, str], None]
 """Notifies the operator: key, title, severity, status, body. Never blocks, never fails."""

@@ -19,7 +19,7 @@ _PASSING = re.compile(r"time[d ]*-?out|unavailable|temporar|again|later|internal
 
 
 def refuses(code: int | None, reason: str) -> bool:
-    """Tell whether a close means that the peer will not have us until a person changes something."""
+    """Return whether a close means that the peer will not have us until a person changes something."""
     if code in REFUSALS:
         return True
     speaks = code == POLICY_VIOLATION or code in _PRIVATE

@@ -10,7 +10,7 @@ from relay.core.event import Event
 from relay.core.suppression import Held
 
 Action = Literal["post", "digest", "edit", "reply", "file"]
-Haste = Literal["first", "in turn", "held"]
+Haste = Literal["first", "in turn", "in digest"]
 POSTS: tuple[Action, ...] = ("post", "digest")
 """Actions that make a new message; a digest takes up what else waits for its room."""
 MessageKind = Literal["living", "notice", "digest", "note"]
@@ -31,8 +31,8 @@ RESULTS: tuple[DeliveryState, ...] = ("done", "dead", "superseded", "merged", "m
 
 _AHEAD = 2**40
 """How far a delivery in haste stands before all others in its lane."""
-HELD_AT_MOST = 3_600.0
-"""Seconds after which a post that is held for a digest goes out all the same, should none take it up."""
+LONGEST_FOR_DIGEST = 3_600.0
+"""Seconds after which a post that waits for a digest goes out by itself."""
 
 
 def position_of(delivery: int, haste: Haste) -> int:
@@ -99,7 +99,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An action on a message, rendered when it is leased unless `content` is its text.
 
     `message` is a row's number. A negative one is a new message, and the plan's other intents on it have the same; 0 is
-    a new one that nothing else refers to. `also` are further events that it tells of. A post that is `held` waits for a
+    a new one that nothing else refers to. `also` are further events that it tells of. A post `in digest` waits for a
     digest. A digest takes up what waits for the room `absorbs`. An edit with `moved_to` is the last of a message, as a
     new one of the same plan takes its place, and that one's post `replaces` it. `template` and `mention` (e-mail
     addresses) go with a new message.
@@ -130,8 +130,8 @@ class Ack(msgspec.Struct, frozen=True):
     rank: int = 0
 
 
-class Told(msgspec.Struct, frozen=True):
-    """An incident as its message tells of it. Times in Unix seconds.
+class IncidentView(msgspec.Struct, frozen=True):
+    """An incident as its message shows it. Times in Unix seconds.
 
     While it is `quiet` it flaps, and its message tells of that alone: of its last openings and ends, `changes`.
     """
@@ -150,14 +150,14 @@ class Told(msgspec.Struct, frozen=True):
         return self.state == "firing" and self.held is not None and self.held.reason == "silenced"
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Summary(msgspec.Struct, frozen=True):
     """The incidents of a message, as they are when a delivery is leased.
 
     `incidents` are the worst first and those that have ended last, `MOST_LINES` at the most; `firing` and `ended` count
     all; the first of them `started_at`. `labels` are those that its group has in common.
     """
 
-    incidents: tuple[Told, ...]
+    incidents: tuple[IncidentView, ...]
     firing: int
     ended: int
     started_at: float
@@ -165,7 +165,7 @@ class Standing(msgspec.Struct, frozen=True):
     digest: Digest | None = None
 
     @property
-    def single(self) -> Told | None:
+    def single(self) -> IncidentView | None:
         """The one incident that it tells of, where it is one."""
         return self.incidents[0] if self.firing + self.ended == 1 and self.digest is None else None
 
@@ -204,7 +204,7 @@ class Digest(msgspec.Struct, frozen=True):
 MOST_LINES = 10
 """Incidents that a group's message names."""
 MOST_DIGEST_LINES = 120
-"""Those that a digest names, as far as they find room."""
+"""Incidents that a digest names, as far as there is room."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,7 +212,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     `attempts` counts this one; `spent` is the time in seconds that retryable failures have cost so far, without the
     wait since the last one, at `failed_at`; `content` is its text where that is fixed, `remote` the service's id of the
-    message, `space` that of its room; `told` is what the message tells of, where that is incidents; `mention` whom a
+    message, `space` that of its room; `summary` holds the incidents that it tells of, if any; `mention` whom a
     new one rings; `file` the address of one that an event names, `attached` those that are in its thread, or on their
     way there. `origin` is the room that the message was meant for, where it stands in a fallback; `elsewhere` the room
     in which a newer one tells of the same; `note` is set where it tells of a diversion. `lineage` is the identity of
@@ -237,7 +237,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     failed_at: float | None = None
     space: str | None = None
     failing_since: float | None = None
-    told: Standing | None = None
+    summary: Summary | None = None
     mention: tuple[str, ...] = ()
     file: str | None = None
     attached: tuple[str, ...] = ()
@@ -250,11 +250,11 @@ def files_of(lease: Lease) -> tuple[str, ...]:
     """Addresses of the files that a message's thread lacks: of its event, or of the incidents that it names."""
     if lease.content is not None or lease.action in ("file", "digest") or lease.note or lease.elsewhere:
         return ()
-    if lease.told is None:
+    if lease.summary is None:
         return lease.event.files
-    if lease.told.digest is not None:
+    if lease.summary.digest is not None:
         return ()
-    wanted = dict.fromkeys(file for told in lease.told.incidents for file in told.event.files)
+    wanted = dict.fromkeys(file for one in lease.summary.incidents for file in one.event.files)
     return tuple(file for file in wanted if file not in lease.attached)
 
 

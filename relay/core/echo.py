@@ -79,7 +79,7 @@ class Echoes:
         self._first_words = re.compile("|".join(words))
 
     def holds(self, event: Event, now: float) -> bool:
-        """Tell whether an event is an echo that is not to be posted; where it shows a loop, its source is braked."""
+        """Return whether an event is an echo that is not to be posted; where it shows a loop, its source is braked."""
         if event.status == "resolved" or not self._sent:
             return False
         text = _text_of(event)

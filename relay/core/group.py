@@ -15,7 +15,7 @@ from relay.core.delivery import EDITS_OF_CHANGES
 from relay.core.event import RANK, Event
 from relay.core.incident import GroupKey, Incident, Policy
 from relay.core.matching import view_of
-from relay.core.news import Step, alarms, by_policy, is_news, is_owed, plainly, quietly, reminder, tell_one
+from relay.core.news import Step, alarms, by_policy, is_news, is_owed, plainly, quietly, reminder, steps_for
 from relay.core.routing import Destination
 
 ALL = "..."
@@ -67,7 +67,7 @@ class Members(msgspec.Struct, frozen=True, tag_field="kind", tag="route"):
     group: Group
     incidents: tuple[Incident, ...]
     edits: int = 0
-    told: int = 0
+    shown: int = 0
 
 
 def schedule(group: Group, members: Sequence[Incident], policy: Policy, now: float) -> Group:
@@ -97,7 +97,7 @@ def flush(members: Members, policy: Policy) -> list[Step]:
     """Return the steps for the group's message that are due now."""
     group, incidents = members.group, members.incidents
     news = [incident for incident in incidents if is_news(incident)]
-    shown = [incident for incident in incidents if incident.said is not None or is_news(incident)]
+    shown = [incident for incident in incidents if incident.shown is not None or is_news(incident)]
     over = not any(incident.firing for incident in shown)
     ringing = [incident for incident in news if alarms(incident)]
     if not group.message:
@@ -106,10 +106,10 @@ def flush(members: Members, policy: Policy) -> list[Step]:
         return quietly(policy)
     if (ringing and policy.mention) or (members.edits >= EDITS_OF_CHANGES and not over and "edit" in policy.on_update):
         return [Step("post", ring=bool(ringing))]
-    if len(shown) == 1 and shown[0].said is not None and members.told <= 1:
-        return tell_one(shown[0], policy)
+    if len(shown) == 1 and shown[0].shown is not None and members.shown <= 1:
+        return steps_for(shown[0], policy)
     if over:
-        return by_policy(policy.on_resolve, _over(news, members.told))
+        return by_policy(policy.on_resolve, _over(news, members.shown))
     again = news if group.ended_at is not None else [one for one in news if alarms(one) or is_owed(one)]
     steps = by_policy(policy.on_update, None)
     if again and any(step.action == "edit" for step in steps):
@@ -119,8 +119,8 @@ def flush(members: Members, policy: Policy) -> list[Step]:
 
 def flush_plainly(members: Members, steps: Sequence[Step]) -> list[Step]:
     """The steps where no message can be edited: at most one new message, which names what is new."""
-    shown = [incident for incident in members.incidents if incident.said is not None or is_news(incident)]
-    if len(shown) == 1 and members.told + (shown[0].said is None) <= 1:
+    shown = [incident for incident in members.incidents if incident.shown is not None or is_news(incident)]
+    if len(shown) == 1 and members.shown + (shown[0].shown is None) <= 1:
         return plainly(steps, shown[0])
     if steps and all(step.action != "post" for step in steps):
         news = [one for one in shown if is_news(one) and (one.held is None or not one.firing)]
@@ -158,7 +158,7 @@ def _in_short(members: Members, shown: Sequence[Incident], news: Sequence[Incide
     """Return how many incidents fire, and which of the group's are new, by name."""
     firing = [incident for incident in shown if incident.firing]
     worst = worst_first(firing or news)[0].event.severity
-    head = phrases.several_firing(worst, len(firing)) if firing else _over(news, members.told)
+    head = phrases.several_firing(worst, len(firing)) if firing else _over(news, members.shown)
     lines = [(_sign(one), one.event.title) for one in worst_first(news)]
     return phrases.in_short(head, members.group.labels, lines)
 

@@ -10,10 +10,10 @@ from relay.core.delivery import POSTS, Intent, Subject
 from relay.core.event import RANK
 from relay.core.group import Group, Members, flush, flush_plainly, flushed, reminder_of, revive, schedule, worst_first
 from relay.core.incident import Incident, Policy, come_home
-from relay.core.news import Step, is_news, told
+from relay.core.news import Step, is_news, mark_shown
 from relay.core.phrases import with_title
 from relay.core.plan import Plan
-from relay.core.planning import move, untold
+from relay.core.planning import move, why_not_shown
 from relay.core.rules import Rules, template_for
 from relay.core.storm import StormMembers, Storms, look
 from relay.core.suppression import Suppression, Suppressor
@@ -52,7 +52,7 @@ class _GroupPlanner:
         if members.group.at and members.group.at not in self._rules.rooms:  # its fallback is gone: it comes home
             home = msgspec.structs.replace(members.group, at="", message=0, flush_at=None, flushed_at=None)
             incidents = tuple(come_home(incident) for incident in members.incidents)
-            members = msgspec.structs.replace(members, group=home, incidents=incidents, edits=0, told=0)
+            members = msgspec.structs.replace(members, group=home, incidents=incidents, edits=0, shown=0)
         if members.group.where not in self._rules.rooms:
             self.result.groups[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
             return
@@ -114,18 +114,18 @@ class _GroupPlanner:
         if looked and not steps:
             self.result.suppressed.extend((seq, "repeat") for seq in seqs)
         for incident in changed:
-            self.result.incidents[incident.id] = told(incident, incident.message) if looked else incident
+            self.result.incidents[incident.id] = mark_shown(incident, incident.message) if looked else incident
         self.result.storms[storm.id] = msgspec.structs.replace(storm, message=message)
 
     def _settle(self, incident: Incident, policy: Policy) -> Incident:
         """An incident with what holds it now; what is held or over before anything was said of it is no news."""
         held = self._suppressor.holds(incident.event, policy.mute, policy.active, self._now)
         incident = msgspec.structs.replace(incident, held=held)
-        if is_news(incident) or (incident.said is not None and not incident.news):
+        if is_news(incident) or (incident.shown is not None and not incident.news):
             return incident
         why: Suppression = "repeat"
-        if incident.said is None:
-            why = untold(incident)
+        if incident.shown is None:
+            why = why_not_shown(incident)
         self.result.suppressed.extend((seq, why) for seq in incident.news)
         return msgspec.structs.replace(incident, news=(), fresh=False)
 
@@ -141,23 +141,23 @@ class _GroupPlanner:
                 self._handle -= 1
                 before = group
                 group = msgspec.structs.replace(group, at="")
-                self._intend(group, members.incidents, step, self._handle, seqs, policy)
+                self._add_intent(group, members.incidents, step, self._handle, seqs, policy)
                 if message and before.where not in self._rules.plain:
                     worst = worst_first(members.incidents)[0].event
                     subject = self._subject(group)
                     self.result.intents.append(move(before.where, message, self._handle, seqs[-1], worst, subject))
                 message = self._handle
             else:
-                self._intend(group, members.incidents, step, message, seqs, policy)
+                self._add_intent(group, members.incidents, step, message, seqs, policy)
             seqs = seqs[-1:]
         if not steps:
             self.result.suppressed.extend((seq, "repeat") for incident in news for seq in incident.news)
         shown = [
             msgspec.structs.replace(
-                told(incident, message) if is_news(incident) else incident, message=message, at=group.at
+                mark_shown(incident, message) if is_news(incident) else incident, message=message, at=group.at
             )
             for incident in members.incidents
-            if incident.said is not None or is_news(incident)
+            if incident.shown is not None or is_news(incident)
         ]
         known = {incident.id: incident for incident in members.incidents}
         for incident in shown:
@@ -170,17 +170,17 @@ class _GroupPlanner:
         due = [
             one
             for one in incidents
-            if one.firing and one.said is not None and one.ack is None and one.held is None and not one.quiet
+            if one.firing and one.shown is not None and one.ack is None and one.held is None and not one.quiet
         ]
         if due and group.message and group.where in self._rules.rooms:
             said, plain = reminder_of(due, self._now), group.where in self._rules.plain
             step = Step("reply", with_title(said, worst_first(due)[0].event.title) if plain else said)
-            self._intend(group, tuple(due), step, group.message, [max(one.seq for one in due)], policy)
+            self._add_intent(group, tuple(due), step, group.message, [max(one.seq for one in due)], policy)
         firing = any(one.firing for one in incidents)
         remind_at = self._now + policy.repeat_interval if firing else None
         return msgspec.structs.replace(group, remind_at=remind_at)
 
-    def _intend(
+    def _add_intent(
         self, group: Group, incidents: tuple[Incident, ...], step: Step, message: int, seqs: list[int], policy: Policy
     ) -> None:
         firing = [incident for incident in incidents if incident.firing] or incidents

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.delivery import Ack, Told
+from relay.core.delivery import Ack, IncidentView
 from relay.core.event import Event, Severity
 from relay.core.phrases import HOLD
 from relay.core.suppression import Held
@@ -41,18 +41,18 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     active: tuple[str, ...] = ()
 
 
-class Said(msgspec.Struct, frozen=True):
+class Shown(msgspec.Struct, frozen=True):
     """An incident as its message shows it.
 
-    `aloud` is the severity that people were last told of by what rings a phone, None where it did not fire then: what
-    changed while it was held back was only edited.
+    `rang` is the severity that last rang people's phones, or None if the incident did not fire then. An edit rings no
+    phone, and a change that is held back is only edited.
     """
 
     state: IncidentState
     severity: Severity
     quiet: bool = False
     silenced: bool = False
-    aloud: Severity | None = None
+    rang: Severity | None = None
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +64,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     shown; what is due is reckoned by the other times, which are the relay's own clock's and never jump: `opened_at` and
     `over_at` its beginning and end, `remind_at` the next reminder's, `wake_at` when it wants to be looked at though no
     event comes, `changes` its last openings and ends. All times are Unix seconds. While it is
-    `quiet`, as it flaps, they change no message. `said` is what its message says, None where none ever did; `fresh`
-    that its text has changed since; `ended_before` is the end after which it was reopened. `at` is the room that its
+    `quiet`, as it flaps, they change no message. `shown` is what its message says, or None if it has none; `fresh`
+    means that its text has changed since; `ended_before` is the end before it was reopened. `at` is the room that its
     message stands in, where that is a fallback of its own.
 
     `lineage` is the identity of the route by whose policy it lives. `labels` are those of its group, None where it is
@@ -92,7 +92,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     wake_at: float | None = None
     changes: tuple[float, ...] = ()
     quiet: bool = False
-    said: Said | None = None
+    shown: Shown | None = None
     fresh: bool = False
     news: tuple[int, ...] = ()
     held: Held | None = None
@@ -124,13 +124,13 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def live(self) -> bool:
         """True while its group must look at it: until its end is told."""
-        said = self.said
-        return self.firing or self.news != () or (said is not None and (self.fresh or said.state == "firing"))
+        shown = self.shown
+        return self.firing or self.news != () or (shown is not None and (self.fresh or shown.state == "firing"))
 
     @property
     def changed(self) -> bool:
         """True where a digest must be told of it: its text, its events or its end are newer than its message."""
-        return self.fresh or self.news != () or (self.said is not None and self.said.state != self.state)
+        return self.fresh or self.news != () or (self.shown is not None and self.shown.state != self.state)
 
 
 class GroupKey(msgspec.Struct, frozen=True):
@@ -152,12 +152,12 @@ class GroupKey(msgspec.Struct, frozen=True):
 
 def come_home(incident: Incident) -> Incident:
     """The incident where the fallback that its message stands in is gone: its own room is to be told of it anew."""
-    return msgspec.structs.replace(incident, at="", message=0, said=None, fresh=True)
+    return msgspec.structs.replace(incident, at="", message=0, shown=None, fresh=True)
 
 
-def told_of(incident: Incident) -> Told:
-    """Return an incident as its message tells of it."""
-    return Told(
+def view_of_incident(incident: Incident) -> IncidentView:
+    """Return an incident as its message shows it."""
+    return IncidentView(
         incident.event,
         incident.state,
         incident.started_at,

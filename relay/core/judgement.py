@@ -72,7 +72,7 @@ def _after_refusal(lease: Lease, outcome: Refused, at: Circumstances) -> Verdict
     if outcome.scope == "message" and lease.action == "edit" and last_word:
         return Verdict(settlement=_settle(lease, at, state="done", detail=detail))  # the last word of what is gone
     threaded = lease.remote is not None and lease.action in ("reply", "file")  # what stands alone has no thread to lose
-    if outcome.scope == "message" and (threaded or (lease.told is not None and lease.action == "edit")):
+    if outcome.scope == "message" and (threaded or (lease.summary is not None and lease.action == "edit")):
         return Verdict(settlement=_again(lease, at, detail, message_is="gone"))
     if outcome.scope == "room" and at.diverts:
         back = msgspec.structs.replace(_put_back(lease, at, detail), due_at=at.now + REFUSED_ROOM)

@@ -21,7 +21,7 @@ from relay.core.delivery import (
     Diversion,
     Lease,
     MessageKind,
-    Standing,
+    Summary,
     files_of,
 )
 from relay.core.markdown import file_name
@@ -70,7 +70,7 @@ class Ready(msgspec.Struct, frozen=True):
     @property
     def supersedes(self) -> bool:
         """Whether it tells the present state, so that what waits to tell the same need not be sent."""
-        return self.lease.told is not None and self.lease.action not in ("reply", "file")
+        return self.lease.summary is not None and self.lease.action not in ("reply", "file")
 
 
 def first_of_lanes(heads: Iterable[Head]) -> dict[str, Head]:
@@ -101,10 +101,10 @@ def _as_left_behind(head: Head) -> Lease:
     lease = head.lease
     if lease.action != "edit" or lease.elsewhere is None or lease.content is not None:
         return lease
-    if lease.told is not None and head.newer != "digest":
+    if lease.summary is not None and head.newer != "digest":
         return lease
     room = None if lease.elsewhere == lease.room else lease.elsewhere
-    return msgspec.structs.replace(lease, content=continued_in(room), told=None)
+    return msgspec.structs.replace(lease, content=continued_in(room), summary=None)
 
 
 def _possible(lease: Lease, head: Head) -> Lease:
@@ -112,15 +112,15 @@ def _possible(lease: Lease, head: Head) -> Lease:
 
     A file, or a part of a long text, stays what it is: if its message is gone it stands alone.
     """
-    if lease.action == "file" or head.part > 0 or (lease.told is None and lease.action not in ("edit", "digest")):
+    if lease.action == "file" or head.part > 0 or (lease.summary is None and lease.action not in ("edit", "digest")):
         return lease
-    if lease.told is not None and head.labels:
-        lease = msgspec.structs.replace(lease, told=msgspec.structs.replace(lease.told, labels=head.labels))
+    if lease.summary is not None and head.labels:
+        lease = msgspec.structs.replace(lease, summary=msgspec.structs.replace(lease.summary, labels=head.labels))
     if lease.remote is None:
         return msgspec.structs.replace(lease, action="post", content=None)
     if lease.action == "reply":
         return lease
-    most = EDITS_OF_CHANGES if lease.told is not None and lease.told.firing else MOST_EDITS
+    most = EDITS_OF_CHANGES if lease.summary is not None and lease.summary.firing else MOST_EDITS
     return msgspec.structs.replace(lease, action="edit" if head.edits < most else "reply")
 
 
@@ -129,19 +129,19 @@ def _wants(lease: Lease) -> Wants:
         return "note"
     if lease.kind == "digest":
         return "digest" if lease.content is None else "nothing"
-    return "attached" if lease.told is not None and files_of(lease) else "nothing"
+    return "attached" if lease.summary is not None and files_of(lease) else "nothing"
 
 
 def with_digest(
     lease: Lease, storm: Storm | None, counts: tuple[tuple[int, str, int], ...], lines: tuple[DigestLine, ...]
 ) -> Lease:
     """Return the lease of a storm's message with what the storm is now: its counts, and the worst by name."""
-    told = lease.told or Standing((), 0, 0, lease.created_at)
+    summary = lease.summary or Summary((), 0, 0, lease.created_at)
     began_at, seen_at, over = lease.created_at, lease.created_at, False
     if storm is not None:
         began_at, seen_at, over = storm.began_at, storm.seen_at, storm.ended_at is not None
     digest = Digest(counts, lines, began_at, seen_at, over)
-    return msgspec.structs.replace(lease, told=msgspec.structs.replace(told, digest=digest))
+    return msgspec.structs.replace(lease, summary=msgspec.structs.replace(summary, digest=digest))
 
 
 def with_note(lease: Lease, diversion: Diversion | None) -> Lease:

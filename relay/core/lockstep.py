@@ -68,7 +68,7 @@ class Lockstep:
         return False
 
     def _goes_on(self, walk: _Walk, event: Event, *, follows: bool) -> bool:
-        """Tell whether to hold an event of a source that answers itself; one that speaks by itself is let go."""
+        """Return whether to hold an event of a source that answers itself; one that speaks by itself is let go."""
         walk.alone += not follows
         if walk.alone >= ALONE:
             del self._walks[event.source]
@@ -104,5 +104,5 @@ class Lockstep:
 
 
 def _is_new(event: Event) -> bool:
-    """Tell whether an event makes a message of its own each time, since it names no alert."""
+    """Return whether an event makes a message of its own each time, since it names no alert."""
     return event.key == event.id and event.status != "resolved"

@@ -47,7 +47,7 @@ class Matcher(msgspec.Struct, frozen=True):
         return f"{name}{self.op}{_quote(self.value)}"
 
     def matches(self, view: Mapping[str, str]) -> bool:
-        """Tell whether an event's view (see `view_of`) satisfies the matcher."""
+        """Return whether an event's view (see `view_of`) satisfies the matcher."""
         actual = view.get(self.name, "")
         if self.pattern is None:
             return (actual == self.value) is (self.op == "=")

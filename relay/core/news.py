@@ -12,7 +12,7 @@ import msgspec
 from relay.core import phrases
 from relay.core.delivery import Action
 from relay.core.event import RANK
-from relay.core.incident import Change, Incident, Policy, Said
+from relay.core.incident import Change, Incident, Policy, Shown
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -34,93 +34,93 @@ def uneditable(steps: Sequence[Step]) -> list[Step]:
 
 
 def is_news(incident: Incident) -> bool:
-    """Tell whether its message says anything else than what is true."""
-    said = incident.said
-    if said is None:
+    """Return whether its message says anything else than what is true."""
+    shown = incident.shown
+    if shown is None:
         return incident.firing and incident.held is None and not is_taken_up(incident)
-    if incident.quiet and said.quiet:
+    if incident.quiet and shown.quiet:
         return False
-    return incident.fresh or said != _present(incident) or is_owed(incident)
+    return incident.fresh or shown != _present(incident) or is_owed(incident)
 
 
 def is_taken_up(incident: Incident) -> bool:
-    """Tell whether someone has it; not any more where it has become critical since."""
+    """Return whether someone has it; not any more where it has become critical since."""
     return incident.ack is not None and not (incident.event.severity == "critical" and incident.ack.rank > 0)
 
 
 def is_owed(incident: Incident) -> bool:
-    """Tell whether it worsened, or began again, while it was held back, and people are to be told aloud now."""
-    said = incident.said
-    if said is None or said.state != "firing" or not incident.firing or incident.held is not None or incident.quiet:
+    """Return whether it worsened, or began again, while it was held back, and people are to be told aloud now."""
+    shown = incident.shown
+    if shown is None or shown.state != "firing" or not incident.firing or incident.held is not None or incident.quiet:
         return False
-    return said.aloud is None or RANK[said.aloud] > RANK[said.severity]
+    return shown.rang is None or RANK[shown.rang] > RANK[shown.severity]
 
 
-def told(incident: Incident, message: int, remind_at: float | None = None) -> Incident:
+def mark_shown(incident: Incident, message: int, remind_at: float | None = None) -> Incident:
     """Its message says now what is true; its next reminder is at another time where one is given."""
     return msgspec.structs.replace(
         incident,
         message=message,
-        said=_aloud(incident),
+        shown=_rung(incident),
         fresh=False,
         news=(),
         remind_at=incident.remind_at if remind_at is None else remind_at,
     )
 
 
-def _present(incident: Incident) -> Said:
+def _present(incident: Incident) -> Shown:
     """Return the true state of an incident, with the severity that people last heard aloud."""
     silenced = incident.held is not None and incident.firing and incident.held.reason == "silenced"
-    aloud = None if incident.said is None else incident.said.aloud
-    return Said(incident.state, incident.event.severity, incident.quiet, silenced, aloud)
+    rang = None if incident.shown is None else incident.shown.rang
+    return Shown(incident.state, incident.event.severity, incident.quiet, silenced, rang)
 
 
-def _aloud(incident: Incident) -> Said:
+def _rung(incident: Incident) -> Shown:
     """Return the state that the message shows after this telling; a held incident is edited without ringing anyone."""
-    said = _present(incident)
+    shown = _present(incident)
     if incident.held is not None and incident.firing:
-        return said
-    return msgspec.structs.replace(said, aloud=said.severity if incident.firing else None)
+        return shown
+    return msgspec.structs.replace(shown, rang=shown.severity if incident.firing else None)
 
 
 def alarms(incident: Incident) -> bool:
-    """Tell whether it has opened at, or worsened to, critical since people were last told of it aloud."""
-    said = incident.said
+    """Return whether it has opened at, or worsened to, critical since people were last told of it aloud."""
+    shown = incident.shown
     critical = (
         incident.firing and incident.held is None and not incident.quiet and incident.event.severity == "critical"
     )
-    return critical and (said is None or said.state != "firing" or said.aloud is None or RANK[said.aloud] > 0)
+    return critical and (shown is None or shown.state != "firing" or shown.rang is None or RANK[shown.rang] > 0)
 
 
-def tell_one(incident: Incident, policy: Policy) -> list[Step]:
+def steps_for(incident: Incident, policy: Policy) -> list[Step]:
     """Return the steps for the message of an incident that is told of alone."""
-    said = incident.said
+    shown = incident.shown
     if not is_news(incident):
         return []
-    if said is None:
+    if shown is None:
         return [Step("post", ring=alarms(incident))]
     if incident.held is not None:
         return quietly(policy)
     if incident.quiet:
         return [Step("edit"), Step("reply", phrases.flapping(incident.changes))]
-    if said.quiet:
+    if shown.quiet:
         end = None if incident.state == "firing" else incident.state
         return [Step("edit"), Step("reply", phrases.flaps_no_more(incident.event.severity, end))]
-    if incident.firing != (said.state == "firing"):
+    if incident.firing != (shown.state == "firing"):
         return _again(incident, policy) if incident.firing else by_policy(policy.on_resolve, end_of(incident))
-    return _update(incident, said, policy)
+    return _update(incident, shown, policy)
 
 
-def _update(incident: Incident, said: Said, policy: Policy) -> list[Step]:
+def _update(incident: Incident, shown: Shown, policy: Policy) -> list[Step]:
     if alarms(incident) and policy.mention:
         return [Step("post", ring=True)]
-    if said.silenced and incident.firing:
+    if shown.silenced and incident.firing:
         return [Step("edit"), Step("reply", phrases.silence_is_over(incident.event.severity))]
     if is_owed(incident):
         return [Step("edit"), Step("reply", phrases.was_held_back(incident.event.severity))]
     steps = by_policy(policy.on_update, None)
     if alarms(incident) and any(step.action == "edit" for step in steps):
-        worsened = phrases.worsened(incident.event.severity, said.aloud or said.severity)
+        worsened = phrases.worsened(incident.event.severity, shown.rang or shown.severity)
         steps.append(Step("reply", worsened))  # an edit rings no phone
     return steps
 
@@ -147,7 +147,7 @@ def plainly(steps: Sequence[Step], incident: Incident) -> list[Step]:
 
     It tells the present state, or says what a reply would have, and of what; none tells that something is held.
     """
-    if incident.said is not None and incident.firing and incident.held is not None:
+    if incident.shown is not None and incident.firing and incident.held is not None:
         return []
     posts = [step for step in steps if step.action == "post"]
     if posts:

@@ -18,7 +18,7 @@ class OwnAccounts:
         self._known.update(_plain(name) for name in names if name)
 
     def has(self, names: Iterable[str]) -> bool:
-        """Tell whether any of these is an own account's."""
+        """Return whether any of these is an own account's."""
         return any(_plain(name) in self._known for name in names if name)
 
 

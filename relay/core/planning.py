@@ -29,7 +29,7 @@ from relay.core.incident import (
     unacknowledge,
     update,
 )
-from relay.core.news import Step, is_news, is_taken_up, plainly, reminder, tell_one, told, uneditable
+from relay.core.news import Step, is_news, is_taken_up, mark_shown, plainly, reminder, steps_for, uneditable
 from relay.core.phrases import continued
 from relay.core.plan import Known, Plan, Waiting
 from relay.core.routing import Destination, Route
@@ -51,11 +51,11 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def concerns_alert(event: Event) -> bool:
-    """Tell whether what is known of an event's key matters for it."""
+    """Return whether what is known of an event's key matters for it."""
     return event.status != "notice" or is_about_alert(event)
 
 
-def untold(incident: Incident) -> Suppression:
+def why_not_shown(incident: Incident) -> Suppression:
     """Return why a room was not told of an incident, and is not to be told now."""
     if incident.held is not None:
         return incident.held.reason
@@ -162,7 +162,7 @@ class _Planner:
         event, seq = waiting.event, waiting.seq
         self._taken, self._why = False, "repeat"
         if is_about_alert(event):
-            self._speak_of(waiting)
+            self._apply_notice(waiting)
         else:
             decision = decide(event, self._rules, self._known)
             if decision.event != event:
@@ -186,16 +186,16 @@ class _Planner:
             else:
                 self._why = held.reason
 
-    def _speak_of(self, waiting: Waiting) -> None:
+    def _apply_notice(self, waiting: Waiting) -> None:
         """Have the open incidents of a key follow a notice about it; where nothing changes, it is a repeat."""
         event, now = waiting.event, waiting.at
         incidents = self._known.incidents.get((event.source, event.key), {}).values()
         for incident in [one for one in incidents if one.firing]:
-            followed = self._follow(incident, event, now)
+            followed = self._with_notice(incident, event, now)
             if followed is not incident:
-                self._tell(msgspec.structs.replace(followed, seq=waiting.seq), now, news=waiting.seq)
+                self._announce(msgspec.structs.replace(followed, seq=waiting.seq), now, news=waiting.seq)
 
-    def _follow(self, incident: Incident, event: Event, now: float) -> Incident:
+    def _with_notice(self, incident: Incident, event: Event, now: float) -> Incident:
         if event.acknowledged_by is not None:
             known, rank = incident.ack, RANK[incident.event.severity]
             ack = Ack(event.acknowledged_by, event.occurred_at, event.body, rank)
@@ -221,7 +221,7 @@ class _Planner:
             for incident in [one for one in incidents.values() if one.firing]:
                 when = End(event.occurred_at, event.received_at, _own_time(event, now), now)
                 ended = end(incident, "resolved", when, event.body, seq)
-                self._tell(ended, now, news=seq)
+                self._announce(ended, now, news=seq)
             return
         for target in decision.rooms:
             known = incidents.get(target.room)
@@ -235,22 +235,22 @@ class _Planner:
     def _update(self, incident: Incident, seq: int, event: Event, now: float) -> None:
         updated = update(incident, seq, event)
         if updated is not incident:
-            self._tell(updated, now, news=seq)
+            self._announce(updated, now, news=seq)
             return
         alert = self._known.alerts.get((event.source, event.key))
         if alert is not None and self._expires_at(alert) < (incident.wake_at or 0.0):
             self._record(incident)
-        if incident.said is None and not is_news(incident):
-            self._why = untold(incident)
+        if incident.shown is None and not is_news(incident):
+            self._why = why_not_shown(incident)
 
     def _begin(self, last: Incident | None, seq: int, event: Event, target: Destination, now: float) -> None:
         target = self._awake(target, now)
         policy, group = target.route.policy, group_key(event, target)
         if last is not None and may_reopen(last, group, _own_time(event, now), policy):
-            self._tell(reopen(last, seq, event, policy, now), now, news=seq)
+            self._announce(reopen(last, seq, event, policy, now), now, news=seq)
             return
         if last is not None and last.live and not last.grouped:
-            self._tell(last, now)  # its end is yet to be told
+            self._announce(last, now)  # its end is yet to be told
         self._handle -= 1
         opened = Incident(
             id=self._handle,
@@ -268,7 +268,7 @@ class _Planner:
             changes=(now,),
             ack=self._ack_of(event),
         )
-        self._tell(opened, now, news=seq, target=target)
+        self._announce(opened, now, news=seq, target=target)
 
     def _ack_of(self, event: Event) -> Ack | None:
         """Who has the alert already, where it is open in other rooms."""
@@ -298,9 +298,11 @@ class _Planner:
             if incident.grouped and incident is known and incident.held == self._held_now(incident, now):
                 self._record(incident)
             else:
-                self._tell(incident, now)
+                self._announce(incident, now)
 
-    def _tell(self, incident: Incident, now: float, news: int | None = None, target: Destination | None = None) -> None:
+    def _announce(
+        self, incident: Incident, now: float, news: int | None = None, target: Destination | None = None
+    ) -> None:
         """Have an incident's room told how it stands now, where there is anything to tell: at once, or by its group."""
         if incident.at and incident.at not in self._rules.rooms:
             incident = come_home(incident)
@@ -316,22 +318,22 @@ class _Planner:
             return
         route = target.route if target is not None else self._route_of(incident)
         if is_news(incident):
-            incident = self._carry_out(incident, tell_one(incident, route.policy), route, now)
+            incident = self._apply_steps(incident, steps_for(incident, route.policy), route, now)
         elif incident.remind_at <= now:
             incident = self._remind(incident, route.policy, now)
-        elif incident.said is None:
-            self._why = untold(incident)
+        elif incident.shown is None:
+            self._why = why_not_shown(incident)
         self._record(incident)
 
     def _remind(self, incident: Incident, policy: Policy, now: float) -> Incident:
         """A reminder, in the thread, of what still fires and nobody has taken up."""
-        due = incident.firing and incident.said is not None and not incident.quiet and incident.held is None
+        due = incident.firing and incident.shown is not None and not incident.quiet and incident.held is None
         if due and incident.ack is None and incident.where in self._rules.rooms:
             for step in self._possible([Step("reply", reminder(incident, now))], incident):
-                self._intend(incident, step)
+                self._add_intent(incident, step)
         return msgspec.structs.replace(incident, remind_at=now + policy.repeat_interval)
 
-    def _carry_out(self, incident: Incident, steps: Sequence[Step], route: Route, now: float) -> Incident:
+    def _apply_steps(self, incident: Incident, steps: Sequence[Step], route: Route, now: float) -> Incident:
         """Note the intents on a message; a room that is gone gets none, and is told when it is back."""
         if incident.where not in self._rules.rooms:
             return incident
@@ -347,8 +349,8 @@ class _Planner:
                 message = self._handle
                 incident = msgspec.structs.replace(incident, message=message, at="")
             else:
-                self._intend(incident, step)
-        return told(incident, message, now + route.policy.repeat_interval)
+                self._add_intent(incident, step)
+        return mark_shown(incident, message, now + route.policy.repeat_interval)
 
     def _possible(self, steps: Sequence[Step], incident: Incident) -> Sequence[Step]:
         if incident.where in self._rules.plain:
@@ -357,7 +359,7 @@ class _Planner:
             return uneditable(steps)
         return steps
 
-    def _intend(self, incident: Incident, step: Step) -> None:
+    def _add_intent(self, incident: Incident, step: Step) -> None:
         self._taken = True
         self.result.intents.append(
             Intent(

@@ -69,12 +69,12 @@ def bring_forward(due_at: float, failed_at: float, now: float, times: int) -> fl
 
 
 def gives_up(spent: float, policy: RetryPolicy) -> bool:
-    """Tell whether failures have cost a delivery, throttles and pauses left out, all the time that it has."""
+    """Return whether failures have cost a delivery, throttles and pauses left out, all the time that it has."""
     return spent >= policy.give_up_after
 
 
 def should_set_aside(failing_for: float, *, others_got_through: bool, only_lane: bool) -> bool:
-    """Tell whether a lane goes on without its failing head (both times in seconds of failing)."""
+    """Return whether a lane goes on without its failing head (both times in seconds of failing)."""
     if others_got_through:
         return failing_for >= SET_ASIDE_AFTER
     return only_lane and failing_for >= PROBE_AFTER

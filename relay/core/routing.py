@@ -39,7 +39,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     index: ChildIndex | None = None
 
     def matches(self, view: Mapping[str, str]) -> bool:
-        """Tell whether all matchers of this node accept the view."""
+        """Return whether all matchers of this node accept the view."""
         return all(matcher.matches(view) for matcher in self.matchers)
 
 

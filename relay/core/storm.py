@@ -1,6 +1,6 @@
 """Storms: when a room gets more new messages than it can take, they become one digest.
 
-While a storm lasts, new posts are held, and every few seconds the digest takes up what is held: first as a message of
+While a storm lasts, new posts wait, and every few seconds the digest takes up those that wait: first as a message of
 its own, then by its edits. Criticals still go first and alone, up to a limit. When so few come that the room can take
 them again the storm is over: a note in the digest's thread says so, with the full list as a file.
 """
@@ -45,7 +45,7 @@ class Pressure(msgspec.Struct, frozen=True):
     seq: int = 0
 
     def is_storm(self, more: int) -> bool:
-        """Tell whether these and some more are a storm."""
+        """Return whether these and some more are a storm."""
         waiting = self.waiting + more
         return waiting > self.digest_over and waiting * self.seconds_each > TOO_LONG
 
@@ -103,7 +103,7 @@ def open_storm(room: str, now: float, seq: int = 0) -> Storm:
 
 
 class Storms:
-    """How the new posts of a plan go out: in their turn or, in a storm, held for its digest or first.
+    """How the new posts of a plan go out: in their turn or, in a storm, in its digest or first.
 
     Made of the storms that are not over, and of what waits for the rooms where that is much; it counts along, and
     `changed` are the storms that have begun or grown by it.
@@ -126,10 +126,10 @@ class Storms:
             storm = open_storm(room, now, seq)
         alone = rank == 0 and storm.alone < MOST_ALONE
         self._open[room] = self.changed[storm.id] = joined(storm, seq, now, alone=alone)
-        return "first" if alone else "held"
+        return "first" if alone else "in digest"
 
     def begin(self, now: float) -> bool:
-        """Begin a storm in each room where what waits is one already; tell whether there is any."""
+        """Begin a storm in each room where what waits is one already; return whether there is any."""
         for room, pressure in self._pressure.items():
             if pressure.is_storm(0):
                 storm = open_storm(room, now, pressure.seq)

@@ -71,7 +71,7 @@ class _Sources:
         self.places: dict[AlertKey, tuple[str, ...]] = {}
 
     def put(self, key: AlertKey, view: View, values: tuple[str, ...]) -> bool:
-        """Note that an alert fires; tell whether that is new."""
+        """Note that an alert fires; return whether that is new."""
         new = self.places.get(key) != values
         if new:
             self.remove(key)
@@ -80,7 +80,7 @@ class _Sources:
         return new
 
     def remove(self, key: AlertKey) -> bool:
-        """Note that an alert fires no more, or matches no more; tell whether it did."""
+        """Note that an alert fires no more, or matches no more; return whether it did."""
         values = self.places.pop(key, None)
         if values is None:
             return False

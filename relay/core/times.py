@@ -48,7 +48,7 @@ class TimeInterval(msgspec.Struct, frozen=True, kw_only=True):
     zone: tzinfo = UTC
 
     def contains(self, at: float) -> bool:
-        """Tell whether a time (Unix seconds) lies within."""
+        """Return whether a time (Unix seconds) lies within."""
         then = datetime.fromtimestamp(at, self.zone)
         minute = then.hour * 60 + then.minute
         return (

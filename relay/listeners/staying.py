@@ -14,7 +14,7 @@ from relay.core.rate import TokenBucket
 from relay.core.redaction import Redactor
 from relay.formats.contract import NotJsonError, UnreadableError, is_useful
 from relay.pipeline.intake import Frame, Intake
-from relay.ports import Clock, Hears, Log, StoreUnavailableError, Submission, Tell
+from relay.ports import Clock, Hears, Log, NotifyOperator, StoreUnavailableError, Submission
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class Staying:
         name: str,
         clock: Clock,
         log: Log,
-        tell: Tell,
+        notify: NotifyOperator,
         hears: Hears,
         redactor: Redactor,
         bucket: TokenBucket | None = None,
@@ -84,7 +84,7 @@ class Staying:
         """The operator was notified that the feed is down, by this process or an earlier one."""
         self._clock = clock
         self._log = log
-        self._tell = tell
+        self._notify = notify
         self._down_since: float | None = None
         self._refusal: str | None = None
         self._opened_at: float | None = None
@@ -175,7 +175,7 @@ class Staying:
         self._log.info("feed_connected", source=self.name)
         if self.told_down:
             self.told_down = False
-            self._tell(f"feed:{self.name}", f"relay: feed {self.name} is back", "info", "resolved", "")
+            self._notify(f"feed:{self.name}", f"relay: feed {self.name} is back", "info", "resolved", "")
 
     async def _renewed(self) -> bool:
         """Read the feed's secrets again, and return whether one has changed."""
@@ -213,7 +213,7 @@ class Staying:
         if (refused or now - self._down_since >= REPORT_AFTER) and not self.told_down:
             self.told_down = True
             trouble = "is refused" if refused else "is down"
-            self._tell(f"feed:{self.name}", f"relay: feed {self.name} {trouble}", "major", "firing", detail)
+            self._notify(f"feed:{self.name}", f"relay: feed {self.name} {trouble}", "major", "firing", detail)
 
     async def read(self, frames: AsyncIterable[T], commit: Callable[[list[T]], Awaitable[None]]) -> None:
         """Commit frames in groups until they end and none is left. While `GROUP` frames wait, no more are read."""

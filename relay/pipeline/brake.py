@@ -10,7 +10,7 @@ from relay.core.event import Event
 from relay.core.lockstep import Lockstep
 from relay.core.plan import Waiting
 from relay.core.rules import OPERATOR_SOURCE
-from relay.ports import Clock, Log, Tell
+from relay.ports import Clock, Log, NotifyOperator
 
 _ADVICE = """Its events repeat or follow messages that the relay has posted, as the one below does.
 Such events are kept and not posted; all its other events are.
@@ -22,7 +22,7 @@ Have it leave out the relay's own messages. This ends by itself once five minute
 class Brake:
     """Compares messages that are sent with events that come, to find loops."""
 
-    def __init__(self, clock: Clock, log: Log, tell: Tell) -> None:
+    def __init__(self, clock: Clock, log: Log, notify: NotifyOperator) -> None:
         self._echoes = Echoes()
         self._steps = Lockstep()
         self._reported: set[str] = set()
@@ -31,7 +31,7 @@ class Brake:
         """By source whose message waits a moment: an event that is set once that source sends something."""
         self._clock = clock
         self._log = log
-        self._tell = tell
+        self._notify = notify
 
     def recall(self, keys: Iterable[str]) -> None:
         """Brake the sources that an earlier process had braked, by the keys of its open notices."""
@@ -81,7 +81,7 @@ class Brake:
         self._reported.add(event.source)
         self._log.warning("source_braked", source=event.source, event_id=event.id)
         title = f"relay: source {event.source} answers itself"
-        self._tell(f"echo:{event.source}", title, "major", "firing", _ADVICE + event.title)
+        self._notify(f"echo:{event.source}", title, "major", "firing", _ADVICE + event.title)
 
     def look(self) -> None:
         """Release the sources that are quiet again."""
@@ -90,4 +90,4 @@ class Brake:
             self._steps.release(source)
             self._log.info("source_released", source=source)
             title = f"relay: source {source} does not answer itself any more"
-            self._tell(f"echo:{source}", title, "info", "resolved", "")
+            self._notify(f"echo:{source}", title, "info", "resolved", "")

@@ -8,7 +8,7 @@ from relay.core.delivery import DeliveryState, Failed, Lease, Refused, Settlemen
 from relay.core.diverting import Divert
 from relay.core.rules import OPERATOR_SOURCE
 from relay.core.suppression import Suppression
-from relay.ports import Diverted, Log, Telemetry, Tell
+from relay.ports import Diverted, Log, NotifyOperator, Telemetry
 
 
 class Chronicle:
@@ -17,14 +17,14 @@ class Chronicle:
     `last_errors` has the last failure of each room.
     """
 
-    def __init__(self, telemetry: Telemetry, log: Log, tell: Tell) -> None:
+    def __init__(self, telemetry: Telemetry, log: Log, notify: NotifyOperator) -> None:
         self.room_errors: dict[str, str] = {}
         self.last_errors: dict[str, str] = {}
         self._refused: set[str] = set()
         self._failing: set[tuple[str, str | None]] = set()
         self._telemetry = telemetry
         self._log = log
-        self._tell = tell
+        self._notify = notify
 
     def recall(self, keys: Iterable[str]) -> None:
         """Restore the refused accounts and rooms of an earlier process, by the keys of its open notices."""
@@ -40,11 +40,11 @@ class Chronicle:
         self.last_errors = {room: error for room, error in self.last_errors.items() if room in rooms}
         for room in self.room_errors.keys() - set(rooms):
             del self.room_errors[room]
-            self._tell(f"room:{room}", f"relay: room {room} is configured no more", "info", "resolved", "")
+            self._notify(f"room:{room}", f"relay: room {room} is configured no more", "info", "resolved", "")
         for account in self._refused - set(accounts):
             self._refused.remove(account)
             title = f"relay: account {account} is configured no more"
-            self._tell(f"account:{account}", title, "info", "resolved", "")
+            self._notify(f"account:{account}", title, "info", "resolved", "")
 
     def suppressed(self, why: Suppression) -> None:
         """Count an event that changes no message."""
@@ -87,19 +87,19 @@ class Chronicle:
             return
         self._failing.add((template, text))
         body = f"Alerts go out all the same: in the built-in form, or without the card.\n{error}"
-        self._tell(f"template:{template}", f"relay: template {template} fails", "major", "notice", body)
+        self._notify(f"template:{template}", f"relay: template {template} fails", "major", "notice", body)
 
     def diverted(self, order: Divert, done: Diverted) -> None:
         """Report that deliveries moved to a room's fallback, or that the room is back."""
         if done.began:
             self._log.warning("room_diverted", room=order.room, to=order.to, moved=done.moved)
             title = f"relay: room {order.room} can't be reached: its messages go to {order.to}"
-            self._tell(f"diverted:{order.room}", title, "major", "firing", "")
+            self._notify(f"diverted:{order.room}", title, "major", "firing", "")
         elif done.moved:
             self._log.info("deliveries_moved", room=order.room, to=order.to, moved=done.moved)
         if done.ended:
             self._log.info("room_back", room=order.room)
-            self._tell(f"diverted:{order.room}", f"relay: room {order.room} is back", "info", "resolved", "")
+            self._notify(f"diverted:{order.room}", f"relay: room {order.room} is back", "info", "resolved", "")
 
     def file_missing(self, lease: Lease, name: str, why: str) -> None:
         """Report a file that an event names and that can't be had; the message's thread says so, too."""
@@ -110,7 +110,7 @@ class Chronicle:
         self._log.error("account_paused", account=account, detail=detail)
         self._refused.add(account)
         body = f"{detail}\nEverything for its rooms is kept and waits."
-        self._tell(f"account:{account}", f"relay: account {account} is refused", "critical", "firing", body)
+        self._notify(f"account:{account}", f"relay: account {account} is refused", "critical", "firing", body)
 
     def account_in_trouble(self, account: str, detail: str) -> None:
         """Report that a service could not be asked whether it accepts an account."""
@@ -122,19 +122,19 @@ class Chronicle:
             return
         self._refused.remove(account)
         self._log.info("account_resumed", account=account)
-        self._tell(f"account:{account}", f"relay: account {account} is taken again", "info", "resolved", "")
+        self._notify(f"account:{account}", f"relay: account {account} is taken again", "info", "resolved", "")
 
     def room_refused(self, lease: Lease, detail: str) -> None:
         """Report a refused room. If it refused an operator's notice, only record that: another might fail as well."""
         room = lease.room
         if room not in self.room_errors and lease.event.source != OPERATOR_SOURCE:
-            self._tell(f"room:{room}", f"relay: room {room} is refused", "major", "firing", detail)
+            self._notify(f"room:{room}", f"relay: room {room} is refused", "major", "firing", detail)
         self.room_errors[room] = detail
 
     def room_works(self, room: str) -> None:
         """Report that a room takes messages again, if it was refused."""
         if self.room_errors and self.room_errors.pop(room, None) is not None:
-            self._tell(f"room:{room}", f"relay: room {room} takes messages again", "info", "resolved", "")
+            self._notify(f"room:{room}", f"relay: room {room} takes messages again", "info", "resolved", "")
 
     def one_space(self, rooms: Sequence[str]) -> None:
         """Report that several names of rooms turned out to be one space."""
@@ -148,7 +148,7 @@ class Chronicle:
         """Report deliveries that are dead, as their room is no longer configured."""
         self._log.error("room_gone", room=room, deliveries=count)
         body = "`relay deliveries retry` sends them once the room is configured again; `drop` gives them up"
-        self._tell(
+        self._notify(
             f"gone:{room}", f"relay: {count} deliveries wait for room {room}, which is gone", "major", "notice", body
         )
 
@@ -167,4 +167,4 @@ class Chronicle:
         elif lease.event.source != OPERATOR_SOURCE:
             body = f"{lease.event.title}\n{settlement.reason}: {settlement.detail}"
             title = f"relay: an alert for room {lease.room} could not be delivered"
-            self._tell(f"dead:{lease.room}", title, "major", "notice", body)
+            self._notify(f"dead:{lease.room}", title, "major", "notice", body)

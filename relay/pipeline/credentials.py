@@ -10,7 +10,7 @@ from relay.pipeline.book import LaneBook
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.lanes import Account
 from relay.pipeline.loop import Loop
-from relay.ports import Clock, Credentials, Log, Spawn, Tell
+from relay.ports import Clock, Credentials, Log, NotifyOperator, Spawn
 
 EVERY = 30.0
 """Seconds between two looks."""
@@ -28,7 +28,7 @@ class CredentialKeeper(Loop):
         reread: Callable[[], None],
         clock: Clock,
         log: Log,
-        tell: Tell,
+        notify: NotifyOperator,
         spawn: Spawn,
     ) -> None:
         """`book` knows the accounts in force; `reread` reads the sources' secrets again."""
@@ -39,7 +39,7 @@ class CredentialKeeper(Loop):
         self._chronicle = chronicle
         self._reread = reread
         self._log = log
-        self._tell = tell
+        self._notify = notify
         self._spawn = spawn
         self._warned: set[str] = set()
         self._looking: dict[str, asyncio.Task[None]] = {}
@@ -79,9 +79,11 @@ class CredentialKeeper(Loop):
             self._warned.add(name)
             left = max(0.0, (state.refresh_until or 0.0) - self._clock.wall())
             body = f"It ends in {say_duration(left)}, and then nothing is sent: `relay login {name}` gets a new one."
-            self._tell(
+            self._notify(
                 f"credentials:{name}", f"relay: the refresh token of account {name} ends soon", "major", "firing", body
             )
         elif not ending and state.refresh_until is not None and name in self._warned:
             self._warned.remove(name)
-            self._tell(f"credentials:{name}", f"relay: account {name} has a new refresh token", "info", "resolved", "")
+            self._notify(
+                f"credentials:{name}", f"relay: account {name} has a new refresh token", "info", "resolved", ""
+            )

@@ -9,7 +9,7 @@ import msgspec
 from relay.core.event import Severity
 from relay.core.words import say_duration
 from relay.pipeline.loop import LONGEST_REST, Loop
-from relay.ports import Clock, Tell
+from relay.ports import Clock, NotifyOperator
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -25,10 +25,10 @@ class Hearing(Loop):
     A start counts as a sign of life of every source: no source is to blame while the relay was down.
     """
 
-    def __init__(self, patience: Mapping[str, Patience], clock: Clock, tell: Tell) -> None:
+    def __init__(self, patience: Mapping[str, Patience], clock: Clock, notify: NotifyOperator) -> None:
         self._patience: Mapping[str, Patience] = {}
         super().__init__(clock)
-        self._tell = tell
+        self._notify = notify
         self._began_at: dict[str, float] = {}
         self._heard_at: dict[str, float] = {}
         self.silent: set[str] = set()
@@ -81,7 +81,7 @@ class Hearing(Loop):
                 changed += 1
                 self.silent.add(name)
                 since = say_duration(patience.seconds)
-                self._tell(
+                self._notify(
                     f"silent:{name}",
                     f"relay: source {name} silent for {since}",
                     patience.severity,
@@ -98,4 +98,4 @@ class Hearing(Loop):
         return changed
 
     def _end(self, name: str) -> None:
-        self._tell(f"silent:{name}", f"relay: source {name} is heard again", "info", "resolved", "")
+        self._notify(f"silent:{name}", f"relay: source {name} is heard again", "info", "resolved", "")

@@ -24,7 +24,7 @@ class OperatorNotices(Loop):
         self._noticed: dict[str, float] = {}
         self._defaults = SourceDefaults(source=OPERATOR_SOURCE, format="relay")
 
-    def tell(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
+    def notify(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
         """Queue a notice to the operator. One of status `notice` is not repeated for its key within five minutes."""
         now = self._clock.now()
         if status == "notice":

@@ -21,7 +21,7 @@ from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.intake import Intake
 from relay.pipeline.lanes import Lane
 from relay.pipeline.planner import Planner, PlannerStore
-from relay.ports import Clock, Files, Inbox, Log, Outbox, Renderer, Spawn, Telemetry, Tell
+from relay.ports import Clock, Files, Inbox, Log, NotifyOperator, Outbox, Renderer, Spawn, Telemetry
 
 
 class Store(Inbox, ArrivalStore, PlannerStore, Outbox, Protocol):
@@ -38,7 +38,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     log: Log
     telemetry: Telemetry
-    tell: Tell
+    notify: NotifyOperator
     spawn: Spawn
     new_id: Callable[[float], str]
     chance: Callable[[], float]
@@ -66,16 +66,16 @@ class Pipeline:
     """The parts, connected. It accepts and sends nothing until a configuration is in force."""
 
     def __init__(self, store: Store, rules: Rules, world: World) -> None:
-        clock, log, tell = world.clock, world.log, world.tell
+        clock, log, notify = world.clock, world.log, world.notify
         self._queue: int | None = None
-        self.chronicle = Chronicle(world.telemetry, log, tell)
+        self.chronicle = Chronicle(world.telemetry, log, notify)
         self.book = LaneBook(clock, self.chronicle)
         self.arrivals = Arrivals(store, clock)
-        self.brake = Brake(clock, log, tell)
+        self.brake = Brake(clock, log, notify)
         self.intake = Intake(
             store, clock, world.new_id, world.telemetry, log, self.arrivals, self._has_room, world.redact
         )
-        self.planner = Planner(store, rules, self.arrivals, self.book, self.brake, clock, log, tell)
+        self.planner = Planner(store, rules, self.arrivals, self.book, self.brake, clock, log, notify)
         self.dispatcher = Dispatcher(
             store,
             self.book,

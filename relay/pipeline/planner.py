@@ -15,7 +15,7 @@ from relay.pipeline.loop import LONGEST_REST, Loop
 from relay.pipeline.plans import Plans, PlanStore
 from relay.pipeline.stages import DueAlerts, DueGroups, DueStore, EventStore, HeldAlerts, NewEvents, NewStorms, Stage
 from relay.pipeline.vigil import HeldStore, Vigil
-from relay.ports import Clock, Log, Tell
+from relay.ports import Clock, Log, NotifyOperator
 
 CROWD = 32
 """Events in a plan from which on the next plan waits for more: in large plans each costs the store far less."""
@@ -39,7 +39,7 @@ class Planner(Loop):
         brake: Brake,
         clock: Clock,
         log: Log,
-        tell: Tell,
+        notify: NotifyOperator,
     ) -> None:
         super().__init__(clock, arrivals.woken)
         self.turn = asyncio.Lock()
@@ -58,7 +58,7 @@ class Planner(Loop):
             alerts,
             NewStorms(plans),
             DueGroups(store, plans),
-            NewEvents(store, plans, arrivals, brake, clock, tell),
+            NewEvents(store, plans, arrivals, brake, clock, notify),
         )
 
     @property

@@ -73,7 +73,7 @@ class Sending:
             lease.event,
             lease.template,
             room=lease.room,
-            told=lease.told,
+            summary=lease.summary,
             now=self._clock.wall(),
             mention=lease.mention if lease.action == "post" else (),
             longest=service.longest,
@@ -106,4 +106,4 @@ class Sending:
         if lease.action != "post" or lease.note is not None or not sender.service.files:
             return None
         now = self._clock.wall()
-        return self._renderer.card(lease.lineage, lease.event, room=lease.room, told=lease.told, now=now)
+        return self._renderer.card(lease.lineage, lease.event, room=lease.room, summary=lease.summary, now=now)

@@ -15,7 +15,7 @@ from relay.pipeline.arrivals import BATCH, Arrivals
 from relay.pipeline.brake import Brake
 from relay.pipeline.plans import Plans, together_or_alone
 from relay.pipeline.vigil import Vigil
-from relay.ports import Clock, StoreError, Tell
+from relay.ports import Clock, NotifyOperator, StoreError
 
 LATE = 60.0
 """Seconds that due alerts let waiting events go first, since those may say that an alert still fires."""
@@ -204,14 +204,14 @@ class NewEvents:
     """Plans committed events. A bad one is set aside as a bug, and the operator is notified."""
 
     def __init__(
-        self, store: EventStore, plans: Plans, arrivals: Arrivals, brake: Brake, clock: Clock, tell: Tell
+        self, store: EventStore, plans: Plans, arrivals: Arrivals, brake: Brake, clock: Clock, notify: NotifyOperator
     ) -> None:
         self._store = store
         self._plans = plans
         self._arrivals = arrivals
         self._brake = brake
         self._clock = clock
-        self._tell = tell
+        self._notify = notify
         self.due_at = 0.0
 
     async def run(self, now: float) -> int:  # noqa: ARG002 - time goes on while earlier stages work
@@ -241,4 +241,4 @@ class NewEvents:
         self._plans.log.error("event_set_aside", event_id=event.id, source=event.source, error=repr(error))
         await self._store.set_event_aside(waiting.seq, f"bug: {error!r}")
         title = f"relay: an event of {event.source} could not be planned"
-        self._tell("planner", title, "major", "notice", f"event {event.id} is set aside: {error!r}")
+        self._notify("planner", title, "major", "notice", f"event {event.id} is set aside: {error!r}")

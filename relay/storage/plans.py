@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from relay.core.alert import Alert, AlertKey
-from relay.core.delivery import HELD_AT_MOST, POSTS, Intent, position_of
+from relay.core.delivery import LONGEST_FOR_DIGEST, POSTS, Intent, position_of
 from relay.core.event import RANK
 from relay.core.group import Group, Members
 from relay.core.incident import Incident, absorb
@@ -217,7 +217,7 @@ class PlanWriter:
             placed[intent.message] = _Placed(message, delivery)
             mention = as_json(intent.mention) if intent.mention else None
             messages.append((*_message_row(message, intent), intent.template, mention))
-            held = intent.haste == "held"
+            waits = intent.haste == "in digest"
             rows.append(
                 (
                     delivery,
@@ -227,9 +227,9 @@ class PlanWriter:
                     intent.action,
                     intent.rank,
                     position_of(delivery, intent.haste),
-                    int(held),
+                    int(waits),
                     now,
-                    now + HELD_AT_MOST if held else now,
+                    now + LONGEST_FOR_DIGEST if waits else now,
                 )
             )
             if intent.also:

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Template
 
 from relay.core.card import misfit
-from relay.core.delivery import Told
+from relay.core.delivery import IncidentView
 from relay.core.event import Event
 from relay.core.markdown import Markdown, clean, plain_text
 from relay.templates.bounds import BoundedEnvironment, TemplateError, words_of
@@ -64,14 +64,16 @@ class CardRenderer:
         self._environment = environment = _CardEnvironment(FILTERS, {"json": _as_json})
         self._templates = {name: compile_template(environment, name, text, "card") for name, text in sources.items()}
 
-    def card(self, lineage: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
+    def card(
+        self, lineage: str, event: Event, *, room: str, incident: IncidentView | None, now: float
+    ) -> dict[str, Any] | None:
         """Return the content of a card, or None if none is chosen or its template fails. Never raises."""
         name = self._chosen(lineage, room)
         template = None if name is None else self._templates.get(name)
         if name is None or template is None:
             return None
         try:
-            return self.render_strictly(template, View(event, room, told, now, self._zone).names())
+            return self.render_strictly(template, View(event, room, incident, now, self._zone).names())
         except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way; the alert goes out
             self._failed(name, event.id, words_of(error))
             return None

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from jinja2 import Environment, Template, TemplateSyntaxError, nodes
 
-from relay.core.delivery import DigestLine, Diversion, Standing, Told
+from relay.core.delivery import DigestLine, Diversion, IncidentView, Summary
 from relay.core.event import Event
 from relay.core.markdown import (
     WEBEX_MAX_BYTES,
@@ -44,7 +44,9 @@ AnyView = View | GroupView | DigestView
 class Cards(Protocol):
     """A maker of cards."""
 
-    def card(self, lineage: str, event: Event, *, room: str, told: Told | None, now: float) -> dict[str, Any] | None:
+    def card(
+        self, lineage: str, event: Event, *, room: str, incident: IncidentView | None, now: float
+    ) -> dict[str, Any] | None:
         """Return the content of a card, or None if there is none."""
         ...
 
@@ -77,7 +79,7 @@ class TemplateRenderer:
         template: str | None,
         *,
         room: str,
-        told: Standing | None,
+        summary: Summary | None,
         now: float,
         mention: Sequence[str] = (),
         longest: int = WEBEX_MAX_BYTES,
@@ -89,19 +91,19 @@ class TemplateRenderer:
         A template that does not use `incidents` is for single events; groups then get the built-in message.
         """
         view: AnyView
-        single = None if told is None else told.single
-        if told is None or single is not None:
+        single = None if summary is None else summary.single
+        if summary is None or single is not None:
             kind = "event"
             view = View(event if single is None else single.event, room, single, now, self._zone)
-        elif told.digest is not None:
+        elif summary.digest is not None:
             kind = "digest"
-            view = DigestView(told, told.digest, now, self._zone)
+            view = DigestView(summary, summary.digest, now, self._zone)
         else:
             kind = "group"
-            view = GroupView(told, room, now, self._zone)
+            view = GroupView(summary, room, now, self._zone)
         chosen = None if template is None else self._templates.get(template)
         fits = kind != "digest" and (template in self._for_groups) == (kind == "group")
-        named, living = template or "", told is not None
+        named, living = template or "", summary is not None
         texts = self._render(chosen if fits else None, named, kind, view, event, longest, living=living)
         if brief:
             return [hard_breaks("\n".join(texts[0].split("\n")[:BRIEF]))]
@@ -110,13 +112,13 @@ class TemplateRenderer:
         return [with_mentions(texts[0], mention, longest), *texts[1:]] if mention else texts
 
     def card(
-        self, lineage: str, event: Event, *, room: str, told: Standing | None, now: float
+        self, lineage: str, event: Event, *, room: str, summary: Summary | None, now: float
     ) -> Mapping[str, Any] | None:
         """Return the content of the card for a new message about one alert, or None if it has none. Never raises."""
-        single = None if told is None else told.single
-        if self._cards is None or (told is not None and single is None):
+        single = None if summary is None else summary.single
+        if self._cards is None or (summary is not None and single is None):
             return None
-        return self._cards.card(lineage, event if single is None else single.event, room=room, told=single, now=now)
+        return self._cards.card(lineage, event if single is None else single.event, room=room, incident=single, now=now)
 
     def note(self, diversion: Diversion, room: str, now: float) -> str:
         """Return the message that reports the end of a diversion, to the room or to its fallback."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.delivery import MOST_LINES, Digest, DigestLine, Standing, Told
+from relay.core.delivery import MOST_LINES, Digest, DigestLine, IncidentView, Summary
 from relay.core.event import SEVERITIES, Event
 from relay.core.markdown import Markdown, escape_markdown, file_name, link, middle, one_line
 from relay.core.phrases import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
@@ -67,7 +67,7 @@ class View(msgspec.Struct, frozen=True):
 
     event: Event
     room: str
-    told: Told | None
+    incident: IncidentView | None
     now: float
     zone: tzinfo
 
@@ -106,8 +106,8 @@ class View(msgspec.Struct, frozen=True):
     @property
     def end(self) -> Literal["resolved", "expired"] | None:
         """Return how the incident ended, or None if it fires or flaps."""
-        if self.told is not None:
-            return None if self.told.state == "firing" or self.told.quiet else self.told.state
+        if self.incident is not None:
+            return None if self.incident.state == "firing" or self.incident.quiet else self.incident.state
         return "resolved" if self.event.status == "resolved" else None
 
     @property
@@ -125,18 +125,20 @@ class View(msgspec.Struct, frozen=True):
     @property
     def silenced(self) -> bool:
         """Return whether a silence suppresses the incident."""
-        return self.told is not None and self.told.silenced
+        return self.incident is not None and self.incident.silenced
 
     @property
     def title(self) -> str:
         """Return the title in one line. For a flapping alert, add how often it changed."""
         title = one_line(self.event.title)
-        return f"{title} {flaps(self.told.changes)}" if self.told is not None and self.told.quiet else title
+        return f"{title} {flaps(self.incident.changes)}" if self.incident is not None and self.incident.quiet else title
 
     @property
     def started_at(self) -> float:
         """Return the Unix seconds at which the event's alert began."""
-        return self.event.occurred_at if self.told is None else min(self.told.started_at, self.event.occurred_at)
+        return (
+            self.event.occurred_at if self.incident is None else min(self.incident.started_at, self.event.occurred_at)
+        )
 
     @property
     def lasted(self) -> str:
@@ -158,16 +160,16 @@ class View(msgspec.Struct, frozen=True):
             parts.append(f"was {self.event.severity.upper()}")
         elif self.silenced:
             parts.append(self.event.severity.upper())
-        if self.told is not None and self.told.ack is not None:
-            parts.append(f"{ACKNOWLEDGED} {one_line(self.told.ack.by, 60)}")
-            parts += [one_line(self.told.ack.comment, 80)] if self.told.ack.comment else []
+        if self.incident is not None and self.incident.ack is not None:
+            parts.append(f"{ACKNOWLEDGED} {one_line(self.incident.ack.by, 60)}")
+            parts += [one_line(self.incident.ack.comment, 80)] if self.incident.ack.comment else []
         if self.late:
             parts.append(f"posted {self.late} late")
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     def _when(self) -> str:
         event = self.event
-        if self.told is not None and self.told.quiet:
+        if self.incident is not None and self.incident.quiet:
             return f"quiet until it holds for {say_duration(HOLD)}"
         at = say_clock(event.occurred_at, self.now, self.zone)
         if event.status == "firing":
@@ -213,7 +215,7 @@ class View(msgspec.Struct, frozen=True):
 class GroupView(msgspec.Struct, frozen=True):
     """The variables about a group of incidents."""
 
-    standing: Standing
+    summary: Summary
     room: str
     now: float
     zone: tzinfo
@@ -225,17 +227,17 @@ class GroupView(msgspec.Struct, frozen=True):
             "word": self.word,
             "facts": self.facts,
             "about": self.about,
-            "firing": self.standing.firing,
-            "ended": self.standing.ended,
+            "firing": self.summary.firing,
+            "ended": self.summary.ended,
             "thread": _THREAD,
-            "incidents": [self._incident(told) for told in self.standing.incidents],
-            "more": self.standing.firing + self.standing.ended - len(self.standing.incidents),
+            "incidents": [self._incident(one) for one in self.summary.incidents],
+            "more": self.summary.firing + self.summary.ended - len(self.summary.incidents),
         }
 
     def names(self) -> dict[str, object]:
         """Return all variables, for operators' templates."""
-        since = say_clock(self.standing.started_at, self.now, self.zone)
-        labels = Labels(self.standing.labels)
+        since = say_clock(self.summary.started_at, self.now, self.zone)
+        labels = Labels(self.summary.labels)
         return {
             **self.parts(),
             "room": self.room,
@@ -245,21 +247,21 @@ class GroupView(msgspec.Struct, frozen=True):
         }
 
     @property
-    def worst(self) -> Told:
+    def worst(self) -> IncidentView:
         """Return the worst of the firing incidents, or of all if none fires."""
-        return self.standing.incidents[0]
+        return self.summary.incidents[0]
 
     @property
     def sign(self) -> str:
         """Return the one sign of the first line."""
-        if self.standing.firing:
+        if self.summary.firing:
             return SIGNS[self.worst.event.severity]
-        return ENDS["expired" if all(told.state == "expired" for told in self.standing.incidents) else "resolved"]
+        return ENDS["expired" if all(one.state == "expired" for one in self.summary.incidents) else "resolved"]
 
     @property
     def word(self) -> str:
         """Return in words how many incidents fire, and how many ended."""
-        firing, ended = self.standing.firing, self.standing.ended
+        firing, ended = self.summary.firing, self.summary.ended
         if not firing:
             return f"all {ended} {'expired' if self.sign == ENDS['expired'] else 'resolved'}"
         return f"{firing} firing" + (f", {ended} ended" if ended else "")
@@ -267,43 +269,43 @@ class GroupView(msgspec.Struct, frozen=True):
     @property
     def about(self) -> Markdown:
         """Return the first line after the counts: the worst severity, and the labels that all incidents share."""
-        standing = self.standing
-        parts = [f"worst {self.worst.event.severity.upper()}"] if standing.firing else []
-        common = [(name, value) for name, value in standing.labels.items() if name != "source" and value]
+        summary = self.summary
+        parts = [f"worst {self.worst.event.severity.upper()}"] if summary.firing else []
+        common = [(name, value) for name, value in summary.labels.items() if name != "source" and value]
         parts += [f"{one_line(name, 40)} {one_line(value, 60)}" for name, value in common[:3]]
-        if not standing.firing and (lasted := self.now - standing.started_at) >= WITHIN_A_BREATH:
+        if not summary.firing and (lasted := self.now - summary.started_at) >= WITHIN_A_BREATH:
             parts.append(f"lasted {say_duration(lasted)}")
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     @property
     def facts(self) -> Markdown:
         """Return the second line: the sources, the time of the first incident, and the time of this message."""
-        sources = list(dict.fromkeys(told.event.source for told in self.standing.incidents))[:3]
-        since = say_clock(self.standing.started_at, self.now, self.zone)
+        sources = list(dict.fromkeys(one.event.source for one in self.summary.incidents))[:3]
+        since = say_clock(self.summary.started_at, self.now, self.zone)
         changed = say_clock(self.now, self.now, self.zone).partition(" ")[0]
         return Markdown(
             " · ".join([escape_markdown(part) for part in (*sources, f"since {since}", f"changed {changed}")])
         )
 
-    def _incident(self, told: Told) -> dict[str, object]:
-        view = View(told.event, self.room, told, self.now, self.zone)
+    def _incident(self, one: IncidentView) -> dict[str, object]:
+        view = View(one.event, self.room, one, self.now, self.zone)
         lasted = view.lasted
         over = f"lasted {lasted}" if lasted else "ended"
         return {
             "sign": Markdown(view.sign),
             "title": view.title,
-            "severity": told.event.severity,
-            "source": told.event.source,
-            "labels": Labels(told.event.labels),
-            "acknowledged": "" if told.ack is None else one_line(told.ack.by, 60),
-            "lasts": say_duration(self.now - told.started_at) if view.end is None else over,
+            "severity": one.event.severity,
+            "source": one.event.source,
+            "labels": Labels(one.event.labels),
+            "acknowledged": "" if one.ack is None else one_line(one.ack.by, 60),
+            "lasts": say_duration(self.now - one.started_at) if view.end is None else over,
         }
 
 
 class DigestView(msgspec.Struct, frozen=True):
     """The variables about a storm, for its digest."""
 
-    standing: Standing
+    summary: Summary
     digest: Digest
     now: float
     zone: tzinfo
@@ -341,8 +343,8 @@ class DigestView(msgspec.Struct, frozen=True):
         for rank, severity in enumerate(SEVERITIES):
             if count := sum(n for r, _, n in self.digest.counts if r == rank):
                 parts.append(f"{count:,} {severity.upper()}")
-        if self.standing.ended:
-            parts.append(f"{self.standing.firing:,} still firing" if self.standing.firing else "all have ended")
+        if self.summary.ended:
+            parts.append(f"{self.summary.firing:,} still firing" if self.summary.firing else "all have ended")
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     @property

@@ -378,7 +378,7 @@ class Alertmanager:
         return list(found)
 
     def ready(self) -> bool:
-        """Tell whether it answers."""
+        """Return whether it answers."""
         assert self._process.poll() is None, self.log.read_text()
         try:
             return self.ask("GET", "/-/ready")[0] == 200

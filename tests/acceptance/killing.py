@@ -102,7 +102,7 @@ async def _kill_once(config: Path, load: Load, after: float) -> None:
 
 
 def _settled(status: dict[str, Any]) -> bool:
-    """Tell whether nothing waits any more."""
+    """Return whether nothing waits any more."""
     waiting = sum(status["deliveries"].get(state, 0) for state in ("waiting", "leased", "dead"))
     return not waiting and not status["events"]["waiting"]
 

@@ -59,7 +59,7 @@ async def watch(relay: Running, clock: SystemClock, seen: dict[str, float], over
 
 
 async def measure(folder: Path) -> bool:
-    """Run the storm; tell whether every promise was kept."""
+    """Run the storm; return whether every promise was kept."""
     clock = SystemClock()
     async with started_sandbox() as sandbox, running_storm(folder, sandbox) as relay:
         sandbox.state.limit(1.0)

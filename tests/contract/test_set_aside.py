@@ -71,7 +71,7 @@ class Place:
             await self.pass_time(10)
 
     async def is_set_aside(self, title: str) -> bool:
-        """Tell whether a delivery that waits is set aside."""
+        """Return whether a delivery that waits is set aside."""
         return any(one["set_aside"] for one in await self.deliveries() if one["title"] == title)
 
     async def deliveries(self) -> list[dict[str, Any]]:

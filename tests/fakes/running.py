@@ -136,7 +136,7 @@ async def settled(relay: Running) -> dict[str, Any]:
 
 
 def is_settled(status: dict[str, Any]) -> bool:
-    """Tell whether a status says that nothing is left to plan or to send."""
+    """Return whether a status says that nothing is left to plan or to send."""
     return not (status["events"]["waiting"] or any(status["deliveries"].get(name) for name in ("waiting", "leased")))
 
 

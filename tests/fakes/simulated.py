@@ -214,7 +214,7 @@ class Simulated:
                 clock=clock,
                 log=log,
                 telemetry=metrics,
-                tell=_tell_nobody,
+                notify=_tell_nobody,
                 spawn=self._spawn,
                 new_id=self._new_id,
                 chance=dice.random,

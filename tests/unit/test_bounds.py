@@ -12,7 +12,7 @@ from jinja2 import StrictUndefined, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relay.app.trial.trying import try_all
-from relay.core.delivery import Standing, Told
+from relay.core.delivery import IncidentView, Summary
 from relay.core.markdown import plain_text
 from relay.templates.bounds import MOST_STEPS, BoundError
 from relay.templates.cards import FILTERS, CardRenderer
@@ -41,11 +41,11 @@ SMALL = event(
 )
 
 
-def rendered(text: str, failures: list[str], about: Standing | None = None) -> list[str]:
+def rendered(text: str, failures: list[str], about: Summary | None = None) -> list[str]:
     """The message of a large event, or a group, by a template; and the processor time is short."""
     began = time.process_time()
     renderer = TemplateRenderer({"t": text}, UTC, lambda _, __, error: failures.append(error))
-    texts = renderer.render(LARGE, "t", room="noc", told=about, now=NOW)
+    texts = renderer.render(LARGE, "t", room="noc", summary=about, now=NOW)
     for one in texts:
         plain_text(one)
     assert time.process_time() - began < SOON
@@ -61,7 +61,7 @@ def never(template: str, event_id: str, error: str) -> None:
 def test_a_template_that_never_ends_is_stopped_and_the_built_in_message_goes_out(text: str) -> None:
     failures: list[str] = []
     texts = rendered(f"first line\n{text}\n{{{{ title }}}}", failures)
-    assert texts == TemplateRenderer({}, UTC, never).render(LARGE, None, room="noc", told=None, now=NOW)
+    assert texts == TemplateRenderer({}, UTC, never).render(LARGE, None, room="noc", summary=None, now=NOW)
     (said,) = failures
     assert said.startswith("line ")
     assert any(words in said for words in STOPPED)
@@ -78,7 +78,7 @@ def test_a_card_that_never_ends_is_stopped_and_left_out(name: str) -> None:
     failures: list[str] = []
     began = time.process_time()
     cards = CardRenderer({"c": HOSTILE[name]}, lambda *_: "c", UTC, lambda _, __, error: failures.append(error))
-    assert cards.card("", LARGE, room="noc", told=None, now=NOW) is None
+    assert cards.card("", LARGE, room="noc", incident=None, now=NOW) is None
     assert time.process_time() - began < SOON
     (said,) = failures
     assert any(words in said for words in STOPPED)
@@ -136,7 +136,7 @@ def test_a_template_that_parts_its_text_again_and_again_fails() -> None:
 
 def test_all_labels_of_a_thousand_incidents_are_within_the_bound() -> None:
     one = event(labels={f"label{n}": "a value of some length" for n in range(10)}, occurred_at=NOW, received_at=NOW)
-    group = Standing(tuple(Told(one, "firing", NOW) for _ in range(1_000)), 1_000, 0, NOW, {})
+    group = Summary(tuple(IncidentView(one, "firing", NOW) for _ in range(1_000)), 1_000, 0, NOW, {})
     failures: list[str] = []
     text = """{% set worst = incidents|selectattr('severity', 'equalto', 'major')|list %}
 {{ worst|length }} of {{ incidents|length }} by {{ incidents|groupby('source')|map('first')|join(', ') }}

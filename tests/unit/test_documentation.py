@@ -15,7 +15,7 @@ import typer.main
 import yaml
 
 from relay.cli import app
-from relay.core.delivery import DeliveryState, Standing, Told
+from relay.core.delivery import DeliveryState, IncidentView, Summary
 from relay.core.incident import IncidentState
 from relay.formats.contract import Format
 from relay.settings.schema import schema_text
@@ -190,7 +190,7 @@ def test_the_fields_of_a_format_are_described() -> None:
 
 
 def test_the_variables_of_templates_are_described() -> None:
-    group = Standing((Told(EVENT, "firing", 1_000.0),), firing=1, ended=0, started_at=1_000.0)
+    group = Summary((IncidentView(EVENT, "firing", 1_000.0),), firing=1, ended=0, started_at=1_000.0)
     views = (View(EVENT, "noc", None, 1_000.0, UTC), GroupView(group, "noc", 1_000.0, UTC))
     variables = {name for view in views for name in view.names()}
     described = set(

@@ -46,7 +46,7 @@ def test_a_payload_gives_the_events_and_messages_on_record(case: Path, update_go
     defaults = SourceDefaults(source="golden", format=name, labels={"region": "eu"})
     events = [stamp(draft, defaults, f"event-{number}", NOW) for number, draft in enumerate(drafts, 1)]
     renderer = TemplateRenderer({}, UTC, lambda *said: pytest.fail(str(said)))
-    messages = [renderer.render(event, None, room="noc", told=None, now=NOW) for event in events]
+    messages = [renderer.render(event, None, room="noc", summary=None, now=NOW) for event in events]
     expected = {
         case.with_suffix(".events.json"): json.dumps(msgspec.to_builtins(events), indent=2, ensure_ascii=False) + "\n",
         case.with_suffix(".md"): "\n\n=====\n\n".join("\n\n-----\n\n".join(texts) for texts in messages) + "\n",

@@ -264,11 +264,11 @@ def check(ledger: GroupLedger, firing: set[str]) -> None:
     for incident in ledger.incidents.values():
         assert not is_news(incident) or incident.quiet, incident
         assert incident.news == ()
-        assert incident.message or incident.said is None
+        assert incident.message or incident.shown is None
     open_now = {incident.key for incident in ledger.incidents.values() if incident.firing}
     assert open_now == firing
     for incident in ledger.incidents.values():
-        if incident.firing and (incident.ack is None or incident.said is not None):  # who has it need not be told
+        if incident.firing and (incident.ack is None or incident.shown is not None):  # who has it need not be told
             assert group is not None
             assert incident.message == group.message != 0
 

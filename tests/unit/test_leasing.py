@@ -14,10 +14,10 @@ from relay.core.delivery import (
     MOST_EDITS,
     Action,
     Diversion,
+    IncidentView,
     Lease,
     MessageKind,
-    Standing,
-    Told,
+    Summary,
 )
 from relay.core.leasing import (
     Drop,
@@ -35,8 +35,8 @@ from relay.core.storm import open_storm
 from tests.fakes.made import EVENT, LEASE
 
 NOW = 2_000.0
-FIRING = Standing((Told(EVENT, "firing", 1_000.0),), 1, 0, 1_000.0)
-OVER = Standing((Told(EVENT, "resolved", 1_000.0),), 0, 1, 1_000.0)
+FIRING = Summary((IncidentView(EVENT, "firing", 1_000.0),), 1, 0, 1_000.0)
+OVER = Summary((IncidentView(EVENT, "resolved", 1_000.0),), 0, 1, 1_000.0)
 
 
 def head(edits: int = 0, **changes: Any) -> Head:
@@ -72,9 +72,9 @@ def leased(one: Head) -> Lease:
     ],
 )
 def test_a_delivery_is_sent_as_its_message_allows(
-    planned: Action, remote: str | None, told: Standing | None, edits: int, sent: Action
+    planned: Action, remote: str | None, told: Summary | None, edits: int, sent: Action
 ) -> None:
-    assert leased(head(edits, action=planned, remote=remote, told=told)).action == sent
+    assert leased(head(edits, action=planned, remote=remote, summary=told)).action == sent
 
 
 def test_a_digest_keeps_its_own_action_on_record() -> None:
@@ -85,7 +85,8 @@ def test_a_digest_keeps_its_own_action_on_record() -> None:
 
 def test_a_part_of_a_long_text_stays_what_it_is() -> None:
     assert (
-        leased(head(action="reply", part=1, content="second half", remote=None, told=FIRING)).content == "second half"
+        leased(head(action="reply", part=1, content="second half", remote=None, summary=FIRING)).content
+        == "second half"
     )
 
 
@@ -101,24 +102,24 @@ def test_the_last_edit_of_a_message_that_never_stood_is_dropped(content: str | N
 
 
 def test_a_message_that_was_left_behind_says_where_to_read_on() -> None:
-    lease = leased(head(action="edit", remote="m1", elsewhere="back|up", told=None, newer="living"))
+    lease = leased(head(action="edit", remote="m1", elsewhere="back|up", summary=None, newer="living"))
     assert lease.content == "⏩ **continued** in room back\\|up"
-    here = leased(head(action="edit", remote="m1", elsewhere="noc", told=None, newer="living"))
+    here = leased(head(action="edit", remote="m1", elsewhere="noc", summary=None, newer="living"))
     assert here.content == "⏩ **continued** in a newer message"
 
 
 def test_a_message_that_was_left_behind_tells_the_present_where_it_can() -> None:
-    lease = leased(head(action="edit", remote="m1", elsewhere="backup", told=FIRING, newer="living"))
-    assert (lease.told, lease.content) == (FIRING, None)
-    of_storm = leased(head(action="edit", remote="m1", elsewhere="backup", told=FIRING, newer="digest"))
-    assert of_storm.told is None
+    lease = leased(head(action="edit", remote="m1", elsewhere="backup", summary=FIRING, newer="living"))
+    assert (lease.summary, lease.content) == (FIRING, None)
+    of_storm = leased(head(action="edit", remote="m1", elsewhere="backup", summary=FIRING, newer="digest"))
+    assert of_storm.summary is None
     assert of_storm.content is not None
 
 
 def test_a_group_tells_what_its_alerts_have_in_common() -> None:
-    lease = leased(head(action="post", told=FIRING, labels={"site": "a"}))
-    assert lease.told is not None
-    assert lease.told.labels == {"site": "a"}
+    lease = leased(head(action="post", summary=FIRING, labels={"site": "a"}))
+    assert lease.summary is not None
+    assert lease.summary.labels == {"site": "a"}
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def test_little_is_loaded_and_only_for_those_that_need_it(kind: MessageKind, con
 
 def test_files_that_a_thread_has_are_asked_for_where_an_alert_names_some() -> None:
     named = msgspec.structs.replace(EVENT, files=("https://a.example/b.png",))
-    told = Standing((Told(named, "firing", 1_000.0),), 1, 0, 1_000.0)
-    step = next_step(head(action="post", told=told), NOW)
+    told = Summary((IncidentView(named, "firing", 1_000.0),), 1, 0, 1_000.0)
+    step = next_step(head(action="post", summary=told), NOW)
     assert isinstance(step, Ready)
     assert step.wants == "attached"
 
@@ -153,11 +154,11 @@ def test_a_note_whose_diversion_was_pruned_is_short() -> None:
 
 def test_a_digest_tells_of_its_storm_or_of_its_own_time_where_that_was_pruned() -> None:
     storm = open_storm("noc", 900.0)
-    told = with_digest(LEASE, storm, ((0, "lab", 3),), ()).told
+    told = with_digest(LEASE, storm, ((0, "lab", 3),), ()).summary
     assert told is not None
     assert told.digest is not None
     assert (told.digest.began_at, told.digest.over) == (900.0, False)
-    alone = with_digest(LEASE, None, (), ()).told
+    alone = with_digest(LEASE, None, (), ()).summary
     assert alone is not None
     assert alone.digest is not None
     assert alone.digest.began_at == LEASE.created_at
@@ -192,7 +193,7 @@ def test_a_remark_names_the_room_and_the_files_that_are_not_shown() -> None:
 def test_no_edit_is_sent_of_what_does_not_stand_and_none_beyond_the_limit(
     action: Action,
     stands: bool,
-    told: Standing | None,
+    told: Summary | None,
     edits: int,
     part: int,
     content: str | None,
@@ -202,7 +203,7 @@ def test_no_edit_is_sent_of_what_does_not_stand_and_none_beyond_the_limit(
         edits,
         action=action,
         remote="m1" if stands else None,
-        told=told,
+        summary=told,
         part=part,
         content=content,
         elsewhere=elsewhere,

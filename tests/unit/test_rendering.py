@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from relay.core.delivery import Ack, Digest, DigestLine, Standing, Told
+from relay.core.delivery import Ack, Digest, DigestLine, IncidentView, Summary
 from relay.core.event import Event, Link
 from relay.core.markdown import WEBEX_MAX_BYTES
 from relay.templates.bounds import TemplateError
@@ -34,10 +34,10 @@ hostile = st.builds(
 )
 
 
-def standing(*values: Any, **named: Any) -> Standing:
-    told = Told(*values, **named)
+def standing(*values: Any, **named: Any) -> Summary:
+    told = IncidentView(*values, **named)
     firing = int(told.state == "firing")
-    return Standing((told,), firing, 1 - firing, told.started_at)
+    return Summary((told,), firing, 1 - firing, told.started_at)
 
 
 def renderer(failures: list[tuple[str, str]] | None = None, **sources: str) -> TemplateRenderer:
@@ -50,7 +50,7 @@ def renderer(failures: list[tuple[str, str]] | None = None, **sources: str) -> T
 
 def render(one: Event, template: str | None = None, **sources: str) -> list[str]:
     failures: list[tuple[str, str]] = []
-    texts = renderer(failures, **sources).render(one, template, room="noc", told=None, now=NOW)
+    texts = renderer(failures, **sources).render(one, template, room="noc", summary=None, now=NOW)
     assert failures == []
     return texts
 
@@ -80,7 +80,7 @@ def test_a_message_says_it_all_in_its_first_line() -> None:
 
 def test_an_end_says_how_long_it_lasted_and_what_it_was() -> None:
     one = event(status="resolved", occurred_at=NOW, received_at=NOW)
-    (text,) = renderer().render(one, None, room="noc", told=standing(one, "resolved", NOW - 840), now=NOW)
+    (text,) = renderer().render(one, None, room="noc", summary=standing(one, "resolved", NOW - 840), now=NOW)
     assert text == "✅ **resolved** · port-down on node-7 · lasted 14 min  \nfabric · 02:56–03:10 CET · was MAJOR"
 
 
@@ -99,7 +99,7 @@ def test_of_a_long_body_six_lines_are_shown_and_the_rest_stands_in_the_thread() 
 def test_whatever_an_event_says_a_message_is_bold_words_text_and_links(one: Event, since: float | None) -> None:
     told = None if since is None else standing(one, "resolved" if one.status == "resolved" else "firing", since)
     failures: list[tuple[str, str]] = []
-    texts = renderer(failures).render(one, None, room="noc", told=told, now=NOW)
+    texts = renderer(failures).render(one, None, room="noc", summary=told, now=NOW)
     assert failures == []
     assert kinds(texts) <= {
         "paragraph_open",
@@ -141,7 +141,7 @@ def test_whatever_an_event_says_a_message_is_bold_words_text_and_links(one: Even
 @settings(max_examples=40)
 @given(hostile)
 def test_no_operators_template_lets_an_event_write_markup(template: str, one: Event) -> None:
-    texts = renderer(t=template).render(one, "t", room="noc", told=None, now=NOW)
+    texts = renderer(t=template).render(one, "t", room="noc", summary=None, now=NOW)
     assert not any("<" in text for text in texts)
     assert not kinds(texts) & {
         "code_inline",
@@ -177,7 +177,7 @@ def test_code_in_a_template_stays_code(one: Event) -> None:
 )
 def test_a_template_that_fails_is_told_and_the_built_in_message_goes_out(template: str, error: str) -> None:
     failures: list[tuple[str, str]] = []
-    texts = renderer(failures, t=template).render(event(), "t", room="noc", told=None, now=NOW)
+    texts = renderer(failures, t=template).render(event(), "t", room="noc", summary=None, now=NOW)
     assert texts == render(event())
     ((name, said),) = failures
     assert name == "t"
@@ -185,7 +185,7 @@ def test_a_template_that_fails_is_told_and_the_built_in_message_goes_out(templat
 
 
 def test_an_unknown_template_gives_the_built_in_message() -> None:
-    assert renderer().render(event(), "gone", room="noc", told=None, now=NOW) == render(event())
+    assert renderer().render(event(), "gone", room="noc", summary=None, now=NOW) == render(event())
 
 
 def test_a_template_that_writes_without_end_is_cut() -> None:
@@ -201,28 +201,30 @@ def test_a_template_that_cannot_be_read_is_told_with_its_line(text: str, line: i
 
 def test_a_message_of_an_event_at_the_edge_of_time_is_rendered() -> None:
     for at in (-62_135_510_400.0, 253_402_214_400.0):
-        assert renderer().render(event(occurred_at=at), None, room="noc", told=None, now=NOW)
+        assert renderer().render(event(occurred_at=at), None, room="noc", summary=None, now=NOW)
 
 
 def test_a_flapping_alert_says_how_it_flaps_and_neither_up_nor_down() -> None:
     one = event(status="resolved", title="tunnel to fra1", source="prometheus", received_at=NOW)
     told = standing(one, "resolved", NOW - 900, tuple(NOW - 1_200 + 150 * n for n in range(9)), quiet=True)
-    (text,) = renderer().render(one, None, room="noc", told=told, now=NOW)
+    (text,) = renderer().render(one, None, room="noc", summary=told, now=NOW)
     assert text == (
         "🟠 **MAJOR** · tunnel to fra1 flapping: 9 changes in 20 min  \nprometheus · quiet until it holds for 10 min"
     )
 
 
-def group(*told: Told, firing: int, ended: int = 0) -> Standing:
-    return Standing(told, firing, ended, NOW - 840, {"site": "ams1", "source": "fabric"})
+def group(*told: IncidentView, firing: int, ended: int = 0) -> Summary:
+    return Summary(told, firing, ended, NOW - 840, {"site": "ams1", "source": "fabric"})
 
 
 def test_a_group_is_told_worst_first_with_a_count_of_the_rest() -> None:
-    down = Told(event(title="core down", severity="critical", occurred_at=NOW), "firing", NOW - 540)
-    full = Told(event(title="disk *full*", labels={}, occurred_at=NOW), "firing", NOW - 240, ack=Ack("anna", NOW))
-    over = Told(event(title="BGP", status="resolved", occurred_at=NOW - 60), "resolved", NOW - 240)
+    down = IncidentView(event(title="core down", severity="critical", occurred_at=NOW), "firing", NOW - 540)
+    full = IncidentView(
+        event(title="disk *full*", labels={}, occurred_at=NOW), "firing", NOW - 240, ack=Ack("anna", NOW)
+    )
+    over = IncidentView(event(title="BGP", status="resolved", occurred_at=NOW - 60), "resolved", NOW - 240)
     standing = group(down, full, over, firing=12, ended=3)
-    (text,) = renderer().render(event(), None, room="noc", told=standing, now=NOW)
+    (text,) = renderer().render(event(), None, room="noc", summary=standing, now=NOW)
     assert text.split("  \n") == [
         "🔴 **12 firing, 3 ended** · worst CRITICAL · site ams1",
         "fabric · since 02:56 CET · changed 03:10",
@@ -234,27 +236,29 @@ def test_a_group_is_told_worst_first_with_a_count_of_the_rest() -> None:
 
 
 def test_a_group_that_is_over_says_so() -> None:
-    over = Told(event(status="resolved", occurred_at=NOW), "expired", NOW - 840)
-    (text,) = renderer().render(event(), None, room="noc", told=group(over, over, firing=0, ended=2), now=NOW)
+    over = IncidentView(event(status="resolved", occurred_at=NOW), "expired", NOW - 840)
+    (text,) = renderer().render(event(), None, room="noc", summary=group(over, over, firing=0, ended=2), now=NOW)
     assert text.startswith("⌛ **all 2 expired** · site ams1 · lasted 14 min")
 
 
 def test_a_template_that_asks_for_incidents_is_for_groups_and_another_for_events() -> None:
     one, many = "one {{ title }}", "{{ firing }} of {{ incidents | map(attribute='title') | join(', ') }}"
-    told = Told(event(), "firing", NOW)
+    told = IncidentView(event(), "firing", NOW)
     several, single = group(told, told, firing=2), group(told, firing=1)
     texts = renderer(one=one, many=many)
-    assert texts.render(event(), "many", room="noc", told=several, now=NOW)[0].startswith("2 of port-down")
-    assert texts.render(event(), "many", room="noc", told=single, now=NOW)[0].startswith("🟠 **MAJOR**")
-    assert texts.render(event(), "one", room="noc", told=single, now=NOW)[0].startswith("one port-down")
-    assert texts.render(event(), "one", room="noc", told=several, now=NOW)[0].startswith("🟠 **2 firing**")
+    assert texts.render(event(), "many", room="noc", summary=several, now=NOW)[0].startswith("2 of port-down")
+    assert texts.render(event(), "many", room="noc", summary=single, now=NOW)[0].startswith("🟠 **MAJOR**")
+    assert texts.render(event(), "one", room="noc", summary=single, now=NOW)[0].startswith("one port-down")
+    assert texts.render(event(), "one", room="noc", summary=several, now=NOW)[0].startswith("🟠 **2 firing**")
 
 
 def test_mentions_stand_in_a_line_of_their_own_and_never_lose_their_place() -> None:
     long = event(title="t", body="\n".join("word " * 60 for _ in range(6)), labels={f"l{n}": "v" for n in range(9)})
-    standing = group(Told(long, "firing", NOW), firing=1)
+    standing = group(IncidentView(long, "firing", NOW), firing=1)
     emails = ("anna@example.net", "ben@example.net")
-    text, *_ = renderer(huge="{{ body }}" * 10).render(long, "huge", room="noc", told=standing, now=NOW, mention=emails)
+    text, *_ = renderer(huge="{{ body }}" * 10).render(
+        long, "huge", room="noc", summary=standing, now=NOW, mention=emails
+    )
     assert text.endswith("  \n<@personEmail:anna@example.net> <@personEmail:ben@example.net>")
     assert len(text.encode()) <= WEBEX_MAX_BYTES
 
@@ -264,11 +268,11 @@ titles = st.lists(harmful.filter(str.strip), min_size=2, max_size=10)
 
 @given(titles, st.sampled_from(["firing", "resolved"]))
 def test_whatever_alerts_are_called_a_group_is_bold_words_lists_and_text(names: list[str], state: Any) -> None:
-    incidents = [Told(event(title=name, labels={"x": name}), state, NOW) for name in names]
+    incidents = [IncidentView(event(title=name, labels={"x": name}), state, NOW) for name in names]
     firing = len(names) if state == "firing" else 0
-    standing = Standing(tuple(incidents), firing, len(names) - firing, NOW, {"site": names[0]})
+    standing = Summary(tuple(incidents), firing, len(names) - firing, NOW, {"site": names[0]})
     failures: list[tuple[str, str]] = []
-    texts = renderer(failures).render(event(), None, room="noc", told=standing, now=NOW)
+    texts = renderer(failures).render(event(), None, room="noc", summary=standing, now=NOW)
     assert failures == []
     assert not any("<" in text for text in texts)
     allowed = {"paragraph", "strong", "bullet_list", "list_item", "link"}
@@ -287,8 +291,8 @@ def test_whatever_a_storm_brings_its_digest_fits_and_its_list_has_a_line_for_eac
 ) -> None:
     lines = tuple(DigestLine(rank, state, event(title=title or "x"), NOW) for title, rank, state in found)
     digest = Digest(tuple((line.rank, "fabric", 1) for line in lines), lines * 40, NOW - 10, NOW, over=True)
-    standing = msgspec.structs.replace(Standing((), 0, 0, NOW), digest=digest)
-    (text,) = renderer().render(event(), None, room="noc", told=standing, now=NOW)
+    standing = msgspec.structs.replace(Summary((), 0, 0, NOW), digest=digest)
+    (text,) = renderer().render(event(), None, room="noc", summary=standing, now=NOW)
     assert text.startswith("🌊 **Storm over** · ")
     assert len(text.encode()) <= WEBEX_MAX_BYTES
     assert "<" not in text

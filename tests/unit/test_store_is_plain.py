@@ -16,7 +16,7 @@ FIGURES = {
     delivery.MOST_EDITS,
     delivery.MOST_LINES,
     delivery.EDITS_OF_CHANGES,
-    delivery.HELD_AT_MOST,
+    delivery.LONGEST_FOR_DIGEST,
     diverting.NEXT_NOTE,
     storm.LATER,
     storm.WINDOW,

@@ -99,7 +99,7 @@ class RelayDaemon:
         self._undo = AsyncExitStack()
         self.metrics = metrics = Metrics((), {}, 0)
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
-        self._hearing = hearing = Hearing({}, clock, self._tell)
+        self._hearing = hearing = Hearing({}, clock, self._notify)
         self.pipeline = pipeline = Pipeline(
             store,
             compile_rules(settings),
@@ -107,7 +107,7 @@ class RelayDaemon:
                 clock=clock,
                 log=log,
                 telemetry=metrics,
-                tell=self._tell,
+                notify=self._notify,
                 spawn=self._spawn,
                 new_id=new_event_id,
                 chance=chance,
@@ -120,7 +120,7 @@ class RelayDaemon:
         redact_log(first.vault.redactor.redact)
         self._operator = operator = OperatorNotices(intake, clock, log)
         self._keeper = CredentialKeeper(
-            pipeline.book, pipeline.chronicle, self._reread, clock, log, self._tell, self._spawn
+            pipeline.book, pipeline.chronicle, self._reread, clock, log, self._notify, self._spawn
         )
         self._janitor = Janitor(store, _limits(settings), clock, log)
         store.on_full = self._janitor.nudge
@@ -128,7 +128,7 @@ class RelayDaemon:
         self._why_not_ready = lifecycle.why_not_ready
         self._stopping = lifecycle.is_stopping
         self._trends = Trends(metrics, clock)
-        self.reloader = Reloader(loaded, self._prepare, self._use, clock, log, self._tell, self._reloaded)
+        self.reloader = Reloader(loaded, self._prepare, self._use, clock, log, self._notify, self._reloaded)
         self.loops: dict[str, Loop] = {
             "planner": pipeline.planner,
             "dispatcher": pipeline.dispatcher,
@@ -145,7 +145,7 @@ class RelayDaemon:
         self._at_events = Connections("events", at_events, clock, log, metrics.connection_closed)
         self._at_admin = Connections("admin", at_admin, clock, log, metrics.connection_closed)
         self._pushes = PushListener({}, intake, clock, metrics, hearing.heard, at_events // 2)
-        self._feeds = Feeds(self._tell)
+        self._feeds = Feeds(self._notify)
         self._live = LiveFeed(store.queries, clock, at_admin // 2)
         self._checking: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
@@ -212,7 +212,9 @@ class RelayDaemon:
     def _make_feed(self, name: str, source: FeedSettings, vault: Vault) -> Listener:
         bucket = None if source.rate is None else TokenBucket(source.rate, self._clock.now())
         renew = make_renewal(source, vault)
-        staying = Staying(name, self._clock, self._log, self._tell, self._hearing.heard, vault.redactor, bucket, renew)
+        staying = Staying(
+            name, self._clock, self._log, self._notify, self._hearing.heard, vault.redactor, bucket, renew
+        )
         if isinstance(source, WebsocketSettings):
             return WebsocketListener(make_feed(name, source, vault), staying, self._intake, self._clock)
         controllers, defaults = make_controllers(source, vault), defaults_of(name, source)
@@ -394,11 +396,11 @@ class RelayDaemon:
         text = loaded.templates.get(template) or loaded.cards.get(template)
         self.pipeline.chronicle.template_failed(template, text, event_id, self._redact(error))
 
-    def _tell(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
+    def _notify(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
         """Notify the operator's room, or the log if the configuration has none."""
         title, body = self._redact(title), self._redact(body)
         if self.settings().operator is not None:
-            self._operator.tell(key, title, severity, status, body)
+            self._operator.notify(key, title, severity, status, body)
         else:
             self._log.warning("operator_notice", key=key, title=title, severity=severity, status=status, body=body)
 

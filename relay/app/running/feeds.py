@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from relay.app.assembly.arrangement import Listener
-from relay.ports import Spawn, Tell
+from relay.ports import NotifyOperator, Spawn
 
 
 class Feeds:
     """Runs listeners by name."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, notify: NotifyOperator) -> None:
         self.running: Mapping[str, Listener] = {}
-        self._tell = tell
+        self._notify = notify
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def use(self, feeds: Mapping[str, Listener], spawn: Spawn) -> None:
@@ -50,7 +50,7 @@ class Feeds:
     def _end(self, name: str, *, told_down: bool) -> None:
         """Resolve the report that a feed is down: the feed is no longer configured."""
         if told_down:
-            self._tell(f"feed:{name}", f"relay: feed {name} is no longer configured", "info", "resolved", "")
+            self._notify(f"feed:{name}", f"relay: feed {name} is no longer configured", "info", "resolved", "")
 
 
 async def _follow(before: asyncio.Task[None] | None, feed: Listener) -> None:

@@ -14,7 +14,7 @@ from relay.app.trial.checks import adapter_problems
 from relay.core.routing import confusable
 from relay.lifecycle import notify
 from relay.pipeline.loop import LONGEST_REST, Loop
-from relay.ports import Clock, Log, Tell
+from relay.ports import Clock, Log, NotifyOperator
 from relay.settings.load import Loaded, card_files
 from relay.settings.model import Settings
 from relay.settings.problems import ConfigurationError, Mark, Problem
@@ -52,7 +52,7 @@ class Reloader(Loop):
         put: Callable[[Arrangement], Awaitable[bool]],
         clock: Clock,
         log: Log,
-        tell: Tell,
+        notify: NotifyOperator,
         finished: Callable[[Reload], None],
     ) -> None:
         """`prepare` makes all parts of a configuration, and may raise; `put` puts them in force, and must not raise.
@@ -70,7 +70,7 @@ class Reloader(Loop):
         self._put = put
         super().__init__(clock)
         self._log = log
-        self._tell = tell
+        self._notify = notify
         self._finished = finished
         self._operator_notified = False
         self._turn = asyncio.Lock()
@@ -174,9 +174,9 @@ class Reloader(Loop):
             if len(errors) > MOST_SHOWN:
                 shown.append(f"and {len(errors) - MOST_SHOWN} more")
             body = "\n".join(["The previous configuration stays in force.", *shown])
-            self._tell("reload", "relay: the configuration was not reloaded", "major", "firing", body)
+            self._notify("reload", "relay: the configuration was not reloaded", "major", "firing", body)
         elif self._operator_notified:
-            self._tell("reload", "relay: the configuration is good again", "info", "resolved", "")
+            self._notify("reload", "relay: the configuration is good again", "info", "resolved", "")
         self._operator_notified = bool(errors)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from relay.app.assembly.reading import defaults_of, make_format
-from relay.core.delivery import POSTS, Intent, Standing
+from relay.core.delivery import POSTS, Intent, Summary
 from relay.core.event import Event, stamp
 from relay.core.group import Group, Members, schedule
 from relay.core.grouping import plan_groups
-from relay.core.incident import Incident, told_of
+from relay.core.incident import Incident, view_of_incident
 from relay.core.matching import view_of
 from relay.core.plan import Known, Plan, Waiting
 from relay.core.planning import Decision, decide, plan
@@ -159,13 +159,13 @@ class _Explainer:
         route = intent.subject.route if opens else "the incident that is open there"
         if intent.content is not None:
             return ExplainedDelivery(intent.room, intent.action, route, intent.content)
-        mine = [told_of(one) for one in incidents if one.room == intent.room and one.message == intent.message]
-        standing = None
+        mine = [view_of_incident(one) for one in incidents if one.room == intent.room and one.message == intent.message]
+        summary = None
         if mine and event.status != "notice":
             firing = sum(one.state == "firing" for one in mine)
-            standing = Standing(tuple(mine), firing, len(mine) - firing, min(one.started_at for one in mine))
+            summary = Summary(tuple(mine), firing, len(mine) - firing, min(one.started_at for one in mine))
         texts = self._renderer.render(
-            event, intent.template, room=intent.room, told=standing, now=self._now, mention=intent.mention
+            event, intent.template, room=intent.room, summary=summary, now=self._now, mention=intent.mention
         )
         return ExplainedDelivery(
             intent.room, intent.action, route, texts[0], tuple(texts[1:]) if intent.action == "post" else ()

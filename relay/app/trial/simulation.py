@@ -127,7 +127,7 @@ class Simulation:
                 clock=self.clock,
                 log=log,
                 telemetry=_Uncounted(),
-                tell=lambda *_: None,
+                notify=lambda *_: None,
                 spawn=self._spawn,
                 new_id=str,
                 chance=lambda: 0.0,

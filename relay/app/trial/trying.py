@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.delivery import Standing, Told
+from relay.core.delivery import IncidentView, Summary
 from relay.core.event import SEVERITIES, STATUSES, Event, Link, Severity, Status
 from relay.templates.bounds import words_of
 from relay.templates.cards import CardRenderer
@@ -75,23 +75,23 @@ def _full_sample(number: int, status: Status, severity: Severity) -> Event:
     )
 
 
-def sample_groups() -> list[Standing]:
+def sample_groups() -> list[Summary]:
     """Return the sample groups: a firing one, an ended one, and one with more alerts than a message names."""
-    firing = [Told(event, "firing", _AT - 600) for event in samples() if event.status == "firing"]
-    ended = [Told(event, "resolved", _AT - 600) for event in samples() if event.status == "resolved"]
+    firing = [IncidentView(event, "firing", _AT - 600) for event in samples() if event.status == "firing"]
+    ended = [IncidentView(event, "resolved", _AT - 600) for event in samples() if event.status == "resolved"]
     labels = {"site": "ams1"}
     return [
-        Standing((*firing[:2], ended[0]), 2, 1, _AT - 600, labels),
-        Standing(tuple(ended), 0, len(ended), _AT - 600, labels),
-        Standing(tuple(firing), 4_000, 0, _AT - 600, {}),
+        Summary((*firing[:2], ended[0]), 2, 1, _AT - 600, labels),
+        Summary(tuple(ended), 0, len(ended), _AT - 600, labels),
+        Summary(tuple(firing), 4_000, 0, _AT - 600, {}),
     ]
 
 
 def _views(environment: MarkdownEnvironment, text: str, zone: tzinfo) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the samples for a template, by name: groups if the template reads their incidents, else events."""
     if tells_of_groups(environment, text):
-        for standing in sample_groups():
-            yield f"group of {standing.firing + standing.ended}", GroupView(standing, "sample", _AT, zone).names()
+        for summary in sample_groups():
+            yield f"group of {summary.firing + summary.ended}", GroupView(summary, "sample", _AT, zone).names()
         return
     for event in samples():
         yield f"{event.status} event", View(event, "sample", None, _AT, zone).names()

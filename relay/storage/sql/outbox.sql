@@ -8,7 +8,7 @@ SELECT json_group_array(json_object(
         'content', d.content, 'file', d.file, 'origin', m.origin,
         'elsewhere', iif(m.tells IS NULL, NULL, (SELECT room FROM messages WHERE id = m.tells)), 
         'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
-        'event', json(e.event), 'told', iif(m.kind IN ('living', 'digest'), json((
+        'event', json(e.event), 'summary', iif(m.kind IN ('living', 'digest'), json((
             SELECT iif(count(*) = 0, NULL, json_object(
                 'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started
             ))

@@ -32,7 +32,7 @@ SELECT json_set(
         SELECT json_group_array(json_object(
             'id', i.id, 'room', i.room, 'state', i.incident ->> 'state', 'group', i.grp, 'message_id', m.remote_id,
             'edits', m.edits, 'held', i.incident -> 'held', 'ack', i.incident -> 'ack',
-            'told', json(iif(i.incident ->> 'said' IS NULL, 'false', 'true')),
+            'told', json(iif(i.incident ->> 'shown' IS NULL, 'false', 'true')),
             'waits', json(iif(EXISTS (
                 SELECT 1 FROM json_each(i.incident, '$.news') AS n WHERE n.value = e.seq
             ), 'true', 'false')),
