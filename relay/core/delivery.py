@@ -145,6 +145,11 @@ class IncidentView(msgspec.Struct, frozen=True):
     ack: Ack | None = None
 
     @property
+    def over(self) -> bool:
+        """True once it has ended and flaps no more."""
+        return self.state != "firing" and not self.quiet
+
+    @property
     def silenced(self) -> bool:
         """True while it fires and a silence holds it."""
         return self.state == "firing" and self.held is not None and self.held.reason == "silenced"
@@ -153,8 +158,8 @@ class IncidentView(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True):
     """The incidents of a message, as they are when a delivery is leased.
 
-    `incidents` are the worst first and those that have ended last, `MOST_LINES` at the most; `firing` and `ended` count
-    all; the first of them `started_at`. `labels` are those that its group has in common.
+    `incidents` are the worst first and those that are over last, `MOST_LINES` at the most. `firing` and `ended` count
+    all of them: those that flap count as firing. The first of them `started_at`. `labels` are those of its group.
     """
 
     incidents: tuple[IncidentView, ...]

@@ -98,7 +98,7 @@ def flush(members: Members, policy: Policy) -> list[Step]:
     group, incidents = members.group, members.incidents
     news = [incident for incident in incidents if is_news(incident)]
     shown = [incident for incident in incidents if incident.shown is not None or is_news(incident)]
-    over = not any(incident.firing for incident in shown)
+    over = all(incident.over for incident in shown)
     ringing = [incident for incident in news if alarms(incident)]
     if not group.message:
         return [] if over else [Step("post", ring=bool(ringing))]
@@ -130,13 +130,13 @@ def flush_plainly(members: Members, steps: Sequence[Step]) -> list[Step]:
 
 def flushed(group: Group, shown: Sequence[Incident], policy: Policy, now: float) -> Group:
     """The group after its room was told."""
-    firing = any(incident.firing for incident in shown)
+    over = all(incident.over for incident in shown)
     return msgspec.structs.replace(
         group,
         flush_at=None,
         flushed_at=now,
-        ended_at=None if firing else now,
-        remind_at=now + policy.repeat_interval if firing else None,
+        ended_at=now if over else None,
+        remind_at=None if over else now + policy.repeat_interval,
     )
 
 
@@ -156,7 +156,7 @@ def worst_first(incidents: Sequence[Incident]) -> list[Incident]:
 
 def _in_short(members: Members, shown: Sequence[Incident], news: Sequence[Incident]) -> str:
     """Return how many incidents fire, and which of the group's are new, by name."""
-    firing = [incident for incident in shown if incident.firing]
+    firing = [incident for incident in shown if not incident.over]
     worst = worst_first(firing or news)[0].event.severity
     head = phrases.several_firing(worst, len(firing)) if firing else _over(news, members.shown)
     lines = [(_sign(one), one.event.title) for one in worst_first(news)]
@@ -164,7 +164,7 @@ def _in_short(members: Members, shown: Sequence[Incident], news: Sequence[Incide
 
 
 def _sign(incident: Incident) -> str:
-    return phrases.SIGNS[incident.event.severity] if incident.firing else phrases.ENDS[incident.state]
+    return phrases.ENDS[incident.state] if incident.over else phrases.SIGNS[incident.event.severity]
 
 
 def _over(ended: Sequence[Incident], count: int) -> str:

@@ -176,14 +176,14 @@ class _GroupPlanner:
             said, plain = reminder_of(due, self._now), group.where in self._rules.plain
             step = Step("reply", with_title(said, worst_first(due)[0].event.title) if plain else said)
             self._add_intent(group, tuple(due), step, group.message, [max(one.seq for one in due)], policy)
-        firing = any(one.firing for one in incidents)
+        firing = not all(one.over for one in incidents)
         remind_at = self._now + policy.repeat_interval if firing else None
         return msgspec.structs.replace(group, remind_at=remind_at)
 
     def _add_intent(
         self, group: Group, incidents: tuple[Incident, ...], step: Step, message: int, seqs: list[int], policy: Policy
     ) -> None:
-        firing = [incident for incident in incidents if incident.firing] or incidents
+        firing = [incident for incident in incidents if not incident.over] or incidents
         route = self._rules.route_of(group.lineage)
         rank = RANK[worst_first(firing)[0].event.severity]
         *also, seq = seqs

@@ -110,6 +110,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
         return self.state == "firing"
 
     @property
+    def over(self) -> bool:
+        """True once it has ended and flaps no more. Until then its message counts it as firing."""
+        return not self.firing and not self.quiet
+
+    @property
     def grouped(self) -> bool:
         """True where others may be in its group."""
         return self.labels is not None or self.storm is not None
@@ -123,9 +128,9 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def live(self) -> bool:
-        """True while its group must look at it: until its end is told."""
+        """True while its group must look at it: until its message shows its end."""
         shown = self.shown
-        return self.firing or self.news != () or (shown is not None and (self.fresh or shown.state == "firing"))
+        return not self.over or self.news != () or (shown is not None and (self.fresh or shown.state == "firing"))
 
     @property
     def changed(self) -> bool:
@@ -236,7 +241,7 @@ def absorb(incident: Incident, storm: str, message: int, room: str) -> Incident:
 
 
 def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: float) -> Incident:
-    """It lives again, in the same message; nobody has taken it up any more."""
+    """Return an incident that fires again, in the same message; an acknowledgement lasts only while it flaps."""
     lives = msgspec.structs.replace(
         incident,
         seq=seq,
@@ -245,7 +250,7 @@ def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: floa
         ended_at=None,
         ended_before=incident.ended_at,
         remind_at=now + policy.repeat_interval,
-        ack=None,
+        ack=incident.ack if incident.quiet else None,
     )
     return _changed(lives, now)
 

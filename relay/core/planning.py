@@ -190,7 +190,7 @@ class _Planner:
         """Have the open incidents of a key follow a notice about it; where nothing changes, it is a repeat."""
         event, now = waiting.event, waiting.at
         incidents = self._known.incidents.get((event.source, event.key), {}).values()
-        for incident in [one for one in incidents if one.firing]:
+        for incident in [one for one in incidents if not one.over]:
             followed = self._with_notice(incident, event, now)
             if followed is not incident:
                 self._announce(msgspec.structs.replace(followed, seq=waiting.seq), now, news=waiting.seq)
@@ -273,7 +273,7 @@ class _Planner:
     def _ack_of(self, event: Event) -> Ack | None:
         """Who has the alert already, where it is open in other rooms."""
         others = self._known.incidents.get((event.source, event.key), {}).values()
-        return next((one.ack for one in others if one.firing and one.ack is not None), None)
+        return next((one.ack for one in others if not one.over and one.ack is not None), None)
 
     def _expires_at(self, alert: Alert) -> float:
         at = self._rules.expires_at(alert)

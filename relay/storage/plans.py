@@ -140,6 +140,7 @@ def _incident_row(incident: Incident) -> Row:
         incident.seq,
         RANK[incident.event.severity],
         int(incident.live),
+        int(incident.over),
         int(incident.changed),
         as_json(incident),
         incident.started_at,

@@ -107,7 +107,7 @@ class View(msgspec.Struct, frozen=True):
     def end(self) -> Literal["resolved", "expired"] | None:
         """Return how the incident ended, or None if it fires or flaps."""
         if self.incident is not None:
-            return None if self.incident.state == "firing" or self.incident.quiet else self.incident.state
+            return self.incident.state if self.incident.over and self.incident.state != "firing" else None
         return "resolved" if self.event.status == "resolved" else None
 
     @property

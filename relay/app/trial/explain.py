@@ -9,7 +9,7 @@ import msgspec
 
 from relay.app.assembly.reading import defaults_of, make_format
 from relay.core.delivery import POSTS, Intent, Summary
-from relay.core.event import Event, stamp
+from relay.core.event import RANK, Event, stamp
 from relay.core.group import Group, Members, schedule
 from relay.core.grouping import plan_groups
 from relay.core.incident import Incident, view_of_incident
@@ -162,7 +162,8 @@ class _Explainer:
         mine = [view_of_incident(one) for one in incidents if one.room == intent.room and one.message == intent.message]
         summary = None
         if mine and event.status != "notice":
-            firing = sum(one.state == "firing" for one in mine)
+            mine.sort(key=lambda one: (one.over, RANK[one.event.severity]))
+            firing = sum(not one.over for one in mine)
             summary = Summary(tuple(mine), firing, len(mine) - firing, min(one.started_at for one in mine))
         texts = self._renderer.render(
             event, intent.template, room=intent.room, summary=summary, now=self._now, mention=intent.mention

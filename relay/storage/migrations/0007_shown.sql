@@ -5,3 +5,9 @@ UPDATE incidents SET incident = json_remove(
 UPDATE incidents SET incident = json_remove(
     json_set(incident, '$.shown.rang', incident ->> '$.shown.aloud'), '$.shown.aloud'
 ) WHERE incident ->> '$.shown' IS NOT NULL;
+
+-- `over`: it has ended and flaps no more, and its message counts it as ended.
+ALTER TABLE incidents ADD COLUMN over INTEGER NOT NULL DEFAULT 0 CHECK (over = 0 OR over = 1);
+UPDATE incidents SET over = (ended_at IS NOT NULL AND NOT coalesce(incident ->> '$.quiet', 0));
+UPDATE incidents SET live = 1 WHERE over = 0;
+CREATE INDEX incidents_not_over ON incidents (rank) WHERE over = 0;

@@ -14,10 +14,10 @@ SELECT json_group_array(json_object(
             ))
             FROM (
                 SELECT
-                    incident, count(*) FILTER (WHERE ended_at IS NULL) OVER () AS firing,
-                    count(*) FILTER (WHERE ended_at IS NOT NULL) OVER () AS ended, min(started_at) OVER () AS started
+                    incident, count(*) FILTER (WHERE over = 0) OVER () AS firing,
+                    count(*) FILTER (WHERE over = 1) OVER () AS ended, min(started_at) OVER () AS started
                 FROM incidents WHERE message = coalesce(m.tells, m.id)
-                ORDER BY ended_at IS NOT NULL, rank, id LIMIT :named
+                ORDER BY over, rank, id LIMIT :named
             )
         )), NULL)
     ),

@@ -49,7 +49,7 @@ SELECT json_group_array(json_object(
         WHERE grp = g.id AND live = 1 AND (g.kind != 'storm' OR changed = 1)
     ),
     'firing', (
-        SELECT count(*) FROM incidents WHERE message = g.state ->> 'message' AND message != 0 AND ended_at IS NULL
+        SELECT count(*) FROM incidents WHERE message = g.state ->> 'message' AND message != 0 AND over = 0
     )
 ))
 FROM (SELECT id, kind, state FROM groups WHERE wake_at <= ? ORDER BY wake_at LIMIT ?) AS g;
@@ -185,10 +185,10 @@ ON CONFLICT (source, key) DO UPDATE SET
 
 -- name: upsert_incidents
 INSERT INTO incidents (
-    id, source, key, room, grp, message, seq, rank, live, changed, incident, started_at, ended_at, wake_at
-) VALUES :rows(14)
+    id, source, key, room, grp, message, seq, rank, live, over, changed, incident, started_at, ended_at, wake_at
+) VALUES :rows(15)
 ON CONFLICT (id) DO UPDATE SET
-    grp = excluded.grp, changed = excluded.changed, message = excluded.message, seq = excluded.seq, rank = excluded.rank, live = excluded.live,
+    grp = excluded.grp, changed = excluded.changed, message = excluded.message, seq = excluded.seq, rank = excluded.rank, live = excluded.live, over = excluded.over,
     incident = excluded.incident, ended_at = excluded.ended_at, wake_at = excluded.wake_at;
 
 -- name: upsert_groups

@@ -114,15 +114,15 @@ SELECT json_group_array(json_object(
 ))
 FROM (
     SELECT i.*, m.remote_id FROM incidents AS i LEFT JOIN messages AS m ON m.id = i.message
-    WHERE :ended OR i.ended_at IS NULL
-    ORDER BY i.ended_at IS NOT NULL, i.rank, i.incident ->> '$.ack' IS NOT NULL, i.started_at DESC, i.id LIMIT :limit
+    WHERE :ended OR i.over = 0
+    ORDER BY i.over, i.rank, i.incident ->> '$.ack' IS NOT NULL, i.started_at DESC, i.id LIMIT :limit
 );
 
 -- name: count_open
-SELECT count(*) FROM incidents WHERE ended_at IS NULL;
+SELECT count(*) FROM incidents WHERE over = 0;
 
 -- name: key_of_incident
-SELECT source, key FROM incidents WHERE id = ? AND ended_at IS NULL;
+SELECT source, key FROM incidents WHERE id = ? AND over = 0;
 
 -- name: newest
 SELECT
