@@ -322,8 +322,9 @@ class Stored:
     def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
         """Return the open incidents, worst first; with `ended`, also those that have ended."""
         from relay.storage.queries import list_incidents
+        from relay.web.silences import with_names
 
-        return list(msgspec.json.decode(list_incidents(self._connect(), ended=ended)))
+        return with_names(list_incidents(self._connect(), ended=ended))
 
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
         """Record who acknowledges an incident, for the next start; return False if none is open with the number."""

@@ -44,9 +44,9 @@ def _row(incident: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(incident["id"]),
         incident["room"],
-        incident["held"] or incident["state"],
+        incident["held"] or ("flapping" if incident["flapping"] else incident["state"]),
         incident["severity"],
-        incident["title"],
+        incident["name"],
         incident["source"],
         incident["started_at"],
         incident["acknowledged_by"] or "",

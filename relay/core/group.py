@@ -15,6 +15,7 @@ from relay.core.delivery import EDITS_OF_CHANGES
 from relay.core.event import RANK, Event
 from relay.core.incident import GroupKey, Incident, Policy
 from relay.core.matching import view_of
+from relay.core.naming import names_of
 from relay.core.news import Step, alarms, by_policy, is_news, is_owed, plainly, quietly, reminder, steps_for
 from relay.core.routing import Destination
 
@@ -146,7 +147,7 @@ def reminder_of(incidents: Sequence[Incident], now: float) -> str:
         return reminder(incidents[0], now)
     worst = worst_first(incidents)
     lasted = now - min(incident.opened_at for incident in incidents)
-    return phrases.several_still_fire(worst[0].event.severity, _titles(worst), lasted)
+    return phrases.several_still_fire(worst[0].event.severity, _names(worst), lasted)
 
 
 def worst_first(incidents: Sequence[Incident]) -> list[Incident]:
@@ -159,7 +160,8 @@ def _in_short(members: Members, shown: Sequence[Incident], news: Sequence[Incide
     firing = [incident for incident in shown if not incident.over]
     worst = worst_first(firing or news)[0].event.severity
     head = phrases.several_firing(worst, len(firing)) if firing else _over(news, members.shown)
-    lines = [(_sign(one), one.event.title) for one in worst_first(news)]
+    worst_news = worst_first(news)
+    lines = list(zip(map(_sign, worst_news), _names(worst_news), strict=True))
     return phrases.in_short(head, members.group.labels, lines)
 
 
@@ -175,8 +177,8 @@ def _over(ended: Sequence[Incident], count: int) -> str:
 
 def _alarm(incidents: Sequence[Incident]) -> str:
     worst = worst_first(incidents)
-    return phrases.several_alarm(worst[0].event.severity, _titles(worst))
+    return phrases.several_alarm(worst[0].event.severity, _names(worst))
 
 
-def _titles(incidents: Sequence[Incident]) -> list[str]:
-    return [incident.event.title for incident in incidents]
+def _names(incidents: Sequence[Incident]) -> list[str]:
+    return names_of([incident.event for incident in incidents])

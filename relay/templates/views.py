@@ -10,6 +10,7 @@ import msgspec
 from relay.core.delivery import MOST_LINES, Digest, DigestLine, IncidentView, Summary
 from relay.core.event import SEVERITIES, Event
 from relay.core.markdown import Markdown, escape_markdown, file_name, link, middle, one_line
+from relay.core.naming import common_title, differences, shared, telling
 from relay.core.phrases import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
 from relay.core.words import say_clock, say_duration
 
@@ -19,40 +20,15 @@ BODY_LINES = 6
 LINE_LENGTH = 400
 LATE_AFTER = 120.0
 """Seconds after which a message says that it is posted late."""
+MOST_LINKS = 3
+MOST_COMMON = 4
+"""Labels that a group's first line has."""
 THREAD = "\f"
 """A sign that sends the text after it into the message's thread. Text of an event can't hold it."""
 _THREAD = Markdown(THREAD)
 _SEPARATOR = Markdown(" · ")
-_DISTINCTIVE = (
-    "site",
-    "pod",
-    "cluster",
-    "region",
-    "host",
-    "hostname",
-    "device",
-    "node",
-    "instance",
-    "service",
-    "namespace",
-    "interface",
-    "job",
-)
-_PLACES = {name: place for place, name in enumerate(_DISTINCTIVE)}
-_SHOWN_ELSEWHERE = {
-    "action",
-    "alertname",
-    "event",
-    "event_type",
-    "severity",
-    "status",
-    "title",
-    "source",
-    "summary",
-    "description",
-    "prometheus",
-    "monitor",
-}
+LONGEST_LINK = 300
+"""Characters of the longest address that stands in a group's list."""
 
 
 class Labels(dict[str, str]):
@@ -155,7 +131,7 @@ class View(msgspec.Struct, frozen=True):
     @property
     def facts(self) -> Markdown:
         """Return the second line: the source, the labels that distinguish the alert, and the time since it began."""
-        parts = [self.event.source, *self._distinctive_labels(), self._when()]
+        parts = [self.event.source, *telling(self.event.labels, self.event.title), self._when()]
         if self.end is not None and self.event.severity_given:
             parts.append(f"was {self.event.severity.upper()}")
         elif self.silenced:
@@ -179,37 +155,30 @@ class View(msgspec.Struct, frozen=True):
             return at if began == at else f"{began.rsplit(' ', 1)[0]}–{at}"
         return at
 
-    def _distinctive_labels(self) -> list[str]:
-        """Return up to three label values that the title lacks. A value that is unclear alone follows its name."""
-        labels, title = self.event.labels, self.event.title.lower()
-        shown: dict[str, None] = {}
-        for name in sorted(labels, key=lambda label: _PLACES.get(label, len(_DISTINCTIVE))):
-            value = one_line(labels[name], 40)
-            if value and name.lower() not in _SHOWN_ELSEWHERE and value.lower() not in title:
-                clear = len(value) > 1 and not value.isdigit() and value not in ("true", "false")
-                shown[value if clear else f"{one_line(name, 40)} {value}"] = None
-                if len(shown) == 3:
-                    break
-        return list(shown)
-
     def _body(self) -> tuple[str, str]:
-        """Return the body's first lines, and the text for the thread: all of it if a line was cut, else the rest."""
-        text = self.event.body.strip()
-        lines = [line.rstrip() for line in text.split("\n")] if text else []
-        shown = [middle(line, LINE_LENGTH) for line in lines[:BODY_LINES]]
-        if shown != lines[:BODY_LINES]:
-            return "\n".join(shown), text
-        return "\n".join(shown), "\n".join(lines[BODY_LINES:]).strip("\n")
+        return first_lines(self.event.body)
 
     @property
     def links(self) -> Markdown:
         """Return the first three links by name. Files come after links."""
-        event = self.event
-        shown = [link(item.text, item.url) for item in event.links]
-        shown += [
-            link(file_name(address), address) for address in event.files if address.startswith(("http://", "https://"))
-        ]
-        return _SEPARATOR.join(shown[:3])
+        return _SEPARATOR.join(links_of(self.event)[:MOST_LINKS])
+
+
+def first_lines(body: str) -> tuple[str, str]:
+    """Return a body's first lines, and the text for the thread: all of it if a line was cut, else the rest."""
+    text = body.strip()
+    lines = [line.rstrip() for line in text.split("\n")] if text else []
+    shown = [middle(line, LINE_LENGTH) for line in lines[:BODY_LINES]]
+    if shown != lines[:BODY_LINES]:
+        return "\n".join(shown), text
+    return "\n".join(shown), "\n".join(lines[BODY_LINES:]).strip("\n")
+
+
+def links_of(event: Event) -> list[Markdown]:
+    """Return an event's links by name, and behind them its files."""
+    shown = [link(item.text, item.url) for item in event.links]
+    files = (address for address in event.files if address.startswith(("http://", "https://")))
+    return shown + [link(file_name(address), address) for address in files]
 
 
 class GroupView(msgspec.Struct, frozen=True):
@@ -230,8 +199,10 @@ class GroupView(msgspec.Struct, frozen=True):
             "firing": self.summary.firing,
             "ended": self.summary.ended,
             "thread": _THREAD,
-            "incidents": [self._incident(one) for one in self.summary.incidents],
-            "more": self.summary.firing + self.summary.ended - len(self.summary.incidents),
+            "incidents": self._incidents(),
+            "more": self._more,
+            "body": self._body(),
+            "links": _SEPARATOR.join(self._links()[:MOST_LINKS]),
         }
 
     def names(self) -> dict[str, object]:
@@ -268,11 +239,11 @@ class GroupView(msgspec.Struct, frozen=True):
 
     @property
     def about(self) -> Markdown:
-        """Return the first line after the counts: the worst severity, and the labels that all incidents share."""
+        """Return the first line after the counts: the problem and the labels that all share, and the worst severity."""
         summary = self.summary
-        parts = [f"worst {self.worst.event.severity.upper()}"] if summary.firing else []
-        common = [(name, value) for name, value in summary.labels.items() if name != "source" and value]
-        parts += [f"{one_line(name, 40)} {one_line(value, 60)}" for name, value in common[:3]]
+        parts = [title] if (title := self._title) else []
+        parts += [f"worst {self.worst.event.severity.upper()}"] if summary.firing else []
+        parts += [f"{one_line(name, 40)} {one_line(value, 60)}" for name, value in self._common()[:MOST_COMMON]]
         if not summary.firing and (lasted := self.now - summary.started_at) >= WITHIN_A_BREATH:
             parts.append(f"lasted {say_duration(lasted)}")
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
@@ -287,18 +258,66 @@ class GroupView(msgspec.Struct, frozen=True):
             " · ".join([escape_markdown(part) for part in (*sources, f"since {since}", f"changed {changed}")])
         )
 
-    def _incident(self, one: IncidentView) -> dict[str, object]:
+    @property
+    def _events(self) -> list[Event]:
+        return [one.event for one in self.summary.incidents]
+
+    @property
+    def _more(self) -> int:
+        """Return how many incidents the list does not name."""
+        return self.summary.firing + self.summary.ended - len(self.summary.incidents)
+
+    @property
+    def _title(self) -> str:
+        """Return the problem that all incidents have in common, or an empty text if some are not named."""
+        return "" if self._more else common_title(self._events)
+
+    def _common(self) -> list[tuple[str, str]]:
+        """Return the labels that all incidents share: the group's first, then others that the title lacks."""
+        found = {name: value for name, value in self.summary.labels.items() if name != "source" and value}
+        if not self._more:
+            title = self._title.lower()
+            others = shared([event.labels for event in self._events])
+            found |= {name: value for name, value in others.items() if name not in found and value.lower() not in title}
+        return list(found.items())
+
+    def _body(self) -> str:
+        """Return the first lines of the body that all incidents have in common, or an empty text."""
+        bodies = {event.body.strip() for event in self._events}
+        return first_lines(bodies.pop())[0] if len(bodies) == 1 and not self._more else ""
+
+    def _links(self) -> list[Markdown]:
+        """Return the links that all incidents have in common."""
+        first, *others = [links_of(event) for event in self._events]
+        return [one for one in first if all(one in links for links in others)] if not self._more else []
+
+    def _incidents(self) -> list[dict[str, object]]:
+        common, title = self._links(), self._title
+        return [
+            self._incident(one, values, common, titled=one_line(one.event.title) != title)
+            for one, values in zip(self.summary.incidents, differences(self._events), strict=True)
+        ]
+
+    def _incident(
+        self, one: IncidentView, values: list[str], common: list[Markdown], *, titled: bool
+    ) -> dict[str, object]:
         view = View(one.event, self.room, one, self.now, self.zone)
         lasted = view.lasted
         over = f"lasted {lasted}" if lasted else "ended"
+        own = (item for item in links_of(one.event) if item not in common and len(item) <= LONGEST_LINK)
+        parts = (
+            [view.title, *values] if titled or not values else [*values, *([flaps(one.changes)] if one.quiet else [])]
+        )
         return {
             "sign": Markdown(view.sign),
             "title": view.title,
+            "name": " · ".join(parts),
+            "link": next(own, ""),
             "severity": one.event.severity,
             "source": one.event.source,
             "labels": Labels(one.event.labels),
             "acknowledged": "" if one.ack is None else one_line(one.ack.by, 60),
-            "lasts": say_duration(self.now - one.started_at) if view.end is None else over,
+            "lasts": over if one.over else say_duration(self.now - one.started_at),
         }
 
 

@@ -143,7 +143,10 @@ class WholeEvent(Event, frozen=True, kw_only=True):
 
 
 class Incident(Shape, frozen=True, kw_only=True):
-    """An alert's life in one room; `message_id` is the message that shows it, None while there is none."""
+    """An alert's life in one room; `message_id` is the message that shows it, None while there is none.
+
+    `name` is its title and, if another incident has the same title, the labels in which the two differ.
+    """
 
     id: int
     source: str
@@ -153,6 +156,7 @@ class Incident(Shape, frozen=True, kw_only=True):
     state: Literal["firing", "resolved", "expired"]
     severity: Severity
     title: str
+    name: str
     labels: dict[str, str]
     group: str | None
     started_at: str

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 from msgspec.structs import asdict
 
 from relay.core.alert import AlertKey
+from relay.core.naming import names_of
 from relay.core.silencing import LONGEST_TEXT, WITHIN, BadSilenceError, Wish, change_silence, expire, make_silence
 from relay.core.suppression import Silence
 from relay.core.words import iso, parse_time
 from relay.ports import Clock
 from relay.web import shapes
-from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query, text_answer
+from relay.web.answers import BadRequestError, json_answer, problem, read_json_body, read_query
 from relay.web.filters import IncidentFilter
 from relay.web.operations import Operation
 
@@ -136,6 +137,21 @@ class IncidentQueries(Protocol):
         ...
 
 
+class _Listed(msgspec.Struct, frozen=True):
+    title: str
+    labels: dict[str, str]
+    source: str
+    key: str
+
+
+def with_names(document: str) -> list[dict[str, Any]]:
+    """Return a JSON list of incidents with the `name` of each (see `names_of`)."""
+    incidents: list[dict[str, Any]] = msgspec.json.decode(document)
+    alerts = {(one["source"], one["key"]): msgspec.convert(one, _Listed) for one in incidents}
+    names = dict(zip(alerts, names_of(list(alerts.values())), strict=True))
+    return [{**one, "name": names[one["source"], one["key"]]} for one in incidents]
+
+
 class SilenceApi:
     """Handlers below `/api/v1`."""
 
@@ -189,7 +205,9 @@ class SilenceApi:
 
     async def get_incidents(self, request: web.Request) -> web.Response:
         """Return open incidents, the worst first; with `ended=true` those that have ended as well."""
-        return text_answer(await self._queries.list_incidents(**asdict(read_query(request, IncidentFilter))))
+        return json_answer(
+            with_names(await self._queries.list_incidents(**asdict(read_query(request, IncidentFilter))))
+        )
 
     async def post_ack(self, request: web.Request) -> web.Response:
         """Acknowledge the alert of an incident, in all rooms."""

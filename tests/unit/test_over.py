@@ -61,4 +61,3 @@ def test_all_is_said_to_be_over_only_when_nothing_flaps() -> None:
     steps = flush(Members(group, (mark_shown(calm, 7), last), shown=2), POLICY)
     assert [step.content for step in steps if step.action == "reply"] == ["✅ all 2 resolved, the last after 10 min"]
     assert flushed(group, (calm, last), POLICY, NOW).ended_at == NOW
-

@@ -231,14 +231,14 @@ def test_a_group_is_told_worst_first_with_a_count_of_the_rest() -> None:
         "- 🔴 core down · 9 min",
         "- 🟠 disk \\*full\\* · 4 min · 👤 anna",
         "- ✅ BGP · lasted 3 min",
-        "and 12 more",
+        "- and 12 more",
     ]
 
 
 def test_a_group_that_is_over_says_so() -> None:
     over = IncidentView(event(status="resolved", occurred_at=NOW), "expired", NOW - 840)
     (text,) = renderer().render(event(), None, room="noc", summary=group(over, over, firing=0, ended=2), now=NOW)
-    assert text.startswith("⌛ **all 2 expired** · site ams1 · lasted 14 min")
+    assert text.startswith("⌛ **all 2 expired** · port-down on node-7 · site ams1 · lasted 14 min")
 
 
 def test_a_template_that_asks_for_incidents_is_for_groups_and_another_for_events() -> None:

@@ -25,15 +25,15 @@ function incident([name, rooms]) {
   const [first] = rooms;
   const labels = Object.entries(first.labels).map(([label, value]) => `${label}=${value}`).join(" ");
   return make("li", { key: name }, make("span", { class: `severity ${first.severity}` }, first.severity),
-    make("div", {}, make("div", { class: "what" }, first.title),
+    make("div", {}, make("div", { class: "what" }, first.name),
       make("div", { class: "dim" }, first.source, " · since ", moment(first.started_at), first.flapping ? " · flapping" : "", labels ? ` · ${labels}` : ""),
       first.acknowledged_by && make("div", { class: "good" }, `${first.acknowledged_by} has it${first.comment ? `: ${first.comment}` : ""}`),
       make("div", { class: "chips" }, ...rooms.map(roomChip))),
     make("div", { class: "buttons" },
       first.acknowledged_by
-        ? make("button", { "aria-label": `Unacknowledge ${first.title}`, onclick: () => acknowledge(first, "unack") }, "Unacknowledge")
-        : make("button", { "aria-label": `Acknowledge ${first.title}`, onclick: () => acknowledge(first, "ack") }, "Acknowledge"),
-      make("button", { "aria-label": `Silence ${first.title}`,
+        ? make("button", { "aria-label": `Unacknowledge ${first.name}`, onclick: () => acknowledge(first, "unack") }, "Unacknowledge")
+        : make("button", { "aria-label": `Acknowledge ${first.name}`, onclick: () => acknowledge(first, "ack") }, "Acknowledge"),
+      make("button", { "aria-label": `Silence ${first.name}`,
         onclick: () => addSilence([`source=${JSON.stringify(first.source)}`, `key=${JSON.stringify(first.key)}`]) }, "Silence")));
 }
 
@@ -53,7 +53,7 @@ export function drawIncidents(found, count) {
 function acknowledge(one, verb) {
   byId("ack-title").textContent = verb === "ack" ? "I have it" : `${one.acknowledged_by} does not have it any more`;
   byId("ack-done").textContent = verb === "ack" ? "Acknowledge" : "Unacknowledge";
-  byId("ack-what").textContent = one.title;
+  byId("ack-what").textContent = one.name;
   byId("ack-by").value = who.get();
   byId("ack-comment").value = "";
   open(byId("ack-dialog"), async () => {
