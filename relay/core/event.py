@@ -22,6 +22,7 @@ UNTITLED = "an event without a title"
 """The title of what says neither a title nor a key."""
 MAX_BODY = 60_000
 """Characters of a body that are kept; the whole stays in the payload."""
+MAX_DONE = 500
 MAX_KEY = 1_000
 """Characters of a key; of a longer one the rest becomes a hash, so that keys that differ stay different."""
 MAX_NAME = 200
@@ -30,6 +31,10 @@ MAX_LABELS = 100
 MAX_LABEL_VALUE = 2_000
 MAX_LINKS = 20
 MAX_FILES = 20
+
+
+Cleared = Literal["body", "links", "files"]
+"""A part of an alert that an update removes: it is there, and empty."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -42,7 +47,9 @@ class Link(msgspec.Struct, frozen=True):
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """An event as a format reads it from a payload; the source's settings and the intake make an `Event` of it.
 
-    `authors`: ids and e-mail addresses of the account that did it, in a service that the relay posts to.
+    An update keeps the body, links and files that it lacks, unless they are among those `cleared`. `done` says in a
+    line what somebody did to the alert. `authors`: ids and e-mail addresses of the account that did it, in a service
+    that the relay posts to.
     """
 
     title: str
@@ -60,6 +67,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     downtime: bool | None = None
     notes: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
+    done: str = ""
+    cleared: tuple[Cleared, ...] = ()
 
 
 class Unread(msgspec.Struct, frozen=True):
@@ -98,6 +107,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     unacknowledged_by: str | None = None
     downtime: bool | None = None
     notes: tuple[str, ...] = ()
+    done: str = ""
+    cleared: tuple[Cleared, ...] = ()
 
 
 class SourceDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +154,8 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
         unacknowledged_by=None if draft.unacknowledged_by is None else draft.unacknowledged_by[:MAX_NAME],
         downtime=draft.downtime,
         notes=notes,
+        done=draft.done,
+        cleared=draft.cleared,
     )
 
 
@@ -163,6 +176,7 @@ def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
     return (
         len(draft.title) > MAX_TITLE
         or len(draft.body) > MAX_BODY
+        or len(draft.done) > MAX_DONE
         or len(draft.key or "") > MAX_KEY
         or len(labels) > MAX_LABELS
         or len(draft.links) > MAX_LINKS
@@ -179,6 +193,7 @@ def _bounded(
         draft,
         title=draft.title[:MAX_TITLE],
         body=draft.body[:MAX_BODY],
+        done=draft.done[:MAX_DONE],
         key=draft.key if draft.key is None or len(draft.key) <= MAX_KEY else _short_key(draft.key),
         links=draft.links[:MAX_LINKS],
         files=draft.files[:MAX_FILES],

@@ -174,12 +174,24 @@ def view_of_incident(incident: Incident) -> IncidentView:
 
 
 def same(event: Event, known: Event) -> bool:
-    """True where an event says nothing that its incident's message does not say already."""
-    return (event.severity, event.title, event.body, bool(event.downtime)) == (
+    """Return whether an event says nothing that its incident's message does not say already."""
+    return (event.severity, event.title, event.body, event.done, bool(event.downtime)) == (
         known.severity,
         known.title,
         known.body,
+        known.done,
         bool(known.downtime),
+    )
+
+
+def keep(event: Event, known: Event) -> Event:
+    """Return an update or an end with the body, links, files and last remark of its alert that it says nothing of."""
+    return msgspec.structs.replace(
+        event,
+        body=event.body or ("" if "body" in event.cleared else known.body),
+        links=event.links or (() if "links" in event.cleared else known.links),
+        files=event.files or (() if "files" in event.cleared else known.files),
+        done=event.done or known.done,
     )
 
 
@@ -188,10 +200,9 @@ def same(event: Event, known: Event) -> bool:
 
 def update(incident: Incident, seq: int, event: Event) -> Incident:
     """A further firing event of an open incident; the incident itself where it is a repeat."""
+    event = keep(event, incident.event)
     if same(event, incident.event):
         return incident
-    if incident.event.files and not event.files:
-        event = msgspec.structs.replace(event, files=incident.event.files)
     return msgspec.structs.replace(incident, seq=seq, event=event, fresh=True)
 
 
@@ -204,13 +215,23 @@ class End(msgspec.Struct, frozen=True):
     now: float
 
 
-def end(incident: Incident, state: Literal["resolved", "expired"], when: End, body: str = "", seq: int = 0) -> Incident:
-    """Return an incident after its end: its message keeps what it said, but for the end's own body."""
+def end(
+    incident: Incident,
+    state: Literal["resolved", "expired"],
+    when: End,
+    resolved: Event | None = None,
+    seq: int = 0,
+) -> Incident:
+    """Return an incident after its end. Its message keeps all that the `resolved` event, if there is one, lacks."""
     known = incident.event
+    last = known if resolved is None else keep(resolved, known)
     event = msgspec.structs.replace(
         known,
         status="resolved",
-        body="" if body == known.body else body,
+        body=last.body,
+        links=last.links,
+        files=last.files,
+        done=last.done,
         occurred_at=when.at,
         received_at=when.heard_at,
     )

@@ -24,6 +24,7 @@ from relay.core.incident import (
     group_of,
     holds_at,
     in_downtime,
+    keep,
     may_reopen,
     reopen,
     unacknowledge,
@@ -67,11 +68,17 @@ def decide(event: Event, rules: Rules, known: Known) -> Decision:
     if event.status == "notice":
         return Decision(event, tuple(route_event(event, rules)), ())
     key = (event.source, event.key)
-    event = inherit(event, known.alerts.get(key))
+    event = _as_known(inherit(event, known.alerts.get(key)), known)
     routed = route_event(event, rules)
     named = {destination.room for destination in routed}
     open_in = (room for room, incident in known.incidents.get(key, {}).items() if incident.firing)
     return Decision(event, tuple(routed), tuple(room for room in open_in if room not in named and room in rules.rooms))
+
+
+def _as_known(event: Event, known: Known) -> Event:
+    """Return an update with what its alert's newest open incident has and it lacks, so that further rooms read all."""
+    open_ones = [one for one in known.incidents.get((event.source, event.key), {}).values() if one.firing]
+    return keep(event, max(open_ones, key=lambda one: one.seq).event) if open_ones else event
 
 
 def plan(
@@ -220,7 +227,7 @@ class _Planner:
         if event.status == "resolved":
             for incident in [one for one in incidents.values() if one.firing]:
                 when = End(event.occurred_at, event.received_at, _own_time(event, now), now)
-                ended = end(incident, "resolved", when, event.body, seq)
+                ended = end(incident, "resolved", when, event, seq)
                 self._announce(ended, now, news=seq)
             return
         for target in decision.rooms:

@@ -58,6 +58,7 @@ class View(msgspec.Struct, frozen=True):
             "facts": self.facts,
             "body": body,
             "rest": rest,
+            "done": one_line(self.event.done),
             "links": self.links,
             "thread": _THREAD,
         }

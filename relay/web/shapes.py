@@ -57,6 +57,8 @@ class Event(Shape, frozen=True, kw_only=True):
     unacknowledged_by: str | None = None
     downtime: bool | None = None
     notes: list[str]
+    done: str = ""
+    cleared: list[str] = []
     suppressed: Suppression | None
     state: Literal["waiting", "planned", "set_aside"]
 

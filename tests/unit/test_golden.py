@@ -30,6 +30,10 @@ CASES = sorted(
 )
 
 
+RARE = ("done", "cleared")
+"""Fields that are listed only if they say something."""
+
+
 def headers_of(case: Path) -> dict[str, str]:
     """The headers that stand beside a payload."""
     beside = case.with_suffix(".headers.json")
@@ -47,8 +51,12 @@ def test_a_payload_gives_the_events_and_messages_on_record(case: Path, update_go
     events = [stamp(draft, defaults, f"event-{number}", NOW) for number, draft in enumerate(drafts, 1)]
     renderer = TemplateRenderer({}, UTC, lambda *said: pytest.fail(str(said)))
     messages = [renderer.render(event, None, room="noc", summary=None, now=NOW) for event in events]
+    listed = [
+        {name: value for name, value in msgspec.to_builtins(event).items() if value or name not in RARE}
+        for event in events
+    ]
     expected = {
-        case.with_suffix(".events.json"): json.dumps(msgspec.to_builtins(events), indent=2, ensure_ascii=False) + "\n",
+        case.with_suffix(".events.json"): json.dumps(listed, indent=2, ensure_ascii=False) + "\n",
         case.with_suffix(".md"): "\n\n=====\n\n".join("\n\n-----\n\n".join(texts) for texts in messages) + "\n",
     }
     for file, text in expected.items():
