@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from relay.core.event import Event
+from relay.core.event import Event, Severity
 from relay.core.suppression import Held
 
 Action = Literal["post", "digest", "edit", "reply", "file"]
@@ -95,6 +95,38 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] | None = None
 
 
+ReplyKind = Literal[
+    "ended",
+    "all ended",
+    "flapping",
+    "flaps no more",
+    "again",
+    "silence over",
+    "held back",
+    "worsened",
+    "alarm",
+    "reminder",
+    "in short",
+    "storm ended",
+]
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply by its meaning, so that it can be said anew when it is sent (`core/replies.py`).
+
+    `alerts` are the sources and keys of the incidents that it is about, none if it is about all of its message.
+    `seconds` is how long something lasted, `before` the severity before it worsened. `titled`: it stands alone, in no
+    thread, and names its alert.
+    """
+
+    kind: ReplyKind
+    alerts: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+    before: Severity = "info"
+    expired: bool = False
+    titled: bool = False
+
+
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An action on a message, rendered when it is leased unless `content` is its text.
 
@@ -112,6 +144,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     subject: Subject
     content: str | None = None
+    says: Reply | None = None
     also: tuple[int, ...] = ()
     haste: Haste = "in turn"
     absorbs: str | None = None
@@ -249,6 +282,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None = None
     elsewhere: str | None = None
     note: Diversion | None = None
+    says: Reply | None = None
 
 
 def files_of(lease: Lease) -> tuple[str, ...]:

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from relay.core import phrases
-from relay.core.delivery import EDITS_OF_CHANGES
-from relay.core.event import RANK, Event
+from relay.core.delivery import EDITS_OF_CHANGES, Reply
+from relay.core.event import Event
 from relay.core.incident import GroupKey, Incident, Policy
 from relay.core.matching import view_of
-from relay.core.naming import names_of
-from relay.core.news import Step, alarms, by_policy, is_news, is_owed, plainly, quietly, reminder, steps_for
+from relay.core.news import Step, alarms, by_policy, is_news, is_owed, plainly, quietly, steps_for
+from relay.core.replies import Message, reply_about, say, worst_first
 from relay.core.routing import Destination
 
 ALL = "..."
@@ -110,11 +109,15 @@ def flush(members: Members, policy: Policy) -> list[Step]:
     if len(shown) == 1 and shown[0].shown is not None and members.shown <= 1:
         return steps_for(shown[0], policy)
     if over:
-        return by_policy(policy.on_resolve, _over(news, members.shown))
+        expired = all(one.state == "expired" for one in news)
+        longest = max((one.ended_at or one.started_at) - one.started_at for one in news)
+        ended = Reply(kind="all ended", seconds=longest, expired=expired)
+        return by_policy(policy.on_resolve, _reply(ended, (), members, shown))
     again = news if group.ended_at is not None else [one for one in news if alarms(one) or is_owed(one)]
-    steps = by_policy(policy.on_update, None)
+    steps = by_policy(policy.on_update, Step("reply"))
     if again and any(step.action == "edit" for step in steps):
-        steps.append(Step("reply", _alarm(again)))  # an edit rings no phone
+        alarm = _reply(reply_about("alarm", again), again, members, shown)
+        steps += [alarm] if alarm.content else []  # an edit rings no phone
     return steps
 
 
@@ -125,7 +128,7 @@ def flush_plainly(members: Members, steps: Sequence[Step]) -> list[Step]:
         return plainly(steps, shown[0])
     if steps and all(step.action != "post" for step in steps):
         news = [one for one in shown if is_news(one) and (one.held is None or not one.firing)]
-        return [Step("reply", _in_short(members, shown, news))] if news else []
+        return [_reply(reply_about("in short", news), news, members, shown)] if news else []
     return list(steps[:1])
 
 
@@ -141,44 +144,15 @@ def flushed(group: Group, shown: Sequence[Incident], policy: Policy, now: float)
     )
 
 
-def reminder_of(incidents: Sequence[Incident], now: float) -> str:
-    """Return the sentence that some incidents still fire; `now` by the relay's own clock."""
-    if len(incidents) == 1:
-        return reminder(incidents[0], now)
-    worst = worst_first(incidents)
-    lasted = now - min(incident.opened_at for incident in incidents)
-    return phrases.several_still_fire(worst[0].event.severity, _names(worst), lasted)
+def reminder_of(incidents: Sequence[Incident], now: float) -> Step:
+    """Return the reply that some incidents still fire; `now` by the relay's own clock."""
+    says = reply_about("reminder", incidents)
+    message = Message(len(incidents), len(incidents), worst_first(incidents)[0].event.severity)
+    return Step("reply", say(says, incidents, now, message), says=says)
 
 
-def worst_first(incidents: Sequence[Incident]) -> list[Incident]:
-    """Sort incidents by severity, and the oldest first among equals."""
-    return sorted(incidents, key=lambda incident: (RANK[incident.event.severity], incident.started_at))
-
-
-def _in_short(members: Members, shown: Sequence[Incident], news: Sequence[Incident]) -> str:
-    """Return how many incidents fire, and which of the group's are new, by name."""
-    firing = [incident for incident in shown if not incident.over]
-    worst = worst_first(firing or news)[0].event.severity
-    head = phrases.several_firing(worst, len(firing)) if firing else _over(news, members.shown)
-    worst_news = worst_first(news)
-    lines = list(zip(map(_sign, worst_news), _names(worst_news), strict=True))
-    return phrases.in_short(head, members.group.labels, lines)
-
-
-def _sign(incident: Incident) -> str:
-    return phrases.ENDS[incident.state] if incident.over else phrases.SIGNS[incident.event.severity]
-
-
-def _over(ended: Sequence[Incident], count: int) -> str:
-    state: phrases.Ended = "expired" if all(incident.state == "expired" for incident in ended) else "resolved"
-    lasted = max((incident.ended_at or incident.started_at) - incident.started_at for incident in ended)
-    return phrases.all_ended(state, count, lasted)
-
-
-def _alarm(incidents: Sequence[Incident]) -> str:
-    worst = worst_first(incidents)
-    return phrases.several_alarm(worst[0].event.severity, _names(worst))
-
-
-def _names(incidents: Sequence[Incident]) -> list[str]:
-    return names_of([incident.event for incident in incidents])
+def _reply(says: Reply, about: Sequence[Incident], members: Members, shown: Sequence[Incident]) -> Step:
+    firing = [one for one in shown if not one.over]
+    worst = worst_first(firing or shown)[0].event.severity
+    message = Message(len(firing), members.shown, worst, members.group.labels)
+    return Step("reply", say(says, about, 0.0, message), says=says)

@@ -8,12 +8,12 @@ import msgspec
 
 from relay.core.delivery import POSTS, Intent, Subject
 from relay.core.event import RANK
-from relay.core.group import Group, Members, flush, flush_plainly, flushed, reminder_of, revive, schedule, worst_first
+from relay.core.group import Group, Members, flush, flush_plainly, flushed, reminder_of, revive, schedule
 from relay.core.incident import Incident, Policy, come_home
-from relay.core.news import Step, is_news, mark_shown
-from relay.core.phrases import with_title
+from relay.core.news import Step, alone, is_news, mark_shown
 from relay.core.plan import Plan
 from relay.core.planning import move, why_not_shown
+from relay.core.replies import worst_first
 from relay.core.rules import Rules, template_for
 from relay.core.storm import StormMembers, Storms, look
 from relay.core.suppression import Suppression, Suppressor
@@ -103,6 +103,7 @@ class _GroupPlanner:
                     event_seq=seq,
                     rank=0,
                     content=step.content,
+                    says=step.says,
                     also=tuple(also),
                     subject=Subject(kind="digest", route="storm", group=storm.id),
                     haste="first" if goes_on else "in turn",
@@ -173,8 +174,9 @@ class _GroupPlanner:
             if one.firing and one.shown is not None and one.ack is None and one.held is None and not one.quiet
         ]
         if due and group.message and group.where in self._rules.rooms:
-            said, plain = reminder_of(due, self._now), group.where in self._rules.plain
-            step = Step("reply", with_title(said, worst_first(due)[0].event.title) if plain else said)
+            step = reminder_of(due, self._now)
+            if group.where in self._rules.plain:
+                step = alone(step, worst_first(due)[0])
             self._add_intent(group, tuple(due), step, group.message, [max(one.seq for one in due)], policy)
         firing = not all(one.over for one in incidents)
         remind_at = self._now + policy.repeat_interval if firing else None
@@ -195,6 +197,7 @@ class _GroupPlanner:
                 event_seq=seq,
                 rank=rank,
                 content=step.content,
+                says=step.says,
                 also=tuple(also),
                 haste=self._storms.haste(group.room, rank, seq, self._now) if step.action == "post" else "in turn",
                 subject=self._subject(group),

@@ -130,12 +130,21 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     def live(self) -> bool:
         """True while its group must look at it: until its message shows its end."""
         shown = self.shown
-        return not self.over or self.news != () or (shown is not None and (self.fresh or shown.state == "firing"))
+        return (
+            not self.over
+            or self.news != ()
+            or (shown is not None and (self.fresh or shown.state == "firing" or shown.quiet))
+        )
 
     @property
     def changed(self) -> bool:
         """True where a digest must be told of it: its text, its events or its end are newer than its message."""
-        return self.fresh or self.news != () or (self.shown is not None and self.shown.state != self.state)
+        shown = self.shown
+        return (
+            self.fresh
+            or self.news != ()
+            or (shown is not None and (shown.state, shown.quiet) != (self.state, self.quiet))
+        )
 
 
 class GroupKey(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ not, and an edit beyond the service's limit becomes a reply.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -24,11 +24,13 @@ from relay.core.delivery import (
     Summary,
     files_of,
 )
+from relay.core.incident import Incident
 from relay.core.markdown import file_name
-from relay.core.phrases import ROOM_IS_BACK, continued_in, file_is_not_shown, goes_on_in, meant_for
+from relay.core.phrases import LATE_AFTER, ROOM_IS_BACK, continued_in, file_is_not_shown, goes_on_in, late, meant_for
+from relay.core.replies import message_of, say
 from relay.core.storm import Storm
 
-Wants = Literal["nothing", "digest", "note", "attached"]
+Wants = Literal["nothing", "digest", "note", "attached", "reply"]
 """Values to load before a delivery can be rendered; few deliveries need any."""
 
 
@@ -117,7 +119,7 @@ def _possible(lease: Lease, head: Head) -> Lease:
     if lease.summary is not None and head.labels:
         lease = msgspec.structs.replace(lease, summary=msgspec.structs.replace(lease.summary, labels=head.labels))
     if lease.remote is None:
-        return msgspec.structs.replace(lease, action="post", content=None)
+        return msgspec.structs.replace(lease, action="post", content=None, says=None)
     if lease.action == "reply":
         return lease
     most = EDITS_OF_CHANGES if lease.summary is not None and lease.summary.firing else MOST_EDITS
@@ -125,6 +127,8 @@ def _possible(lease: Lease, head: Head) -> Lease:
 
 
 def _wants(lease: Lease) -> Wants:
+    if lease.says is not None:
+        return "reply"
     if lease.kind == "note":
         return "note"
     if lease.kind == "digest":
@@ -142,6 +146,20 @@ def with_digest(
         began_at, seen_at, over = storm.began_at, storm.seen_at, storm.ended_at is not None
     digest = Digest(counts, lines, began_at, seen_at, over)
     return msgspec.structs.replace(lease, summary=msgspec.structs.replace(summary, digest=digest))
+
+
+def with_reply(lease: Lease, incidents: Sequence[Incident], now: float) -> Lease | None:
+    """Return the lease of a reply with its words as they are true now, or None if nothing of it is.
+
+    `incidents` are those of the reply's alerts that its message shows; `now` is by the relay's own clock.
+    """
+    if lease.says is None:
+        return lease
+    text = say(lease.says, incidents, now, message_of(lease.summary or Summary((), 0, 0, now)))
+    if text is None:
+        return None
+    behind = now - lease.created_at
+    return msgspec.structs.replace(lease, content=late(text, behind) if behind >= LATE_AFTER else text)
 
 
 def with_note(lease: Lease, diversion: Diversion | None) -> Lease:

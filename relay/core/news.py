@@ -10,13 +10,16 @@ from collections.abc import Sequence
 import msgspec
 
 from relay.core import phrases
-from relay.core.delivery import Action
+from relay.core.delivery import Action, Reply, ReplyKind
 from relay.core.event import RANK
 from relay.core.incident import Change, Incident, Policy, Shown
+from relay.core.replies import Message, reply_about, say
 
 
 class Step(msgspec.Struct, frozen=True):
     """One change of a message. `content` is a reply's text; without one the present state is shown.
+
+    A reply that `says` something is said anew when it is sent.
 
     A `post` takes the place of a message that stands; one that is to `ring` mentions whom the route names.
     """
@@ -24,6 +27,7 @@ class Step(msgspec.Struct, frozen=True):
     action: Action
     content: str | None = None
     ring: bool = False
+    says: Reply | None = None
 
 
 def uneditable(steps: Sequence[Step]) -> list[Step]:
@@ -102,12 +106,11 @@ def steps_for(incident: Incident, policy: Policy) -> list[Step]:
     if incident.held is not None:
         return quietly(policy)
     if incident.quiet:
-        return [Step("edit"), Step("reply", phrases.flapping(incident.changes))]
+        return [Step("edit"), reply("flapping", incident)]
     if shown.quiet:
-        end = None if incident.state == "firing" else incident.state
-        return [Step("edit"), Step("reply", phrases.flaps_no_more(incident.event.severity, end))]
+        return [Step("edit"), reply("flaps no more", incident)]
     if incident.firing != (shown.state == "firing"):
-        return _again(incident, policy) if incident.firing else by_policy(policy.on_resolve, end_of(incident))
+        return _again(incident, policy) if incident.firing else by_policy(policy.on_resolve, reply("ended", incident))
     return _update(incident, shown, policy)
 
 
@@ -115,13 +118,12 @@ def _update(incident: Incident, shown: Shown, policy: Policy) -> list[Step]:
     if alarms(incident) and policy.mention:
         return [Step("post", ring=True)]
     if shown.silenced and incident.firing:
-        return [Step("edit"), Step("reply", phrases.silence_is_over(incident.event.severity))]
+        return [Step("edit"), reply("silence over", incident)]
     if is_owed(incident):
-        return [Step("edit"), Step("reply", phrases.was_held_back(incident.event.severity))]
-    steps = by_policy(policy.on_update, None)
+        return [Step("edit"), reply("held back", incident)]
+    steps = by_policy(policy.on_update, Step("reply"))
     if alarms(incident) and any(step.action == "edit" for step in steps):
-        worsened = phrases.worsened(incident.event.severity, shown.rang or shown.severity)
-        steps.append(Step("reply", worsened))  # an edit rings no phone
+        steps.append(reply("worsened", incident, before=shown.rang or shown.severity))  # an edit rings no phone
     return steps
 
 
@@ -129,7 +131,7 @@ def _again(incident: Incident, policy: Policy) -> list[Step]:
     if alarms(incident) and policy.mention:
         return [Step("post", ring=True)]
     down = incident.event.occurred_at - (incident.ended_before or incident.event.occurred_at)
-    return [Step("edit"), Step("reply", phrases.fires_again(incident.event.severity, down))]
+    return [Step("edit"), reply("again", incident, seconds=down)]
 
 
 def quietly(policy: Policy) -> list[Step]:
@@ -137,9 +139,9 @@ def quietly(policy: Policy) -> list[Step]:
     return [Step("edit")] if "edit" in (*policy.on_update, *policy.on_resolve) else []
 
 
-def by_policy(changes: tuple[Change, ...], content: str | None) -> list[Step]:
-    """The steps that a policy names."""
-    return [Step(change, content if change == "reply" else None) for change in changes if change != "none"]
+def by_policy(changes: tuple[Change, ...], replying: Step) -> list[Step]:
+    """Return the steps that a policy names; a reply is `replying`."""
+    return [replying if change == "reply" else Step(change) for change in changes if change != "none"]
 
 
 def plainly(steps: Sequence[Step], incident: Incident) -> list[Step]:
@@ -154,15 +156,16 @@ def plainly(steps: Sequence[Step], incident: Incident) -> list[Step]:
         return posts[:1]
     if any(step.action == "edit" for step in steps):
         return [Step("reply")]
-    return [Step("reply", phrases.with_title(step.content, incident.event.title)) for step in steps[:1]]
+    return [alone(step, incident) for step in steps[:1]]
 
 
-def end_of(incident: Incident) -> str:
-    """Return the sentence that an incident is over, and after how long."""
-    lasted = (incident.ended_at or incident.started_at) - incident.started_at
-    return phrases.ended("expired" if incident.state == "expired" else "resolved", lasted)
+def reply(kind: ReplyKind, incident: Incident, now: float = 0.0, **facts: object) -> Step:
+    """Return a reply about one incident; `now` by the relay's own clock."""
+    says = reply_about(kind, [incident], **facts)
+    return Step("reply", say(says, [incident], now, Message(0, 1, incident.event.severity)), says=says)
 
 
-def reminder(incident: Incident, now: float) -> str:
-    """Return the sentence that an incident still fires; `now` by the relay's own clock."""
-    return phrases.still_firing(incident.event.severity, now - incident.opened_at)
+def alone(step: Step, incident: Incident) -> Step:
+    """Return a reply as it is said where it stands in no thread: with the title of its alert."""
+    says = None if step.says is None else msgspec.structs.replace(step.says, titled=True)
+    return Step("reply", phrases.with_title(step.content, incident.event.title), says=says)

@@ -26,6 +26,8 @@ MOST_NAMES = 5
 MOST_LINES = 20
 """Titles that a list names, each in a line of its own."""
 ALL_OF_STORM_ENDED = "✅ all of the storm's alerts have ended"
+LATE_AFTER = 120.0
+"""Seconds after which a message or a reply says that it is posted late."""
 ROOM_IS_BACK = "↩ **the room is back**"
 
 Ended = Literal["resolved", "expired"]
@@ -87,6 +89,11 @@ def was_held_back(severity: Severity) -> str:
 def worsened(severity: Severity, before: Severity) -> str:
     """Say that an incident worsened, and from what."""
     return f"{severity_word(severity)} · was {before.upper()}"
+
+
+def late(sentence: str, behind: float) -> str:
+    """Add to a reply that it comes so many seconds late."""
+    return f"{sentence} · posted {say_duration(behind)} late"
 
 
 def with_title(sentence: str | None, title: str) -> str | None:

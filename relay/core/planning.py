@@ -30,7 +30,7 @@ from relay.core.incident import (
     unacknowledge,
     update,
 )
-from relay.core.news import Step, is_news, is_taken_up, mark_shown, plainly, reminder, steps_for, uneditable
+from relay.core.news import Step, is_news, is_taken_up, mark_shown, plainly, reply, steps_for, uneditable
 from relay.core.phrases import continued
 from relay.core.plan import Known, Plan, Waiting
 from relay.core.routing import Destination, Route
@@ -280,7 +280,7 @@ class _Planner:
     def _ack_of(self, event: Event) -> Ack | None:
         """Who has the alert already, where it is open in other rooms."""
         others = self._known.incidents.get((event.source, event.key), {}).values()
-        return next((one.ack for one in others if not one.over and one.ack is not None), None)
+        return next((one.ack for one in others if one.firing and one.ack is not None), None)
 
     def _expires_at(self, alert: Alert) -> float:
         at = self._rules.expires_at(alert)
@@ -336,7 +336,7 @@ class _Planner:
         """A reminder, in the thread, of what still fires and nobody has taken up."""
         due = incident.firing and incident.shown is not None and not incident.quiet and incident.held is None
         if due and incident.ack is None and incident.where in self._rules.rooms:
-            for step in self._possible([Step("reply", reminder(incident, now))], incident):
+            for step in self._possible([reply("reminder", incident, now)], incident):
                 self._add_intent(incident, step)
         return msgspec.structs.replace(incident, remind_at=now + policy.repeat_interval)
 
@@ -376,6 +376,7 @@ class _Planner:
                 event_seq=incident.seq,
                 rank=RANK[incident.event.severity],
                 content=step.content,
+                says=step.says,
                 subject=_subject("living", self._route_of(incident)),
             )
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from relay.core.delivery import EDITS_OF_CHANGES, Haste
+from relay.core.delivery import EDITS_OF_CHANGES, Haste, Reply
 from relay.core.incident import Incident
 from relay.core.news import Step
 from relay.core.phrases import ALL_OF_STORM_ENDED, storm_is_over
@@ -30,7 +30,7 @@ MOST_EDITS = 6
 LATER = 60.0
 """Seconds after which a digest says how its alerts go on, once the storm is over; doubled with each time."""
 
-ALL_ENDED = Step("reply", ALL_OF_STORM_ENDED)
+ALL_ENDED = Step("reply", ALL_OF_STORM_ENDED, says=Reply(kind="storm ended"))
 
 
 class Pressure(msgspec.Struct, frozen=True):

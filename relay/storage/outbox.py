@@ -10,6 +10,7 @@ import msgspec
 
 from relay.core.delivery import MOST_DIGEST_LINES, MOST_EDITS, MOST_LINES, DigestLine, Diversion, Lease, Settlement
 from relay.core.event import SEVERITIES
+from relay.core.incident import Incident
 from relay.core.leasing import (
     Drop,
     Head,
@@ -20,6 +21,7 @@ from relay.core.leasing import (
     with_attached,
     with_digest,
     with_note,
+    with_reply,
 )
 from relay.core.retry import PutOff, bring_all_forward
 from relay.core.storm import Storm
@@ -32,6 +34,7 @@ _SQL = statements("outbox")
 
 
 _STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
+_incidents = msgspec.json.Decoder(list[Incident])
 _heads = msgspec.json.Decoder(list[Head])
 _put_off = msgspec.json.Decoder(list[PutOff])
 _lines = msgspec.json.Decoder(list[DigestLine])
@@ -151,12 +154,9 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
                 connection.execute(_SQL["drop"], (now, head.lease.id))
                 found.append(LaneHead(lane, now, None, ((head.lease.room, head.lease.rank, "dropped"),)))
             case Ready() as ready:
-                lease = _load(connection, ready)
-                over = _supersede(connection, lease, now) if ready.supersedes else ()
-                found.append(LaneHead(lane, head.due_at, lease, over))
-                leased.append((lease.id, ready.recorded_as))
-                if lease.action == "edit":
-                    connection.execute(_SQL["count_edit"], (lease.message, MOST_EDITS))
+                found.append(_take(connection, lane, ready, now))
+                if (lease := found[-1].lease) is not None:
+                    leased.append((lease.id, ready.recorded_as))
     write_rows(connection, _SQL["lease"], leased)
     idle = [pair for pair in lanes.items() if pair[1] not in first or pair[1] in later]
     if idle:
@@ -167,8 +167,19 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
     return tuple(found)
 
 
-def _load(connection: Connection, ready: Ready) -> Lease:
-    """Load what only a few deliveries need: a storm's counts, a note's diversion, or the files attached before."""
+def _take(connection: Connection, lane: str, ready: Ready, now: float) -> LaneHead:
+    """Return a lane's delivery with all that it needs; one that says nothing true any more is over."""
+    lease = _load(connection, ready, now)
+    if lease is None:
+        values: dict[str, object] = {"id": ready.lease.id, "message": ready.lease.message, "now": now}
+        return LaneHead(lane, now, None, tuple(connection.execute(_SQL["outdate"], values).fetchall()))
+    if lease.action == "edit":
+        connection.execute(_SQL["count_edit"], (lease.message, MOST_EDITS))
+    return LaneHead(lane, lease.due_at, lease, _supersede(connection, lease, now) if ready.supersedes else ())
+
+
+def _load(connection: Connection, ready: Ready, now: float) -> Lease | None:
+    """Load what only few deliveries need, such as a storm's counts; return None for a reply that is true no more."""
     lease = ready.lease
     match ready.wants:
         case "digest":
@@ -182,6 +193,10 @@ def _load(connection: Connection, ready: Ready) -> Lease:
             return with_note(lease, None if row is None else _note.decode(row[0]))
         case "attached":
             return with_attached(lease, _texts.decode(read_json(connection, _SQL["attached"], (lease.message,))))
+        case "reply":
+            alerts = [] if lease.says is None else lease.says.alerts
+            values = {"message": lease.message, "alerts": msgspec.json.encode(alerts).decode()}
+            return with_reply(lease, _incidents.decode(read_json(connection, _SQL["incidents_of"], values)), now)
         case "nothing":
             return lease
     assert_never(ready.wants)

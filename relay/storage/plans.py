@@ -267,6 +267,7 @@ class PlanWriter:
                 change.rank,
                 position_of(delivery, change.haste),
                 change.content,
+                None if change.says is None else as_json(change.says),
                 now,
             )
             connection.execute(_SQL["ensure_message"], _message_row(message, change))

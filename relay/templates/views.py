@@ -11,15 +11,13 @@ from relay.core.delivery import MOST_LINES, Digest, DigestLine, IncidentView, Su
 from relay.core.event import SEVERITIES, Event
 from relay.core.markdown import Markdown, escape_markdown, file_name, link, middle, one_line
 from relay.core.naming import common_title, differences, shared, telling
-from relay.core.phrases import ACKNOWLEDGED, ENDS, HOLD, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
+from relay.core.phrases import ACKNOWLEDGED, ENDS, HOLD, LATE_AFTER, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
 from relay.core.words import say_clock, say_duration
 
 MOST_DIGEST_BYTES = 6_500
 """Bytes of a digest for the names of its events. The rest of Webex's limit is for the lines above them."""
 BODY_LINES = 6
 LINE_LENGTH = 400
-LATE_AFTER = 120.0
-"""Seconds after which a message says that it is posted late."""
 MOST_LINKS = 3
 MOST_COMMON = 4
 """Labels that a group's first line has."""

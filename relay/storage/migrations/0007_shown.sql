@@ -11,3 +11,6 @@ ALTER TABLE incidents ADD COLUMN over INTEGER NOT NULL DEFAULT 0 CHECK (over = 0
 UPDATE incidents SET over = (ended_at IS NOT NULL AND NOT coalesce(incident ->> '$.quiet', 0));
 UPDATE incidents SET live = 1 WHERE over = 0;
 CREATE INDEX incidents_not_over ON incidents (rank) WHERE over = 0;
+
+-- What a reply says, so that it is said anew when it is sent.
+ALTER TABLE deliveries ADD COLUMN says TEXT;

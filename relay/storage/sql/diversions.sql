@@ -69,9 +69,9 @@ UPDATE deliveries SET message = :new WHERE message = :message AND state = 'merge
 
 -- name: copy_delivery
 INSERT INTO deliveries (
-    id, message, event_seq, room, action, state, rank, position, created_at, due_at, content, file
+    id, message, event_seq, room, action, state, rank, position, created_at, due_at, content, says, file
 )
-SELECT :new, :message, event_seq, :to, action, 'waiting', rank, :position, created_at, :now, content, file
+SELECT :new, :message, event_seq, :to, action, 'waiting', rank, :position, created_at, :now, content, says, file
 FROM deliveries WHERE id = :id;
 
 -- name: settle_moved

@@ -5,7 +5,7 @@ SELECT json_group_array(json_object(
         'id', d.id, 'room', d.room, 'action', d.action, 'rank', d.rank, 'message', d.message, 'kind', m.kind, 'lineage', m.lineage,
         'template', m.template, 'attempts', d.attempts + 1, 'spent', d.spent, 'created_at', d.created_at,
         'due_at', d.due_at, 'failed_at', d.failed_at, 'failing_since', d.failing_since,
-        'content', d.content, 'file', d.file, 'origin', m.origin,
+        'content', d.content, 'says', json(d.says), 'file', d.file, 'origin', m.origin,
         'elsewhere', iif(m.tells IS NULL, NULL, (SELECT room FROM messages WHERE id = m.tells)), 
         'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
         'event', json(e.event), 'summary', iif(m.kind IN ('living', 'digest'), json((
@@ -55,12 +55,26 @@ WHERE deliveries.id = v.column1 AND deliveries.state = 'waiting';
 
 -- name: lease
 UPDATE deliveries SET
-    state = 'leased', attempts = attempts + 1, action = v.column2, content = iif(v.column2 = 'post', NULL, content)
+    state = 'leased', attempts = attempts + 1, action = v.column2,
+    content = iif(v.column2 = 'post', NULL, content), says = iif(v.column2 = 'post', NULL, says)
 FROM (VALUES :rows(2)) AS v
 WHERE deliveries.id = v.column1 AND deliveries.state = 'waiting';
 
 -- name: drop
 UPDATE deliveries SET state = 'dropped', settled_at = ?, aside = 0 WHERE id = ? AND state = 'waiting';
+
+-- name: incidents_of
+SELECT json_group_array(json(i.incident))
+FROM json_each(:alerts) AS wanted
+JOIN incidents AS i ON i.source = wanted.value ->> 0 AND i.key = wanted.value ->> 1
+WHERE i.message = :message;
+
+-- name: outdate
+UPDATE deliveries SET state = iif(newer.id > deliveries.id, 'superseded', 'dropped'), settled_at = :now, aside = 0,
+    successor = iif(newer.id > deliveries.id, newer.id, NULL)
+FROM (SELECT max(id) AS id FROM deliveries WHERE message = :message) AS newer
+WHERE deliveries.id = :id AND state = 'waiting'
+RETURNING room, rank, state;
 
 -- name: take_over
 UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0

@@ -92,9 +92,9 @@ SELECT column1, column2, column3, column4, column5, 'waiting', column6, column7,
 FROM (VALUES :rows(10));
 
 -- name: insert_changes
-INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, content, created_at, due_at)
-SELECT column1, column2, column3, column4, column5, 'waiting', column6, column7, column8, column9, column9
-FROM (VALUES :rows(9));
+INSERT INTO deliveries (id, message, event_seq, room, action, state, rank, position, content, says, created_at, due_at)
+SELECT column1, column2, column3, column4, column5, 'waiting', column6, column7, column8, column9, column10, column10
+FROM (VALUES :rows(10));
 
 -- name: ensure_message
 INSERT OR IGNORE INTO messages (id, room, kind, lineage, grp, labels, route) VALUES (?, ?, ?, ?, ?, ?, ?);
