@@ -1,4 +1,4 @@
-"""Alerts: the present state of a (source, key), whatever the rooms know of it."""
+"""Alerts: the present state of a (source, key), independent of what rooms show of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ AlertKey = tuple[str, str]
 class Alert(msgspec.Struct, frozen=True):
     """The present state of one (source, key). Times are Unix seconds.
 
-    `started_at` and `updated_at` are as they are shown, the others by the relay's own clock: `seen_at` is its last
-    event's arrival, `wake_at` when it is to be looked at where no room knows of it.
+    `started_at` and `updated_at` are as messages show them. The others are by the relay's own clock: `seen_at` is when
+    its last event arrived, `wake_at` when to look at it again if no room knows of it.
     """
 
     source: str
@@ -32,16 +32,16 @@ class Alert(msgspec.Struct, frozen=True):
     seen_at: float
     wake_at: float | None = None
     ends_at: float | None = None
-    """When it expires unless it is told of again, where its source says when."""
+    """The time at which it expires unless a further event comes, or None if its source names none."""
 
     @property
     def status(self) -> Status:
-        """As an event of this state would have it."""
+        """Return the status of an event that reports this state."""
         return "firing" if self.state == "firing" else "resolved"
 
 
 def inherit(event: Event, alert: Alert | None) -> Event:
-    """Give an event of an open key the labels, severity and title that it lacks."""
+    """Return an event with the labels, severity and title that it lacks, taken from the firing alert of its key."""
     if alert is None or alert.state != "firing":
         return event
     lacked = [name for name in alert.labels if name not in event.labels]
@@ -55,7 +55,7 @@ def inherit(event: Event, alert: Alert | None) -> Event:
 
 
 def fold(event: Event, alert: Alert | None, at: float) -> Alert | None:
-    """Return the alert after an event that arrived `at` a time of the relay's own clock; a notice changes none."""
+    """Return the alert after an event that arrived at time `at` of the relay's own clock, or None after a notice."""
     if event.status == "notice":
         return None
     was_open = alert is not None and alert.state == "firing"

@@ -12,7 +12,7 @@ MAX_ITEMS = 500
 
 
 def misfit(card: Any) -> str | None:
-    """Return the first reason why Webex would not show a document as a card, with its place, or None."""
+    """Return why Webex would not show a document as a card, with the place of the fault, or None if it would."""
     if not isinstance(card, dict) or card.get("type") != "AdaptiveCard":
         return 'is no card: expected an object like {"type": "AdaptiveCard", "version": "1.3", "body": […]}'
     version = card.get("version")
@@ -31,13 +31,13 @@ def _misfit(elements: Any, where: str, depth: int, budget: list[int]) -> str | N
     if not isinstance(elements, list):
         return f"{where}: expected a list of elements, found {type(elements).__name__}"
     if depth == 0:
-        return f"{where}: nested too deeply"
+        return f"{where}: expected at most {MAX_DEPTH} levels of elements, found more"
     for number, element in enumerate(elements):
         budget[0] -= 1
         if budget[0] < 0:
-            return f"{where}: more than {MAX_ITEMS} elements"
+            return f"{where}: expected at most {MAX_ITEMS} elements in the card, found more"
         if not isinstance(element, dict) or not isinstance(element.get("type"), str):
-            return f'{where}[{number}]: an element has a "type"'
+            return f'{where}[{number}]: expected an element with a "type", like {{"type": "TextBlock"}}; found none'
         for inner in ("items", "columns", "actions"):
             if inner in element and (wrong := _misfit(element[inner], f"{where}[{number}].{inner}", depth - 1, budget)):
                 return wrong

@@ -1,4 +1,4 @@
-"""Deliveries: intents on messages, and what became of an attempt."""
+"""Deliveries: intents on messages, and the outcomes of attempts to send them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from relay.core.suppression import Held
 Action = Literal["post", "digest", "edit", "reply", "file"]
 Haste = Literal["first", "in turn", "in digest"]
 POSTS: tuple[Action, ...] = ("post", "digest")
-"""Actions that make a new message; a digest takes up what else waits for its room."""
+"""Actions that make a new message. A digest also takes up the other posts that wait for its room."""
 MessageKind = Literal["living", "notice", "digest", "note"]
-"""A living message tells of one alert or of a route's group, a digest of a storm; both are edited as these change.
+"""A living message shows one alert or a route's group, a digest shows a storm. Both are edited as these change.
 
-A notice tells of one event, a note of a fallback that is not needed any more; both stay as they are.
+A notice shows one event; a note says that a fallback is no longer needed. Neither is ever edited.
 """
 MOST_EDITS = 10
 """Edits that Webex allows of one message (Webex for Developers, "Edit a Message")."""
 EDITS_OF_CHANGES = MOST_EDITS - 1
-"""Edits that may tell of changes: the last one is kept for the end."""
+"""Edits that may show changes. The last one is kept for the end."""
 DeliveryState = Literal["waiting", "leased", "done", "dead", "superseded", "merged", "moved", "dropped"]
 Reason = Literal["network", "timeout", "auth", "refused", "unknown_room", "too_large", "remote", "bug"]
 Scope = Literal["delivery", "message", "room", "account"]
@@ -30,37 +30,40 @@ RESULTS: tuple[DeliveryState, ...] = ("done", "dead", "superseded", "merged", "m
 
 
 _AHEAD = 2**40
-"""How far a delivery in haste stands before all others in its lane."""
+"""The distance by which a delivery in haste stands before all others in its lane."""
 LONGEST_FOR_DIGEST = 3_600.0
 """Seconds after which a post that waits for a digest goes out by itself."""
 
 
 def position_of(delivery: int, haste: Haste) -> int:
-    """Return a delivery's place in its lane: they go in the order of their numbers, and what is in haste goes first."""
+    """Return a delivery's place in its lane: by its number, but before all others if it is in haste."""
     return delivery - _AHEAD if haste == "first" else delivery
 
 
 def position_in_front(delivery: int) -> int:
-    """Return the place of a delivery that goes before all others of its lane, even those in haste."""
+    """Return the place of a delivery that goes before all others in its lane, even those in haste."""
     return delivery - 2 * _AHEAD
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The service has it, under this id, in this space (both the service's own)."""
+    """The service has the message, under this id and in this space (both are the service's own)."""
 
     remote_id: str
     space: str = ""
 
 
 class Throttled(msgspec.Struct, frozen=True):
-    """The service asks to wait this many seconds; never a failure."""
+    """The service asks to wait this many seconds. A throttle is never a failure."""
 
     seconds: float
     detail: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """Worth another try; `retry_after` in seconds where the service named a time. `ambiguous`: it may have arrived."""
+    """A failure worth a retry, after `retry_after` seconds if the service named a time.
+
+    `ambiguous` means that the message may have arrived.
+    """
 
     kind: Reason
     detail: str
@@ -69,7 +72,7 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Not worth another try as it stands; `scope` says how far the refusal reaches."""
+    """A failure not worth a retry as it stands. `scope` says how far the refusal reaches."""
 
     kind: Reason
     scope: Scope
@@ -83,9 +86,9 @@ Outcome = Delivered | Trouble
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """The subject of a message: its kind, its route and its group.
 
-    `lineage` is the identity of the route by whose policy it lives, `route` that route's place in the configuration.
-    `group` names the route's group or the storm that it tells of, and `labels` what the group's alerts have in common;
-    both are None for a single alert and for a notice.
+    `lineage` is the identity of the route whose policy applies, `route` that route's place in the configuration.
+    `group` names the route's group or the storm that it shows, and `labels` those that the group's alerts share. Both
+    are None for a single alert and for a notice.
     """
 
     kind: MessageKind
@@ -130,11 +133,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An action on a message, rendered when it is leased unless `content` is its text.
 
-    `message` is a row's number. A negative one is a new message, and the plan's other intents on it have the same; 0 is
-    a new one that nothing else refers to. `also` are further events that it tells of. A post `in digest` waits for a
-    digest. A digest takes up what waits for the room `absorbs`. An edit with `moved_to` is the last of a message, as a
-    new one of the same plan takes its place, and that one's post `replaces` it. `template` and `mention` (e-mail
-    addresses) go with a new message.
+    `message` is a row's number. A negative one stands for a new message, and the plan's other intents on it have the
+    same. 0 is a new message that no other intent refers to. `also` are the seqs of further events that it shows. A post
+    `in digest` waits for a digest. A digest takes up the posts that wait for the room `absorbs`. An edit with
+    `moved_to` is the last of its message: a new one of the same plan, whose post `replaces` it, goes on in its place.
+    `template` and `mention` (e-mail addresses) go with a new message.
     """
 
     action: Action
@@ -155,7 +158,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """Who has taken up an incident, since when (Unix seconds), what they said, and how bad it was then (its rank)."""
+    """An acknowledgement of an incident: by whom, when (Unix seconds), their comment, and the incident's rank then."""
 
     by: str
     at: float
@@ -164,9 +167,9 @@ class Ack(msgspec.Struct, frozen=True):
 
 
 class IncidentView(msgspec.Struct, frozen=True):
-    """An incident as its message shows it. Times in Unix seconds.
+    """An incident as its message shows it. Times are Unix seconds.
 
-    While it is `quiet` it flaps, and its message tells of that alone: of its last openings and ends, `changes`.
+    While it is `quiet` it flaps, and its message shows that alone: `changes`, its last openings and ends.
     """
 
     event: Event
@@ -179,12 +182,12 @@ class IncidentView(msgspec.Struct, frozen=True):
 
     @property
     def over(self) -> bool:
-        """True once it has ended and flaps no more."""
+        """Return whether it has ended and flaps no more."""
         return self.state != "firing" and not self.quiet
 
     @property
     def silenced(self) -> bool:
-        """True while it fires and a silence holds it."""
+        """Return whether it fires and a silence holds it back."""
         return self.state == "firing" and self.held is not None and self.held.reason == "silenced"
 
 
@@ -204,12 +207,12 @@ class Summary(msgspec.Struct, frozen=True):
 
     @property
     def single(self) -> IncidentView | None:
-        """The one incident that it tells of, where it is one."""
+        """Return its incident if it has just one, else None; None for a digest."""
         return self.incidents[0] if self.firing + self.ended == 1 and self.digest is None else None
 
 
 class Diversion(msgspec.Struct, frozen=True):
-    """That what was for a room went `to` its fallback, from a time on (Unix seconds), so many messages."""
+    """A diversion: `moved` messages for a room went `to` its fallback, from `began_at` on (Unix seconds)."""
 
     room: str
     to: str
@@ -218,7 +221,7 @@ class Diversion(msgspec.Struct, frozen=True):
 
 
 class DigestLine(msgspec.Struct, frozen=True, array_like=True):
-    """One thing that a digest tells of: its rank, how it stands, and since when (Unix seconds)."""
+    """One line of a digest: the rank and state of an incident or a notice, and since when (Unix seconds)."""
 
     rank: int
     state: Literal["firing", "resolved", "expired", "notice"]
@@ -227,9 +230,10 @@ class DigestLine(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """The contents of a storm's digest: `counts` by rank and source, the worst of it by name, and over which time.
+    """The contents of a storm's digest. Times are Unix seconds.
 
-    Times in Unix seconds; `over` once the storm is.
+    `counts` are (rank, source, count); `lines` name the worst. The storm began at `began_at` and its last post came at
+    `seen_at`. `over` is true once the storm is over.
     """
 
     counts: tuple[tuple[int, str, int], ...]
@@ -242,19 +246,19 @@ class Digest(msgspec.Struct, frozen=True):
 MOST_LINES = 10
 """Incidents that a group's message names."""
 MOST_DIGEST_LINES = 120
-"""Incidents that a digest names, as far as there is room."""
+"""Incidents that a digest names at most, as far as there is room."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that is recorded as in flight, with what is needed to render and send it.
+    """A delivery that is recorded as in flight, with the values to render and send it. Times are Unix seconds.
 
-    `attempts` counts this one; `spent` is the time in seconds that retryable failures have cost so far, without the
-    wait since the last one, at `failed_at`; `content` is its text where that is fixed, `remote` the service's id of the
-    message, `space` that of its room; `summary` holds the incidents that it tells of, if any; `mention` whom a
-    new one rings; `file` the address of one that an event names, `attached` those that are in its thread, or on their
-    way there. `origin` is the room that the message was meant for, where it stands in a fallback; `elsewhere` the room
-    in which a newer one tells of the same; `note` is set where it tells of a diversion. `lineage` is the identity of
-    the route by whose policy the message lives.
+    `attempts` includes this one. `spent` are the seconds that retryable failures have cost so far, without the wait
+    since the last one at `failed_at`. `content` is its text if that is fixed. `remote` is the service's id of the
+    message, `space` that of its room. `summary` holds the incidents that it shows, if any. `mention` are the people
+    whom a new message rings. `file` is the address of a file that an event names; `attached` are the files in its
+    thread or on their way there. `origin` is the room that the message was meant for, if it stands in a fallback.
+    `elsewhere` is the room of a newer message that goes on in its place. `note` is set if it reports a diversion.
+    `lineage` is the identity of the route whose policy applies.
     """
 
     id: int
@@ -286,7 +290,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def files_of(lease: Lease) -> tuple[str, ...]:
-    """Addresses of the files that a message's thread lacks: of its event, or of the incidents that it names."""
+    """Return the addresses of files that a message's thread lacks: those of its event, or of its incidents."""
     if lease.content is not None or lease.action in ("file", "digest") or lease.note or lease.elsewhere:
         return ()
     if lease.summary is None:
@@ -298,12 +302,12 @@ def files_of(lease: Lease) -> tuple[str, ...]:
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of a leased delivery after its attempt. `due_at` in Unix seconds.
+    """The record of a leased delivery after its attempt. `due_at` is in Unix seconds.
 
-    `parts` follow as replies, `files` (their addresses) in the thread where they are not there already.
+    `parts` follow as replies. `files` (their addresses) follow in the thread, unless they are there already.
 
-    `message_is` says what became of the message: an edit that the service did surely not count, one that takes no more
-    edits, or one that is no longer there, so that the next try posts it anew.
+    `message_is` records a change of the message. `uncounted`: the service surely did not count this edit. `sealed`: it
+    takes no more edits. `gone`: it is no longer there, and the next try posts it anew.
     """
 
     id: int

@@ -1,6 +1,6 @@
-"""The decision about a room that can't be reached: what goes to its fallback, and what comes back. Pure.
+"""The decision about a room that can't be reached: which deliveries go to its fallback, and which come back. Pure.
 
-A diversion lasts until a note, which waits in front of all else, gets through to the room itself.
+A diversion lasts until a note gets through to the room itself. The note waits in front of all other deliveries.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import msgspec
 from relay.core.delivery import Action, DeliveryState, position_of
 
 NEXT_NOTE = 300.0
-"""Seconds after which another note is tried where one has died: the room refuses it, and must not be hammered."""
+"""Seconds from a dead note to the next one. The room refuses notes, and must not be hammered."""
 
 
 class Divert(msgspec.Struct, frozen=True, kw_only=True):
-    """An order to send what waits for a `room` `to` its fallback, or None where it has none any more.
+    """An order to send the deliveries that wait for `room` to the fallback `to`, None if the room has none any more.
 
     `known`: the room is configured. `edits`: its service edits messages. `stuck`: the fallback can't be reached either,
-    and nothing goes there.
+    so nothing goes there.
     """
 
     room: str
@@ -31,7 +31,7 @@ class Divert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenDiversion(msgspec.Struct, frozen=True):
-    """A diversion that is not over: its number, its note's state (None where that was pruned), and its fallback.
+    """A diversion that is not over: its number, its note's state (None if the note was pruned), and its fallback.
 
     `seq` is the event that the note stands for.
     """
@@ -43,7 +43,7 @@ class OpenDiversion(msgspec.Struct, frozen=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A delivery that waits for a room and may move; `stands`: its message is in the room already."""
+    """A delivery that waits for a room and may move. `stands`: its message is in the room already."""
 
     id: int
     message: int
@@ -56,33 +56,33 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Rehome(msgspec.Struct, frozen=True):
-    """A message that stands nowhere yet takes the other room, with the delivery that waits for it."""
+    """Move a message that stands nowhere yet to the other room, with the delivery that waits for it."""
 
     moved: Candidate
     counts: bool
 
 
 class Replace(msgspec.Struct, frozen=True):
-    """A message that stands can't be changed in its room: a new one tells of its incidents from now on."""
+    """Replace a message that stands in the room by a new one elsewhere, which shows its incidents from now on."""
 
     moved: Candidate
     counts: bool = True
 
     @property
     def carries_file(self) -> bool:
-        """Whether the delivery is a file, which the new message's thread then gets as well."""
+        """Return whether the delivery is a file, which the new message's thread then gets as well."""
         return self.moved.action == "file"
 
 
 class Follow(msgspec.Struct, frozen=True):
-    """Another delivery of a message that is replaced: a file moves to the new one, what the new post tells is over."""
+    """Move another delivery of a replaced message: a file goes to the new one, anything else the new post covers."""
 
     moved: Candidate
     counts: bool = False
 
     @property
     def carries_file(self) -> bool:
-        """Whether the delivery is a file, and moves."""
+        """Return whether the delivery is a file, and moves."""
         return self.moved.action == "file"
 
 
@@ -101,7 +101,7 @@ class Begin(msgspec.Struct, frozen=True):
 
 
 class GoOn(msgspec.Struct, frozen=True):
-    """Move what has come since. Where the note has died another one is due at `next_note`, in Unix seconds."""
+    """Move the deliveries that came since. If the note has died, another is due at `next_note`, in Unix seconds."""
 
     moves: tuple[Move, ...]
     next_note: float | None
@@ -110,8 +110,8 @@ class GoOn(msgspec.Struct, frozen=True):
 class End(msgspec.Struct, frozen=True):
     """End a diversion.
 
-    `tell_fallback`: its fallback hears of it. `refresh`: messages that were left in the room tell the present.
-    `comes_home`: what the fallback has not taken yet goes to the room after all.
+    `tell_fallback`: its fallback gets a note too. `refresh`: messages that were left in the room are brought up to
+    date. `comes_home`: deliveries that the fallback has not taken yet go to the room after all.
     """
 
     tell_fallback: bool
@@ -120,7 +120,7 @@ class End(msgspec.Struct, frozen=True):
 
 
 def decide(order: Divert, found: OpenDiversion | None, candidates: Sequence[Candidate]) -> Leave | Begin | GoOn | End:
-    """Decide what becomes of a diversion (None where there is none yet) and of what waits for its room."""
+    """Decide how a diversion (None if there is none yet) goes on, and where the deliveries for its room go."""
     if found is None:
         if not candidates or order.to is None or order.stuck:
             return Leave()
@@ -136,7 +136,7 @@ def decide(order: Divert, found: OpenDiversion | None, candidates: Sequence[Cand
 
 
 def moves_of(candidates: Iterable[Candidate]) -> tuple[Move, ...]:
-    """Return how deliveries, in their order, get to another room."""
+    """Return the moves that take deliveries, in their order, to another room."""
     moves: list[Move] = []
     replaced: set[int] = set()
     for one in candidates:
@@ -151,11 +151,11 @@ def moves_of(candidates: Iterable[Candidate]) -> tuple[Move, ...]:
 
 
 def moves_home(candidates: Iterable[Candidate], home: str) -> tuple[Move, ...]:
-    """Return how what a fallback has not taken yet goes back to the room that it was meant for."""
+    """Return the moves of deliveries that a fallback has not taken yet, back to the room that they were meant for."""
     return moves_of([one for one in candidates if one.origin == home and not one.stands])
 
 
 def position_after(moved: Candidate, delivery: int) -> int:
-    """Return the place in the new lane of what was moved, under its new number: what was in haste stays so."""
+    """Return the place of a moved delivery in its new lane, under its new number. One in haste stays in haste."""
     in_haste = moved.position < 0 and not moved.stands
     return position_of(delivery, "first" if in_haste else "in turn")

@@ -1,9 +1,9 @@
-"""Echoes: events that repeat what the relay has just sent, and the sources that answer themselves with them.
+"""Echoes: events that repeat a message which the relay has just sent, and sources that answer themselves with them.
 
-A message is known by some words of it in a row that its event does not have, as the severity before the title: an
-alert that comes again and again does not have them, a copy of the message does. An event that repeats a message has
-come a round further than that message's event. After a few rounds its source is braked: what repeats messages is
-posted no more, everything else is.
+A message is known by a run of its words that its event does not have, such as the severity before the title. An alert
+that comes again and again lacks that run; a copy of the message has it. An event that repeats a message has come one
+round further than that message's event. After a few rounds its source is braked: its echoes are no longer posted, its
+other events are.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ import msgspec
 from relay.core.event import Event, is_about_alert
 
 ROUNDS = 3
-"""Rounds after which a source answers itself: a person may quote a message, and someone else that quotation."""
+"""Rounds after which a source counts as answering itself. Fewer may be a person's quote, and a quote of that."""
 MEMORY = 2_000
 """Messages that are remembered."""
 MEMORY_SECONDS = 900.0
-"""Seconds for which one is: a bridge may poll."""
+"""Seconds for which a message is remembered. It is long, as a bridge may poll."""
 QUIET = 300.0
-"""Seconds without an echo after which a source is braked no more."""
+"""Seconds without an echo after which a source is released."""
 RUN = 6
-"""Words in a row by which a message is known; all that it has, of a shorter one."""
+"""Words in a row by which a message is known; all of its words if it is shorter."""
 FEW = 32
-"""First words of messages that one pattern looks for: the severities, mostly."""
+"""First words that the search pattern holds at most. They are mostly the severities."""
 _LOOKED_AT = 300
-"""Characters of a message, a title and a body that are looked at."""
+"""Characters of a message, a title and a body that are compared."""
 _WORD = re.compile(r"\w+")
 _OPENING = re.compile(r"[^\w\n]*(\w+)" + r"(?:[^\w\n]+(\w+)" * (RUN - 1) + ")?" * (RUN - 1))
-"""The first words of a text's first line, so many as make a run: found in one step, whatever follows."""
+"""The first `RUN` words of a text's first line, found in one step however long the text is."""
 
 Run = str
 """Words in a row, in lower case, with a blank between them."""
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A message that was sent, at a time in Unix seconds, and how many rounds its event had come."""
+    """A message that was sent: when, in Unix seconds, and how many rounds its event had come."""
 
     at: float
     rounds: int
 
 
 class Echoes:
-    """Remembers what was sent, and tells what repeats it. All is bounded, and takes the same time for each event."""
+    """Remembers sent messages, and finds events that repeat them. Its memory and its time per event are bounded."""
 
     def __init__(self) -> None:
         self._sent: OrderedDict[Run, Sent] = OrderedDict()
@@ -63,7 +63,7 @@ class Echoes:
         known = len(self._firsts)
         if self._sent.pop(run, None) is None:
             self._firsts[_first_of(run)] += 1
-        self._sent[run] = Sent(now, self._rounds.get(event.id, 0))  # behind those that were sent before it
+        self._sent[run] = Sent(now, self._rounds.get(event.id, 0))  # at the end: the oldest is forgotten first
         if len(self._sent) > MEMORY:
             first = _first_of(self._sent.popitem(last=False)[0])
             self._firsts[first] -= 1
@@ -74,12 +74,12 @@ class Echoes:
             self._look_for(self._firsts)
 
     def _look_for(self, firsts: Iterable[str]) -> None:
-        """Make the pattern of the first words; of very many every text may hold one."""
+        """Make the search pattern of the first words. More than `FEW` make one that matches any text."""
         words = [] if len(self._firsts) > FEW else [re.escape(first) for first in firsts]
         self._first_words = re.compile("|".join(words))
 
     def holds(self, event: Event, now: float) -> bool:
-        """Return whether an event is an echo that is not to be posted; where it shows a loop, its source is braked."""
+        """Return whether an event is an echo that must not be posted. An echo that shows a loop brakes its source."""
         if event.status == "resolved" or not self._sent:
             return False
         text = _text_of(event)
@@ -97,16 +97,16 @@ class Echoes:
         return True
 
     def brake(self, source: str, now: float) -> None:
-        """Hold a source's echoes from now on."""
+        """Hold back a source's echoes from now on."""
         self._braked[source] = now
 
     @property
     def braked(self) -> Set[str]:
-        """The sources that answer themselves."""
+        """Return the sources that answer themselves."""
         return self._braked.keys()
 
     def release(self, now: float) -> list[str]:
-        """Brake no more the sources of which no echo has come for a while; which these are."""
+        """Release the sources that sent no echo for `QUIET` seconds, and return them."""
         over = [source for source, at in self._braked.items() if now - at >= QUIET]
         for source in over:
             del self._braked[source]
@@ -140,14 +140,14 @@ def _words(text: str) -> list[str]:
 
 def _run_of_message(message: str, own: str) -> Run | None:
     opening = _OPENING.match(message)
-    if opening is not None and opening[1].casefold() not in own:  # the severity before the title: nearly always
+    if opening is not None and opening[1].casefold() not in own:  # nearly always: the severity
         return " ".join(opening.groups("")).rstrip().casefold()
     text = message.casefold()
     return _run_of(_words(text.partition("\n")[0]), _words(own)) or _run_of(_words(text), _words(own))
 
 
 def _run_of(message: list[str], own: list[str]) -> Run | None:
-    """Return the first words of a message in a row that its event does not have; None where it has them all."""
+    """Return the first run of a message's words that its event does not have, or None if it has them all."""
     length = min(RUN, len(message))
     there = {" ".join(own[start : start + length]) for start in range(len(own) - length + 1)}
     runs = (" ".join(message[start : start + length]) for start in range(len(message) - length + 1))

@@ -8,5 +8,5 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def whole(text: str) -> str:
-    """Replace unpaired surrogates, which no UTF-8 encoder takes and which have brought services down."""
+    """Return a text with its unpaired surrogates replaced. No UTF-8 encoder takes them."""
     return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)

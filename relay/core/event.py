@@ -17,16 +17,17 @@ Status = Literal["firing", "resolved", "notice"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 MAX_TITLE = 1_000
-"""Characters of a title that are kept; the whole stays in the payload."""
+"""Characters of a title that are kept. The payload keeps all of it."""
 UNTITLED = "an event without a title"
-"""The title of what says neither a title nor a key."""
+"""The title of an event that has neither a title nor a key."""
 MAX_BODY = 60_000
-"""Characters of a body that are kept; the whole stays in the payload."""
+"""Characters of a body that are kept. The payload keeps all of it."""
 MAX_DONE = 500
+"""Characters of `done`: a line about an action on the alert."""
 MAX_KEY = 1_000
-"""Characters of a key; of a longer one the rest becomes a hash, so that keys that differ stay different."""
+"""Characters of a key. The end of a longer one becomes a hash, so that different keys stay different."""
 MAX_NAME = 200
-"""Characters of the name of who has acknowledged an alert."""
+"""Characters of the name of a person who acknowledges an alert."""
 MAX_LABELS = 100
 MAX_LABEL_VALUE = 2_000
 MAX_LINKS = 20
@@ -72,7 +73,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """An item of a batch that no event could be made of: its place, why, and the item as it was decoded."""
+    """An item of a batch from which no event could be made: its index, the error, and the decoded item."""
 
     index: int
     error: str
@@ -80,12 +81,12 @@ class Unread(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One normalised event. Times are Unix seconds; `notes` say what was derived, cut or absent in its payload.
+    """One normalised event. Times are Unix seconds. `notes` list the values that were derived, cut or absent.
 
-    `ends_at` is when a firing one expires unless it is told of again. A notice that is `acknowledged_by` someone says
-    that they have taken up what its key stands for; one that is `unacknowledged_by` someone withdraws that. `downtime`:
-    a firing event happened while its source holds its alerts back for maintenance, or (a notice) such a downtime of
-    its key began (True) or ended (False).
+    `ends_at` is when a firing event's alert expires unless a further event comes. A notice with `acknowledged_by`
+    acknowledges the alert of its key; one with `unacknowledged_by` withdraws that. `downtime` of a firing event means
+    that its source holds its alerts back for maintenance. In a notice it means that a downtime of its key began (True)
+    or ended (False).
     """
 
     id: str
@@ -121,7 +122,7 @@ class SourceDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> Event:
-    """Make a bounded event of a draft: `now` in Unix seconds; the source's own labels yield to the draft's."""
+    """Make a bounded event from a draft. `now` is in Unix seconds. The draft's labels win over the source's own."""
     word = draft.severity.strip().lower() if draft.severity else ""
     severity: Severity | None = word if word in RANK else severity_of(word) if word else None
     labels = {**defaults.labels, **draft.labels} if defaults.labels else draft.labels
@@ -160,14 +161,14 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
 
 
 def is_about_alert(event: Event) -> bool:
-    """Return whether a notice speaks of the alert of its key: of who has it, or of a downtime."""
+    """Return whether an event is a notice about its key's alert: an acknowledgement, its withdrawal, or a downtime."""
     if event.key == event.id or event.status != "notice":
         return False  # most notices have no key but their own id
     return event.acknowledged_by is not None or event.unacknowledged_by is not None or event.downtime is not None
 
 
 def has_unknown_severity(draft: Draft) -> bool:
-    """Return whether a draft's severity is a word that nobody knows."""
+    """Return whether a draft's severity is a word that is not known."""
     word = draft.severity.strip().lower() if draft.severity else ""
     return word != "" and severity_of(word) is None
 
@@ -188,7 +189,7 @@ def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
 def _bounded(
     draft: Draft, labels: dict[str, str], notes: tuple[str, ...]
 ) -> tuple[Draft, dict[str, str], tuple[str, ...]]:
-    """Cut what is too long, and say so: an alert is never refused for its length."""
+    """Cut each field that is too long, and add a note. An alert is never refused for its length."""
     cut = msgspec.structs.replace(
         draft,
         title=draft.title[:MAX_TITLE],
@@ -199,7 +200,7 @@ def _bounded(
         files=draft.files[:MAX_FILES],
     )
     kept = {name[:MAX_LABEL_VALUE]: value[:MAX_LABEL_VALUE] for name, value in list(labels.items())[:MAX_LABELS]}
-    return cut, kept, (*notes, "cut: the event was larger than is kept; the whole stands in its payload")
+    return cut, kept, (*notes, "cut: the event was too large, so parts were left out; its payload has all of it")
 
 
 def _short_key(key: str) -> str:

@@ -11,7 +11,7 @@ _MASK = 2**64 - 1
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
-    """Sixteen hexadecimal digits that are the same for the same labels."""
+    """Return sixteen hexadecimal digits that are the same for the same labels."""
     total = _OFFSET
     for name, value in sorted(labels.items()):
         for byte in b"%s\xff%s\xff" % (name.encode(), value.encode()):

@@ -1,6 +1,6 @@
-"""Groups: what one message tells together, and when it is due: Alertmanager's aggregation groups.
+"""Groups: the incidents that one message shows together, and when it is due (Alertmanager's aggregation groups).
 
-Pure: a group, the incidents in it that may have news, and the time give the group afterwards and the steps.
+Pure: from a group, its incidents that may have news, and the time follow the changed group and the steps.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from relay.core.replies import Message, reply_about, say, worst_first
 from relay.core.routing import Destination
 
 ALL = "..."
-"""Among the names of `group_by`: all labels."""
+"""The name in `group_by` that stands for all labels."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Incidents of one route that a room is told of in one message. `id` is its `GroupKey`'s.
+    """Incidents of one route that a room sees in one message. `id` is its `GroupKey`'s.
 
-    Times are Unix seconds. `flush_at` is when the room is told what is new, and `flushed_at` when it was told last in
-    this life of the group. `ended_at` is when all was over, `remind_at` when the next reminder is due. `at` is the room
-    that its message stands in, where that is a fallback of its own.
+    Times are Unix seconds. `flush_at` is when the message is due to show the news, `flushed_at` when it did so last in
+    this life of the group. `ended_at` is when all incidents were over, `remind_at` when the next reminder is due. `at`
+    is the fallback that its message stands in, empty if it stands in its own room.
     """
 
     id: str
@@ -44,12 +44,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def where(self) -> str:
-        """The room that its message stands in."""
+        """Return the room that its message stands in."""
         return self.at or self.room
 
 
 def group_key(event: Event, target: Destination) -> GroupKey:
-    """Return the group that an event's alert belongs to in a room. Without `group_by` the alert is told of alone."""
+    """Return the group that an event's alert belongs to in a room. Without `group_by` the alert is alone in it."""
     names = target.route.policy.group_by
     if names is None:
         return GroupKey(target.room, target.route.lineage, None)
@@ -62,7 +62,7 @@ def group_key(event: Event, target: Destination) -> GroupKey:
 
 
 class Members(msgspec.Struct, frozen=True, tag_field="kind", tag="route"):
-    """A group, its incidents that fire or have news, the edits of its message, and of how many that tells."""
+    """A group, its incidents that fire or have news, its message's edits, and the count of incidents shown there."""
 
     group: Group
     incidents: tuple[Incident, ...]
@@ -71,7 +71,7 @@ class Members(msgspec.Struct, frozen=True, tag_field="kind", tag="route"):
 
 
 def schedule(group: Group, members: Sequence[Incident], policy: Policy, now: float) -> Group:
-    """Set when the room is told what is new: after `group_wait` the first time, then at every `group_interval`."""
+    """Set when the news is due: after `group_wait` the first time, then at every `group_interval`."""
     news = [incident for incident in members if is_news(incident)]
     if not news:
         return msgspec.structs.replace(group, flush_at=None)
@@ -85,7 +85,7 @@ def schedule(group: Group, members: Sequence[Incident], policy: Policy, now: flo
 
 
 def revive(group: Group, policy: Policy, now: float) -> Group:
-    """A group whose alerts were over for longer than `reopen_within` begins anew, with a new message."""
+    """Begin a group anew, with a new message, if all its incidents have been over for longer than `reopen_within`."""
     if group.ended_at is None or now - group.ended_at <= policy.reopen_within:
         return group
     return msgspec.structs.replace(
@@ -122,7 +122,7 @@ def flush(members: Members, policy: Policy) -> list[Step]:
 
 
 def flush_plainly(members: Members, steps: Sequence[Step]) -> list[Step]:
-    """The steps where no message can be edited: at most one new message, which names what is new."""
+    """Return the steps for a room without edits: at most one new message, which names the news."""
     shown = [incident for incident in members.incidents if incident.shown is not None or is_news(incident)]
     if len(shown) == 1 and members.shown + (shown[0].shown is None) <= 1:
         return plainly(steps, shown[0])
@@ -133,7 +133,7 @@ def flush_plainly(members: Members, steps: Sequence[Step]) -> list[Step]:
 
 
 def flushed(group: Group, shown: Sequence[Incident], policy: Policy, now: float) -> Group:
-    """The group after its room was told."""
+    """Return the group after its message has shown the news."""
     over = all(incident.over for incident in shown)
     return msgspec.structs.replace(
         group,

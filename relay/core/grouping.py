@@ -1,4 +1,4 @@
-"""Plans for groups that are due: what their rooms are told together."""
+"""Plans for groups and storms that are due: the intents on their messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def plan_groups(
     now: float,
     storms: Storms | None = None,
 ) -> Plan:
-    """Plan what is due of groups, and set when they are next; digests come last, as others may join them."""
+    """Plan the groups and storms that are due, and set when to look at each again.
+
+    Storms come last, as new posts of groups may join them.
+    """
     planner = _GroupPlanner(rules, suppressor, now, storms or Storms())
     for members in sorted(found, key=lambda members: isinstance(members, StormMembers)):
         planner.look_at(members)
@@ -49,7 +52,7 @@ class _GroupPlanner:
             self._look_at_group(members)
 
     def _look_at_group(self, members: Members) -> None:
-        if members.group.at and members.group.at not in self._rules.rooms:  # its fallback is gone: it comes home
+        if members.group.at and members.group.at not in self._rules.rooms:  # its fallback is gone
             home = msgspec.structs.replace(members.group, at="", message=0, flush_at=None, flushed_at=None)
             incidents = tuple(come_home(incident) for incident in members.incidents)
             members = msgspec.structs.replace(members, group=home, incidents=incidents, edits=0, shown=0)
@@ -70,7 +73,7 @@ class _GroupPlanner:
         self.result.groups[group.id] = msgspec.structs.replace(group, wake_at=min(wakes, default=None))
 
     def _look_at_storm(self, members: StormMembers) -> None:
-        """Have a digest take up what waits, or say how its alerts go on."""
+        """Have a digest take up the posts that wait or, once the storm is over, say how its alerts go on."""
         if members.group.at and members.group.at not in self._rules.rooms:
             home = msgspec.structs.replace(members.group, at="", message=0, flush_at=None, flushed_at=None)
             incidents = tuple(come_home(incident) for incident in members.incidents)
@@ -119,7 +122,10 @@ class _GroupPlanner:
         self.result.storms[storm.id] = msgspec.structs.replace(storm, message=message)
 
     def _settle(self, incident: Incident, policy: Policy) -> Incident:
-        """An incident with what holds it now; what is held or over before anything was said of it is no news."""
+        """Return an incident with the reason that holds it back now, and drop news that no message will show.
+
+        An incident that is held back, or over, before its first message is no news: its events are suppressed.
+        """
         held = self._suppressor.holds(incident.event, policy.mute, policy.active, self._now)
         incident = msgspec.structs.replace(incident, held=held)
         if is_news(incident) or (incident.shown is not None and not incident.news):
@@ -167,7 +173,7 @@ class _GroupPlanner:
         return msgspec.structs.replace(flushed(group, shown, policy, self._now), message=message)
 
     def _remind(self, group: Group, incidents: tuple[Incident, ...], policy: Policy) -> Group:
-        """A reminder of what still fires, nobody has taken up and nothing holds."""
+        """Add a reminder of incidents that still fire, are not acknowledged and not held back; set the next one."""
         due = [
             one
             for one in incidents
@@ -213,5 +219,5 @@ class _GroupPlanner:
 
 
 def _takes_up(step: Step) -> bool:
-    """Return whether a step of a digest tells what waits for its room, so that this goes out with it."""
+    """Return whether a step of a digest takes up the posts that wait for its room."""
     return step.action in (*POSTS, "edit") or step == Step("reply")

@@ -1,7 +1,7 @@
 """Incidents: an alert's life in one room's group, from firing to its end.
 
-Pure. What happens to an incident and what its message says of it are two things: an event changes the first at once,
-and what the message is to say follows from the difference, when its group is due.
+Pure. An incident and its message change apart. An event changes the incident at once. When its group is due, the
+difference between the two decides the change of the message.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ MOST_CHANGES = 100
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How a route's incidents live. Times in seconds; `repeat_interval` is that of reminders.
+    """A route's policy for its incidents. Times are in seconds. `repeat_interval` is that of reminders.
 
-    `group_by`: names whose values make a group, `...` for all labels; None where each alert is its own group.
+    `group_by` are the label names whose values make a group, `...` for all labels; None makes each alert its own group.
     """
 
     on_update: tuple[Change, ...] = ("edit",)
@@ -58,18 +58,20 @@ class Shown(msgspec.Struct, frozen=True):
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """An alert's life in one room, from firing to resolved or expired.
 
-    `id` and `message` are numbers of rows, negative where a plan has yet to be written; `message` is 0 while none
-    tells of it. `event` is its present text with what it inherited, `seq` that of its last event, `news` those events
-    that no delivery has told of yet, as its group waits. `started_at`, `ended_at` and `ended_before` are as they are
-    shown; what is due is reckoned by the other times, which are the relay's own clock's and never jump: `opened_at` and
-    `over_at` its beginning and end, `remind_at` the next reminder's, `wake_at` when it wants to be looked at though no
-    event comes, `changes` its last openings and ends. All times are Unix seconds. While it is
-    `quiet`, as it flaps, they change no message. `shown` is what its message says, or None if it has none; `fresh`
-    means that its text has changed since; `ended_before` is the end before it was reopened. `at` is the room that its
-    message stands in, where that is a fallback of its own.
+    `id` and `message` are numbers of rows, negative until the plan is written. `message` is 0 while it has none.
+    `event` is its present text, with the values that it inherited; `seq` is the last event that changed it. `news` are
+    the seqs of events that no delivery shows yet, as its group waits.
 
-    `lineage` is the identity of the route by whose policy it lives. `labels` are those of its group, None where it is
-    told of alone; `storm` is the storm that has taken it up, if one has.
+    All times are Unix seconds. Messages show `started_at`, `ended_at` and `ended_before`, the end before it was
+    reopened. The other times are by the relay's own clock, which never jumps. `opened_at` and `over_at` are its
+    beginning and end. `remind_at` is the next reminder, `wake_at` when to look at it again if no event comes. `changes`
+    are its last openings and ends. While it is `quiet`, as it flaps, they change no message.
+
+    `shown` is the state that its message shows, or None if it has no message; `fresh` means that its text has changed
+    since. `at` is the fallback that its message stands in, empty if it stands in its own room.
+
+    `lineage` is the identity of the route whose policy applies. `labels` are those of its group, None if it has a
+    message of its own. `storm` is the storm that has taken it up, if one has.
     """
 
     id: int
@@ -101,34 +103,34 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def where(self) -> str:
-        """The room that its message stands in."""
+        """Return the room that its message stands in."""
         return self.at or self.room
 
     @property
     def firing(self) -> bool:
-        """True until it ends."""
+        """Return whether it has not ended yet."""
         return self.state == "firing"
 
     @property
     def over(self) -> bool:
-        """True once it has ended and flaps no more. Until then its message counts it as firing."""
+        """Return whether it has ended and flaps no more. Until then its message counts it as firing."""
         return not self.firing and not self.quiet
 
     @property
     def grouped(self) -> bool:
-        """True where others may be in its group."""
+        """Return whether it shares a message: that of a group or a storm."""
         return self.labels is not None or self.storm is not None
 
     @property
     def group_id(self) -> str | None:
-        """The group or the storm that it is told of with others; None where it is told of alone."""
+        """Return the id of the group or storm whose message it shares, or None if it has one of its own."""
         if self.storm is not None or self.labels is None:
             return self.storm
         return GroupKey(self.room, self.lineage, self.labels).id
 
     @property
     def live(self) -> bool:
-        """True while its group must look at it: until its message shows its end."""
+        """Return whether its group must look at it: until its message shows its end."""
         shown = self.shown
         return (
             not self.over
@@ -138,7 +140,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def changed(self) -> bool:
-        """True where a digest must be told of it: its text, its events or its end are newer than its message."""
+        """Return whether a digest must show it: its text, its events or its state are newer than its message."""
         shown = self.shown
         return (
             self.fresh
@@ -148,7 +150,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupKey(msgspec.Struct, frozen=True):
-    """The identity of a group: a room, a route's identity, and the group labels; None where an alert is told of alone.
+    """The identity of a group: a room, a route's identity, and the group labels (None for an alert by itself).
 
     Alertmanager's group key has the same parts (`dispatch.go`, `groupKey`).
     """
@@ -159,13 +161,13 @@ class GroupKey(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """One text for all of it, which nothing takes apart again."""
+        """Return all of it as one text, which nothing parses."""
         labels = sorted((self.labels or {}).items())
         return f"{self.room}|{self.lineage}\n{msgspec.json.encode(labels).decode()}"
 
 
 def come_home(incident: Incident) -> Incident:
-    """The incident where the fallback that its message stands in is gone: its own room is to be told of it anew."""
+    """Return an incident whose fallback is gone from the configuration: its own room gets a new message for it."""
     return msgspec.structs.replace(incident, at="", message=0, shown=None, fresh=True)
 
 
@@ -183,7 +185,7 @@ def view_of_incident(incident: Incident) -> IncidentView:
 
 
 def same(event: Event, known: Event) -> bool:
-    """Return whether an event says nothing that its incident's message does not say already."""
+    """Return whether an event says no more than the incident's known event: the same severity, texts and downtime."""
     return (event.severity, event.title, event.body, event.done, bool(event.downtime)) == (
         known.severity,
         known.title,
@@ -194,7 +196,7 @@ def same(event: Event, known: Event) -> bool:
 
 
 def keep(event: Event, known: Event) -> Event:
-    """Return an update or an end with the body, links, files and last remark of its alert that it says nothing of."""
+    """Return an update or an end with the body, links, files and `done` that it lacks, taken from the known event."""
     return msgspec.structs.replace(
         event,
         body=event.body or ("" if "body" in event.cleared else known.body),
@@ -204,11 +206,11 @@ def keep(event: Event, known: Event) -> Event:
     )
 
 
-# What happens to it
+# Changes by events and time
 
 
 def update(incident: Incident, seq: int, event: Event) -> Incident:
-    """A further firing event of an open incident; the incident itself where it is a repeat."""
+    """Return an open incident after a further firing event; the same object if the event is a repeat."""
     event = keep(event, incident.event)
     if same(event, incident.event):
         return incident
@@ -216,7 +218,7 @@ def update(incident: Incident, seq: int, event: Event) -> Incident:
 
 
 class End(msgspec.Struct, frozen=True):
-    """When an incident ended: `at` and `heard_at` as they are shown, `over_at` and `now` by the relay's own clock."""
+    """The times of an incident's end: `at` and `heard_at` as shown, `over_at` and `now` by the relay's own clock."""
 
     at: float
     heard_at: float
@@ -253,19 +255,19 @@ def end(
 
 
 def may_reopen(incident: Incident, group: GroupKey, now: float, policy: Policy) -> bool:
-    """Return whether an ended incident is reopened, rather than a new one opened; a flapping one always is."""
+    """Return whether to reopen an ended incident rather than open a new one. A flapping one is always reopened."""
     if incident.state != "resolved":
         return False
     return incident.quiet or (group_of(incident) == group and now - incident.over_at <= policy.reopen_within)
 
 
 def group_of(incident: Incident) -> GroupKey | None:
-    """Return the group of an incident; None where a storm has taken it up."""
+    """Return the group of an incident, or None if a storm has taken it up."""
     return GroupKey(incident.room, incident.lineage, incident.labels) if incident.storm is None else None
 
 
 def absorb(incident: Incident, storm: str, message: int, room: str) -> Incident:
-    """Have a storm's digest, which stands in a room, tell of an incident in the place of its own message."""
+    """Return an incident that a storm's digest, which stands in `room`, shows in place of its own message."""
     at = "" if incident.room == room else room
     return msgspec.structs.replace(incident, storm=storm, message=message, at=at)
 
@@ -286,31 +288,31 @@ def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: floa
 
 
 def acknowledge(incident: Incident, ack: Ack) -> Incident:
-    """Someone has it: reminders stop, and a room that was not told of it yet is not told."""
+    """Return an acknowledged incident: its reminders stop, and a room that has no message of it gets none."""
     return msgspec.structs.replace(incident, ack=ack, fresh=True)
 
 
 def unacknowledge(incident: Incident, policy: Policy, now: float) -> Incident:
-    """Nobody has it any more: the owner goes from its message, and reminders begin again."""
+    """Return an incident without its acknowledgement: the owner leaves its message, and reminders begin again."""
     return msgspec.structs.replace(incident, ack=None, fresh=True, remind_at=now + policy.repeat_interval)
 
 
 def in_downtime(incident: Incident, downtime: bool) -> Incident:
-    """Its source holds its alerts back for maintenance from now on, or does so no more."""
+    """Return an incident whose source holds its alerts back for maintenance from now on, or no longer does."""
     return msgspec.structs.replace(incident, event=msgspec.structs.replace(incident.event, downtime=downtime))
 
 
 def _changed(incident: Incident, now: float) -> Incident:
-    """Note an opening or end; one too many makes it quiet."""
+    """Return an incident with one more opening or end, which makes it quiet if there are `FLAPS` in the window."""
     changes = (*[at for at in incident.changes if at > now - FLAP_WINDOW][1 - MOST_CHANGES :], now)
     return msgspec.structs.replace(incident, changes=changes, quiet=incident.quiet or len(changes) >= FLAPS)
 
 
 def holds_at(incident: Incident) -> float | None:
-    """When a quiet incident holds, unless it changes again; None where it is not quiet."""
+    """Return when a quiet incident stops flapping unless it changes again, or None if it is not quiet."""
     return incident.changes[-1] + HOLD if incident.quiet else None
 
 
 def calm(incident: Incident) -> Incident:
-    """It has held for long enough: it flaps no more."""
+    """Return an incident that flaps no more, as it has held for long enough."""
     return msgspec.structs.replace(incident, quiet=False, changes=())

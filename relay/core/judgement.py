@@ -12,15 +12,15 @@ from relay.core.retry import RetryPolicy, delay_after, gives_up, should_set_asid
 FIRST_PAUSE = 10.0
 """Seconds after which a refused account is tried again, one delivery at a time; doubled with each refusal."""
 ACCOUNT_PAUSE = 300.0
-"""The longest such pause."""
+"""Seconds of the longest pause of a refused account."""
 REFUSED_ROOM = 30.0
-"""Seconds after which a refused room that has a fallback is asked again."""
+"""Seconds after which a refused room that has a fallback is tried again."""
 LONGEST_ERROR = 500
 """Characters of a failure's detail that are recorded."""
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
-    """The circumstances of an attempt. Times in seconds on the steady clock; `chance` in [0, 1)."""
+    """The circumstances of an attempt. Times are seconds on the steady clock; `chance` is in [0, 1)."""
 
     now: float
     took: float
@@ -28,9 +28,9 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     account_succeeded_at: float
     only_lane: bool
     diverts: bool = False
-    """Where the room has a fallback: what it refuses goes there."""
+    """Whether the room has a fallback, which takes the deliveries that the room refuses."""
     probed_for: int | None = None
-    """Where the attempt was a probe: the delivery that was set aside for it."""
+    """The delivery that was set aside for this attempt, if it is a probe."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(lease: Lease, outcome: Outcome, parts: tuple[str, ...], at: Circumstances, policy: RetryPolicy) -> Verdict:
-    """Decide what an attempt's outcome means; `parts` are the replies that follow a post which got through."""
+    """Decide the consequences of an attempt's outcome. `parts` are the replies that follow a post which got through."""
     match outcome:
         case Delivered():
             return Verdict(settlement=_delivered(lease, outcome, parts, at))
@@ -70,8 +70,8 @@ def _after_refusal(lease: Lease, outcome: Refused, at: Circumstances) -> Verdict
         return Verdict(settlement=_put_back(lease, at, detail), pause_account=detail)
     last_word = lease.content is not None or lease.elsewhere is not None
     if outcome.scope == "message" and lease.action == "edit" and last_word:
-        return Verdict(settlement=_settle(lease, at, state="done", detail=detail))  # the last word of what is gone
-    threaded = lease.remote is not None and lease.action in ("reply", "file")  # what stands alone has no thread to lose
+        return Verdict(settlement=_settle(lease, at, state="done", detail=detail))  # nothing is left to edit
+    threaded = lease.remote is not None and lease.action in ("reply", "file")  # one by itself has no thread to lose
     if outcome.scope == "message" and (threaded or (lease.summary is not None and lease.action == "edit")):
         return Verdict(settlement=_again(lease, at, detail, message_is="gone"))
     if outcome.scope == "room" and at.diverts:
@@ -114,19 +114,19 @@ def _after_failure(lease: Lease, outcome: Failed, at: Circumstances, policy: Ret
 
 
 def _waited(lease: Lease, at: Circumstances) -> float:
-    """Seconds that the last failure has made it wait: what was waited for a throttle or a pause is left out."""
+    """Return the seconds that the last failure made it wait. Waits for a throttle or a pause do not count."""
     if lease.failed_at is None:
         return 0.0
     return max(0.0, min(at.now - at.took, lease.due_at) - lease.failed_at)
 
 
 def _again(lease: Lease, at: Circumstances, detail: str, message_is: Literal["gone", "sealed"]) -> Settlement:
-    """At once once more, in another way: the message is not what it was taken for."""
+    """Return a settlement that tries again at once, in another way: the message is not in the state assumed."""
     return _settle(lease, at, state="waiting", detail=detail, failing_since=lease.failing_since, message_is=message_is)
 
 
 def put_back(lease: Lease, now: float, detail: str) -> Settlement:
-    """A delivery whose attempt was cut by a stop: back in its place, the attempt not counted."""
+    """Return a settlement that puts a delivery back, uncounted, as a stop cut its attempt short."""
     at = Circumstances(now=now, took=0, chance=0, account_succeeded_at=0, only_lane=False)
     return msgspec.structs.replace(_put_back(lease, at, detail), message_is=None)
 

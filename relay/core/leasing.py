@@ -1,8 +1,8 @@
 """The decision about what a lane sends next, made when its first delivery is leased. Pure.
 
-A delivery says what was wanted when it was planned. Since then its message may have been posted, edited as often as the
-service allows, or replaced: so a post becomes an edit if the message already stands, an edit becomes a post if it does
-not, and an edit beyond the service's limit becomes a reply.
+A delivery records the action wanted when it was planned. Since then its message may have been posted, edited as often
+as the service allows, or replaced. So a post becomes an edit if the message already stands. An edit becomes a post if
+it does not, and an edit beyond the service's limit becomes a reply.
 """
 
 from __future__ import annotations
@@ -37,9 +37,8 @@ Wants = Literal["nothing", "digest", "note", "attached", "reply"]
 class Head(msgspec.Struct, frozen=True):
     """The first delivery that waits for one room of a lane, with its message.
 
-    `due_at` is in Unix seconds; `position` and `part` are its place in the lane. `edits` counts the message's edits,
-    `labels` are those of the group that it tells of. `newer` is the kind of the message that tells of the same in its
-    place, None where none does.
+    `due_at` is in Unix seconds. `position` and `part` are its place in the lane. `edits` counts the message's edits;
+    `labels` are those of the group that it shows. `newer` is the kind of the message that took its place, or None.
     """
 
     lane: str
@@ -59,11 +58,11 @@ class Later(msgspec.Struct, frozen=True):
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """The last edit of a message that was never posted: nobody would read it."""
+    """An order to drop the delivery: it is the last edit of a message that was never posted."""
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A delivery to send now. `recorded_as` is the action that its row shows, which keeps a digest's own."""
+    """A delivery to send now. `recorded_as` is the action that its row keeps: a digest's post stays a digest there."""
 
     lease: Lease
     recorded_as: Action
@@ -71,7 +70,7 @@ class Ready(msgspec.Struct, frozen=True):
 
     @property
     def supersedes(self) -> bool:
-        """Whether it tells the present state, so that what waits to tell the same need not be sent."""
+        """Return whether it shows the present state, so that waiting deliveries that would show it are superseded."""
         return self.lease.summary is not None and self.lease.action not in ("reply", "file")
 
 
@@ -86,7 +85,7 @@ def first_of_lanes(heads: Iterable[Head]) -> dict[str, Head]:
 
 
 def next_step(head: Head, now: float) -> Later | Drop | Ready:
-    """Decide what becomes of a lane's first delivery; `now` in Unix seconds."""
+    """Decide whether a lane's first delivery waits, is dropped or is sent. `now` is in Unix seconds."""
     if head.due_at > now:
         return Later(head.due_at)
     lease = _as_left_behind(head)
@@ -99,7 +98,7 @@ def next_step(head: Head, now: float) -> Later | Drop | Ready:
 
 
 def _as_left_behind(head: Head) -> Lease:
-    """Return the lease of a message that another took the place of: it tells the present, or where to read on."""
+    """Return the lease for a message that another replaced: it shows the present state, or names the other one."""
     lease = head.lease
     if lease.action != "edit" or lease.elsewhere is None or lease.content is not None:
         return lease
@@ -139,7 +138,7 @@ def _wants(lease: Lease) -> Wants:
 def with_digest(
     lease: Lease, storm: Storm | None, counts: tuple[tuple[int, str, int], ...], lines: tuple[DigestLine, ...]
 ) -> Lease:
-    """Return the lease of a storm's message with what the storm is now: its counts, and the worst by name."""
+    """Return the lease of a storm's message with the storm's present counts, and its worst incidents by name."""
     summary = lease.summary or Summary((), 0, 0, lease.created_at)
     began_at, seen_at, over = lease.created_at, lease.created_at, False
     if storm is not None:
@@ -163,17 +162,17 @@ def with_reply(lease: Lease, incidents: Sequence[Incident], now: float) -> Lease
 
 
 def with_note(lease: Lease, diversion: Diversion | None) -> Lease:
-    """Return the lease of a note with the diversion that it tells of; one that was pruned is told of in short."""
+    """Return the lease of a note with its diversion, or with a short text if that was pruned (None)."""
     return msgspec.structs.replace(lease, note=diversion, content=ROOM_IS_BACK if diversion is None else None)
 
 
 def with_attached(lease: Lease, attached: tuple[str, ...]) -> Lease:
-    """Return the lease with the addresses of the files that its thread has, or that are on their way there."""
+    """Return the lease with the addresses of files that are in its thread or on their way there."""
     return msgspec.structs.replace(lease, attached=attached)
 
 
 def remark_of(lease: Lease, *, shows_files: bool) -> str:
-    """Return what a message's last line says of its place, and of files that its service can't show. Plain text."""
+    """Return the last line of a message: its place, and the files that its service can't show. Plain text."""
     if lease.elsewhere is not None:
         return goes_on_in(None if lease.elsewhere == lease.room else lease.elsewhere)
     said = [] if lease.origin is None else [meant_for(lease.origin)]

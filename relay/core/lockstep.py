@@ -1,7 +1,7 @@
-"""Lockstep: a source each event of which follows a message of the one before, though it does not repeat its text.
+"""Lockstep: a source whose every event follows our message of the one before, though it does not repeat its text.
 
-A monitor that says the same thing every second looks alike. What tells them apart is to hold a message back for a
-moment: the monitor speaks on, a source that answers our messages is silent until it has one.
+A monitor that sends the same event every second looks alike. A probe tells them apart: a message is held back for a
+moment. The monitor sends on; a source that answers our messages is silent until it gets one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ IN_STEP = 2.0
 SUSPECT = 6
 """Events in step after which messages are held back."""
 PROBES = 2
-"""Messages that are held back, each in silence, after which the source answers itself."""
+"""Probes in which the source stayed silent, after which it counts as answering itself."""
 SHORTEST_PROBE = 0.5
 LONGEST_PROBE = 5.0
-"""Seconds for which a message is held back: some times the longest step, within these bounds."""
+"""Bounds, in seconds, of the time for which a message is held back: four times the longest step."""
 TRUSTED_FOR = 600.0
-"""Seconds for which a source that has spoken on is not suspected again."""
+"""Seconds for which a source that sent on during a probe is not suspected again."""
 ALONE = 3
-"""Events that come of themselves after which a source that is held is not any more."""
+"""Events that follow no message, after which a source's events are no longer held back."""
 
 
 class _Walk(msgspec.Struct):
-    """How a source has gone on since a message of it. `sent_at` (Unix seconds) is that of one since its last event."""
+    """The steps of a source so far. `sent_at` (Unix seconds) is when a message went out after its last event."""
 
     title: str
     sent_at: float | None
@@ -38,7 +38,7 @@ class _Walk(msgspec.Struct):
 
 
 class Lockstep:
-    """Follows each source, and tells which events are not to be posted."""
+    """Follows the steps of each source, and finds events that must not be posted."""
 
     def __init__(self) -> None:
         self._walks: dict[str, _Walk] = {}
@@ -68,14 +68,17 @@ class Lockstep:
         return False
 
     def _goes_on(self, walk: _Walk, event: Event, *, follows: bool) -> bool:
-        """Return whether to hold an event of a source that answers itself; one that speaks by itself is let go."""
+        """Return whether to hold back an event of a source that answers itself.
+
+        After `ALONE` events that follow no message, the source is released.
+        """
         walk.alone += not follows
         if walk.alone >= ALONE:
             del self._walks[event.source]
         return follows
 
     def probe(self, event: Event, now: float) -> float:
-        """Return for how many seconds a message of an event is to be held back; one of 0 is recorded as sent."""
+        """Return for how many seconds to hold back a message of an event. If 0, the message is recorded as sent."""
         walk = self._walks.get(event.source)
         if walk is None or walk.title != event.title:
             if walk is None or walk.probes < PROBES:
@@ -96,7 +99,7 @@ class Lockstep:
             walk.probing = False
 
     def release(self, source: str) -> None:
-        """Forget how a source went on."""
+        """Forget the steps of a source."""
         self._walks.pop(source, None)
 
     def _is_trusted(self, event: Event, now: float) -> bool:
@@ -104,5 +107,5 @@ class Lockstep:
 
 
 def _is_new(event: Event) -> bool:
-    """Return whether an event makes a message of its own each time, since it names no alert."""
+    """Return whether an event makes a new message each time, as it names no alert."""
     return event.key == event.id and event.status != "resolved"

@@ -1,7 +1,7 @@
-"""Markdown as Webex shows it: making event text harmless, taking markdown down to plain text, splitting long texts.
+"""Markdown as Webex shows it: escaping event text, turning markdown into plain text, splitting long texts.
 
-What Webex renders and where mentions hide: Webex for Developers, "Formatting Messages" (markdown is CommonMark
-without tables; mentions are `<@personEmail:…>`, `<@all>`, `<spark-mention …>`).
+Source: Webex for Developers, "Formatting Messages" (markdown is CommonMark without tables; mentions are
+`<@personEmail:…>`, `<@all>`, `<spark-mention …>`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ENTITIES_OUT = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _ESCAPES = {**_CLEAN, **{ord(char): "\\" + char for char in "\\`*_[]~|"}, **_ENTITIES_OUT}
 _LINE_START = re.compile(r"^( *)(?:([#+\-=.)])|(\d+)(?=[.)]))?", re.MULTILINE)
 _NOTABLE = re.compile(r"""[^ !"#$%'()+,\-./0-9:;=?@A-Z^a-z{}]|^[ #+\-=.)0-9]""")
-"""What plain ASCII text must have for anything in it to need escaping; most titles have nothing."""
+"""A sign that may need escaping. Most titles have none, and are returned as they are."""
 LONGEST_NAME = 100
 """Characters of a file's name."""
 _MENTION = re.compile(r"<(?=/?\s*(?:@|spark-mention))", re.IGNORECASE)
@@ -52,23 +52,23 @@ _ZERO_WIDTH = "\N{ZERO WIDTH SPACE}"
 
 
 class Markdown(Markup):
-    """Text that is markdown on purpose; whatever else is joined to it is escaped first."""
+    """Text that is markdown on purpose. Any other text joined to it is escaped first."""
 
     __slots__ = ()
 
     @classmethod
     def escape(cls, s: object, /) -> Markdown:
-        """Make markdown of anything: itself if it is `Markdown`, else its text with every sign made literal."""
+        """Return an object as markdown: itself if it is `Markdown`, else its text with every sign made literal."""
         return s if isinstance(s, Markdown) else cls(escape_markdown(str(s)))
 
 
 def clean(text: str) -> str:
-    """Drop control and direction signs; keep line ends."""
+    """Return a text without control and direction signs; line ends stay."""
     return whole(text).translate(_CLEAN)
 
 
 def escape_markdown(text: str) -> str:
-    """Make text literal in markdown: no mention, link, format or list comes of it; line ends stay line ends."""
+    """Return text escaped for markdown, so that it makes no mention, link, format or list. Line ends stay."""
     if _NOTABLE.search(text) is None:
         return text
     escaped = whole(text).translate(_ESCAPES)
@@ -84,7 +84,7 @@ def _escape_line_start(found: re.Match[str]) -> str:
 
 
 def one_line(text: str, longest: int = 300) -> str:
-    """Fold white space, cut over-long words and then the whole in the middle: text for a single-line place."""
+    """Return text for a single line: white space folded, then over-long words and the whole cut in the middle."""
     if len(text) <= 60 and text.isascii() and text.isprintable() and "  " not in text:
         return middle(text.strip(), longest)
     folded = _WHITESPACE.sub(" ", clean(text)).strip()
@@ -102,14 +102,14 @@ def middle(text: str, longest: int) -> str:
 
 
 def link(text: str, url: str) -> Markdown:
-    """A link where the address is plain http or https, else the text alone."""
+    """Return a link if the address is plain http or https, else the text alone."""
     shown = escape_markdown(one_line(text, 80)) or "link"
     address = safe_url(url)
     return Markdown(shown if address is None else f"[{shown}]({address})")
 
 
 def file_name(address: str) -> str:
-    """The name of a file as an address or a path ends with it: no query, and no password before the host."""
+    """Return the file name at the end of an address or a path, without its query or a password before the host."""
     try:
         name = urlsplit(address).path.rstrip("/").rsplit("/", 1)[-1]
     except ValueError:
@@ -118,12 +118,12 @@ def file_name(address: str) -> str:
 
 
 def mention(email: str) -> Markdown:
-    """A mention of a person, which rings their phone; the address is one that the settings have checked."""
+    """Return a mention of a person, which rings their phone. The settings have checked the address."""
     return Markdown(f"<@personEmail:{email}>")
 
 
 def safe_url(url: str) -> str | None:
-    """An http or https address with every sign that could end a markdown link encoded; None for anything else."""
+    """Return an http or https address with every sign that could end a markdown link encoded, or None for others."""
     url = whole(url).strip()
     if len(url) > 2_000:
         return None
@@ -140,7 +140,7 @@ def safe_url(url: str) -> str | None:
 
 
 def code(text: str) -> Markdown:
-    """Text as inline code, its backticks and mentions made harmless."""
+    """Return text as inline code, its backticks and mentions made harmless."""
     inner = _MENTION.sub("<" + _ZERO_WIDTH, one_line(text)) or " "
     ticks = "`" * (_longest_run(inner) + 1)
     pad = " " if inner.startswith("`") or inner.endswith("`") else ""
@@ -148,7 +148,7 @@ def code(text: str) -> Markdown:
 
 
 def fenced(text: str) -> Markdown:
-    """Text as a code block on lines of its own, its fence longer than any run of backticks within."""
+    """Return text as a code block on its own lines, its fence longer than any run of backticks within."""
     inner = _MENTION.sub("<" + _ZERO_WIDTH, clean(text)).strip("\n")
     inner = _BACKTICKS.sub(lambda run: run[0][:_MOST_BACKTICKS], inner)
     fence = "`" * max(3, _longest_run(inner) + 1)
@@ -159,7 +159,7 @@ def _longest_run(text: str) -> int:
     return max(map(len, _BACKTICKS.findall(text)), default=0)
 
 
-# No part of it may begin anew at each of many equal signs: 7,000 backticks or brackets would take seconds or minutes.
+# No part may start again at each of many equal signs: 7,000 backticks or brackets would take seconds or minutes.
 _TAKE_DOWN = re.compile(
     r"""\\(?P<sign>[!-/:-@\[-`{-~])
       | &(?P<entity>amp|lt|gt);
@@ -178,7 +178,7 @@ _STARS = re.compile(r"\*\*|\*|[ ]{2}$", re.MULTILINE)
 
 
 def plain_text(markdown: str) -> str:
-    """Take markdown down to readable text: no stars or escapes, links as `text (url)`."""
+    """Return markdown as readable text, without stars or escapes, links as `text (url)`."""
     if _ELABORATE.search(markdown) is None:
         return _STARS.sub("", markdown)
     return _TAKE_DOWN.sub(_take_down, markdown)
@@ -200,7 +200,7 @@ def _take_down(found: re.Match[str]) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Cut text to at most `limit` bytes of UTF-8, never within a character, with an ellipsis where it was cut."""
+    """Cut text to at most `limit` bytes of UTF-8, never within a character, with an ellipsis at the cut."""
     if len(text) * 4 <= limit:
         return text
     raw = text.encode()
@@ -222,13 +222,13 @@ def split(text: str, limit: int = WEBEX_MAX_BYTES) -> list[str]:
 
 
 def cut_markdown(text: str, limit: int = WEBEX_MAX_BYTES) -> str:
-    """Cut markdown to one message of at most `limit` bytes, a code block closed, with an ellipsis where it was cut."""
+    """Cut markdown to one message of at most `limit` bytes. An open code block is closed, and an ellipsis added."""
     parts = split(text, limit)
     return text if len(parts) == 1 else split(text, limit - len("  \n…".encode()))[0] + "  \n…"
 
 
 def numbered(texts: list[str], limit: int = WEBEX_MAX_BYTES) -> list[str]:
-    """Split texts to the limit; where more than one part comes of it, each says at its end which it is: `(1/3)`."""
+    """Split texts to the limit. If there is more than one part, each ends with its number, like `(1/3)`."""
     parts = [part for text in texts for part in split(text, limit)]
     if len(parts) == 1:
         return parts
@@ -237,9 +237,9 @@ def numbered(texts: list[str], limit: int = WEBEX_MAX_BYTES) -> list[str]:
 
 
 def hard_breaks(text: str) -> str:
-    """Make every line end outside code blocks a line break (two blanks before it); fold runs of empty lines.
+    """Make every line end outside code blocks a line break (two blanks before it), and fold runs of empty lines.
 
-    Only blanks go: a no-break space may be what keeps the sign behind it from the start of its line.
+    Only blanks are stripped: a no-break space may keep the sign behind it from the start of its line.
     """
     text = text.strip(" \t\n")
     if "```" not in text and "~~~" not in text:
@@ -281,7 +281,7 @@ def _bodies(text: str, limit: int) -> list[str]:
 
 
 def _fence_after(line: str, fence: str, limit: int) -> str:
-    """The fence that is open after a line: the marker that closes it, or an empty string."""
+    """Return the marker that closes the fence that is open after a line, or an empty string."""
     found = _FENCE.match(line)
     if found is None or len(found[1]) > limit // 8:
         return fence
@@ -292,9 +292,10 @@ def _fence_after(line: str, fence: str, limit: int) -> str:
 
 
 def _pieces(line: str, limit: int, *, inside: bool) -> list[str]:
-    """Cut a line that alone is too long: after a blank where there is one, else between two characters.
+    """Cut a line that is too long by itself: after a blank if there is one, else between two characters.
 
-    What follows begins a line that was none: unless `inside` a code block, no heading or list may come of it.
+    The rest then starts a new line. Unless it is `inside` a code block, its start is escaped, so that it makes no
+    heading or list.
     """
     pieces: list[str] = []
     while len(line) * 4 > limit and len(line.encode()) > limit:
@@ -310,7 +311,7 @@ def _pieces(line: str, limit: int, *, inside: bool) -> list[str]:
 
 
 def _blank_outside_code(line: str, longest: int) -> int:
-    """The last blank in the second half of a line's beginning at which no code span is open; -1 where there is none."""
+    """Return the last blank outside code spans between half of `longest` and `longest`, or -1 if there is none."""
     blank = line.rfind(" ", longest // 2, longest)
     for start, end in reversed(_code_spans(line)):
         if start < blank < end:
@@ -319,9 +320,9 @@ def _blank_outside_code(line: str, longest: int) -> int:
 
 
 def _code_spans(line: str) -> list[tuple[int, int]]:
-    """Where code spans begin and end: a run of backticks, and the next run of the same length (CommonMark, 6.1).
+    """Return the (start, end) of code spans: a run of backticks to the next run of equal length (CommonMark, 6.1).
 
-    One pass from the end finds the next of each length; looking for it anew from each run takes minutes for 60,000.
+    One pass from the end finds the next run of each length. A search from each run takes minutes for 60,000 runs.
     """
     runs = [(found.start(), found.end()) for found in _BACKTICKS.finditer(line)]
     following: dict[int, int] = {}
@@ -342,7 +343,7 @@ def _code_spans(line: str) -> list[tuple[int, int]]:
 
 
 def whole_end(head: str) -> str:
-    """Text that was cut, without the half of an escape or entity at its end."""
+    """Return a text that was cut, without half an escape or entity at its end."""
     backslashes = len(head) - len(head.rstrip("\\"))
     if backslashes % 2 == 0 and head.endswith("\\"):
         return head

@@ -12,7 +12,7 @@ import re2
 Operator = Literal["=", "!=", "=~", "!~"]
 
 EVENT_NAMES = frozenset(("source", "status", "severity", "title", "key", "format"))
-"""What matchers see beside the labels; a label of such a name is reached as `label.NAME`."""
+"""Fields that matchers see beside the labels. A label with one of these names is reached as `label.NAME`."""
 LABEL_PREFIX = "label."
 
 _SYNTAX = re.compile(
@@ -27,7 +27,7 @@ _ESCAPE = re.compile(r'\\(["\\n])')
 
 
 class BadMatcherError(ValueError):
-    """A matcher that can't be read; its text names the fault and the expected form."""
+    """A matcher that can't be read. Its text names the fault and the expected form."""
 
 
 class _Pattern(Protocol):
@@ -35,7 +35,7 @@ class _Pattern(Protocol):
 
 
 class Matcher(msgspec.Struct, frozen=True):
-    """One comparison of a label with a value; an absent label is the empty string."""
+    """One comparison of a label with a value. An absent label counts as the empty string."""
 
     name: str
     op: Operator
@@ -55,7 +55,7 @@ class Matcher(msgspec.Struct, frozen=True):
 
 
 class Matchable(Protocol):
-    """What matchers can look at: an event, or an alert."""
+    """The fields that matchers look at, as an event and an alert have them."""
 
     @property
     def labels(self) -> Mapping[str, str]: ...  # noqa: D102 - the fields of an event
@@ -74,7 +74,7 @@ class Matchable(Protocol):
 
 
 def view_of(event: Matchable) -> dict[str, str]:
-    """Return the view that matchers have of an event: its labels and, before them, its own fields."""
+    """Return an event as matchers see it: its labels and its own fields, which win over labels of the same name."""
     view = dict(event.labels)
     if not EVENT_NAMES.isdisjoint(view):
         for name in EVENT_NAMES & view.keys():
@@ -98,14 +98,14 @@ def parse_comparisons(text: str) -> list[tuple[str, Operator, str]]:
     rest = text.strip()
     if rest.startswith("{"):
         if not rest.endswith("}"):
-            raise BadMatcherError(f"{text!r} opens a brace and does not close it")
+            raise BadMatcherError(f"{text!r} opens a brace and does not close it; add the missing }}")
         rest = rest[1:-1].strip()
     comparisons: list[tuple[str, Operator, str]] = []
     position = 0
     while position < len(rest):
         found = _SYNTAX.match(rest, position)
         if found is None:
-            raise BadMatcherError(f'{text!r} is not a matcher; it would read like severity=~"critical|major"')
+            raise BadMatcherError(f'expected a matcher, like severity=~"critical|major"; found {text!r}')
         comparisons.append(_comparison(found))
         position = found.end()
         if position < len(rest):
@@ -113,7 +113,7 @@ def parse_comparisons(text: str) -> list[tuple[str, Operator, str]]:
                 raise BadMatcherError(f"{text!r}: expected a comma or the end, found {rest[position:]!r}")
             position += 1
     if not comparisons:
-        raise BadMatcherError('an empty matcher; it would read like source="fabric"')
+        raise BadMatcherError('expected a matcher, like source="fabric"; found an empty one')
     return comparisons
 
 
@@ -122,7 +122,7 @@ def _comparison(found: re.Match[str]) -> tuple[str, Operator, str]:
     value = _unescape(found["bare"] if found["quoted"] is None else found["quoted"])
     op: Operator = found["op"]  # type: ignore[assignment]  # the expression admits only the four
     if not name:
-        raise BadMatcherError("a matcher without a label's name")
+        raise BadMatcherError("expected a label's name before the operator, found none")
     return name, op, value
 
 
@@ -141,7 +141,7 @@ def compile_re2(expression: str) -> _Pattern:
         pattern: _Pattern = re2.compile(expression, options)
     except (re2.error, UnicodeEncodeError) as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise BadMatcherError(f"{expression!r} is not a regular expression of RE2: {reason}") from error
+        raise BadMatcherError(f"expected a regular expression of RE2; found {expression!r}: {reason}") from error
     return pattern
 
 

@@ -40,7 +40,7 @@ SHOWN_ELSEWHERE = frozenset(
         "monitor",
     }
 )
-"""Labels that a message shows in another place, or that tell nobody anything."""
+"""Labels that a message shows in another place, or that say nothing about the alert."""
 MOST_VALUES = 3
 """Labels that a name or a line of facts has."""
 LONGEST_VALUE = 40

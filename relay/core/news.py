@@ -17,7 +17,7 @@ from relay.core.replies import Message, reply_about, say
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One change of a message. `content` is a reply's text; without one the present state is shown.
+    """One change of a message. `content` is a reply's text; without it the present state is shown.
 
     A reply that `says` something is said anew when it is sent.
 
@@ -31,14 +31,14 @@ class Step(msgspec.Struct, frozen=True):
 
 
 def uneditable(steps: Sequence[Step]) -> list[Step]:
-    """The steps where the message can't be edited, as it has a card: a reply tells the present state, once."""
+    """Return the steps for a message that can't be edited, as it has a card: one reply shows the present state."""
     if not any(step.action == "edit" for step in steps):
         return list(steps)
     return [*(step for step in steps if step.action == "post"), Step("reply")]
 
 
 def is_news(incident: Incident) -> bool:
-    """Return whether its message says anything else than what is true."""
+    """Return whether its message must change, as it differs from the present state, or must be posted."""
     shown = incident.shown
     if shown is None:
         return incident.firing and incident.held is None and not is_taken_up(incident)
@@ -48,12 +48,12 @@ def is_news(incident: Incident) -> bool:
 
 
 def is_taken_up(incident: Incident) -> bool:
-    """Return whether someone has it; not any more where it has become critical since."""
+    """Return whether it is acknowledged and has not become critical since."""
     return incident.ack is not None and not (incident.event.severity == "critical" and incident.ack.rank > 0)
 
 
 def is_owed(incident: Incident) -> bool:
-    """Return whether it worsened, or began again, while it was held back, and people are to be told aloud now."""
+    """Return whether it worsened or began again while it was held back, so that it must ring phones now."""
     shown = incident.shown
     if shown is None or shown.state != "firing" or not incident.firing or incident.held is not None or incident.quiet:
         return False
@@ -61,7 +61,7 @@ def is_owed(incident: Incident) -> bool:
 
 
 def mark_shown(incident: Incident, message: int, remind_at: float | None = None) -> Incident:
-    """Its message says now what is true; its next reminder is at another time where one is given."""
+    """Return an incident whose message shows the present state; its next reminder is at `remind_at`, if given."""
     return msgspec.structs.replace(
         incident,
         message=message,
@@ -73,14 +73,14 @@ def mark_shown(incident: Incident, message: int, remind_at: float | None = None)
 
 
 def _present(incident: Incident) -> Shown:
-    """Return the true state of an incident, with the severity that people last heard aloud."""
+    """Return the present state of an incident, with the severity that last rang phones."""
     silenced = incident.held is not None and incident.firing and incident.held.reason == "silenced"
     rang = None if incident.shown is None else incident.shown.rang
     return Shown(incident.state, incident.event.severity, incident.quiet, silenced, rang)
 
 
 def _rung(incident: Incident) -> Shown:
-    """Return the state that the message shows after this telling; a held incident is edited without ringing anyone."""
+    """Return the state that the message shows after this change. If the incident is held back, no phone has rung."""
     shown = _present(incident)
     if incident.held is not None and incident.firing:
         return shown
@@ -88,7 +88,7 @@ def _rung(incident: Incident) -> Shown:
 
 
 def alarms(incident: Incident) -> bool:
-    """Return whether it has opened at, or worsened to, critical since people were last told of it aloud."""
+    """Return whether it has opened at, or worsened to, critical since it last rang phones."""
     shown = incident.shown
     critical = (
         incident.firing and incident.held is None and not incident.quiet and incident.event.severity == "critical"
@@ -97,7 +97,7 @@ def alarms(incident: Incident) -> bool:
 
 
 def steps_for(incident: Incident, policy: Policy) -> list[Step]:
-    """Return the steps for the message of an incident that is told of alone."""
+    """Return the steps for an incident with a message of its own."""
     shown = incident.shown
     if not is_news(incident):
         return []
@@ -145,9 +145,9 @@ def by_policy(changes: tuple[Change, ...], replying: Step) -> list[Step]:
 
 
 def plainly(steps: Sequence[Step], incident: Incident) -> list[Step]:
-    """The steps where no message can be edited and none has a thread: at most one new message.
+    """Return the steps for a room without edits and threads: at most one new message.
 
-    It tells the present state, or says what a reply would have, and of what; none tells that something is held.
+    It shows the present state, or a reply's text with the incident's title. An incident that is held back gets none.
     """
     if incident.shown is not None and incident.firing and incident.held is not None:
         return []

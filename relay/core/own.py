@@ -1,4 +1,4 @@
-"""The relay's own accounts: what they did is no event."""
+"""The relay's own accounts: their own actions are no events."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class OwnAccounts:
         self._known: set[str] = set()
 
     def add(self, names: Iterable[str]) -> None:
-        """Take note of an account's id and addresses."""
+        """Record an account's id and addresses."""
         self._known.update(_plain(name) for name in names if name)
 
     def has(self, names: Iterable[str]) -> bool:
-        """Return whether any of these is an own account's."""
+        """Return whether any of these names belongs to an own account."""
         return any(_plain(name) in self._known for name in names if name)
 
 
 def _plain(name: str) -> str:
-    """Return what two forms of a name have in common: the lower case of an address, the UUID within a Webex id.
+    """Return one form for all forms of a name: an address in lower case, or the UUID within a Webex id.
 
-    A Webex id is base64 of `ciscospark://CLUSTER/KIND/UUID`, where the cluster is named in several ways for one person
+    A Webex id is base64 of `ciscospark://CLUSTER/KIND/UUID`. The ids of one person may name the cluster differently
     (Webex for Developers, "Identifying Resources").
     """
     try:

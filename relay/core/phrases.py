@@ -1,6 +1,6 @@
-"""Every sentence that a room reads and no template makes: replies in a thread, last edits, notes.
+"""All sentences for rooms that no template makes: replies in a thread, last edits, notes.
 
-Pure, and all of it Markdown. Whatever comes from outside (titles, names, errors) is escaped here.
+Pure, and all of it Markdown. Texts from outside (titles, names, errors) are escaped here.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SILENCED = "🔕"
 ACKNOWLEDGED = "👤"
 MOVED = "⏩"
 WITHIN_A_BREATH = 1.0
-"""Seconds below which nobody wants to know how long something lasted."""
+"""Seconds below which a sentence leaves out how long something lasted."""
 HOLD = 600.0
-"""Seconds without a change after which an incident flaps no more."""
+"""Seconds without a change after which an incident no longer flaps."""
 MOST_NAMES = 5
 """Titles that one line names."""
 MOST_LINES = 20
-"""Titles that a list names, each in a line of its own."""
+"""Titles that a list names, each on a line of its own."""
 ALL_OF_STORM_ENDED = "✅ all of the storm's alerts have ended"
 LATE_AFTER = 120.0
 """Seconds after which a message or a reply says that it is posted late."""
@@ -59,7 +59,7 @@ def flaps(changes: Sequence[float]) -> str:
 
 
 def flaps_no_more(severity: Severity, end: Ended | None) -> str:
-    """Say that an incident flaps no more, and whether it fires or how it ended."""
+    """Say that an incident no longer flaps, and whether it fires or how it ended."""
     if end is None:
         return f"{severity_word(severity)} · fires for {say_duration(HOLD)} now, and flaps no more"
     return f"{ENDS[end]} {end}, and flaps no more for {say_duration(HOLD)}"
@@ -97,21 +97,21 @@ def late(sentence: str, behind: float) -> str:
 
 
 def with_title(sentence: str | None, title: str) -> str | None:
-    """Add the title that a sentence speaks of, for where it stands in no thread."""
+    """Return a sentence with the title that it is about, for a message outside of any thread."""
     named = escape_markdown(one_line(title))
     return sentence if sentence is None or named in sentence else f"{sentence} · {named}"
 
 
-# Several incidents of one message: titles come worst first
+# Several incidents of one message. Titles come worst first
 
 
 def several_alarm(severity: Severity, titles: Sequence[str]) -> str:
-    """Name the incidents that became critical, or are told after they were held back."""
+    """Name the incidents that became critical, or that fire after they were held back."""
     return f"{severity_word(severity)} · {_names(titles)}"
 
 
 def several_still_fire(severity: Severity, titles: Sequence[str], lasted: float) -> str:
-    """Say, as a reminder, how many incidents still fire; the first of them for so many seconds."""
+    """Say, as a reminder, how many incidents still fire; the first of them has `lasted` so many seconds."""
     since = say_duration(lasted)
     return f"{SIGNS[severity]} **{len(titles)} still firing** · the first for {since} · {_names(titles)}"
 
@@ -128,7 +128,7 @@ def several_firing(severity: Severity, count: int) -> str:
 
 
 def in_short(head: str, labels: Mapping[str, str], lines: Sequence[tuple[str, str]]) -> str:
-    """Return a list of what is new (signs and titles) below a head that names the labels all have in common."""
+    """Return a list of the news (signs and titles) below a head that names the labels that all share."""
     common = [f"{name} {value}" for name, value in labels.items() if name != "source" and value]
     first = " · ".join([head, *(escape_markdown(one_line(text, 80)) for text in common[:3])])
     shown = [f"- {sign} {escape_markdown(one_line(title, 160))}" for sign, title in lines[:MOST_LINES]]
@@ -142,11 +142,11 @@ def _names(titles: Sequence[str]) -> str:
     return " · ".join(named) + (f" · and {more} more" if more > 0 else "")
 
 
-# Messages whose place another takes
+# Messages that another one replaces
 
 
 def continued(title: str) -> str:
-    """Return the last text of a message after which a newer one in its room tells of the same."""
+    """Return the last text of a message that a newer one in its room replaces."""
     return f"{MOVED} **continued** · {escape_markdown(one_line(title))} · a newer message tells of it"
 
 
@@ -168,7 +168,7 @@ def meant_for(room: str) -> str:
 def room_is_back(room: str, moved: int, began: str, *, to: str | None) -> str:
     """Say that a room can be reached again: in the room itself, with its fallback `to`, or (None) in its fallback.
 
-    `moved` counts the messages that the fallback got, `began` is the time of day from which on it did.
+    `moved` counts the messages that the fallback got. `began` is the time of day of the first.
     """
     count, stay = (f"{moved:,} message", "stays") if moved == 1 else (f"{moved:,} messages", "stay")
     if to is not None:
@@ -192,7 +192,7 @@ def file_is_missing(name: str, why: str) -> str:
 
 
 def file_is_not_shown(name: str) -> str:
-    """Return what a message says of a file that its service can't show. Plain text."""
+    """Return the remark about a file that the message's service can't show. Plain text."""
     return f"not shown here: {name}"
 
 

@@ -1,4 +1,4 @@
-"""Values of planning: an event that waits, what is known of its alert, and the plan that comes of it."""
+"""Values of planning: an event that waits, the records of its alert, and the plan for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relay.core.suppression import Suppression
 class Waiting(msgspec.Struct, frozen=True):
     """An event in the inbox with its place in the order of arrival.
 
-    `at` is when it arrived, by the relay's own clock; of one that is read back from the store, when that was read.
+    `at` is when it arrived, by the relay's own clock. For one that is read back from the store, it is when it was read.
     """
 
     seq: int
@@ -32,11 +32,11 @@ class Known(msgspec.Struct):
 
 
 class Plan(msgspec.Struct):
-    """The changes that a batch makes; `incidents`, `groups` and `storms` by id, as they stand after it.
+    """The changes that a batch makes. `incidents`, `groups` and `storms` are by id, as they stand after it.
 
-    `touched` are groups whose incidents have changed: they are looked at next, and made where they do not exist yet.
-    `stirred` are storms whose incidents have changed, each with when to look at it. `suppressed` are events that change
-    nothing, and why.
+    `touched` are groups whose incidents have changed. They are looked at next, and created if they do not exist yet.
+    `stirred` are storms whose incidents have changed, each with the time to look at it. `suppressed` are the seqs of
+    events that change no message, each with the reason.
     """
 
     up_to: int

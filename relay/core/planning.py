@@ -1,6 +1,6 @@
-"""The plan for a batch of events, or for what is due by the time alone: what is posted, and how incidents change.
+"""The plan for a batch of events, or for alerts and incidents that are due: posts, and changes of incidents.
 
-Pure: it is given what is known of the keys concerned, carries that forward, and says what is to be written.
+Pure: it takes the records of the keys concerned, carries them forward, and returns the records to write.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ from relay.core.storm import Storms
 from relay.core.suppression import Held, Suppression, Suppressor
 
 GRACE = 300.0
-"""Seconds from the start in which no alert expires that was heard of before it."""
+"""Seconds from the start of the relay in which no alert expires whose last event came before it."""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """Where one event goes. `event` has inherited what it lacked."""
+    """The rooms that one event goes to. `event` has inherited the values that it lacked."""
 
     event: Event
     rooms: tuple[Destination, ...]
     open_in: tuple[str, ...]
-    """Further rooms, which no route names: the incident is open there, so its changes and its end are told there."""
+    """Further rooms, which no route names: the incident is open there, so its changes and its end are shown there."""
 
 
 def concerns_alert(event: Event) -> bool:
-    """Return whether what is known of an event's key matters for it."""
+    """Return whether the plan for an event depends on the records of its key."""
     return event.status != "notice" or is_about_alert(event)
 
 
 def why_not_shown(incident: Incident) -> Suppression:
-    """Return why a room was not told of an incident, and is not to be told now."""
+    """Return why an incident has no message in its room, and gets none now."""
     if incident.held is not None:
         return incident.held.reason
     return "acknowledged" if is_taken_up(incident) else "brief"
 
 
 def decide(event: Event, rules: Rules, known: Known) -> Decision:
-    """Decide for one event: its own route's rooms, and beside them the rooms where its key's incident is open."""
+    """Decide the rooms for one event: those of its route, and those in which its key's incident is open."""
     if event.status == "notice":
         return Decision(event, tuple(route_event(event, rules)), ())
     key = (event.source, event.key)
@@ -91,12 +91,12 @@ def plan(
     now: float = 0.0,
     echoes: Set[int] = frozenset(),
 ) -> Plan:
-    """Plan a batch of at least one event; `known`, `storms` and what the suppressor knows are carried forward.
+    """Plan a batch of at least one event. `known`, `storms` and the suppressor are carried forward.
 
-    Events that are `echoes`, by seq, change nothing.
+    Events whose seqs are in `echoes` change nothing.
 
-    What holds alerts back is judged as of `now`, or an event's arrival where that is later: whoever looks at open
-    alerts when a silence ends sees none that is planned thereafter.
+    Silences and other reasons to hold alerts back are judged at `now`, or at an event's arrival if that is later. The
+    look at open alerts when a silence ends does not see alerts that are planned after it.
     """
     planner = _Planner(rules, known, suppressor, storms or Storms(), batch[-1].seq, held_at=now)
     for waiting in batch:
@@ -118,10 +118,10 @@ def plan_due(
     started_at: float = 0.0,
     expires: bool = True,
 ) -> Plan:
-    """Plan what the time, or a change of what is held, asks for: ends of what its source has forgotten, reminders.
+    """Plan what is due of some keys by time, or by a change of silences and inhibitions: expiries and reminders.
 
-    Nothing ends where it is not to look at what `expires`; what was heard of before the relay `started_at` has
-    `GRACE` from there, as its source may have had nobody to tell.
+    If `expires` is false, no alert expires in this pass. An alert whose last event came before `started_at` has `GRACE`
+    from there: its source could not reach the relay while it was down.
     """
     planner = _Planner(rules, known, suppressor, storms or Storms(), 0, started_at)
     for key in keys:
@@ -194,7 +194,7 @@ class _Planner:
                 self._why = held.reason
 
     def _apply_notice(self, waiting: Waiting) -> None:
-        """Have the open incidents of a key follow a notice about it; where nothing changes, it is a repeat."""
+        """Have the open incidents of a key follow a notice about it. A notice that changes nothing is a repeat."""
         event, now = waiting.event, waiting.at
         incidents = self._known.incidents.get((event.source, event.key), {}).values()
         for incident in [one for one in incidents if not one.over]:
@@ -257,7 +257,7 @@ class _Planner:
             self._announce(reopen(last, seq, event, policy, now), now, news=seq)
             return
         if last is not None and last.live and not last.grouped:
-            self._announce(last, now)  # its end is yet to be told
+            self._announce(last, now)  # its message does not show its end yet
         self._handle -= 1
         opened = Incident(
             id=self._handle,
@@ -278,7 +278,7 @@ class _Planner:
         self._announce(opened, now, news=seq, target=target)
 
     def _ack_of(self, event: Event) -> Ack | None:
-        """Who has the alert already, where it is open in other rooms."""
+        """Return the acknowledgement that the alert has in another room, if it is open there."""
         others = self._known.incidents.get((event.source, event.key), {}).values()
         return next((one.ack for one in others if one.firing and one.ack is not None), None)
 
@@ -287,7 +287,7 @@ class _Planner:
         return max(at, self._started_at + GRACE) if alert.seen_at < self._started_at else at
 
     def look_at(self, key: AlertKey, now: float, *, expires: bool) -> None:
-        """Expire an alert, or tell of its incidents what the time has brought."""
+        """Expire an alert if it is due, and announce the changes of its incidents that are due."""
         alert = self._known.alerts.get(key)
         over = expires and (alert is None or now >= self._expires_at(alert))
         if over and alert is not None and alert.state == "firing":
@@ -310,7 +310,7 @@ class _Planner:
     def _announce(
         self, incident: Incident, now: float, news: int | None = None, target: Destination | None = None
     ) -> None:
-        """Have an incident's room told how it stands now, where there is anything to tell: at once, or by its group."""
+        """Record an incident, and have its message show the present state: at once, or when its group is due."""
         if incident.at and incident.at not in self._rules.rooms:
             incident = come_home(incident)
         held = self._held_now(incident, now)
@@ -333,7 +333,7 @@ class _Planner:
         self._record(incident)
 
     def _remind(self, incident: Incident, policy: Policy, now: float) -> Incident:
-        """A reminder, in the thread, of what still fires and nobody has taken up."""
+        """Add a reminder in the thread if the incident still fires and is not acknowledged; set the next one."""
         due = incident.firing and incident.shown is not None and not incident.quiet and incident.held is None
         if due and incident.ack is None and incident.where in self._rules.rooms:
             for step in self._possible([reply("reminder", incident, now)], incident):
@@ -341,7 +341,7 @@ class _Planner:
         return msgspec.structs.replace(incident, remind_at=now + policy.repeat_interval)
 
     def _apply_steps(self, incident: Incident, steps: Sequence[Step], route: Route, now: float) -> Incident:
-        """Note the intents on a message; a room that is gone gets none, and is told when it is back."""
+        """Add the intents on a message. A room that is gone from the configuration gets them when it is back."""
         if incident.where not in self._rules.rooms:
             return incident
         message = incident.message
@@ -419,7 +419,7 @@ class _Planner:
             )
 
     def _record(self, incident: Incident) -> None:
-        """Note an incident as it stands now, and when it wants to be looked at again."""
+        """Record an incident as it stands now, and when to look at it again."""
         key = (incident.source, incident.key)
         wakes = [at for at in (holds_at(incident),) if at is not None]
         if incident.firing:
@@ -432,7 +432,7 @@ class _Planner:
         self.result.incidents[incident.id] = self._known.incidents.setdefault(key, {})[incident.room] = incident
 
     def _awake(self, target: Destination, now: float) -> Destination:
-        """A room by the first route that is not muted, where several lead there."""
+        """Return a room by the first route to it that is not muted, or by its first route if all are."""
         for route in (target.route, *target.others) if target.others else ():
             if self._suppressor.muted(route.policy.mute, route.policy.active, max(now, self._held_at)) is None:
                 return Destination(target.room, route)
@@ -449,13 +449,14 @@ class _Planner:
 
 
 def _subject(kind: MessageKind, route: Route) -> Subject:
-    """Return what a message of one alert, or a notice, is about."""
+    """Return the subject of a message of one alert, or of a notice."""
     return Subject(kind=kind, lineage=route.lineage, route=route.path)
 
 
 def _own_time(event: Event, now: float) -> float:
     """Return when an event that arrived `now` happened, both by the relay's own clock.
 
-    Its source's time is taken for the machine's: it happened as long before its arrival as the two tell.
+    The source's clock is taken to agree with the machine's: the event happened as long before its arrival as the
+    difference of its two times.
     """
     return now - (event.received_at - event.occurred_at)

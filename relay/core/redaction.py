@@ -1,4 +1,4 @@
-"""Redaction: the relay's own secrets are taken out of texts that come from outside."""
+"""Redaction of the relay's own secrets from texts that come from outside."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 MASK = "********"
 SHORTEST = 6
-"""Characters of a secret at the least: a shorter one stands in too many harmless words."""
+"""Characters of a secret at least. A shorter one occurs in too many harmless words."""
 MOST = 1_000
-"""Secrets that are remembered; those that nobody has mentioned for longest are forgotten first."""
+"""Secrets that are remembered. The least recently learned is forgotten first."""
 _CODE = re.compile("%[0-9A-F]{2}")
 _NAMED = re.compile("token|secret|passw|key|auth|sig|credential", re.IGNORECASE)
 
@@ -26,7 +26,7 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
 
     def learn(self, secret: str) -> None:
-        """Take a secret out of texts from now on, also after it was replaced by another one."""
+        """Mask a secret in texts from now on, even after another one has replaced it."""
         if len(secret) < SHORTEST:
             return
         new = secret not in self._known
@@ -38,7 +38,7 @@ class Redactor:
             self._pattern = None
 
     def redact(self, text: str) -> str:
-        """Return a text with a mask in place of each secret, as it is or as it is commonly written."""
+        """Return a text with a mask in place of each secret, in each of the forms of `forms_of`."""
         if not self._known:
             return text
         if self._pattern is None:
@@ -52,7 +52,7 @@ class Redactor:
 
 
 def forms_of(secret: str) -> set[str]:
-    """Return how a secret may be written: as it is, in addresses, JSON, HTML, or within base64."""
+    """Return the forms in which a secret may be written: as it is, in addresses, JSON, HTML, or within base64."""
     coded = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
     plain = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     forms = {secret, html.escape(secret), *coded, *(_CODE.sub(lambda found: found[0].lower(), one) for one in coded)}

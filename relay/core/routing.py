@@ -1,9 +1,10 @@
 """The routing tree, with Alertmanager's semantics.
 
-Depth first; among siblings the first match wins unless it says `continue`; a node without a matching child is the
-answer itself; children inherit rooms and template (Alertmanager's documentation, "Configuration", section "route").
+The search goes depth first. Among siblings the first match wins unless it says `continue`. A node without a matching
+child is the answer itself. Children inherit rooms and template (Alertmanager's documentation, "Configuration", section
+"route").
 
-A route's `lineage` is its identity: groups and incidents on disk find their route, and so their policy, by it.
+A route's `lineage` is its identity. Groups and incidents on disk find their route, and so their policy, by it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _ORDINAL = re.compile(r"#\d+$")
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A node of the tree with everything inherited filled in.
 
-    `path` is its place in the configuration, `lineage` its identity in the tree (see `lineages`). A node without rooms
-    tells nobody.
+    `path` is its place in the configuration, `lineage` its identity in the tree (see `lineages`). An event that ends at
+    a node without rooms is posted nowhere.
     """
 
     path: str
@@ -44,14 +45,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildIndex(msgspec.Struct, frozen=True):
-    """Finds the children worth trying by an equality on one label; `others` have none on it and are always tried."""
+    """An index of children by an equality matcher on one `label`. `others` have none on it and are always tried."""
 
     label: str
     by_value: dict[str, tuple[int, ...]]
     others: tuple[int, ...]
 
     def candidates(self, view: Mapping[str, str]) -> Sequence[int]:
-        """Positions of the children that can match, in their order."""
+        """Return the positions of the children that can match, in their order."""
         indexed = self.by_value.get(view.get(self.label, ""), ())
         if not self.others:
             return indexed
@@ -59,7 +60,7 @@ class ChildIndex(msgspec.Struct, frozen=True):
 
 
 class RouteTrace(msgspec.Struct, frozen=True):
-    """What was tried at one node, for `explain`."""
+    """The result at one node of the search, for `explain`."""
 
     path: str
     matched: bool
@@ -67,7 +68,7 @@ class RouteTrace(msgspec.Struct, frozen=True):
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """A room that an event goes to, the first route that leads there, and the others that do."""
+    """A room that an event goes to, with the first route that leads there and the `others` that do."""
 
     room: str
     route: Route
@@ -92,8 +93,8 @@ def lineages(parent: str, siblings: Iterable[Sequence[Matcher]]) -> list[str]:
 def confusable(before: Route, after: Route) -> list[tuple[str, ...]]:
     """Return the paths in `after` of equal siblings that can't be told apart over a change of the tree.
 
-    Siblings with equal matchers are known by their order. Where one of them was added, taken out or changed, nobody can
-    tell which is which: what is open goes on under the route that has its ordinal now.
+    Siblings with equal matchers are known by their order. If one of them is added, removed or changed, their identities
+    may shift. Open incidents then go on under the route that has their ordinal now.
     """
     olds, news = _twins(before), _twins(after)
     found: list[tuple[str, ...]] = []
@@ -105,7 +106,7 @@ def confusable(before: Route, after: Route) -> list[tuple[str, ...]]:
 
 
 def _twins(root: Route) -> dict[str, dict[str, object]]:
-    """All routes below the root by what siblings with equal matchers have in common: the path and content of each."""
+    """Return the path and content of all routes below the root, grouped by their lineage without its ordinal."""
     found: dict[str, dict[str, object]] = {}
     for route in walk(root):
         for child in route.routes:
@@ -114,7 +115,7 @@ def _twins(root: Route) -> dict[str, dict[str, object]]:
 
 
 def _content(route: Route, parent: Route) -> tuple[object, ...]:
-    """All that a route says beyond its parent, and that its children say, without where it stands."""
+    """Return the settings of a route that differ from its parent's, and those of its children, without their paths."""
     inherited = {name: getattr(parent.policy, name) for name in Policy.__struct_fields__}
     own = {name: value for name in inherited if (value := getattr(route.policy, name)) != inherited[name]}
     differs = (route.rooms != parent.rooms and route.rooms, route.template, route.card)
@@ -123,14 +124,14 @@ def _content(route: Route, parent: Route) -> tuple[object, ...]:
 
 
 def walk(route: Route) -> Iterator[Route]:
-    """A route and all below it, depth first."""
+    """Yield a route and all routes below it, depth first."""
     yield route
     for child in route.routes:
         yield from walk(child)
 
 
 def index_children(routes: Sequence[Route]) -> ChildIndex | None:
-    """Index siblings by the label on which most of them have an equality; None where it would not help."""
+    """Index siblings by the label that most of them compare with `=`; return None if that would not help."""
     counts = Counter(matcher.name for route in routes for matcher in route.matchers if matcher.op == "=")
     if len(routes) < 8 or not counts:
         return None
@@ -144,7 +145,7 @@ def index_children(routes: Sequence[Route]) -> ChildIndex | None:
 
 
 def resolve(root: Route, view: Mapping[str, str]) -> list[Route]:
-    """The routes that an event's view ends at, in order. The root matches everything."""
+    """Return the routes that an event's view ends at, in order. The root matches everything."""
     found: list[Route] = []
     _resolve(root, view, found)
     return found
@@ -164,7 +165,7 @@ def _resolve(node: Route, view: Mapping[str, str], found: list[Route]) -> None:
 
 
 def destinations(routes: Sequence[Route]) -> list[Destination]:
-    """Each room once, by the first route that leads to it."""
+    """Return each room once, with the first route that leads to it."""
     if len(routes) == 1 and len(routes[0].rooms) == 1:
         return [Destination(routes[0].rooms[0], routes[0])]
     leading: dict[str, list[Route]] = {}
@@ -175,7 +176,7 @@ def destinations(routes: Sequence[Route]) -> list[Destination]:
 
 
 def trace(root: Route, view: Mapping[str, str]) -> list[RouteTrace]:
-    """Everything that was tried for a view, node by node, with the reason in words."""
+    """Return each node that was tried for a view, with the reason in words."""
     steps: list[RouteTrace] = []
     _trace(root, view, steps)
     return steps
@@ -200,4 +201,4 @@ def _trace(node: Route, view: Mapping[str, str], steps: list[RouteTrace]) -> Non
 
 def _why(node: Route) -> str:
     why = "all of " + ", ".join(map(str, node.matchers)) if node.matchers else "no matchers: everything matches"
-    return why if node.rooms else f"{why}; it has no rooms: where it is the answer, nobody is told"
+    return why if node.rooms else f"{why}; it has no rooms: an event that ends here is posted nowhere"

@@ -1,4 +1,4 @@
-"""The rules in force: routes, rooms, times; and where an event goes by them."""
+"""The rules in force: routes, rooms and times, and the rooms that an event goes to by them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from relay.core.suppression import InhibitRule
 from relay.core.times import TimeInterval
 
 OPERATOR_SOURCE = "relay"
-"""The name under which the relay's own trouble becomes events; they go to the operator's room alone."""
+"""The source of the relay's events about its own trouble. They go to the operator's room alone."""
 RESOLVE_TIMEOUT = 86_400.0
-"""Seconds without an event after which an alert ends as expired, where its source says nothing else."""
+"""Seconds without an event after which an alert expires, unless its source has its own timeout."""
 
 
 class Rules(msgspec.Struct, frozen=True):
     """The routing in force.
 
-    `rooms` are all that are configured, each with its own template, where it has one; in `plain` ones no message can be
-    edited, and none has a thread. `routes` are all by lineage, and
-    an incident whose route has vanished lives by the root's policy. `timeouts` are the sources' own, `digest_over` the
-    rooms' new posts that may wait before they become a digest, `cards` the rooms' own.
+    `rooms` maps each configured room to its template, if it has one. In `plain` rooms no message can be edited or has
+    a thread. `routes` are all routes by lineage; an incident whose route has vanished lives by the root's policy.
+    `timeouts` are those of sources, in seconds. `digest_over` is, for each room, how many new posts may wait before
+    they become a digest. `cards` are those of rooms.
     """
 
     root: Route
@@ -39,32 +39,32 @@ class Rules(msgspec.Struct, frozen=True):
     cards: dict[str, str] = {}
 
     def route_of(self, lineage: str) -> Route:
-        """The route by which the incidents of a group live."""
+        """Return the route with a lineage, or the root if there is none."""
         return self.routes.get(lineage, self.root)
 
     def policy_of(self, lineage: str) -> Policy:
-        """How the incidents of a group live."""
+        """Return the policy of the route with a lineage, or the root's if there is none."""
         return self.route_of(lineage).policy
 
     def expires_at(self, alert: Alert) -> float:
-        """When an alert expires unless an event comes; Unix seconds."""
+        """Return when an alert expires unless an event comes, in Unix seconds."""
         if alert.ends_at is not None:
             return alert.ends_at
         return alert.seen_at + self.timeouts.get(alert.source, RESOLVE_TIMEOUT)
 
 
 def route_event(event: Event, rules: Rules) -> list[Destination]:
-    """The rooms that the tree (or, for the relay's own trouble, the operator's route) names for an event."""
+    """Return the rooms for an event: by the tree or, for the relay's own trouble, by the operator's route."""
     if event.source == OPERATOR_SOURCE and rules.operator is not None:
         return destinations([rules.operator])
     return destinations(resolve(rules.root, view_of(event)))
 
 
 def template_for(room: str, route: Route, rules: Rules) -> str | None:
-    """The template of a message: the route's, else the room's."""
+    """Return the template of a message: the route's, else the room's."""
     return route.template or rules.rooms.get(room)
 
 
 def card_for(room: str, route: Route, rules: Rules) -> str | None:
-    """The card of a message of one alert: the route's, else the room's."""
+    """Return the card of a message of one alert: the route's, else the room's."""
     return route.card or rules.cards.get(room)

@@ -1,6 +1,6 @@
 """Severities, and the words that senders have for them: one table for formats, mappings and the relay's own JSON.
 
-A number alone is no word: what it means is for a format's own table, or for a mapping's `severities`.
+A number alone is not in the table: a format's own table, or a mapping's `severities`, gives its meaning.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ FOREIGN: dict[Severity, tuple[str, ...]] = {
 """Words of syslog (RFC 5424), X.733, log libraries and vendors; `p1` is also `P-1` and `priority 1`, `sev1` likewise
 `SEV-1` and `Severity 1`."""
 NO_TROUBLE = frozenset({"none", "ok", "success", "normal", "clear", "cleared"})
-"""Words that say how things are after the end: they are no severity of what has ended."""
+"""Words for the state after an alert's end. In a resolved event they give no severity."""
 LONGEST_WORD = 100
 
 _JOINTS = re.compile(r"[\s_.:#-]+")
@@ -84,13 +84,13 @@ def _squeezed(word: str) -> str:
 WORDS: dict[str, Severity] = {
     _squeezed(word): severity for severity, words in FOREIGN.items() for word in (severity, *words)
 }
-"""The severity of each word, written small and without joints."""
+"""The severity of each word, in lower case and without joints."""
 
 
 def severity_of(word: str) -> Severity | None:
-    """Return the severity that a sender's word means, None if nobody knows the word.
+    """Return the severity that a sender's word means, or None if the word is not known.
 
-    Case and joints do not matter. Of `P1 - Critical` or `High (P2)` the first part that is known counts.
+    Case and joints (blanks and `_.:#-`) do not matter. In `P1 - Critical` or `High (P2)` the first known part counts.
     """
     if word in RANK:
         return word

@@ -1,8 +1,8 @@
 """Storms: when a room gets more new messages than it can take, they become one digest.
 
-While a storm lasts, new posts wait, and every few seconds the digest takes up those that wait: first as a message of
-its own, then by its edits. Criticals still go first and alone, up to a limit. When so few come that the room can take
-them again the storm is over: a note in the digest's thread says so, with the full list as a file.
+While a storm lasts, new posts wait. Every few seconds the digest takes them up: first as a message of its own, then by
+its edits. Criticals still go first and alone, up to a limit. When the room can take new posts one by one again, the
+storm is over. A note in the digest's thread says so, with the full list as a file.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from relay.core.news import Step
 from relay.core.phrases import ALL_OF_STORM_ENDED, storm_is_over
 
 TOO_LONG = 5.0
-"""Seconds that new posts may take to go out one by one, where more of them wait than the room wants to see so."""
+"""Seconds that new posts may take to go out one by one, if more of them wait than the room's `digest_over`."""
 WINDOW = 10.0
-"""Seconds over which posts are counted: where fewer come than the room wants to see one by one, the storm is over."""
+"""Seconds over which posts are counted. If no more come than the room's `digest_over`, the storm is over."""
 MOST_ALONE = 5
 """Critical alerts of a storm that have messages of their own."""
 EVERY = 5.0
 """Seconds between the first edits of a digest; from the fourth on they double."""
 MOST_EDITS = 6
-"""Edits after which a storm that goes on has another digest; the rest is kept for how its alerts end."""
+"""Edits after which a storm that goes on gets another digest. The rest is kept to show how its alerts end."""
 LATER = 60.0
-"""Seconds after which a digest says how its alerts go on, once the storm is over; doubled with each time."""
+"""Seconds after which a digest says how its alerts go on, once the storm is over; doubled each time."""
 
 ALL_ENDED = Step("reply", ALL_OF_STORM_ENDED, says=Reply(kind="storm ended"))
 
 
 class Pressure(msgspec.Struct, frozen=True):
-    """New posts that wait for a room, the seconds that each takes, and how many the room wants to see one by one.
+    """The new posts that wait for a room.
 
-    `seq` is the last event that waits.
+    `seconds_each` is how long one takes to send. The room gets up to `digest_over` of them one by one. `seq` is the
+    last event that waits.
     """
 
     waiting: int
@@ -45,7 +46,7 @@ class Pressure(msgspec.Struct, frozen=True):
     seq: int = 0
 
     def is_storm(self, more: int) -> bool:
-        """Return whether these and some more are a storm."""
+        """Return whether these and `more` new posts are a storm."""
         waiting = self.waiting + more
         return waiting > self.digest_over and waiting * self.seconds_each > TOO_LONG
 
@@ -53,9 +54,10 @@ class Pressure(msgspec.Struct, frozen=True):
 class Storm(msgspec.Struct, frozen=True, kw_only=True):
     """A storm in a room, and its digest. Times are Unix seconds.
 
-    It `began_at` and was `seen_at` last. So many posts have `joined` since `window_at`, so many went out `alone`, and
-    `seq` is its last event's. `flush_at` is when the digest is due next, `flushed_at` when it was last, `ended_at` when
-    the storm was over. `at` is the room that the digest stands in, where that is a fallback of its own.
+    It began at `began_at`; its last post came at `seen_at`, with the event `seq`. `joined` counts the posts since
+    `window_at`, `alone` those that went out by themselves. The digest is due at `flush_at` and was sent last at
+    `flushed_at`. The storm was over at `ended_at`. `at` is the fallback that the digest stands in, empty if it stands
+    in its own room.
     """
 
     id: str
@@ -75,12 +77,12 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def where(self) -> str:
-        """The room that its digest stands in."""
+        """Return the room that its digest stands in."""
         return self.at or self.room
 
 
 class StormMembers(msgspec.Struct, frozen=True, tag_field="kind", tag="storm"):
-    """A storm, its incidents that its digest must be told of, the digest's edits, and how many incidents still fire."""
+    """A storm with the incidents that its digest must show, the digest's edits, and how many incidents still fire."""
 
     group: Storm
     incidents: tuple[Incident, ...]
@@ -103,10 +105,10 @@ def open_storm(room: str, now: float, seq: int = 0) -> Storm:
 
 
 class Storms:
-    """How the new posts of a plan go out: in their turn or, in a storm, in its digest or first.
+    """Decides how the new posts of a plan go out: in turn or, in a storm, in its digest or first.
 
-    Made of the storms that are not over, and of what waits for the rooms where that is much; it counts along, and
-    `changed` are the storms that have begun or grown by it.
+    Made from the storms that are not over, and from the pressure on rooms that many posts wait for. It counts each new
+    post; `changed` holds the storms that began or grew by them.
     """
 
     def __init__(self, found: Iterable[Storm] = (), pressure: Mapping[str, Pressure] | None = None) -> None:
@@ -116,7 +118,7 @@ class Storms:
         self.changed: dict[str, Storm] = {}
 
     def haste(self, room: str, rank: int, seq: int, now: float) -> Haste:
-        """How one more new post, for the event `seq`, goes out."""
+        """Return how one more new post, for the event `seq`, goes out, and count it."""
         storm = self._open.get(room)
         if storm is None:
             self._made[room] += 1
@@ -129,7 +131,7 @@ class Storms:
         return "first" if alone else "in digest"
 
     def begin(self, now: float) -> bool:
-        """Begin a storm in each room where what waits is one already; return whether there is any."""
+        """Begin a storm in each room for which enough posts wait; return whether one began."""
         for room, pressure in self._pressure.items():
             if pressure.is_storm(0):
                 storm = open_storm(room, now, pressure.seq)
@@ -137,12 +139,12 @@ class Storms:
         return bool(self.changed)
 
     def latest(self, storm: Storm) -> Storm:
-        """A storm as it stands after what has joined it by this plan."""
+        """Return a storm as it stands after the posts of this plan that joined it."""
         return self.changed.get(storm.id, storm)
 
 
 def joined(storm: Storm, seq: int, now: float, *, alone: bool) -> Storm:
-    """The storm after one more post, for the event `seq`; `alone` where that has a message of its own."""
+    """Return the storm after one more post, for the event `seq`; `alone` if that has a message of its own."""
     seen_at = max(now, (storm.flushed_at or 0.0) + 0.001)  # the next digest has it, whenever the event came
     return _awake(
         msgspec.structs.replace(storm, seen_at=seen_at, seq=seq, alone=storm.alone + alone, joined=storm.joined + 1)
@@ -152,10 +154,10 @@ def joined(storm: Storm, seq: int, now: float, *, alone: bool) -> Storm:
 def look(
     storm: Storm, edits: int, *, news: bool, firing: int, few: int, now: float, plain: bool = False
 ) -> tuple[Storm, list[Step]]:
-    """Return the storm and the steps for its digest. `news`: its alerts have changed; `firing` of them fire still.
+    """Return the storm and the steps for its digest.
 
-    `few` new posts are none that the room could not take one by one. In a `plain` room each edit is a new message, so
-    there are few of them.
+    `news` means that its alerts have changed; `firing` counts those that still fire. The room can take `few` new posts
+    one by one. In a `plain` room each edit is a new message, so there are few of them.
     """
     if storm.ended_at is None:
         storm, steps = _meanwhile(storm, edits, few, now, plain=plain)
@@ -185,7 +187,7 @@ def _meanwhile(storm: Storm, edits: int, few: int, now: float, *, plain: bool) -
 
 
 def _afterwards(storm: Storm, edits: int, news: bool, firing: int, now: float) -> tuple[Storm, list[Step]]:
-    """A storm that is over: its digest says now and then how its alerts go on, and that all have ended."""
+    """Return a storm that is over and the steps for its digest: how its alerts go on, at last that all have ended."""
     if not news:
         return msgspec.structs.replace(storm, flush_at=None), []
     due = (storm.flushed_at or now) + LATER * 2 ** max(0, edits - MOST_EDITS)
@@ -198,7 +200,7 @@ def _afterwards(storm: Storm, edits: int, news: bool, firing: int, now: float) -
 
 
 def _awake(storm: Storm) -> Storm:
-    """The storm with when it wants to be looked at next."""
+    """Return the storm with `wake_at` set: when to look at it next."""
     if storm.ended_at is not None:
         return msgspec.structs.replace(storm, wake_at=storm.flush_at)
     counted = storm.window_at + WINDOW

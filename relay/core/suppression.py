@@ -33,7 +33,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
-    """A silence; `matchers` as text, times in Unix seconds. Expired, it has ended before its time."""
+    """A silence, its `matchers` as text, its times in Unix seconds. To expire one early sets its `ends_at`."""
 
     id: str
     matchers: tuple[str, ...]
@@ -44,14 +44,18 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float
 
     def state(self, now: float) -> Literal["pending", "active", "expired"]:
-        """Where it stands at a time."""
+        """Return its state at a time, in Unix seconds."""
         if now >= self.ends_at:
             return "expired"
         return "active" if now >= self.starts_at else "pending"
 
 
 class InhibitRule(msgspec.Struct, frozen=True):
-    """While an alert that `sources` match fires, those that `targets` match are held, where `equal` labels agree."""
+    """A rule of inhibition, with Alertmanager's meaning.
+
+    While an alert that `sources` match fires, it holds back those that `targets` match and whose `equal` labels agree
+    with its own.
+    """
 
     sources: tuple[Matcher, ...]
     targets: tuple[Matcher, ...]
@@ -71,7 +75,7 @@ class _Sources:
         self.places: dict[AlertKey, tuple[str, ...]] = {}
 
     def put(self, key: AlertKey, view: View, values: tuple[str, ...]) -> bool:
-        """Note that an alert fires; return whether that is new."""
+        """Record that an alert fires; return whether that is new."""
         new = self.places.get(key) != values
         if new:
             self.remove(key)
@@ -80,7 +84,7 @@ class _Sources:
         return new
 
     def remove(self, key: AlertKey) -> bool:
-        """Note that an alert fires no more, or matches no more; return whether it did."""
+        """Record that an alert no longer fires or matches; return whether it did before."""
         values = self.places.pop(key, None)
         if values is None:
             return False
@@ -98,13 +102,13 @@ class Suppressor:
     ) -> None:
         self._silences: list[_Compiled] = []
         self.ahead = 0.0
-        """Seconds by which the relay's own clock is ahead of the machine's, by which the hours of a day go."""
+        """Seconds by which the relay's own clock is ahead of the machine's. Time intervals go by the machine's."""
         self.stirred = False
-        """True once alerts that inhibit others have changed; whoever looks into that sets it back."""
+        """True once alerts that inhibit others have changed. The caller that acts on it sets it back."""
         self.use(rules, intervals or {})
 
     def use(self, rules: Sequence[InhibitRule], intervals: Mapping[str, Sequence[TimeInterval]]) -> None:
-        """Put other rules and intervals in force; the alerts that fire are to be noted anew."""
+        """Put other rules and intervals in force, and forget the alerts: the caller must `note` those that fire."""
         self._rules = tuple(rules)
         self._intervals = dict(intervals)
         self._sources = [_Sources() for _ in self._rules]
@@ -117,7 +121,7 @@ class Suppressor:
         ]
 
     def note(self, alert: Alert) -> None:
-        """Take note of an alert as it stands now: what it inhibits may have changed."""
+        """Record an alert as it stands now; set `stirred` if it begins or ceases to inhibit others."""
         if not self._rules:
             return
         key, view = (alert.source, alert.key), view_of(alert)
@@ -126,7 +130,7 @@ class Suppressor:
             self.stirred |= known.put(key, view, _values(rule, view)) if firing else known.remove(key)
 
     def holds(self, event: Event, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
-        """Return why an alert is held on a route with these intervals, or None. Times in Unix seconds."""
+        """Return why an alert is held back on a route with these intervals, or None. `now` is in Unix seconds."""
         if event.downtime:
             return Held("downtime", event.source)
         if not (self._silences or self._rules or mute or active):
@@ -134,7 +138,7 @@ class Suppressor:
         return self.held(view_of(event), mute, active, now)
 
     def held(self, view: View, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
-        """Why an alert of this view is held on a route with these intervals, or None."""
+        """Return why an alert of this view is held back on a route with these intervals, or None."""
         for one in self._silences:
             if one.silence.state(now) == "active" and all(matcher.matches(view) for matcher in one.matchers):
                 return Held("silenced", one.silence.id)
@@ -144,7 +148,7 @@ class Suppressor:
         return self.muted(mute, active, now) if mute or active else None
 
     def held_by(self, view: View, now: float) -> tuple[list[str], list[AlertKey]]:
-        """The ids of all silences that hold an alert of this view, and the keys of an alert for each inhibition."""
+        """Return the ids of all silences that hold back an alert of this view, and one inhibitor's key per rule."""
         silences = [
             one.silence.id
             for one in self._silences
@@ -155,7 +159,7 @@ class Suppressor:
         return silences, inhibitors
 
     def muted(self, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
-        """Why a route with these intervals says nothing at a time, or None."""
+        """Return why a route with these intervals is muted at a time, or None."""
         if active and not any(self._within(name, now) for name in active):
             return Held("muted", f"outside of {', '.join(active)}")
         return next((Held("muted", name) for name in mute if self._within(name, now)), None)
@@ -164,12 +168,12 @@ class Suppressor:
         return any(interval.contains(now - self.ahead) for interval in self._intervals.get(name, ()))
 
     def phase(self, now: float) -> tuple[object, ...]:
-        """What time alone decides, in a form that can be compared: which silences and intervals hold."""
+        """Return the silences and intervals that hold at a time, in a form that can be compared."""
         silences = [one.silence.id for one in self._silences if one.silence.state(now) == "active"]
         return (tuple(silences), *(name for name in self._intervals if self._within(name, now)))
 
     def next_change(self, now: float) -> float | None:
-        """When `phase` may change next without anything else happening; an interval may at every full minute."""
+        """Return when `phase` may change next by time alone, or None. An interval may change at each full minute."""
         times = [at for one in self._silences for at in (one.silence.starts_at, one.silence.ends_at) if at > now]
         if self._intervals:
             times.append(((now - self.ahead) // 60 + 1) * 60 + self.ahead)
@@ -181,7 +185,7 @@ def _values(rule: InhibitRule, view: View) -> tuple[str, ...]:
 
 
 def _inhibitor(rule: InhibitRule, known: _Sources, view: View) -> AlertKey | None:
-    """The alert that holds this one; of two that match both sides of a rule, neither holds the other."""
+    """Return the alert that inhibits this one, or None. Two that match both sides do not inhibit each other."""
     if not all(matcher.matches(view) for matcher in rule.targets):
         return None
     both = all(matcher.matches(view) for matcher in rule.sources)

@@ -1,6 +1,6 @@
 """Time intervals, with Alertmanager's meaning (its documentation, "Configuration", section `time_interval`).
 
-An interval holds where each of its fields that is given holds; a field holds where one of its ranges does.
+An interval holds if each of its fields that is given holds. A field holds if one of its ranges does.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
 
 
 class Range(msgspec.Struct, frozen=True):
-    """From `begin` to `end`; minutes of a day end before `end`, everything else includes it."""
+    """A range from `begin` to `end`. Minutes of a day end before `end`; everything else includes it."""
 
     begin: int
     end: int
 
 
 class TimeInterval(msgspec.Struct, frozen=True, kw_only=True):
-    """A recurring stretch of time; fields without ranges admit everything. Sunday is day 0, days of months may be
-    negative: -1 is the last."""
+    """A recurring stretch of time. A field without ranges admits everything.
+
+    Sunday is day 0. Days of months may be negative: -1 is the last.
+    """
 
     times: tuple[Range, ...] = ()
     weekdays: tuple[Range, ...] = ()
@@ -71,42 +73,42 @@ def _in_month(days: Range, then: datetime) -> bool:
 
 
 def parse_clock(text: str) -> int:
-    """Minutes of a day, of `HH:MM` up to `24:00`. Raises ValueError."""
+    """Return the minutes since midnight of a time `HH:MM`, up to `24:00`. Raises ValueError."""
     found = _CLOCK.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is not a time of day; it would read like 09:00, or 24:00 for the day's end")
+        raise ValueError(f"expected a time of day, like 09:00, or 24:00 for the day's end; found {text!r}")
     return 1_440 if found[1] is None else int(found[1]) * 60 + int(found[2])
 
 
 def parse_times(begin: str, end: str) -> Range:
-    """A stretch of a day. Raises ValueError."""
+    """Read a stretch of a day from two times `HH:MM`. Raises ValueError."""
     found = Range(parse_clock(begin), parse_clock(end))
     if found.begin >= found.end:
-        raise ValueError(f"{begin} is not before {end}; a night is two stretches: until 24:00, and from 00:00")
+        raise ValueError(f"{begin} is not before {end}; write a night as two stretches, until 24:00 and from 00:00")
     return found
 
 
 def parse_weekdays(text: str) -> Range:
-    """`monday`, or `monday:friday`. Raises ValueError."""
+    """Read `monday` or `monday:friday`. Raises ValueError."""
     return _parse(text, lambda word: _named(word, WEEKDAYS, 0), "a day of the week, like monday or monday:friday")
 
 
 def parse_months(text: str) -> Range:
-    """`january`, `1`, or `january:march`. Raises ValueError."""
+    """Read `january`, `1` or `january:march`. Raises ValueError."""
     return _parse(text, lambda word: _named(word, MONTHS, 1), "a month, like january, 1 or january:march")
 
 
 def parse_years(text: str) -> Range:
-    """`2026`, or `2026:2028`. Raises ValueError."""
+    """Read `2026` or `2026:2028`. Raises ValueError."""
     return _parse(text, int, "a year, like 2026 or 2026:2028")
 
 
 def parse_days_of_month(text: str) -> Range:
-    """`1`, `1:7` or, counted from the month's end, `-3:-1`. Raises ValueError."""
+    """Read `1`, `1:7` or, counted from the month's end, `-3:-1`. Raises ValueError."""
     found = _parse(text, int, "a day of the month, like 1, 1:7 or -3:-1", ordered=False)
     for day in (found.begin, found.end):
         if not 1 <= abs(day) <= 31:
-            raise ValueError(f"{text!r}: days of a month are 1 to 31, or -1 to -31 from its end")
+            raise ValueError(f"expected days from 1 to 31, or -1 to -31 from the month's end; found {text!r}")
     if found.begin < 0 < found.end or ((found.begin < 0) == (found.end < 0) and found.begin > found.end):
         raise ValueError(f"{text!r} ends before it begins")
     return found
@@ -118,7 +120,7 @@ def _parse(text: str, number: object, example: str, *, ordered: bool = True) -> 
         first = number(begin.strip())  # type: ignore[operator]  # a function of a word
         found = Range(first, number(end.strip()) if colon else first)  # type: ignore[operator]
     except ValueError as error:
-        raise ValueError(f"{text!r} is not {example}") from error
+        raise ValueError(f"expected {example}; found {text!r}") from error
     if ordered and found.begin > found.end:
         raise ValueError(f"{text!r} ends before it begins")
     return found

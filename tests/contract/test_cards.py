@@ -106,7 +106,7 @@ def test_whatever_an_event_says_stays_text_in_its_place(title: str, value: str) 
         ("{", "expected a card in JSON, found other text"),
         ('{"type": "Container"}', "is no card"),
         ('{"type": "AdaptiveCard", "version": "1.5", "body": [{"type": "x"}]}', "expected a version that Webex shows"),
-        ('{"type": "AdaptiveCard", "version": "1.3", "body": [{}]}', 'body[0]: an element has a "type"'),
+        ('{"type": "AdaptiveCard", "version": "1.3", "body": [{}]}', 'body[0]: expected an element with a "type"'),
         ("{{ nonesuch }}", "'nonesuch' is undefined"),
         ("{% if %}", "Expected an expression"),
         ("{% for n in range(99999) %}xxxxxxxxxx{% endfor %}", "expected a card of at most 65,536 characters"),

@@ -69,12 +69,12 @@ async def test_a_message_says_that_it_is_silenced_and_disturbs_nobody_meanwhile(
 async def test_bad_silences_are_refused_with_a_reason(relay: Running) -> None:
     good = {"matchers": ["a=b"], "ends_at": within(60), "created_by": "anna", "comment": "c"}
     for wrong, said in (
-        ({"matchers": ['a=~"("']}, "is not a regular expression"),
-        ({"matchers": []}, "needs a matcher"),
+        ({"matchers": ['a=~"("']}, "expected a regular expression of RE2"),
+        ({"matchers": []}, "expected at least one matcher"),
         ({"matchers": ["a=~.*"]}, "must not match an empty value"),
-        ({"ends_at": within(-60)}, "would end in the past"),
-        ({"starts_at": within(120)}, "would end before it begins"),
-        ({"ends_at": "soon"}, "'soon' is not a time"),
+        ({"ends_at": within(-60)}, "found one in the past"),
+        ({"starts_at": within(120)}, "expected an end after the beginning"),
+        ({"ends_at": "soon"}, "expected a time, like 2026-03-01T02:10:00Z; found 'soon'"),
         ({"comment": " "}, "the comment is missing"),
     ):
         status, body = await change(relay, "/api/v1/silences", **{**good, **wrong})

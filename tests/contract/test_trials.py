@@ -116,11 +116,11 @@ async def test_a_day_of_groups_silences_mutes_and_inhibition_passes_at_once(tmp_
     [
         ({"events": [alert(source="fabrik")]}, "no source is called 'fabrik' (did you mean 'fabric'?)"),
         ({"events": [alert(titel="x")]}, "unknown key 'titel' (did you mean 'title'?)"),
-        ({"events": [alert(at="soon")]}, "'soon' is not a duration"),
+        ({"events": [alert(at="soon")]}, "expected a duration, like 30s, 5m or 1h30m; found 'soon'"),
         ({"events": [alert(severity=3)]}, "severity: expected text, found the number 3"),
         ({"events": [{"source": "fabric", "payload": "nowhere.json"}]}, "nowhere.json can't be read"),
-        ({"events": [], "start": "soon"}, "start: 'soon' is not a time"),
-        ({"events": [], "silences": [{"matchers": []}]}, "a silence needs a matcher"),
+        ({"events": [], "start": "soon"}, "start: expected a time, like 2026-03-01T02:10:00Z; found 'soon'"),
+        ({"events": [], "silences": [{"matchers": []}]}, "expected at least one matcher"),
         ({"events": [], "expectations": []}, "unknown key `expectations`"),
     ],
 )

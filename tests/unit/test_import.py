@@ -201,7 +201,7 @@ def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
         ("{receiver: d, continue: true}", "route.continue: Alertmanager allows no `continue` in the root route"),
         ("{receiver: d, mute_time_intervals: [x]}", "route.mute_time_intervals: Alertmanager allows no"),
         ("{receiver: d, routes: [{active_time_intervals: [x]}]}", "no time interval is called 'x'"),
-        ("{receiver: d, group_wait: 5}", "route.group_wait: '5' is not a duration"),
+        ("{receiver: d, group_wait: 5}", "route.group_wait: expected a duration, like 30s, 5m or 1h30m; found '5'"),
         ("{receiver: d, group_interval: 0s}", "route.group_interval: expected more than 0s"),
         ("{receiver: d, repeat_interval: 0}", "route.repeat_interval: expected more than 0s"),
         ("{receiver: d, group_by: ['...', a]}", "route.group_by: expected labels, each once"),
@@ -216,8 +216,14 @@ def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
         ),
         ("{receiver: d, routes: [{continue: 1}]}", "continue: expected true or false without quotes, found text"),
         ("{receiver: d, routes: [{match: [a]}]}", "match: expected a mapping of labels, found a list"),
-        ("{receiver: d, routes: [{matchers: ['a']}]}", "route.routes[0].matchers[0]: 'a' is not a matcher"),
-        ("{receiver: d, routes: [{match_re: {a: '('}}]}", "match_re.a: '(' is not a regular expression"),
+        (
+            "{receiver: d, routes: [{matchers: ['a']}]}",
+            "route.routes[0].matchers[0]: expected a matcher, like severity=~\"critical|major\"; found 'a'",
+        ),
+        (
+            "{receiver: d, routes: [{match_re: {a: '('}}]}",
+            "match_re.a: expected a regular expression of RE2; found '('",
+        ),
         ("{receiver: d, routes: [{match: {a: '$${b}'}}]}", "`$${` can't be written"),
     ],
 )
@@ -240,7 +246,7 @@ def test_a_route_that_alertmanager_would_not_take_is_refused_with_its_place(rout
         ("receivers: [{name: d}]\ninhibit_rules: [{source_match: 5}]", "source_match: expected a mapping of labels"),
         (
             "receivers: [{name: d}]\ninhibit_rules: [{target_matchers: ['(']}]",
-            "target_matchers[0]: '(' is not a matcher",
+            "target_matchers[0]: expected a matcher, like severity=~\"critical|major\"; found '('",
         ),
         ("receivers: [{name: d}]\ninhibit_rules: [{equal: ['']}]", "equal: expected labels, found an empty one"),
         ("receivers: [{name: d}]\ntime_intervals: [{time_intervals: []}]", "a time interval needs a name"),
@@ -248,12 +254,21 @@ def test_a_route_that_alertmanager_would_not_take_is_refused_with_its_place(rout
         *(
             (f"receivers: [{{name: d}}]\ntime_intervals: [{{name: a, time_intervals: [{{{interval}}}]}}]", said)
             for interval, said in (
-                ("times: [{start_time: 9, end_time: '10:00'}]", "times[0]: '9' is not a time of day"),
-                ("times: [{start_time: '09:00'}]", "times[0]: '' is not a time of day"),
-                ("weekdays: [sunnyday]", "weekdays[0]: 'sunnyday' is not a day of the week"),
+                (
+                    "times: [{start_time: 9, end_time: '10:00'}]",
+                    "times[0]: expected a time of day, like 09:00, or 24:00 for the day's end; found '9'",
+                ),
+                (
+                    "times: [{start_time: '09:00'}]",
+                    "times[0]: expected a time of day, like 09:00, or 24:00 for the day's end; found ''",
+                ),
+                (
+                    "weekdays: [sunnyday]",
+                    "weekdays[0]: expected a day of the week, like monday or monday:friday; found 'sunnyday'",
+                ),
                 ("weekdays: monday", "weekdays: expected a list of texts, found text"),
                 ("days_of_month: ['-3:2']", "days_of_month[0]: '-3:2' ends before it begins"),
-                ("months: [13]", "months[0]: '13' is not a month"),
+                ("months: [13]", "months[0]: expected a month, like january, 1 or january:march; found '13'"),
                 ("years: ['2026:2025']", "years[0]: '2026:2025' ends before it begins"),
                 ("location: Local", "location: expected a time zone like UTC or Europe/Amsterdam, found 'Local'"),
                 ("weeks: [1]", "weeks: is unknown to the import; without it"),

@@ -177,5 +177,5 @@ def test_a_route_without_rooms_tells_nobody_and_says_so() -> None:
     root = route(routes=(route("null", 'site="a"', rooms=()),))
     assert destinations(resolve(root, {"site": "a"})) == []
     assert trace(root, {"site": "a"})[-1].why == (
-        'all of site="a"; it has no rooms: where it is the answer, nobody is told'
+        'all of site="a"; it has no rooms: an event that ends here is posted nowhere'
     )

@@ -120,13 +120,13 @@ def test_a_silence_holds_while_it_is_active() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"matchers": ()}, "needs a matcher"),
-        ({"matchers": ("a",)}, "is not a matcher"),
+        ({"matchers": ()}, "expected at least one matcher"),
+        ({"matchers": ("a",)}, "expected a matcher"),
         ({"matchers": ('a=~".*"', 'b=""')}, "must not match an empty value"),
         ({"ends_at": NOW}, "in the past"),
-        ({"starts_at": NOW + 60}, "before it begins"),
+        ({"starts_at": NOW + 60}, "expected an end after the beginning"),
         ({"comment": ""}, "the comment is missing"),
-        ({"created_by": "x" * 2_000}, "more than 1000 characters"),
+        ({"created_by": "x" * 2_000}, "expected at most 1000 characters in the author"),
     ],
 )
 def test_a_silence_that_cannot_be_says_why(changes: dict[str, Any], said: str) -> None:
@@ -210,15 +210,15 @@ def test_all_fields_that_are_given_must_hold() -> None:
 @pytest.mark.parametrize(
     ("parse", "text", "said"),
     [
-        (parse_weekdays, "funday", "is not a day of the week"),
+        (parse_weekdays, "funday", "expected a day of the week"),
         (parse_weekdays, "friday:monday", "ends before it begins"),
-        (parse_months, "13", "is not a month"),
-        (parse_days_of_month, "0", "days of a month are 1 to 31"),
+        (parse_months, "13", "expected a month"),
+        (parse_days_of_month, "0", "expected days from 1 to 31"),
         (parse_days_of_month, "-1:5", "ends before it begins"),
         (parse_days_of_month, "5:1", "ends before it begins"),
-        (parse_years, "soon", "is not a year"),
-        (lambda text: parse_times(text, "24:00"), "25:00", "is not a time of day"),
-        (lambda text: parse_times(text, "06:00"), "22:00", "a night is two stretches"),
+        (parse_years, "soon", "expected a year"),
+        (lambda text: parse_times(text, "24:00"), "25:00", "expected a time of day"),
+        (lambda text: parse_times(text, "06:00"), "22:00", "write a night as two stretches"),
     ],
 )
 def test_a_wrong_interval_says_what_would_be_right(parse: Any, text: str, said: str) -> None:

@@ -20,9 +20,9 @@ def test_a_durations_parts_add_up(parts: dict[str, int]) -> None:
 
 def test_a_duration_has_a_bound_and_plain_digits() -> None:
     assert parse_duration("100y") == 100 * UNITS["y"]
-    with pytest.raises(ValueError, match="too long; expected at most 100y"):
+    with pytest.raises(ValueError, match="expected a duration of at most 100y"):
         parse_duration("99999999h")
-    with pytest.raises(ValueError, match="is not a duration"):
+    with pytest.raises(ValueError, match="expected a duration"):
         parse_duration("٣s")
 
 
@@ -37,7 +37,7 @@ def test_alertmanagers_durations_are_read(text: str, seconds: float) -> None:
     "text", ["", "5", "s", "5 m", "30m1h", "-5s", "1.5h", "5M", "9" * 400 + "s", "9" * 5_000 + "s"]
 )
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="it would read like 30s, 5m or 1h30m"):
+    with pytest.raises(ValueError, match="expected a duration, like 30s, 5m or 1h30m"):
         parse_duration(text)
 
 
@@ -51,7 +51,7 @@ def test_sizes_are_read(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "KiB", "64kib", "1.5MiB", "-1", "64 K", "9" * 5_000])
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="it would read like 1048576"):
+    with pytest.raises(ValueError, match="expected a size, like 1048576"):
         parse_size(text)
 
 
@@ -62,7 +62,7 @@ def test_rates_are_read_as_a_second(text: str, rate: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "100", "0/s", "0.0/m", "-1/s", "5/d", "5 / s", "9" * 400 + "/s"])
 def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="it would read like 100/s"):
+    with pytest.raises(ValueError, match="expected a rate, like 100/s"):
         parse_rate(text)
 
 
@@ -109,7 +109,7 @@ def test_times_are_read_as_vendors_write_them(value: str | float, seconds: float
     ],
 )
 def test_what_is_no_time_is_refused(value: str | float) -> None:
-    with pytest.raises(ValueError, match=r"is not a time|is too far off"):
+    with pytest.raises(ValueError, match="expected a time"):
         parse_time(value)
 
 
