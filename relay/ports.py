@@ -38,6 +38,10 @@ class StoreUnavailableError(StoreError):
         self.full = full
 
 
+class StoreImpossibleError(StoreUnavailableError):
+    """No database can be there: another kind of file is in its place, or SQLite is too old."""
+
+
 class StoreInUseError(StoreError):
     """Another process holds the store."""
 

@@ -59,11 +59,13 @@ def run(
 
 def _refusal(error: BaseException) -> int | None:
     """Return the exit code of an error of the start or of the store; None for any other error."""
-    from relay.ports import StoreError
+    from relay.ports import StoreError, StoreImpossibleError, StoreUnavailableError
     from relay.settings.problems import ConfigurationError
     from relay.settings.secrets import SecretError
     from relay.templates.bounds import TemplateError
 
+    if isinstance(error, StoreUnavailableError) and not isinstance(error, StoreImpossibleError):
+        return EXIT_NO  # it lacks room or rights: a later start may succeed, so systemd must try again
     if isinstance(error, StoreError):
         return EXIT_STORE
     if isinstance(error, (ConfigurationError, SecretError, TemplateError)):

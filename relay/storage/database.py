@@ -12,7 +12,14 @@ from pathlib import Path
 
 import tenacity
 
-from relay.ports import StoreCorruptError, StoreError, StoreInUseError, StoreNewerError, StoreUnavailableError
+from relay.ports import (
+    StoreCorruptError,
+    StoreError,
+    StoreImpossibleError,
+    StoreInUseError,
+    StoreNewerError,
+    StoreUnavailableError,
+)
 
 APPLICATION_ID = 0x6E6F6372
 """The mark of our files in SQLite's header ("nocr")."""
@@ -92,11 +99,11 @@ def read_notice(path: Path) -> bytes:
 def check_place(path: Path) -> None:
     """Raise `StoreUnavailableError` if no database can be at this path."""
     if path.is_dir():
-        raise StoreUnavailableError(
+        raise StoreImpossibleError(
             f"{path} is a directory; name a file in `storage`, as in sqlite:/var/lib/relay/relay.db"
         )
     if path.exists() and not path.is_file():
-        raise StoreUnavailableError(
+        raise StoreImpossibleError(
             f"{path} is not a regular file; name one in `storage`, as in sqlite:/var/lib/relay/relay.db"
         )
     if not path.parent.is_dir():
@@ -129,7 +136,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 def open_database(path: Path, size: int | None = None) -> sqlite3.Connection:
     """Open, configure and migrate a database of at most `size` bytes. Raises a `StoreError`, the file untouched."""
     if sqlite3.sqlite_version_info < MIN_SQLITE:
-        raise StoreUnavailableError(f"SQLite {sqlite3.sqlite_version} is too old; 3.38 or newer is needed")
+        raise StoreImpossibleError(f"SQLite {sqlite3.sqlite_version} is too old; 3.38 or newer is needed")
     check_place(path)
     try:
         return _open(path, size)

@@ -71,6 +71,8 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path, sandbox: Sandbox)
         ("damaged", 74, "damaged"),
         ("newer", 74, "newer relay"),
         ("directory", 74, "is a directory"),
+        ("lock", 1, "can't be opened"),
+        ("folder", 1, "does not exist"),
         ("configuration", 78, "did you mean 'rooms'"),
         ("secret", 78, "NO_SUCH_VARIABLE"),
     ],
@@ -91,6 +93,10 @@ async def test_a_start_that_cannot_be_says_why_and_exits_with_its_code(
         connection.close()
     elif spoil == "directory":
         database.mkdir()
+    elif spoil == "lock":
+        (tmp_path / "relay.db.lock").mkdir()
+    elif spoil == "folder":
+        config.write_text(text.replace("/relay.db", "/none/relay.db"), encoding="utf-8")
     elif spoil == "configuration":
         config.write_text(text.replace('"rooms": {', '"roms": {'), encoding="utf-8")
     else:
