@@ -429,7 +429,7 @@ class Telemetry(Protocol):
         ...
 
     def posted_after(self, seconds: float) -> None:
-        """Record how long an event took to reach its room, in seconds."""
+        """Record the seconds from an event's arrival to its first message."""
         ...
 
     def throttled(self, account: str) -> None:

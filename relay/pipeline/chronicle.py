@@ -22,6 +22,8 @@ class Chronicle:
         self.last_errors: dict[str, str] = {}
         self._refused: set[str] = set()
         self._failing: set[tuple[str, str | None]] = set()
+        self._posted_again: set[int] = set()
+        """Deliveries whose message was deleted by somebody: they post it anew."""
         self._telemetry = telemetry
         self._log = log
         self._notify = notify
@@ -64,6 +66,8 @@ class Chronicle:
         """Report a failed attempt, which left the delivery waiting or dead."""
         self._telemetry.failure(lease.room, outcome.kind)
         self.last_errors[lease.room] = outcome.detail
+        if settlement.message_is == "gone":
+            self._posted_again.add(lease.id)
         if isinstance(outcome, Failed) and outcome.ambiguous:
             self._telemetry.ambiguous(account)
         self._log.warning(
@@ -159,10 +163,13 @@ class Chronicle:
     def settled(self, lease: Lease, settlement: Settlement, now: float) -> None:
         """Report a delivery's end, once committed. `now` is the machine's time, like that of its event's arrival."""
         self._telemetry.settled(lease.room, settlement.state)
+        again = lease.id in self._posted_again
+        self._posted_again.discard(lease.id)
         if lease.note is not None:  # a note belongs to no event, so it has no time from event to room
             return
         if settlement.state == "done":
-            self._telemetry.posted_after(max(0.0, now - lease.event.received_at))
+            if lease.action == "post" and lease.kind != "digest" and not again:
+                self._telemetry.posted_after(max(0.0, now - lease.event.received_at))
             self._log.debug("delivery_done", delivery_id=lease.id, event_id=lease.event.id, room=lease.room)
         elif lease.event.source != OPERATOR_SOURCE:
             body = f"{lease.event.title}\n{settlement.reason}: {settlement.detail}"

@@ -145,7 +145,7 @@ class Metrics:
     def _add_plain_ones(self, registry: CollectorRegistry) -> None:
         """Create the metrics without labels."""
         self.accept = Durations("relay_accept_seconds", "Time to commit a request.")
-        self.delivery = Durations("relay_delivery_seconds", "Time from acceptance to the posted message.")
+        self.delivery = Durations("relay_delivery_seconds", "Time from an event's arrival to its first message.")
         registry.register(self.accept)
         registry.register(self.delivery)
         self._reloaded = Gauge(
@@ -252,7 +252,7 @@ class Metrics:
         self._failures[room, reason].inc()
 
     def posted_after(self, seconds: float) -> None:
-        """Count the time from an event's acceptance to its posted message."""
+        """Count the time from an event's arrival to its first message."""
         self.delivery.observe(seconds)
 
     def throttled(self, account: str) -> None:
