@@ -79,16 +79,18 @@ class PushListener:
         """Serve one connection to its end."""
         name = source.defaults.source
         if not source.auth.admits(request.headers):
-            self._telemetry.refused(name, "unauthorized")
-            return error_answer(401, "unauthorized", "the credentials are missing or wrong")
+            message = "the credentials are missing or wrong"
+            self._record_refused(name, "unauthorized", message)
+            return error_answer(401, "unauthorized", message)
         # each browser sends an Origin (RFC 6455, section 4.1), and any page could connect to a source without `auth`
         if isinstance(source.auth, NoAuth) and "Origin" in request.headers:
-            self._telemetry.refused(name, "unauthorized")
-            return error_answer(403, "forbidden", "a source without `auth` accepts no connection from a web page")
+            message = "a source without `auth` accepts no connection from a web page"
+            self._record_refused(name, "unauthorized", message)
+            return error_answer(403, "forbidden", message)
         mine, all_of_them = len(self._peers.get(source, ())), sum(map(len, self._peers.values()))
         if mine >= MOST_PEERS or all_of_them >= self._most or self._stopping:
-            self._telemetry.refused(name, "rate")
             message = f"this source has {mine} open connections, all sources together have {all_of_them}"
+            self._record_refused(name, "rate", message)
             return error_answer(503, "too_many", f"{message}; try again later", RETRY_STORE)
         socket = web.WebSocketResponse(heartbeat=source.ping, max_msg_size=source.max_body, timeout=2.0)
         if not socket.can_prepare(request):
@@ -165,8 +167,9 @@ class PushListener:
         """Commit a frame, and return its answer."""
         name = source.defaults.source
         if source.bucket is not None and (wait := source.bucket.wait(self._clock.now())) > 0:
-            self._telemetry.refused(name, "rate")
-            return _problem("rate", f"over this source's rate of {source.bucket.rate:g} events a second", wait)
+            message = f"over this source's rate of {source.bucket.rate:g} events a second"
+            self._record_refused(name, "rate", message)
+            return _problem("rate", message, wait)
         try:
             payload = decode_json(raw)
             read = read_payload(source.format, Request(payload, name, received_at=self._clock.wall()))
@@ -183,10 +186,10 @@ class PushListener:
         try:
             outcome = await self._intake.accept(source.defaults, read.drafts, raw, known_by, read.unread)
         except QueueFullError as error:
-            self._telemetry.refused(name, "queue")
+            self._record_refused(name, "queue", str(error))
             return _problem("queue_full", f"{error}; try again later", RETRY_STORE, given)
         except StoreError:
-            self._telemetry.refused(name, "store")
+            self._record_refused(name, "store", NO_STORE)
             return _problem("store_unavailable", NO_STORE, RETRY_STORE, given)
         except Exception as error:  # noqa: BLE001 - the border around one frame: drafts that no event can be made of
             return await self._refuse(name, f"a bug in the format: {error!r}", raw)
@@ -194,6 +197,11 @@ class PushListener:
             message = f"another frame was accepted earlier under the id {_encode(given).decode()}; use a new id"
             return _problem("conflict", message, given=given)
         return _acknowledged(list(outcome.ids) if given is None else given, read)
+
+    def _record_refused(self, name: str, reason: str, detail: str) -> None:
+        """Count a refused connection or frame; log it, at most once a minute for each source and reason."""
+        self._telemetry.refused(name, reason)
+        self._intake.note_refused(name, reason, detail)
 
     async def _refuse(self, name: str, detail: str, raw: bytes) -> str:
         """Store a frame that can't be read, so that it can be looked at, and return its answer."""

@@ -11,13 +11,17 @@ from relay.ports import Clock, Log
 QUIET = 300.0
 """Seconds in which a notice about the same thing is not repeated."""
 MOST_WAITING = 1_000
+"""The most notices that wait in memory for their commit, so that a store that fails for long costs little memory."""
 
 
 class OperatorNotices(Loop):
     """The loop that collects notices to the operator and commits them as events."""
 
-    def __init__(self, intake: Intake, clock: Clock, log: Log) -> None:
+    def __init__(self, intake: Intake, clock: Clock, log: Log, most: int = MOST_WAITING) -> None:
+        """Keep at most `most` notices in memory; drop further ones until these are committed."""
         self._intake = intake
+        self._most = most
+        self._dropping = False
         super().__init__(clock)
         self._log = log
         self._waiting: list[Draft] = []
@@ -31,9 +35,12 @@ class OperatorNotices(Loop):
             if now - self._noticed.get(key, -QUIET) < QUIET:
                 return
             self._noticed[key] = now
-        if len(self._waiting) < MOST_WAITING:
+        if len(self._waiting) < self._most:
             self._waiting.append(Draft(title=title, severity=severity, status=status, key=key, body=body))
             self.nudge()
+        elif not self._dropping:
+            self._dropping = True
+            self._log.warning("notices_dropped", waiting=self._most, title=title)
 
     async def step(self) -> int:
         """Commit the queued notices; return how many. Raises `StoreError`."""
@@ -44,4 +51,5 @@ class OperatorNotices(Loop):
         except BaseException:
             self._waiting = drafts + self._waiting
             raise
+        self._dropping = False
         return len(drafts)

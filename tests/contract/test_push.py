@@ -94,6 +94,7 @@ async def test_who_does_not_prove_itself_is_401_at_the_handshake(
             async with producer(relay, headers=headers):
                 pass
         assert refused.value.status == 401
+        await relay.until_logged("request_refused")
         async with relay.session.get(relay.events + "/push/robots", headers=AUTH) as answer:
             assert answer.status == 426
 
@@ -132,6 +133,7 @@ async def test_over_its_rate_a_producer_is_told_when_to_come_again(tmp_path: Pat
         assert refused["retry_after"] > 1
         _, text = await relay.get("/metrics")
         assert 'relay_events_refused_total{reason="rate",source="robots"}' in text
+        await relay.until_logged("request_refused")
 
 
 async def test_an_idle_producer_is_closed(tmp_path: Path, sandbox: Sandbox) -> None:
