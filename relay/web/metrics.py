@@ -17,7 +17,7 @@ from relay.core.delivery import RESULTS, DeliveryState, Reason
 from relay.core.event import SEVERITIES, STATUSES, Status
 from relay.core.suppression import Suppression
 
-REFUSED = ("unauthorized", "malformed", "unknown_format", "too_large", "too_slow", "rate", "queue", "store")
+REFUSED = ("unauthorized", "malformed", "too_large", "too_slow", "rate", "queue", "store")
 CLOSED: tuple[Literal["slow", "many"], ...] = ("slow", "many")
 SUPPRESSED = (*get_args(Suppression), "own")
 M = TypeVar("M", Counter, Gauge)
