@@ -102,9 +102,9 @@ async def together_or_alone(
     failed: Callable[[T, Exception], Awaitable[None]],
     log: Log,
 ) -> bool:
-    """Plan items together or, if that fails, one by one, so that a bad item fails alone; return whether it failed.
+    """Plan items together or, if that fails, one by one; return True if an item failed alone, too.
 
-    `failed` is called with each item that fails alone. Raises `StoreError`.
+    So a bad item fails alone, and `failed` is called with it. Raises `StoreError`.
     """
     try:
         await plan(items)
@@ -114,11 +114,13 @@ async def together_or_alone(
         log.warning("plan_failed", items=len(items), error=repr(error))
     else:
         return False
+    any_failed = False
     for item in items:
         try:
             await plan([item])
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - the border around one item
+            any_failed = True
             await failed(item, error)
-    return True
+    return any_failed

@@ -20,6 +20,7 @@ from relay.pipeline.book import LaneBook
 from relay.pipeline.brake import Brake
 from relay.pipeline.chronicle import Chronicle
 from relay.pipeline.planner import Planner
+from relay.pipeline.plans import together_or_alone
 from relay.ports import Diverted, Over
 from relay.web.metrics import Metrics
 
@@ -102,3 +103,32 @@ async def test_an_alert_that_cannot_be_looked_at_stops_no_other() -> None:
     assert store.looked_at == [GOOD]
     await planner.run_once()
     assert store.looked_at == [GOOD]
+
+
+async def test_a_batch_that_fails_only_together_has_no_failed_item() -> None:
+    planned: list[int] = []
+
+    async def plan(items: Sequence[int]) -> None:
+        if len(items) > 1:
+            raise ValueError("too many at once")
+        planned.extend(items)
+
+    async def failed(item: int, error: Exception) -> None:
+        raise AssertionError(f"{item} {error}")
+
+    assert await together_or_alone([1, 2, 3], plan, failed, make_log("error")) is False
+    assert planned == [1, 2, 3]
+
+
+async def test_a_batch_with_an_item_that_fails_alone_says_so() -> None:
+    async def plan(items: Sequence[int]) -> None:
+        if 2 in items:
+            raise ValueError("two")
+
+    bad: list[int] = []
+
+    async def failed(item: int, error: Exception) -> None:  # noqa: ARG001 - the same for all
+        bad.append(item)
+
+    assert await together_or_alone([1, 2, 3], plan, failed, make_log("error")) is True
+    assert bad == [2]
