@@ -87,7 +87,7 @@ class WebhookListener:
         try:
             return await self._take(source, request)
         except RefusedRequestError as refused:
-            if refused.status != 422:  # an unreadable body is stored and counted by `_keep`
+            if refused.status != 422:  # an unreadable body is stored and counted by `_store_unreadable`
                 self._telemetry.refused(source.defaults.source, refused.reason)
                 self._intake.note_refused(source.defaults.source, refused.reason, str(refused))
             return error_answer(refused.status, refused.code, str(refused), refused.retry_after)
@@ -102,7 +102,7 @@ class WebhookListener:
         try:
             read = read_payload(source.format, wanted)
         except UnreadableError as error:
-            raise await self._keep(source.defaults.source, str(error), kept) from error
+            raise await self._store_unreadable(source.defaults.source, str(error), kept) from error
         if source.bucket is not None:  # `_admit` has asked for room; only now is the number of events known
             source.bucket.take(len(read.drafts))
         try:
@@ -114,7 +114,9 @@ class WebhookListener:
         except StoreError as error:
             raise RefusedRequestError(503, "store_unavailable", NO_STORE, "store", RETRY_STORE) from error
         except Exception as error:
-            raise await self._keep(source.defaults.source, f"a bug in the format: {error!r}", kept) from error
+            raise await self._store_unreadable(
+                source.defaults.source, f"a bug in the format: {error!r}", kept
+            ) from error
         return _answer(outcome, read, alertmanager=source.alertmanager)
 
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
@@ -174,7 +176,7 @@ class WebhookListener:
             payload, body = hidden, _encode(hidden)
         return Request(payload, source.defaults.source, request.headers, self._clock.wall()), body
 
-    async def _keep(self, name: str, detail: str, body: bytes) -> RefusedRequestError:
+    async def _store_unreadable(self, name: str, detail: str, body: bytes) -> RefusedRequestError:
         """Store an unreadable body, so that it can be looked at, and return the error that answers it."""
         try:
             await self._intake.refuse(name, "malformed", detail, body)

@@ -82,8 +82,8 @@ class Arrivals:
         self._queued.clear()
 
     @property
-    def more(self) -> bool:
-        """True while events wait after the batch that was taken."""
+    def may_have_more(self) -> bool:
+        """True if more events may wait, in memory or on disk."""
         return bool(self._queued) or self._behind
 
     async def next_batch(self) -> list[Waiting]:
@@ -120,5 +120,5 @@ class Arrivals:
         self._by_source.subtract(waiting.event.source for waiting in batch)
         for source in [source for source, count in self._by_source.items() if count <= 0]:
             del self._by_source[source]
-        if self.more:
+        if self.may_have_more:
             self.woken.set()

@@ -129,7 +129,7 @@ class LaneBook:
             self.depths.add(room, rank, -1)
             self._chronicle.taken_over(room, state)
 
-    def rate(self, room: str) -> tuple[int, float]:
+    def load_of(self, room: str) -> tuple[int, float]:
         """Return how many deliveries wait for a room, and how many seconds each takes."""
         lane = self.lanes.get(room)
         if lane is None:
@@ -153,7 +153,7 @@ class LaneBook:
         """Return the rooms whose deliveries should go to their fallback now."""
         return {room for room, fallback in self._fallbacks.items() if self.lanes[room].is_down(now, fallback.after)}
 
-    def order(self, room: str, now: float) -> Divert:
+    def divert_order(self, room: str, now: float) -> Divert:
         """Return the order for the deliveries that wait for a room that is down or diverted."""
         lane, fallback = self.lanes.get(room), self._fallbacks.get(room)
         edits = lane is None or lane.account.sender.service.edits

@@ -79,13 +79,13 @@ class Dispatcher(Loop):
         self._stopping = False
         self._works: dict[str, bool] = {}
         """Rooms that take messages: the next commit brings failed ones forward (`works` of `Outbox.exchange`)."""
-        self._strays = False
+        self._recover_again = False
 
     def use(self, renderer: Renderer, files: Files, policy: RetryPolicy) -> None:
         """Put these in force; the book's lanes may have changed, too. The caller must hold `turn`."""
         self._policy = policy
         self._sending.use(renderer, files)
-        self._strays = True
+        self._recover_again = True
         self.nudge()
 
     def in_flight(self) -> Set[asyncio.Task[None]]:
@@ -95,7 +95,7 @@ class Dispatcher(Loop):
     async def recover(self) -> None:
         """Put back deliveries that an earlier process left in flight, and count all that wait. Raises `StoreError`."""
         await self._recover(fresh=True)
-        self._strays = False
+        self._recover_again = False
 
     async def _recover(self, *, fresh: bool) -> None:
         now = self._clock.now()
@@ -145,9 +145,9 @@ class Dispatcher(Loop):
     async def step(self) -> int:
         """Settle sends that have ended and lease due deliveries, in one commit; return how many sends began."""
         async with self.turn:
-            if self._strays:
+            if self._recover_again:
                 await self._recover(fresh=False)
-                self._strays = False
+                self._recover_again = False
                 self._rehomed()
             return await self._step()
 
@@ -309,7 +309,7 @@ class Dispatcher(Loop):
         if waiting:
             self._book.depths.add(lease.room, lease.rank, waiting)
             self._book.offer(lease.room)
-            self._strays |= lease.room not in self._book.lanes
+            self._recover_again |= lease.room not in self._book.lanes
         if settlement.state != "waiting":
             self._chronicle.settled(lease, settlement, self._clock.wall())
 

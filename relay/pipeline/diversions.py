@@ -64,7 +64,7 @@ class Diversions:
         if rooms:
             self._look_at = now + EVERY
         for room in sorted(rooms):
-            order = self._book.order(room, now)
+            order = self._book.divert_order(room, now)
             done = await self._store.divert(order)
             if done.began:
                 self._open.add(room)

@@ -74,7 +74,7 @@ class Plans:
     async def _pressure(self, coming: int, busy: Set[str]) -> dict[str, Pressure]:
         found: dict[str, Pressure] = {}
         for room, digest_over in self.rules.digest_over.items():
-            waiting, each = self._book.rate(room)
+            waiting, each = self._book.load_of(room)
             if room not in busy and waiting + coming > digest_over and (waiting + coming) * each > TOO_LONG:
                 posts, seq = await self._store.waiting_posts(room, digest_over + MOST_COUNTED) if waiting else (0, 0)
                 found[room] = Pressure(posts, each, digest_over, seq)

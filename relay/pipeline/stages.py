@@ -87,7 +87,7 @@ class DueAlerts:
     @property
     def due_at(self) -> float:
         """When the first alert is due, or `LATE` seconds later while events wait that may change it."""
-        return self._plans.alerts_due_at + (LATE if self._arrivals.more else 0.0)
+        return self._plans.alerts_due_at + (LATE if self._arrivals.may_have_more else 0.0)
 
     async def run(self, now: float) -> int:
         """Look at a batch of due alerts; right after a start, at smaller batches with a rest between."""
