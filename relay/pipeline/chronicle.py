@@ -153,7 +153,7 @@ class Chronicle:
         self._log.error("room_gone", room=room, deliveries=count)
         body = "`relay deliveries retry` sends them once the room is configured again; `drop` gives them up"
         self._notify(
-            f"gone:{room}", f"relay: {count} deliveries wait for room {room}, which is gone", "major", "notice", body
+            f"gone:{room}", f"relay: {count} deliveries for room {room} are dead: it is gone", "major", "notice", body
         )
 
     def taken_over(self, room: str, state: DeliveryState) -> None:

@@ -51,7 +51,11 @@ class Keep(Strict):
 
     done: Duration = Field(7 * 86_400.0, description="Time to keep delivered ones.")
     dead: Duration = Field(30 * 86_400.0, description="Time to keep dead ones.")
-    size: Size = Field(2 * 2**30, description="Largest size of the database; delivered ones are pruned first.")
+    size: Size = Field(
+        2 * 2**30,
+        description="Largest size of the database; above 90 % of it, delivered ones are pruned before their time, then "
+        "dead ones.",
+    )
 
 
 class LimitSettings(Strict):
