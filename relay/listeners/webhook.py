@@ -35,6 +35,7 @@ _FORM_TYPES = {
     *LINE_TYPES,
 }
 MASK = "********"
+"""Stands in the stored payload for each secret field (`Format.hides`)."""
 
 
 class WebhookSource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -78,7 +79,10 @@ class WebhookListener:
         self._telemetry = telemetry
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request."""
+        """Answer one request: 202 once its events are committed, else an error that is counted and logged.
+
+        `/healthz` is answered here, too.
+        """
         source = self.sources.get(request.path)
         if source is None:
             if request.path == "/healthz" and request.method in ("GET", "HEAD"):
@@ -93,6 +97,7 @@ class WebhookListener:
             return error_answer(refused.status, refused.code, str(refused), refused.retry_after)
 
     async def _take(self, source: WebhookSource, request: web.BaseRequest) -> web.Response:
+        """Read a request and commit its events. Raises `RefusedRequestError`."""
         self._admit(source, request)
         body = await read_body(request, source.max_body)
         if isinstance(source.auth, Vouched | Signature):
@@ -166,7 +171,10 @@ class WebhookListener:
         raise RefusedRequestError(401, "unauthorized", message, "unauthorized")
 
     def _decode(self, source: WebhookSource, request: web.BaseRequest, body: bytes) -> tuple[Request, bytes]:
-        """Decode a body. Return it for the format, and as it is stored, with the format's secret fields masked."""
+        """Decode a body.
+
+        Return the request for the format, and the bytes to store. Both have the secret fields masked.
+        """
         kind = request.headers.get("Content-Type", "")
         try:
             payload = decode_body(body, kind, forms=source.format.forms)

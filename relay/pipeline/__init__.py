@@ -1,1 +1,4 @@
-"""The loops: intake, planner, dispatcher, janitor. They depend on core and ports only."""
+"""The loops (planner, dispatcher, janitor, hearing, credentials, operator) and the parts that they share.
+
+They depend on core and ports only.
+"""

@@ -38,7 +38,7 @@ class Arrivals:
         self.full = asyncio.Event()
         """Set when there is a full batch."""
         self.backlog = backlog
-        """How many events of one source may wait; None for no limit."""
+        """The most events of one source that may wait; None for no limit."""
         self.waiting = 0
         """About how many events wait in the inbox."""
         self._by_source: Counter[str] = Counter()
@@ -61,7 +61,7 @@ class Arrivals:
         return self._by_source[source]
 
     def expect(self, source: str, count: int) -> None:
-        """Count events whose commit has begun, or with a negative count, events whose commit has failed."""
+        """Count events whose commit has begun. A negative count takes back those whose commit has failed."""
         self._by_source[source] += count
 
     def offer(self, committed: Sequence[Waiting]) -> None:
@@ -99,8 +99,8 @@ class Arrivals:
         if not self._behind:
             batch, self._queued = self._queued[:BATCH], self._queued[BATCH:]
             return [waiting for waiting in batch if waiting.seq > self._up_to]
-        # Set before the read: events committed during it are offered, and none may be lost. Those that the read
-        # returns as well are left out above, by `_up_to`.
+        # Clear the flag before the read, so that `offer` queues events that arrive meanwhile. `_up_to` removes those
+        # that the read returns too.
         self._behind = False
         try:
             batch = await self._store.waiting_events(BATCH, self._clock.now())

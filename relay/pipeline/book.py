@@ -102,7 +102,7 @@ class LaneBook:
     # Plans
 
     def expect(self, plan: Plan) -> None:
-        """Look for work in a plan's rooms, as its commit has begun: leases that are requested now share it.
+        """A plan's commit has begun. Offer its rooms now, so that their leases share the commit.
 
         Lanes that compete for their account's pace wait until the plan is counted. So the worst severity goes first.
         """
@@ -124,13 +124,13 @@ class LaneBook:
             self.work.set()
 
     def over(self, over: Iterable[Over]) -> None:
-        """Remove deliveries from the counts that wait no more because others have replaced them."""
+        """Take replaced deliveries out of the counts."""
         for room, rank, state in over:
             self.depths.add(room, rank, -1)
             self._chronicle.taken_over(room, state)
 
     def load_of(self, room: str) -> tuple[int, float]:
-        """Return how many deliveries wait for a room, and how many seconds each takes."""
+        """Return the number of deliveries that wait for a room, and the seconds that each takes."""
         lane = self.lanes.get(room)
         if lane is None:
             return 0, 0.0
@@ -154,7 +154,7 @@ class LaneBook:
         return {room for room, fallback in self._fallbacks.items() if self.lanes[room].is_down(now, fallback.after)}
 
     def divert_order(self, room: str, now: float) -> Divert:
-        """Return the order for the deliveries that wait for a room that is down or diverted."""
+        """Return the order to divert a room's waiting deliveries, or to bring them back."""
         lane, fallback = self.lanes.get(room), self._fallbacks.get(room)
         edits = lane is None or lane.account.sender.service.edits
         if fallback is None:

@@ -12,7 +12,7 @@ from relay.ports import Diverted, Log, NotifyOperator, Telemetry
 
 
 class Chronicle:
-    """Reports the dispatcher's work. `room_errors` has the last refusal of each refused room, by room.
+    """Reports the dispatcher's work. By room, `room_errors` has the refusal of each refused room.
 
     `last_errors` has the last failure of each room.
     """
@@ -38,7 +38,7 @@ class Chronicle:
                 self.room_errors[name] = "refused before the last start"
 
     def keep(self, rooms: Collection[str], accounts: Collection[str]) -> None:
-        """Forget the trouble of rooms and accounts that are configured no more, and resolve its notices."""
+        """Forget the trouble of rooms and accounts that left the configuration, and resolve its notices."""
         self.last_errors = {room: error for room, error in self.last_errors.items() if room in rooms}
         for room in self.room_errors.keys() - set(rooms):
             del self.room_errors[room]
@@ -106,7 +106,7 @@ class Chronicle:
             self._notify(f"diverted:{order.room}", f"relay: room {order.room} is back", "info", "resolved", "")
 
     def file_missing(self, lease: Lease, name: str, why: str) -> None:
-        """Report a file that an event names and that can't be had; the message's thread says so, too."""
+        """Report a file that an event names and the relay can't get. The message's thread says so, too."""
         self._log.warning("file_missing", file=name, why=why, event_id=lease.event.id, room=lease.room)
 
     def account_paused(self, account: str, detail: str) -> None:
@@ -129,7 +129,7 @@ class Chronicle:
         self._notify(f"account:{account}", f"relay: account {account} is taken again", "info", "resolved", "")
 
     def room_refused(self, lease: Lease, detail: str) -> None:
-        """Report a refused room. If it refused an operator's notice, only record that: another might fail as well."""
+        """Report a refused room. If it refused an operator's notice, only record that: another might fail, too."""
         room = lease.room
         if room not in self.room_errors and lease.event.source != OPERATOR_SOURCE:
             self._notify(f"room:{room}", f"relay: room {room} is refused", "major", "firing", detail)
@@ -149,7 +149,7 @@ class Chronicle:
         self._telemetry.settled(room, "dropped")
 
     def homeless(self, room: str, count: int) -> None:
-        """Report deliveries that are dead, as their room is no longer configured."""
+        """Report deliveries that are dead because their room is no longer configured."""
         self._log.error("room_gone", room=room, deliveries=count)
         body = "`relay deliveries retry` sends them once the room is configured again; `drop` gives them up"
         self._notify(
@@ -161,7 +161,7 @@ class Chronicle:
         self._telemetry.settled(room, state)
 
     def settled(self, lease: Lease, settlement: Settlement, now: float) -> None:
-        """Report a delivery's end, once committed. `now` is the machine's time, like that of its event's arrival."""
+        """Report a delivery's end, once committed. `now` is the machine's time, as an event's arrival is."""
         self._telemetry.settled(lease.room, settlement.state)
         again = lease.id in self._posted_again
         self._posted_again.discard(lease.id)

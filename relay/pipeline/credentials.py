@@ -1,4 +1,4 @@
-"""The keeper of credentials: it renews them, and resumes a refused account as soon as it has new ones."""
+"""The keeper of credentials: it renews them in time, and tries a refused account again once it has new ones."""
 
 from __future__ import annotations
 

@@ -58,9 +58,9 @@ class Dispatcher(Loop):
         rehomed: Callable[[], None],
         redact: Callable[[str], str] = str,
     ) -> None:
-        """`rehomed` is called once the store knows other rooms: groups skipped while theirs was gone may be due.
+        """`redact` removes secrets from an error's text.
 
-        `redact` removes secrets from an error's text.
+        The dispatcher calls `rehomed` after the store has learnt the new rooms. Groups of returned rooms may be due.
         """
         super().__init__(clock, book.work)
         self._redact = redact
@@ -80,6 +80,7 @@ class Dispatcher(Loop):
         self._works: dict[str, bool] = {}
         """Rooms that take messages: the next commit brings failed ones forward (`works` of `Outbox.exchange`)."""
         self._recover_again = False
+        """The store may hold deliveries of rooms that are gone: the next step adapts it to the rooms in force."""
 
     def use(self, renderer: Renderer, files: Files, policy: RetryPolicy) -> None:
         """Put these in force; the book's lanes may have changed, too. The caller must hold `turn`."""
@@ -109,7 +110,10 @@ class Dispatcher(Loop):
         await self.resync()
 
     async def changed(self, verb: Literal["retry", "drop"], rooms: Sequence[str]) -> None:
-        """Count deliveries that were changed by hand, by the room of each, and retry there. Raises `StoreError`."""
+        """Someone retried or dropped deliveries of these rooms: count anew, and try the rooms now.
+
+        Raises `StoreError`.
+        """
         for room in rooms:
             if (lane := self._book.lanes.get(room)) is not None:
                 self._hurry(lane)
@@ -152,6 +156,7 @@ class Dispatcher(Loop):
             return await self._step()
 
     async def _step(self) -> int:
+        """Judge the sends that have ended, then settle them and lease for free lanes in one exchange with the store."""
         now = self._clock.now()
         ended, self._ended = self._ended, []
         self._unsettled.extend((attempt, self._judge(attempt, now)) for attempt in ended)
@@ -192,7 +197,7 @@ class Dispatcher(Loop):
                 begun += 1
                 lane.sending, lane.served_at = head.lease, now
                 self._book.depths.add(head.lease.room, head.lease.rank, -1)
-                task = self._spawn(self._attempt(lane, head.lease, lane.account.sender))  # a reload may change it
+                task = self._spawn(self._attempt(lane, head.lease, lane.account.sender))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 continue
@@ -209,7 +214,7 @@ class Dispatcher(Loop):
         outcome: Outcome | None = None
         parts: tuple[str, ...] = ()
         try:
-            # The sender of the time of the lease: a reload may give the lane another.
+            # Use the sender that the lane had when the delivery was leased. A reload may give the lane another one.
             outcome, parts = await self._sending.send(lease, sender)
         except Exception as error:  # noqa: BLE001 - the border around one delivery: it is recorded as a bug
             self._chronicle.bug(lease, error)
@@ -269,13 +274,14 @@ class Dispatcher(Loop):
 
     @staticmethod
     def _note_failure(lane: Lane, outcome: Failed | Refused, verdict: Verdict, since: float) -> None:
-        """Record since when a room fails. A service that refuses one message answers; a dead delivery fails no more."""
+        """Note when a room begins to fail. Clear that if the service answers, or if the delivery is dead."""
         if verdict.settlement.state == "dead" or (isinstance(outcome, Refused) and outcome.scope == "message"):
             lane.failed_since = None
         elif isinstance(outcome, Failed) and lane.failed_since is None:
             lane.failed_since = since
 
     def _got_through(self, lane: Lane, lease: Lease, outcome: Delivered, now: float, took: float) -> None:
+        """Record a success. It ends pauses, brings failed deliveries forward, and may show that two rooms are one."""
         account = lane.account
         first, account.succeeded_at = not account.succeeded_at, now
         recovered = lane.held_up
@@ -296,7 +302,7 @@ class Dispatcher(Loop):
                 self._hurry(twin)
 
     def _hurry(self, lane: Lane, *, anew: bool = True) -> None:
-        """Retry failed deliveries of a lane, as its rooms work. If `anew` is false, earlier failures still count."""
+        """The lane's rooms work: retry its failed deliveries. `anew` forgets their earlier failures."""
         lane.hurry()
         if lane.put_off:
             lane.put_off = False

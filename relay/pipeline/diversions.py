@@ -1,6 +1,6 @@
 """Diversions: while a room can't be reached, its waiting deliveries go to its fallback.
 
-This is a stage of the planner, since both change which message an incident belongs to.
+This is a stage of the planner because it, too, changes which message an incident belongs to.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EVERY = 1.0
 
 
 class DiversionStore(Protocol):
-    """The store's diversions. Raises `StoreError`."""
+    """The store's diversions, with the deliveries that they move. Raises `StoreError`."""
 
     async def diversions(self) -> list[str]:
         """Return the rooms whose messages go to a fallback."""
@@ -47,7 +47,7 @@ class Diversions:
 
     @property
     def wakes_at(self) -> float:
-        """When to look at the rooms even if nothing happens: never, unless some are diverted."""
+        """When to look at the rooms if nothing else wakes the planner: never, unless some are diverted."""
         return self.due_at if self._open or self._open is None else float("inf")
 
     @property

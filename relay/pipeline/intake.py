@@ -1,4 +1,4 @@
-"""Intake: drafts become events with ids, and are committed before anything is acknowledged."""
+"""Intake: it makes events of drafts, with ids, and commits them before anything is acknowledged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BETWEEN_NOTES = 60.0
 """Seconds between two log lines about refused requests of one source for one reason."""
 
 MOST_REFUSED = 100
-"""The most refused items of one request that are kept one by one; the rest is kept as one refusal."""
+"""The most refused items of one request that are kept one by one. The rest is kept as one refusal."""
 
 
 class QueueFullError(StoreUnavailableError):
@@ -100,14 +100,14 @@ class Intake:
         return outcome
 
     def submission(self, defaults: SourceDefaults, frame: Frame) -> Submission | None:
-        """Return a frame's submission, or None if the frame is empty. Raises whatever drafts of wrong types raise."""
+        """Return a frame's submission, or None if the frame is empty. Drafts of wrong types raise their own errors."""
         drafts = self._without_own(defaults.source, frame.drafts)
         if not (drafts or frame.state or frame.unread):
             return None
         return self._submission(defaults, drafts, frame.payload, None, frame.unread, frame.state)
 
     def _without_own(self, source: str, drafts: Sequence[Draft]) -> Sequence[Draft]:
-        """Return the drafts without those that the relay's own accounts wrote, which are no events."""
+        """Leave out drafts that the relay's own accounts wrote. They are no events."""
         for draft in drafts:
             if draft.authors:
                 break
@@ -120,7 +120,7 @@ class Intake:
         return [draft for draft in drafts if draft not in own] if own else drafts
 
     async def accept_frames(self, source: str, frames: list[Submission]) -> None:
-        """Commit the frames of a feed together. Raises as `accept` does, and leaves in `frames` those to try again."""
+        """Commit the frames of a feed together. Raises as `accept` does. `frames` then holds the frames to retry."""
         self._check_room(source)
         began = self._clock.now()
         begun = [(frame, self._commit(frame)) for frame in frames]

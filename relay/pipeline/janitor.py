@@ -6,8 +6,11 @@ from relay.pipeline.loop import Loop
 from relay.ports import Clock, Limits, Log, Retention
 
 BETWEEN_ROUNDS = 60.0
+"""Seconds between two rounds through the tables, and between two records of the clocks."""
 BETWEEN_SLICES = 0.05
+"""Seconds between two slices of a round, so that other writes come in between."""
 WHILE_FULL = 1.0
+"""Seconds between two rounds while the disk is full, so that events are soon taken again."""
 CLOCK_JUMP = 3_600.0
 """Seconds that the wall clock may differ from the steady one before pruning stops."""
 

@@ -48,7 +48,7 @@ class Account:
         self._throttled, self._throttled_until = lane, max(until, self._throttled_until)
 
     def pause(self, why: str, now: float) -> bool:
-        """Pause all lanes, as the service refuses the account; return whether they were not paused before."""
+        """Pause all lanes because the service refuses the account. Return True if the pause is new."""
         was, self.refused = self.refused, why
         self._pause = FIRST_PAUSE if was is None else min(self._pause * 2, ACCOUNT_PAUSE)
         if was is None or self.open_at <= now:
@@ -56,7 +56,7 @@ class Account:
         return was is None
 
     def resume(self) -> None:
-        """End the pause, as the service accepts the account again."""
+        """End the pause: the service accepts the account again."""
         if self.refused is not None:
             self.refused = None
             self.open_at = 0.0
@@ -77,8 +77,8 @@ class Account:
 class Lane:
     """The deliveries of one destination, one in flight at a time. `pending`: the store may have work for it.
 
-    `keys` are the destinations that turned out to be this one. `after` are sends for its rooms that were in flight in
-    other lanes when this lane got the rooms: they must end first.
+    `keys`: all destinations that lead to this space. `after`: sends that other lanes still have in flight for these
+    rooms. This lane waits for them.
     """
 
     def __init__(self, key: str, account: Account, rooms: list[str]) -> None:
@@ -92,11 +92,11 @@ class Lane:
         self.rest_until = 0.0
         self.throttled_until = 0.0
         self.failing: bool | None = None
-        """Whether the last attempt failed; None if none was made since the start."""
+        """True if the last attempt failed; None if none was made since the start."""
         self.put_off = True
-        """The store may have failed deliveries that wait for a retry."""
+        """True if failed deliveries may wait in the store for a retry."""
         self.held_up = True
-        """A delivery may have failed since the last success; one that is set aside does not count."""
+        """True if a delivery may have failed since the last success. Deliveries set aside don't count."""
         self.failed_since: float | None = None
         self.refused = False
         self.probed_for: int | None = None
@@ -124,7 +124,7 @@ class Lane:
             self.rest_until = 0.0
 
     def doze(self, until: float) -> None:
-        """Rest until a time, as nothing is due before."""
+        """Rest until the lane's next delivery is due."""
         self.dozing = True
         self.rest_until = until
 
@@ -136,7 +136,7 @@ class Lane:
         self.failing = self.held_up = False
 
     def seconds_each(self, now: float) -> float:
-        """Return the seconds per delivery, without the times in which nothing could get through."""
+        """Return the seconds per delivery. Times in which nothing could get through don't count."""
         busy = self.pending or self.sending is not None
         return max(self.each, now - self._active_at) if busy and not self._down else self.each
 
@@ -157,7 +157,7 @@ class Lane:
             self.held_up |= not settlement.aside
 
     def hurry(self) -> None:
-        """End the lane's rest, as the service works again; a throttle goes on."""
+        """End the lane's rest: the service works again. A throttle goes on."""
         self.rest_until = 0.0
 
     def rest(self, now: float) -> float:

@@ -31,8 +31,8 @@ class Store(Inbox, ArrivalStore, PlannerStore, Outbox, Protocol):
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """The pipeline's environment, without the store. `new_id` makes an event's id from a time in Unix seconds.
 
-    `chance` returns numbers in [0, 1); `redact` removes secrets from texts. With `brakes`, sources that answer
-    themselves are braked, which needs a clock that really waits.
+    `chance` returns numbers in [0, 1). `redact` removes secrets from texts. If `brakes` is true, the relay brakes
+    sources that answer themselves. For that the clock must really wait.
     """
 
     clock: Clock

@@ -18,9 +18,9 @@ from relay.pipeline.vigil import HeldStore, Vigil
 from relay.ports import Clock, Log, NotifyOperator
 
 CROWD = 32
-"""Events in a plan from which on the next plan waits for more: in large plans each costs the store far less."""
+"""After a plan of this many events, the next plan waits for more. In a large plan an event costs the store less."""
 COMPANY = 0.1
-"""Seconds that a plan waits for a full batch after a full one; after a smaller one, in proportion less."""
+"""Longest wait for a full batch, in seconds. After a small batch the wait is shorter."""
 
 
 class PlannerStore(PlanStore, DueStore, EventStore, HeldStore, DiversionStore, Protocol):
@@ -78,7 +78,7 @@ class Planner(Loop):
         self.look_again()
 
     def look_again(self) -> None:
-        """In the next step, look in the store for due alerts and groups, whatever this step finds."""
+        """Look in the store for due alerts and groups in the next step, whatever this step finds."""
         self._again = True
         self.nudge()
 

@@ -25,11 +25,11 @@ class PlanStore(Protocol):
         ...
 
     async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:
-        """Return how many of the first deliveries that wait for a room are new posts, and the last event's `seq`."""
+        """Count the new posts among the first `limit` deliveries of a room. Return also the last event's `seq`."""
         ...
 
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
-        """Begin at once to write a plan, all or nothing; return the deliveries that wait no more because of it."""
+        """Begin at once to write a plan, all or nothing; return the deliveries that it replaces."""
         ...
 
 
@@ -58,17 +58,17 @@ class Plans:
         self.suppressor.use(rules.inhibit, rules.intervals)
 
     def look_again(self) -> None:
-        """Look at all alerts and groups that are due, as some may be due earlier than expected."""
+        """Look at all due alerts and groups in the next step. Some may be due earlier than expected."""
         self.alerts_due_at = self.groups_due_at = self._clock.now()
 
     async def storms(self, coming: int) -> Storms:
-        """Return the storms that are not over, and the queue of each room that may begin one with `coming` events."""
+        """Return the storms that are not over, and the queues of rooms in which `coming` events may begin one."""
         if self._storms is None:
             self._storms = await self._store.storms()
         return Storms(self._storms, await self._pressure(coming, {storm.room for storm in self._storms}))
 
     def forget_storms(self) -> None:
-        """Read the storms from the store next time, as they or their digests' rooms may have changed."""
+        """Forget the storms in memory. The next plan reads them anew."""
         self._storms = None
 
     async def _pressure(self, coming: int, busy: Set[str]) -> dict[str, Pressure]:

@@ -1,4 +1,4 @@
-"""One attempt: a leased delivery is rendered now, so that it says how things stand, and sent once."""
+"""One attempt: render a leased delivery, so that it shows the present state, and send it once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_LISTED = 1_000_000
 
 
 class Sending:
-    """Renders deliveries and sends them."""
+    """Renders a leased delivery and sends it once. The outcome is a value; the dispatcher decides what it means."""
 
     def __init__(self, outbox: Outbox, brake: Brake | None, clock: Clock, chronicle: Chronicle) -> None:
         self._outbox = outbox

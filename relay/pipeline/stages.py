@@ -18,9 +18,9 @@ from relay.pipeline.vigil import Vigil
 from relay.ports import Clock, NotifyOperator, StoreError
 
 LATE = 60.0
-"""Seconds that due alerts let waiting events go first, since those may say that an alert still fires."""
+"""Due alerts wait up to this many seconds for queued events. Such an event may say that an alert still fires."""
 GENTLE_FOR = 10.0
-"""Seconds after the start in which alerts that came due while the relay was down are handled in small batches."""
+"""Due alerts are handled in small batches for this many seconds after the start: many came due during the stop."""
 GENTLE = 50
 """Alerts in such a small batch."""
 GENTLE_REST = 0.5
@@ -28,7 +28,7 @@ GENTLE_REST = 0.5
 LOOK_FOR_STORMS = 1.0
 """Seconds between two looks at the queues of the rooms when no event comes."""
 LOOK_AGAIN = 3_600.0
-"""Seconds after which a stage asks the store for due work, though it knows of none."""
+"""Seconds after which a stage asks the store for due work even if it knows of none."""
 
 
 class DueStore(Protocol):
@@ -64,7 +64,7 @@ class EventStore(Protocol):
 
 
 class Stage(Protocol):
-    """One kind of planning."""
+    """One kind of planning. The planner runs each stage that is due, in order, while it holds its `turn`."""
 
     @property
     def due_at(self) -> float:
@@ -104,7 +104,7 @@ class DueAlerts:
         return 0
 
     async def look_at(self, keys: Sequence[AlertKey], now: float, *, expires: bool = True) -> bool:
-        """Look at alerts by key; return whether any failed. If `expires` is false, let none expire."""
+        """Look at alerts by key; return True if one failed. If `expires` is false, let none expire."""
 
         async def plan_keys(some: Sequence[AlertKey]) -> None:
             if some:
@@ -128,7 +128,7 @@ class DueAlerts:
 
 
 class HeldAlerts:
-    """Looks at all open alerts again, each time that something may have changed about their suppression."""
+    """Looks at all open alerts again when a silence, a mute time or an inhibition begins or ends."""
 
     def __init__(self, vigil: Vigil, alerts: DueAlerts) -> None:
         self._vigil = vigil
@@ -149,7 +149,7 @@ class HeldAlerts:
 
 
 class NewStorms:
-    """Begins storms when no event comes, because a room takes its queue more slowly than expected."""
+    """Begins storms without a new event, when a room takes its queue more slowly than expected."""
 
     def __init__(self, plans: Plans) -> None:
         self._plans = plans

@@ -70,7 +70,7 @@ class Vigil:
         self._wake()
 
     def renew(self) -> None:
-        """Read silences and alerts anew, and go through all open alerts, as the rules have changed."""
+        """The rules have changed: read silences and alerts anew, and go through all open alerts."""
         self._learnt = False
         self._next_at = self._clock.now()
         self._begin()
@@ -97,7 +97,7 @@ class Vigil:
         return keys
 
     def done(self) -> None:
-        """Go on after the last keys, as their plans are committed; if a new round has begun, begin at its start."""
+        """The plans of the last keys are committed: go on behind them. A new round starts at the first key."""
         begun, behind = self._next
         if begun == self._round:
             self._at = behind

@@ -86,7 +86,7 @@ class SqliteQueries:
         return await self._read(outbox.dead_counts)
 
     async def count_untold_events(self) -> int:
-        """Return how many events have no delivery though nothing suppressed them."""
+        """Count the events without a delivery that nothing suppressed."""
         return await self._read(queries.count_untold_events)
 
     async def snapshot(self, rooms: Sequence[str], *, everything: bool) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Correction of due times at a start, if the machine's clock was set while the last process ran or after its end."""
+"""Correction of due times at a start, in case the machine's clock was set since the last process began."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RECENT = 86_400.0
 def turn_back(connection: Connection, now: float) -> None:
     """Shift all due times from the last process's own clock to this one's.
 
-    `now` is this process's clock in Unix seconds, which starts at the machine's time. The last process's clock ran on
-    while the machine's was set, so both were recorded. If the machine's time lies before the recorded one, it was set
-    back after the end; nobody knows how long no relay ran, and we count no time. A clock that was set forward after
-    the end looks like a long stop: alerts that it makes due are posted at the start.
+    `now` is this process's clock in Unix seconds. It starts at the machine's time. The last process's clock may differ
+    from the machine's, so both clocks are on record. If the machine's time is before the record, someone set it back
+    after the stop. The length of the stop is then unknown, so it counts as zero. A clock that was set forward after the
+    stop looks like a long stop. Alerts that it makes due are posted at the start.
     """
     latest, noted_at, noted_wall = connection.execute(_SQL["latest"]).fetchone()
     note_time(connection, [(now, now)])

@@ -25,7 +25,7 @@ APPLICATION_ID = 0x6E6F6372
 """The mark of our files in SQLite's header ("nocr")."""
 MIN_SQLITE = (3, 38, 0)
 RESERVE_BYTES = 16 * 2**20
-"""Bytes held in reserve. A full disk gets them, so that sends can still be recorded and old rows pruned."""
+"""Bytes held in reserve. On a full disk they are freed, so that the relay can still record sends and prune rows."""
 LOCK_PATIENCE = 1.0
 """Seconds that a start waits for a lock that another process holds."""
 _PRAGMAS = (
@@ -39,8 +39,8 @@ _PRAGMAS = (
 )
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
-# Without an adapter sqlite3 looks for one on each None and bytes that it binds, by two lookups that fail: half of the
-# time that a row of a message takes. Such an adapter returns the value itself.
+# sqlite3 looks for an adapter of each None and each bytes that it binds. Two failing lookups take half the time of a
+# message's row. These adapters return the value itself, so the first lookup succeeds.
 sqlite3.register_adapter(type(None), lambda nothing: nothing)
 sqlite3.register_adapter(bytes, bytes)
 
@@ -111,7 +111,7 @@ def check_place(path: Path) -> None:
 
 
 def is_locked(path: Path) -> bool | None:
-    """Return whether a relay runs on this database; None if this user can't find out, or there is no database yet."""
+    """Return True if a relay runs on this database; None if this user can't find out, or there is no database."""
     try:
         if not path.exists():
             return None
@@ -134,7 +134,10 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def open_database(path: Path, size: int | None = None) -> sqlite3.Connection:
-    """Open, configure and migrate a database of at most `size` bytes. Raises a `StoreError`, the file untouched."""
+    """Open, configure and migrate a database of at most `size` bytes.
+
+    Raises a `StoreError`. A file that is damaged, foreign or newer is not changed.
+    """
     if sqlite3.sqlite_version_info < MIN_SQLITE:
         raise StoreImpossibleError(f"SQLite {sqlite3.sqlite_version} is too old; 3.38 or newer is needed")
     check_place(path)

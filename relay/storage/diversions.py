@@ -1,4 +1,4 @@
-"""Moves of waiting deliveries to a room's fallback, and back, as `relay.core.diverting` decides."""
+"""Moves waiting deliveries to a room's fallback, and back. `relay.core.diverting` decides which."""
 
 from __future__ import annotations
 

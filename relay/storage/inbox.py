@@ -24,7 +24,7 @@ def as_json(value: object) -> str:
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A submission as rows. The event loop makes them, so that the writer's thread has little work of its own."""
+    """A submission as rows. The event loop makes them, which leaves little work to the writer's thread."""
 
     submission: Submission
     ids: tuple[str, ...]

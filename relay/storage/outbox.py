@@ -139,7 +139,7 @@ class OutboxWriter:
 
 
 def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, ...]:
-    """Lease the next delivery of each free lane, as `next_step` decides."""
+    """Lease the next delivery of each free lane. `next_step` decides for each lane, within the transaction."""
     lanes, now = request.lanes, request.now
     wanted = {"lanes": msgspec.json.encode(list(lanes.items())).decode(), "now": now, "named": MOST_LINES}
     first = first_of_lanes(_heads.decode(read_json(connection, _SQL["heads"], wanted)))

@@ -32,7 +32,7 @@ _silences = msgspec.json.Decoder(list[Silence])
 
 
 def waiting_events(connection: Connection, limit: int, now: float) -> list[Waiting]:
-    """Return the first events that wait for the planner, `limit` at the most; they are read at `now`."""
+    """Return the first `limit` events that wait for the planner, as read at `now`."""
     return _waiting.decode(read_json(connection, _SQL["waiting_events"], {"limit": limit, "now": now}))
 
 
@@ -78,7 +78,7 @@ def storms(connection: Connection) -> list[Storm]:
 
 
 def waiting_posts(connection: Connection, room: str, limit: int) -> tuple[int, int]:
-    """Return how many of the first deliveries that wait for a room are new posts, and the last event's `seq`."""
+    """Count the new posts among the first `limit` deliveries of a room. Return also the last event's `seq`."""
     count, seq = connection.execute(_SQL["waiting_posts"], (room, limit)).fetchone()
     return count, seq
 
@@ -180,10 +180,11 @@ class PlanWriter:
         self._sequences = sequences
 
     def commit(self, connection: Connection, plans: list[tuple[Plan, float]]) -> list[list[Over]]:
-        """Write plans, each with its time; return the deliveries that wait no more because of each."""
+        """Write plans, each with its time; return the deliveries that each replaces."""
         return [self._commit(connection, plan, now) for plan, now in plans]
 
     def _commit(self, connection: Connection, plan: Plan, now: float) -> list[Over]:
+        """Write one plan. New messages come first: the other rows refer to their numbers."""
         placed = self._post(connection, [intent for intent in plan.intents if intent.action in POSTS], now)
         changes = [intent for intent in plan.intents if intent.action not in POSTS]
         over = self._change(connection, changes, placed, now) if changes else []
@@ -250,9 +251,10 @@ class PlanWriter:
     def _change(
         self, connection: Connection, changes: Sequence[Intent], placed: dict[int, _Placed], now: float
     ) -> list[Over]:
-        """Write edits and replies. A newer edit supersedes one that waits; a waiting post supersedes them all.
+        """Write edits and replies.
 
-        If the message was pruned in the meantime, it is inserted again, to be posted anew.
+        A new edit supersedes a waiting edit. A post that still waits supersedes the new edit. A message that was pruned
+        meanwhile is inserted again. Its next delivery posts it anew.
         """
         over: list[Over] = []
         for change in changes:
@@ -311,7 +313,7 @@ class PlanWriter:
 
     @staticmethod
     def set_aside(connection: Connection, items: list[tuple[int, str]]) -> list[None]:
-        """Set events aside, each with the reason, so that the planner passes them by."""
+        """Set events aside, each with the reason. The planner then skips them."""
         for seq, why in items:
             connection.execute(_SQL["set_event_aside"], (why, seq))
             connection.execute(_SQL["advance"], (seq, seq))

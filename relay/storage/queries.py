@@ -123,7 +123,7 @@ def snapshot(connection: Connection, rooms: Sequence[str], *, everything: bool) 
 
 
 def count_untold_events(connection: Connection) -> int:
-    """Return how many events have no delivery though nothing suppressed them.
+    """Count the events without a delivery that nothing suppressed.
 
     They wait for the planner, or are set aside. Events that wait in an incident until its group is due don't count.
     """

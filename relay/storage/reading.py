@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class Reader:
-    """Runs queries one after the other. A person's slow query has its own, so that it delays no alert."""
+    """Runs queries one after the other. Queries of people have a reader of their own, so that none delays an alert."""
 
     def __init__(self, path: Path, name: str) -> None:
         """Open a database; `name` is the thread's."""

@@ -1,4 +1,4 @@
-"""Pruning of rows that need not be kept, in slices so short that nobody notices the wait."""
+"""Pruning of rows that need not be kept, in slices so short that no other write waits long."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ _AT_ONCE = (
 DEDUPE_KEPT = 7 * 86_400.0
 """Seconds that an idempotency key is remembered at the least."""
 MOST_REFUSALS = 10_000
+"""The most refusals that are kept; the oldest go first."""
 SHRINK_BY = 500
 """The most pages that are given back to a full disk at a time."""
 FULL_AT = 0.9
@@ -46,6 +47,7 @@ class Pruner:
         return [self._prune(connection, limits, now) for limits, now in items]
 
     def _prune(self, connection: Connection, limits: Limits, now: float) -> bool:
+        """Prune one window of each table. If the file is nearly full, keep no time: done ones go, then dead ones."""
         done, dead = now - limits.done, now - limits.dead
         if limits.pressing:
             done = now

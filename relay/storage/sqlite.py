@@ -155,7 +155,7 @@ class SqliteStore:
         return await self._read(plans.storms)
 
     async def waiting_posts(self, room: str, limit: int) -> tuple[int, int]:
-        """Return how many of the first deliveries that wait for a room are new posts, and the last event's `seq`."""
+        """Count the new posts among the first `limit` deliveries of a room. Return also the last event's `seq`."""
         return await self._read(plans.waiting_posts, room, limit)
 
     async def digest_lines(self, message: int, limit: int) -> list[DigestLine]:
@@ -179,7 +179,7 @@ class SqliteStore:
         return await self._read(plans.next_wakes)
 
     def commit_plan(self, plan: Plan, now: float) -> Awaitable[Sequence[Over]]:
-        """Write a plan, all or nothing; return the deliveries that wait no more because of it."""
+        """Write a plan, all or nothing; return the deliveries that it replaces."""
         return self._writer.submit(self._plans.commit, (plan, now))
 
     async def diversions(self) -> list[str]:
@@ -229,11 +229,11 @@ class SqliteStore:
         return more
 
     async def note_time(self, now: float, wall: float) -> None:
-        """Record the relay's own clock and the machine's, so that the next start can see whether the latter was set."""
+        """Record the relay's own clock and the machine's. From these the next start sees if the machine's was set."""
         await self._writer.submit(note_time, (now, wall))
 
     async def make_room(self) -> bool:
-        """Return whether events can be committed; after a full disk, take the reserve again once there is room."""
+        """Return True if events can be committed. After a full disk, take the reserve again once there is room."""
         if self._full and await self._read(self._roomy):
             if not await asyncio.to_thread(self._reserve.take):
                 return False

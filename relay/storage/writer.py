@@ -19,7 +19,7 @@ R = TypeVar("R")
 Operation = Callable[[sqlite3.Connection, list[T]], Sequence[R]]
 """Writes a list of items in the open transaction; returns one result for each."""
 QUIET_TURNS = 3
-"""Turns of the loop without a new item after which a commit begins. A request takes as many from bytes to rows."""
+"""A commit begins after this many loop turns without a new item. A request needs as many turns to become rows."""
 MOST_TURNS = 30
 """The most turns of the loop that a commit waits for more items."""
 _Job = tuple[Operation[Any, Any], Any, "asyncio.Future[Any]"]
@@ -29,9 +29,8 @@ _Result = tuple["asyncio.Future[Any]", object, BaseException | None]
 class Writer:
     """Runs operations on one connection in one thread. Pending items of one operation are passed in one call.
 
-    Items that are submitted during a commit wait for the next one. A commit begins only after some turns of the loop
-    have added nothing. So a burst shares one commit, and the thread does not compete with a busy loop for the
-    interpreter.
+    Items that are submitted during a commit wait for the next one. A commit begins once some turns of the loop have
+    added nothing. So a burst shares one commit. The thread then does not compete with a busy loop for the interpreter.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, on_full: Callable[[], None]) -> None:
@@ -45,7 +44,7 @@ class Writer:
         self._closed = False
         self._fold_next = False
         self.trouble: str | None = None
-        """The error of the last commit if the store caused it, else None."""
+        """The error of the last commit, if the store caused it."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -103,6 +102,7 @@ class Writer:
             self._loop.call_soon_threadsafe(self._resolve, results)
 
     def _commit(self, jobs: list[_Job]) -> list[_Result]:
+        """Run all jobs in one transaction; return the result of each. A failure is a result, never an exception."""
         connection = self._connection
         groups: dict[Operation[Any, Any], tuple[list[Any], list[asyncio.Future[Any]]]] = {}
         for operation, item, future in jobs:
@@ -126,7 +126,7 @@ class Writer:
         return results
 
     def _after_failure(self, jobs: list[_Job], error: Exception) -> list[_Result]:
-        """Fail all items if the store is unusable; else repeat them one by one, so that a bad item fails alone."""
+        """Fail all items if the store is unusable. Else repeat them one by one, so that a bad item fails alone."""
         if isinstance(error, sqlite3.Error) and not isinstance(
             error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)
         ):
