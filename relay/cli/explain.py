@@ -22,7 +22,10 @@ from relay.cli.common import (
 )
 
 REASONS = {
-    "repeat": "it adds nothing that its room does not know, it ends no open incident, or its alert is flapping",
+    "repeat": "it adds nothing that its room does not know",
+    "flapping": "its alert opens and ends too often; its message stays quiet until the alert holds",
+    "nothing_open": "it is about an alert that is not open",
+    "policy": "its route posts no such change (`on_update`, `on_resolve`)",
     "brief": "it ended before its group was due",
     "silenced": "a silence suppresses it; if it still fires when the silence ends, it is sent then",
     "inhibited": "another alert that fires suppresses it; if it still fires when that ends, it is sent then",

@@ -12,11 +12,11 @@ from relay.core.group import Group, Members, flush, flush_plainly, flushed, remi
 from relay.core.incident import Incident, Policy, come_home
 from relay.core.news import Step, alone, is_news, mark_shown
 from relay.core.plan import Plan
-from relay.core.planning import move, why_not_shown
+from relay.core.planning import move, unposted, why_not_shown
 from relay.core.replies import worst_first
 from relay.core.rules import Rules, template_for
 from relay.core.storm import StormMembers, Storms, look
-from relay.core.suppression import Suppression, Suppressor
+from relay.core.suppression import Suppressor
 
 
 def plan_groups(
@@ -130,10 +130,7 @@ class _GroupPlanner:
         incident = msgspec.structs.replace(incident, held=held)
         if is_news(incident) or (incident.shown is not None and not incident.news):
             return incident
-        why: Suppression = "repeat"
-        if incident.shown is None:
-            why = why_not_shown(incident)
-        self.result.suppressed.extend((seq, why) for seq in incident.news)
+        self.result.suppressed.extend((seq, why_not_shown(incident)) for seq in incident.news)
         return msgspec.structs.replace(incident, news=(), fresh=False)
 
     def _flush(self, members: Members, policy: Policy) -> Group:
@@ -158,7 +155,7 @@ class _GroupPlanner:
                 self._add_intent(group, members.incidents, step, message, seqs, policy)
             seqs = seqs[-1:]
         if not steps:
-            self.result.suppressed.extend((seq, "repeat") for incident in news for seq in incident.news)
+            self.result.suppressed.extend((seq, unposted(incident)) for incident in news for seq in incident.news)
         shown = [
             msgspec.structs.replace(
                 mark_shown(incident, message) if is_news(incident) else incident, message=message, at=group.at

@@ -57,10 +57,19 @@ def concerns_alert(event: Event) -> bool:
 
 
 def why_not_shown(incident: Incident) -> Suppression:
-    """Return why an incident has no message in its room, and gets none now."""
+    """Return why the news of an incident makes no message, and changes none."""
+    if incident.shown is not None:
+        return "flapping" if incident.quiet else "repeat"
     if incident.held is not None:
         return incident.held.reason
     return "acknowledged" if is_taken_up(incident) else "brief"
+
+
+def unposted(incident: Incident) -> Suppression:
+    """Return why the news of an incident makes no step in its room."""
+    if incident.held is not None and incident.firing:
+        return incident.held.reason
+    return "policy"
 
 
 def decide(event: Event, rules: Rules, known: Known) -> Decision:
@@ -174,14 +183,22 @@ class _Planner:
             decision = decide(event, self._rules, self._known)
             if decision.event != event:
                 self.result.adopted.append(msgspec.structs.replace(waiting, event=decision.event))
-            if not (decision.rooms or decision.open_in):
-                self._why = "unrouted"
+            self._why = self._why_idle(decision)
             if event.status == "notice":
                 self._notice(seq, decision, waiting.at)
             else:
                 self._fold(seq, decision, waiting.at)
         if not self._taken:
             self.result.suppressed.append((seq, self._why))
+
+    def _why_idle(self, decision: Decision) -> Suppression:
+        """Return why an event changes nothing, unless its incidents show another reason."""
+        event = decision.event
+        if not (decision.rooms or decision.open_in):
+            return "unrouted"
+        incidents = self._known.incidents.get((event.source, event.key), {}).values()
+        ends_nothing = event.status == "resolved" and not any(one.firing for one in incidents)
+        return "nothing_open" if ends_nothing else "repeat"
 
     def _notice(self, seq: int, decision: Decision, now: float) -> None:
         event = decision.event
@@ -197,7 +214,9 @@ class _Planner:
         """Have the open incidents of a key follow a notice about it. A notice that changes nothing is a repeat."""
         event, now = waiting.event, waiting.at
         incidents = self._known.incidents.get((event.source, event.key), {}).values()
-        for incident in [one for one in incidents if not one.over]:
+        open_ones = [one for one in incidents if not one.over]
+        self._why = "repeat" if open_ones else "nothing_open"
+        for incident in open_ones:
             followed = self._with_notice(incident, event, now)
             if followed is not incident:
                 self._announce(msgspec.structs.replace(followed, seq=waiting.seq), now, news=waiting.seq)
@@ -328,7 +347,7 @@ class _Planner:
             incident = self._apply_steps(incident, steps_for(incident, route.policy), route, now)
         elif incident.remind_at <= now:
             incident = self._remind(incident, route.policy, now)
-        elif incident.shown is None:
+        elif news is not None:
             self._why = why_not_shown(incident)
         self._record(incident)
 
@@ -344,8 +363,10 @@ class _Planner:
         """Add the intents on a message. A room that is gone from the configuration gets them when it is back."""
         if incident.where not in self._rules.rooms:
             return incident
-        message = incident.message
-        for step in self._possible(steps, incident):
+        message, steps = incident.message, self._possible(steps, incident)
+        if not steps:
+            self._why = unposted(incident)
+        for step in steps:
             if step.action == "post":
                 self._handle -= 1
                 self._post(incident.seq, incident.event, incident.room, "living", route, step, now, replaces=message)

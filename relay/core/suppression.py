@@ -14,13 +14,25 @@ from relay.core.times import TimeInterval
 
 HeldFor = Literal["silenced", "inhibited", "muted", "downtime"]
 Suppression = Literal[
-    "silenced", "inhibited", "muted", "downtime", "repeat", "brief", "unrouted", "acknowledged", "echo"
+    "silenced",
+    "inhibited",
+    "muted",
+    "downtime",
+    "repeat",
+    "flapping",
+    "nothing_open",
+    "policy",
+    "brief",
+    "unrouted",
+    "acknowledged",
+    "echo",
 ]
 """Why an event changes no message.
 
-`downtime`: its source holds its alerts back for maintenance; `repeat`: it says nothing new; `brief`: it was over before
-its group was due; `unrouted`: its route has no rooms; `acknowledged`: someone took it up before its group was due;
-`echo`: it is what the relay itself has sent.
+`downtime`: its source holds its alerts back for maintenance; `repeat`: it says nothing new; `flapping`: its alert is
+quiet, as it opens and ends too often; `nothing_open`: it is about an alert that is not open; `policy`: its route posts
+no such change; `brief`: it was over before its group was due; `unrouted`: its route has no rooms; `acknowledged`:
+someone took it up before its group was due; `echo`: it is what the relay itself has sent.
 """
 View = Mapping[str, str]
 

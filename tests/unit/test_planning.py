@@ -488,10 +488,42 @@ def test_a_downtime_quiets_what_was_told_before_and_says_nothing_of_what_is_not_
     ledger = Ledger(lone_rules("noc", repeat_interval=3_600.0))
     begun = event(status="notice", title="downtime begins", downtime=True)
     unknown = ledger.take([waiting(1, begun)])
-    assert (unknown.intents, reasons(unknown)) == ([], ["repeat"])
+    assert (unknown.intents, reasons(unknown)) == ([], ["nothing_open"])
     ledger.take([waiting(2, event())])
     ledger.take([waiting(3, begun)])
     assert ledger.wait_until(80_000.0) == []
+
+
+FIRING, OVER = event(), event(status="resolved", received_at=1_010.0, occurred_at=1_010.0)
+TAKEN_UP = event(status="notice", acknowledged_by="anna")
+FLAPS = [one for _ in range(4) for one in (FIRING, OVER)]
+
+
+@pytest.mark.parametrize(
+    ("history", "policy", "reason"),
+    [
+        ([FIRING, FIRING], {}, "repeat"),
+        ([FIRING, TAKEN_UP, TAKEN_UP], {}, "repeat"),
+        ([OVER], {}, "nothing_open"),
+        ([FIRING, OVER, OVER], {}, "nothing_open"),
+        ([TAKEN_UP], {}, "nothing_open"),
+        ([FIRING, OVER, TAKEN_UP], {}, "nothing_open"),
+        ([event(status="notice", downtime=True)], {}, "nothing_open"),
+        ([*FLAPS], {}, "flapping"),
+        ([*FLAPS, FIRING], {}, "flapping"),
+        ([*FLAPS, FIRING, event(title="other words")], {}, "flapping"),
+        ([*FLAPS, FIRING, OVER, OVER], {}, "nothing_open"),
+        ([FIRING, event(title="other words")], {"on_update": ("none",)}, "policy"),
+        ([FIRING, OVER], {"on_resolve": ("none",)}, "policy"),
+        ([event(downtime=True), OVER], {}, "downtime"),
+    ],
+)
+def test_an_event_that_changes_nothing_has_one_reason(
+    history: list[Event], policy: dict[str, Any], reason: str
+) -> None:
+    ledger = Ledger(lone_rules("noc", reopen_within=600.0, **policy))
+    made = [ledger.take([waiting(seq, one)]) for seq, one in enumerate(history, 1)][-1]
+    assert (made.intents, reasons(made)) == ([], [reason])
 
 
 def told_on(made: Plan) -> list[tuple[str, bool]]:
