@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded damage, not the relay's chance
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import msgspec
@@ -127,10 +127,10 @@ def test_no_text_takes_long_to_read(case: Path) -> None:
     read = READERS[case.parent.name]
     payload = decode_body(case.read_bytes(), headers_of(case).get("content-type", ""), forms=read.forms)
     for text in HOSTILE:
-        began = perf_counter()
+        began = process_time()
         with suppress(UnreadableError):
             read_payload(read, Request(payload=with_text(payload, text), source="golden", received_at=NOW))
-        assert perf_counter() - began < 1.0, text[:20]
+        assert process_time() - began < 1.0, text[:20]
 
 
 def test_every_format_has_a_case_and_every_expectation_its_payload() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -205,14 +205,14 @@ FORM = "multipart/form-data; boundary=b"
     ],
 )
 def test_no_body_takes_long(body: bytes, kind: str) -> None:
-    began = perf_counter()
+    began = process_time()
     try:
         payload = decode_body(body, kind)
     except NotJsonError as error:
         assert str(error)  # noqa: PT017 - either end is right
     else:
         unrecognised(Request(payload, "s"))
-    assert perf_counter() - began < 3.0
+    assert process_time() - began < 3.0
 
 
 def test_of_a_document_a_line_each_line_is_read_by_itself() -> None:
