@@ -46,19 +46,21 @@ class _GroupPlanner:
         self.result = Plan(0, storms=storms.changed)
 
     def look_at(self, members: Members | StormMembers) -> None:
-        if isinstance(members, StormMembers):
-            self._look_at_storm(members)
+        """Plan one group or storm; if its room is gone, it waits until the room is configured again."""
+        gone = members.group.where not in self._rules.rooms
+        if gone and members.group.at:
+            self.look_at(_at_home(members))
+        elif isinstance(members, StormMembers):
+            if gone:
+                self.result.storms[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
+            else:
+                self._look_at_storm(members)
+        elif gone:
+            self.result.groups[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
         else:
             self._look_at_group(members)
 
     def _look_at_group(self, members: Members) -> None:
-        if members.group.at and members.group.at not in self._rules.rooms:  # its fallback is gone
-            home = msgspec.structs.replace(members.group, at="", message=0, flush_at=None, flushed_at=None)
-            incidents = tuple(come_home(incident) for incident in members.incidents)
-            members = msgspec.structs.replace(members, group=home, incidents=incidents, edits=0, shown=0)
-        if members.group.where not in self._rules.rooms:
-            self.result.groups[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
-            return
         policy = self._rules.policy_of(members.group.lineage)
         incidents = tuple(self._settle(incident, policy) for incident in members.incidents)
         group = schedule(revive(members.group, policy, self._now), incidents, policy, self._now)
@@ -74,13 +76,6 @@ class _GroupPlanner:
 
     def _look_at_storm(self, members: StormMembers) -> None:
         """Have a digest take up the posts that wait or, once the storm is over, say how its alerts go on."""
-        if members.group.at and members.group.at not in self._rules.rooms:
-            home = msgspec.structs.replace(members.group, at="", message=0, flush_at=None, flushed_at=None)
-            incidents = tuple(come_home(incident) for incident in members.incidents)
-            members = msgspec.structs.replace(members, group=home, incidents=incidents, edits=0)
-        if members.group.where not in self._rules.rooms:
-            self.result.storms[members.group.id] = msgspec.structs.replace(members.group, wake_at=None)
-            return
         before, changed = self._storms.latest(members.group), members.incidents
         storm, steps = look(
             before,
@@ -213,6 +208,15 @@ class _GroupPlanner:
     def _subject(self, group: Group) -> Subject:
         route = self._rules.route_of(group.lineage).path
         return Subject(kind="living", lineage=group.lineage, route=route, group=group.id, labels=group.labels)
+
+
+def _at_home(members: Members | StormMembers) -> Members | StormMembers:
+    """Return a group or storm that the fallback showed, which is gone: its own room is to show it, in a new message."""
+    group = msgspec.structs.replace(members.group, at="", message=0, flush_at=None, flushed_at=None)
+    incidents = tuple(come_home(incident) for incident in members.incidents)
+    if isinstance(members, Members):
+        return Members(group, incidents)  # type: ignore[arg-type]  # a group's
+    return msgspec.structs.replace(members, group=group, incidents=incidents, edits=0)
 
 
 def _takes_up(step: Step) -> bool:
