@@ -38,16 +38,16 @@ class LaneBook:
 
     def use(self, lanes: Mapping[str, Lane], fallbacks: Mapping[str, Fallback]) -> None:
         """Put these lanes and fallbacks in force. Sends in flight in the previous lanes go on."""
-        known = self.known()
+        before = self.all_lanes()
         self.lanes, self._fallbacks = dict(lanes), dict(fallbacks)
         stay = set(self.lanes.values())
-        self._retired = {lane for lane in known - stay if lane.sending is not None}
+        self._retired = {lane for lane in before - stay if lane.sending is not None}
         self._idle = {lane.key: lane for lane in self._idle.values() if lane in stay}
         for lane in stay:
             lane.put_off = True  # its rooms may come from other lanes
         self.work.set()
 
-    def known(self) -> Set[Lane]:
+    def all_lanes(self) -> Set[Lane]:
         """Return the lanes in force, and the retired ones that had a send in flight."""
         return {*self.lanes.values(), *self._retired}
 

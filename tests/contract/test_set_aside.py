@@ -275,7 +275,7 @@ async def test_what_was_set_aside_is_sent_by_the_lane_that_a_reload_gives_to_its
     file = place.folder / "other.yaml"
     file.write_text(yaml.safe_dump(rooms("noc", "ops", "more")), encoding="utf-8")
     changed, book = load(file, FORMATS).settings, place.relay.book
-    lanes = make_lanes(changed, {"webex": place.service}, place.clock.now(), book.known())
+    lanes = make_lanes(changed, {"webex": place.service}, place.clock.now(), book.all_lanes())
     assert lanes["noc"] is not book.lanes["noc"]
     renderer = TemplateRenderer({}, changed.timezone, never)
     book.use(lanes, make_fallbacks(changed))

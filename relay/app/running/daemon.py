@@ -247,7 +247,7 @@ class RelayDaemon:
         self.pipeline.use(
             InForce(
                 rules=made.rules,
-                lanes=make_lanes(settings, senders, now, self.pipeline.book.known()),
+                lanes=make_lanes(settings, senders, now, self.pipeline.book.all_lanes()),
                 fallbacks=make_fallbacks(settings),
                 renderer=made.renderer,
                 files=made.files,

@@ -138,7 +138,7 @@ class Simulation:
 
     def _use(self, loaded: Loaded) -> None:
         settings, rules = loaded.settings, _rules_of(loaded.settings)
-        known = self._pipeline.book.known()
+        known = self._pipeline.book.all_lanes()
         self._pipeline.use(
             InForce(
                 rules=rules,
