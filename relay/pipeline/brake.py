@@ -28,7 +28,7 @@ class Brake:
         self._reported: set[str] = set()
         """The braked sources that the operator was notified of."""
         self._spoke: dict[str, asyncio.Event] = {}
-        """By source whose message waits a moment: an event that is set once that source sends something."""
+        """For each source whose message waits a moment: an event that is set once the source sends something."""
         self._clock = clock
         self._log = log
         self._notify = notify

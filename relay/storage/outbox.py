@@ -168,7 +168,7 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
 
 
 def _take(connection: Connection, lane: str, ready: Ready, now: float) -> LaneHead:
-    """Return a lane's delivery with all that it needs; one that says nothing true any more is over."""
+    """Return a lane's delivery, ready to send, or the end of a reply that is no longer true."""
     lease = _load(connection, ready, now)
     if lease is None:
         values: dict[str, object] = {"id": ready.lease.id, "message": ready.lease.message, "now": now}
@@ -179,7 +179,7 @@ def _take(connection: Connection, lane: str, ready: Ready, now: float) -> LaneHe
 
 
 def _load(connection: Connection, ready: Ready, now: float) -> Lease | None:
-    """Load what only few deliveries need, such as a storm's counts; return None for a reply that is true no more."""
+    """Add to a lease the values that few need, such as a storm's counts. Return None if its reply is no longer true."""
     lease = ready.lease
     match ready.wants:
         case "digest":
