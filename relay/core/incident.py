@@ -233,12 +233,16 @@ def end(
     resolved: Event | None = None,
     seq: int = 0,
 ) -> Incident:
-    """Return an incident after its end. Its message keeps all that the `resolved` event, if there is one, lacks."""
+    """Return an incident after its end. Its message keeps all that the `resolved` event, if there is one, lacks.
+
+    The title is that event's: many vendors put the state into it, and the problem's title is not true any more.
+    """
     known = incident.event
     last = known if resolved is None else keep(resolved, known)
     event = msgspec.structs.replace(
         known,
         status="resolved",
+        title=last.title,
         body=last.body,
         links=last.links,
         files=last.files,

@@ -182,6 +182,18 @@ def test_an_end_without_labels_goes_where_its_beginning_went() -> None:
     assert {(i.event.title, i.event.severity) for i in ledger.incidents.values()} == {(began.title, "critical")}
 
 
+def test_an_end_is_titled_by_what_is_true_now() -> None:
+    began = event(title="ping on core-1 is CRITICAL")
+    ledger = one_by_one(began, event(status="resolved", title="ping on core-1 is OK"))
+    assert {i.event.title for i in ledger.incidents.values()} == {"ping on core-1 is OK"}
+
+
+def test_an_alert_that_expires_keeps_its_title_as_nobody_knows_what_is_true_now() -> None:
+    ledger = one_by_one(event(title="ping on core-1 is CRITICAL"))
+    ledger.wait_until(1_000.0 + 86_400.0)
+    assert {(i.state, i.event.title) for i in ledger.incidents.values()} == {("expired", "ping on core-1 is CRITICAL")}
+
+
 def test_an_end_whose_labels_changed_is_told_where_it_is_open_and_nowhere_else() -> None:
     ledger = one_by_one(event(labels={"site": "b"}), event(labels={"site": "a"}, status="resolved"))
     assert ledger.done(1) == [("post", "vip"), ("post", "core")]
