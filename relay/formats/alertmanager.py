@@ -17,7 +17,7 @@ from relay.core.fingerprint import fingerprint
 from relay.core.words import parse_time
 from relay.formats.batch import Item, read_each, read_known
 from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit, unrecognised
-from relay.formats.reading import severity
+from relay.formats.reading import links, severity
 
 
 def read_alertmanager(request: Request) -> list[Item]:
@@ -36,12 +36,16 @@ def left_out(payload: dict[str, Any], sender: str) -> list[Draft]:
     if not isinstance(missing, (int, str)) or missing in (0, "", "0"):
         return []
     many = f"{missing} more" if type(missing) is int else "more"  # true is an int as well, but no count
+    said = f"{many} alert was" if missing in (1, "1") and type(missing) is int else f"{many} alerts were"
+    group = {name: as_text(value) for name, value in _mapping(payload.get("groupLabels")).items()}
+    of = ", ".join(f"{name}={value}" for name, value in group.items() if value)
     return [
         Draft(
-            title=f"{many} alerts were left out by {sender}",
+            title=f"{said} left out by {sender}" + (f": group {of}" if of else ""),
             severity="warning",
-            body="its `max_alerts` for this receiver is smaller than the group",
-            links=_links(None, payload.get("externalURL")),
+            body="the receiver's `max_alerts` is smaller than the group",
+            labels=group,
+            links=links((sender, as_text(payload.get("externalURL")))),
         )
     ]
 
@@ -86,7 +90,11 @@ def _read_alert(alert: Any, group: dict[str, Any]) -> Draft:
         title=_title(name, summary, labels),
         status="resolved" if resolved else "firing",
         severity=severity(word),
-        key=fingerprint if isinstance(fingerprint, str) and fingerprint else _hash(labels),
+        key=fingerprint
+        if isinstance(fingerprint, str) and fingerprint
+        else _hash(labels)
+        if any(labels.values())
+        else None,
         body=notes.get("description") or notes.get("message") or "",
         labels=labels,
         links=_links(alert.get("generatorURL"), group.get("externalURL"), notes),

@@ -17,7 +17,7 @@ from relay.core.event import Draft
 from relay.core.words import parse_time
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit, unrecognised
-from relay.formats.reading import taken_up, withdrawn
+from relay.formats.reading import join, taken_up, withdrawn
 
 FAULTS = ("faultInst", "faultDelegate")
 RECORDS = ("aaaModLR", "aaaSessionLR", "eventRecord", "faultRecord", "healthRecord")
@@ -93,8 +93,8 @@ def _read_item(item: Any, known: dict[str, Managed]) -> list[Draft]:
     drafts: list[Draft] = []
     for kind, attributes in objects_in(item):
         if kind == "error":
-            message = f"{attributes.get('code', '')}: {attributes.get('text', '')}".strip(": ")
-            drafts.append(Draft(title=f"APIC answers {message}"))
+            message = join(": ", attributes.get("code", ""), attributes.get("text", ""))
+            drafts.append(Draft(title=f"APIC answers {message or 'with an error'}"))
             continue
         dn = attributes.get("dn", "")
         present = not attributes.get("status") and kind not in RECORDS  # a query's answer has no status and is no news
@@ -171,20 +171,21 @@ def _fault(known: Managed | None, now: Managed, status: str) -> list[Draft]:
     drafts = [_draft_of_fault(now, "firing")] if not was or changed != ["ack"] else []
     dn, ack = now.attributes.get("dn", ""), now.attributes.get("ack")
     if ack == "yes" and "ack" in changed:
-        drafts.append(taken_up(f"acknowledged in APIC: {_title(now)}", dn, "", "APIC"))
+        drafts.append(taken_up(_title(now), dn or None, "", "APIC"))
     if ack == "no" and known is not None and known.attributes.get("ack") == "yes":
-        drafts.append(withdrawn(f"not acknowledged any more in APIC: {_title(now)}", dn, "", "APIC"))
+        drafts.append(withdrawn(_title(now), dn or None, "", "APIC"))
     return drafts
 
 
 def _draft_of_fault(fault: Managed, status: Any) -> Draft:
     attributes = fault.attributes
     severity = attributes.get("severity")
+    unnamed = status == "resolved" and not (attributes.get("cause") or attributes.get("subject"))
     return Draft(
-        title=_title(fault),
+        title="" if unnamed and attributes.get("dn") else _title(fault),  # its end keeps the title that it began with
         status=status,
         severity=severity if severity not in (None, "", "cleared") else None,
-        key=attributes.get("dn"),
+        key=attributes.get("dn") or None,
         body=attributes.get("descr", ""),
         labels={**_place_labels(fault), "class": fault.kind},
         occurred_at=_time(attributes.get("lastTransition")) or _time(attributes.get("modTs")),
@@ -203,7 +204,7 @@ def _title(fault: Managed) -> str:
 def _record(kind: str, attributes: Mapping[str, str]) -> Draft:
     """Return the notice of a log entry, with the object that it is about."""
     record = Managed(kind, dict(attributes))
-    text = attributes.get("descr") or f"{kind} {attributes.get('dn', '')}"
+    text = attributes.get("descr") or join(" ", kind, attributes.get("dn", ""))
     user, code = attributes.get("user"), attributes.get("code")
     facts = [f"by {user}" if user else "", attributes.get("changeSet", ""), f"code {code}" if code else ""]
     affected = attributes.get("affected") or attributes.get("dn", "")
@@ -220,7 +221,7 @@ def _notice(now: Managed, change: str, changes: list[str]) -> Draft:
     dn = now.attributes.get("dn", "")
     more = f"… and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
     return Draft(
-        title=f"{now.kind} {dn} has been {change}",
+        title=join(" ", now.kind, dn, "has been", change),
         severity="info",
         key=dn or None,
         body="\n".join([*changes[:MOST_CHANGES], *([more] if more else [])]),

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from relay.core.event import Draft
 from relay.formats.contract import Format, NotJsonError, Request, UnreadableError, decode_json, unrecognised
 from relay.formats.native import read_one
-from relay.formats.reading import Reading, labels, lines, links
+from relay.formats.reading import Reading, join, key_of, labels, lines, links
 
 CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 _STATES: dict[str, Literal["firing", "resolved"]] = {"ALARM": "firing", "OK": "resolved"}
@@ -61,12 +61,12 @@ def _alarm(alarm: Reading, topic: str) -> Draft:
         region = topic.split(":")[3]
     account = alarm.text("AWSAccountId")
     url = f"https://console.aws.amazon.com/cloudwatch/home?region={region}#alarmsV2:alarm/{quote(name, safe='')}"
-    dimensions = [f"{one.text('name')} {one.text('value')}" for one in alarm.each("Trigger.Dimensions")[:10]]
+    dimensions = [join(" ", one.text("name"), one.text("value")) for one in alarm.each("Trigger.Dimensions")[:10]]
     return Draft(
         title=name if state in _STATES else f"{name}: {state.replace('_', ' ').lower() or 'no state'}",
         status=_STATES.get(state, "notice"),
-        key=arn or f"{account}/{region or alarm.text('Region')}/{name}",
-        body=lines(alarm.text("AlarmDescription"), alarm.text("NewStateReason"), ", ".join(dimensions)),
+        key=arn or key_of(account, region or alarm.text("Region"), name),
+        body=lines(alarm.text("AlarmDescription"), alarm.text("NewStateReason"), join(", ", *dimensions)),
         labels=labels(
             region=region or alarm.text("Region"),
             account=account,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity
+from relay.formats.reading import Reading, join, labels, lines, links, severity
 
 _ENDS = ("resolved", "deactivated")
 _NUMBERS = {"0": "critical", "1": "major", "2": "minor", "3": "warning", "4": "info"}
@@ -41,7 +41,7 @@ def _common(essentials: Reading, context: Reading) -> Draft:
         title=f"{rule}: {what}" if what else rule,
         status="resolved" if ended else "firing",
         severity=severity(essentials.text("severity")),
-        key=incident or essentials.text("originAlertId") or alert or rule,
+        key=incident or essentials.text("originAlertId") or alert or essentials.text("alertRule") or None,
         body=lines(essentials.text("description"), *_conditions(context)),
         labels=labels(
             rule=rule, signal=essentials.text("signalType"), service=essentials.text("monitoringService"), target=what
@@ -71,8 +71,8 @@ def _conditions(context: Reading) -> list[str]:
     for one in context.each("condition.allOf")[:5]:
         name, value = one.text("metricName"), one.text("metricValue")
         if name:
-            limit = f"{one.text('operator')} {one.text('threshold')}".strip()
-            conditions.append(f"{name} {value} ({limit})" if value else f"{name} {limit}")
+            limit = join(" ", one.text("operator"), one.text("threshold"))
+            conditions.append(join(" ", name, value, f"({limit})" if value and limit else limit))
     return conditions
 
 
@@ -83,7 +83,7 @@ def _older(outer: Reading, context: Reading) -> Draft:
         title=f"{name}: {target}" if target else name,
         status="resolved" if state in _ENDS else "firing",
         severity=_NUMBERS.get(context.text("severity")) or severity(context.text("level")),
-        key=context.text("id", "correlationId") or name,
+        key=context.text("id", "correlationId", "name", "operationName") or None,
         body=lines(context.text("description"), *_conditions(context)),
         labels=labels(rule=name, target=target, group=context.text("resourceGroupName")),
         links=links(("Azure", context.text("portalLink"))),

@@ -7,11 +7,16 @@ began, so a resolved event gets the time of its arrival.
 
 from __future__ import annotations
 
+import re
+
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, labels, links, severity, trial
+from relay.formats.reading import Reading, join, key_of, labels, links, severity, trial
 
-_CATEGORIES = {"error": "major", "alert": "critical", "warn": "warning", "info": "info", "task_progress": "info"}
+_CATEGORIES = {"error": "major", "alert": "critical", "warn": "warning", "task_failure": "major"}
+_NEWS = ("info", "task_progress", "task_complete")
+"""Categories of events that are no trouble, whatever their number of severity is."""
+_HOST = re.compile(r"(?:<|&lt;)DNAC_IP_ADDRESS(?:>|&gt;)")
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
 
 
@@ -24,19 +29,21 @@ def read_catalyst_center(request: Request) -> list[Draft]:
     state = details.text("Assurance Issue Status").lower()
     title = details.text("Assurance Issue Name", "Assurance Issue Details") or payload.text("name", "description")
     device = details.text("Device", "deviceName", "Assurance Issue Device")
-    about = links(("Catalyst Center", payload.text("ciscoDnaEventLink")))
+    about = links(("Catalyst Center", _address(payload)))
     body = details.text("Assurance Issue Details", "message") or payload.text("description") or _facts(details)
     body = body if body != title else ""
     if details.text("isSimulated").lower() == "true" or payload.text("isSimulated").lower() == "true":
         return [trial(title, "Catalyst Center", body, links=about)]
     priority = details.text("Assurance Issue Priority")
-    worst = severity(priority) if priority else _NUMBERS.get(payload.text("severity"))
+    category = payload.text("category").lower()
+    worst = severity(priority) if priority else "info" if category in _NEWS else _NUMBERS.get(payload.text("severity"))
+    name = title or payload.text("eventId") or "an event"
     return [
         Draft(
-            title=f"{title}: {device}" if device and device not in title else title or payload.text("eventId"),
+            title=name if device in name else join(": ", name, device),
             status="firing" if state == "active" else "resolved" if state == "resolved" else "notice",
-            severity=worst or severity(payload.text("category"), _CATEGORIES),
-            key=payload.text("instanceId") or f"{payload.text('eventId')}/{device}",
+            severity=worst or severity(category, _CATEGORIES),
+            key=payload.text("instanceId") or key_of(payload.text("eventId"), device),
             body=body,
             labels=labels(
                 event_id=payload.text("eventId"),
@@ -51,9 +58,20 @@ def read_catalyst_center(request: Request) -> list[Draft]:
     ]
 
 
+def _address(payload: Reading) -> str:
+    """Return the address of an event's page. Its host may be absent, or a placeholder; `dnacIP` names it."""
+    link, host = payload.text("ciscoDnaEventLink"), payload.text("dnacIP", "dnacIp")
+    link = _HOST.sub(host, link) if host else link
+    if not link or link.startswith(("http://", "https://")) or not host:
+        return link
+    return f"https://{host}/{link.lstrip('/')}"
+
+
 def _facts(details: Reading) -> str:
-    found = details.value.items() if isinstance(details.value, dict) else ()
-    return "\n".join(f"{name}: {as_text(value)}" for name, value in list(found)[:10] if value not in (None, ""))
+    """Return the details of an event that has no text, without those that its title, state and severity are made of."""
+    given = details.value.items() if isinstance(details.value, dict) else ()
+    found = [(name, value) for name, value in given if not name.startswith(("Assurance Issue ", "isSimulated"))]
+    return "\n".join(f"{name}: {as_text(value)}" for name, value in found[:10] if value not in (None, ""))
 
 
 FORMAT = Format(read=read_catalyst_center)

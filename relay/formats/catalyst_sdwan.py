@@ -13,11 +13,12 @@ from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, labels, severity
+from relay.formats.reading import Reading, clause, join, labels, severity
 
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning"}
 _END = re.compile(r"[_-](up|down)$", re.IGNORECASE)
 _WHERE = ("system-ip", "if-name", "color", "remote-system-ip", "remote-color")
+MOST_FACTS = 15
 _SHOWN = ("host-name", "system-ip", "vmanage-system-ip", "site-id", "if-name", "color", "remote-color", "vpn-id")
 
 
@@ -30,16 +31,17 @@ def read_catalyst_sdwan(request: Request) -> list[Draft]:
     places = payload.each("values") or payload.each("values_short_display")
     first = places[0] if places else Reading(None)
     message, device = payload.text("message"), first.text("host-name", "system-ip")
-    title = " ".join(part for part in (message or rule.replace("_", " "), f"on {device}" if device else "") if part)
+    title = join(" ", message or rule.replace("_", " "), clause("on", device))
     cleared = [as_text(one.value) for one in payload.each("cleared_events") if as_text(one.value)]
+    worst = _NUMBERS.get(payload.text("severity_number")) or severity(payload.text("severity"))
     status = _status(rule, payload.text("active").lower(), cleared)
     place = "/".join(sorted({_place(one) for one in places} - {""}))
-    key = "/".join(part for part in (_family(rule), place) if part) if place else payload.text("uuid") or _family(rule)
+    key = join("/", _family(rule), place) if place else payload.text("uuid") or _family(rule) or None
     return [
         Draft(
             title=title,
             status=status,
-            severity=_NUMBERS.get(payload.text("severity_number")) or severity(payload.text("severity")),
+            severity=worst if status != "resolved" else None,  # that of an end is milder than its beginning's
             key=one,
             body="\n".join(_facts(place) for place in places[:10]),
             labels=labels(
@@ -73,7 +75,10 @@ def _place(one: Reading) -> str:
 
 
 def _facts(place: Reading) -> str:
-    return ", ".join(f"{name} {value}" for name in _SHOWN if (value := place.text(name)))
+    """Return what an alarm says of a place, like `reboot-reason`: first where it is, then all that its rule adds."""
+    given = place.value if isinstance(place.value, dict) else {}
+    names = dict.fromkeys([*(name for name in _SHOWN if name in given), *given])
+    return ", ".join(f"{name} {value}" for name in list(names)[:MOST_FACTS] if (value := place.text(name)))
 
 
 FORMAT = Format(read=read_catalyst_sdwan)

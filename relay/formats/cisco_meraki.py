@@ -11,7 +11,7 @@ from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, labels, links, severity
+from relay.formats.reading import Reading, join, labels, links, severity
 from relay.formats.signatures import field
 
 _PAIRS = (
@@ -49,6 +49,12 @@ _WHICH = (
 _TRUE = ("true", "1", "connected", "up", "online")
 _STATES = (("connectivity", True), ("connected", True), ("startedAlerting", False))
 """Fields of an alert's data that hold its state, and whether true means that all is well."""
+_WORDS = {
+    "connectivity": ("disconnected", "connected"),
+    "connected": ("disconnected", "connected"),
+    "startedAlerting": ("alerting", "normal again"),
+}
+"""Words for these states: bad, and well."""
 
 
 def read_meraki(request: Request) -> list[Draft]:
@@ -64,23 +70,20 @@ def read_meraki(request: Request) -> list[Draft]:
     where = device or network
     data = payload.at("alertData")
     facts = data.items() if isinstance(data, dict) else ()
-    key = "/".join(
-        [
-            payload.text("organizationId", "organizationName"),
-            payload.text("networkId", "networkName"),
-            payload.text("deviceSerial", "deviceMac"),
-            name,
-        ]
-    )
-    if which := payload.text(*(f"alertData.{field}" for field in _WHICH)):
+    owner, place = payload.text("organizationId", "organizationName"), payload.text("networkId", "networkName")
+    unit = payload.text("deviceSerial", "deviceMac")
+    key = "/".join((owner, place, unit, name)) if owner or place or unit else None
+    if key is not None and (which := payload.text(*(f"alertData.{field}" for field in _WHICH))):
         key = f"{key}/{which}"
     return [
         Draft(
-            title=f"{what}: {where}" if where else what,
+            title=join(" ", join(": ", what, where), _state(payload)),
             status=status,
             severity=None if status == "resolved" else severity(payload.text("alertLevel")),
             key=key if status != "notice" else None,
-            body="\n".join(f"{name}: {as_text(value)}" for name, value in list(facts)[:20]),
+            body="\n".join(
+                f"{name}: {as_text(value)}" for name, value in list(facts)[:20] if value not in (None, "", [], {})
+            ),
             labels=labels(
                 organization=payload.text("organizationName"),
                 network=network,
@@ -93,6 +96,14 @@ def read_meraki(request: Request) -> list[Draft]:
             occurred_at=payload.moment("occurredAt", "sentAt"),
         )
     ]
+
+
+def _state(payload: Reading) -> str:
+    """Return the state that an alert's data show in words, as its type is the same at the begin and at the end."""
+    for name, well in _STATES:
+        if given := payload.text(f"alertData.{name}").lower():
+            return f"({_WORDS[name][(given in _TRUE) == well]})"
+    return ""
 
 
 def _status(kind: str, payload: Reading) -> tuple[Literal["firing", "resolved", "notice"], str]:

@@ -7,8 +7,8 @@ import re
 from typing import Literal
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, links, severity, trial
+from relay.formats.contract import Format, Request
+from relay.formats.reading import Reading, labels, links, severity, unknown
 
 _ENDS = ("recovered",)
 _FENCE = re.compile(r"%%%[ \t]*\n?")
@@ -20,14 +20,11 @@ _TYPES = {"error": "critical", "warning": "warning", "info": "info", "success": 
 
 def read_datadog(request: Request) -> list[Draft]:
     """Read an alert; anything else gives a notice."""
-    return [_alert(Reading(request.payload)) or unrecognised(request)]
+    return [_alert(Reading(request.payload)) or unknown(request, "Datadog")]
 
 
 def _alert(payload: Reading) -> Draft | None:
     title = payload.text("title", "event_title", "alert_title", "message")
-    raw = payload.at("title")
-    if isinstance(raw, str) and raw.startswith("$") and not title:
-        return trial("", "Datadog", "its variables are not filled")
     if not title:
         return None
     transition = payload.text("alert_transition", "transition").lower()

@@ -11,7 +11,7 @@ from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity
+from relay.formats.reading import Reading, clause, join, key_of, labels, lines, links, severity
 from relay.formats.signatures import hexadecimal
 
 Status = Literal["firing", "resolved", "notice"]
@@ -64,6 +64,17 @@ _ALERTS: dict[str, Status] = {
     "auto_dismissed": "resolved",
 }
 ZERO = "0" * 40
+_AROUND = ("pull_request", "issue", "discussion")
+"""Objects that a comment or a review is about."""
+_NAMED = (
+    "alert.secret_type_display_name",
+    "member.login",
+    "rule.name",
+    "key.title",
+    "forkee.full_name",
+    "pages.0.title",
+)
+"""Names of the objects of other kinds, which have no title: an alert's location, a member, a rule, a deploy key, …"""
 
 
 def read_github(request: Request) -> list[Draft]:
@@ -82,8 +93,8 @@ def read_github(request: Request) -> list[Draft]:
         return [_state(kind, payload)]
     if kind.endswith("_alert"):
         return [_alert(kind, payload)]
-    if kind == "push":
-        return [_push(payload)]
+    if kind in ("push", "create", "delete"):
+        return [_push(payload) if kind == "push" else _ref(kind, payload)]
     return [_notice(kind, payload)]
 
 
@@ -113,18 +124,24 @@ def _run(kind: str, payload: Reading) -> Draft:
     run, repository = payload.sub(kind), payload.text("repository.full_name")
     branch = run.text("head_branch", "check_suite.head_branch")
     name, conclusion = run.text("name"), run.text("conclusion")
-    which = run.text("workflow_id") if kind == "workflow_run" else f"{run.text('workflow_name')}/{name}"
+    which = [run.text("workflow_id")] if kind == "workflow_run" else [run.text("workflow_name"), name]
+    shown = name or payload.text("workflow.name") or _stem(run.text("path")) or kind.replace("_", " ")
     result = conclusion.replace("_", " ") or run.text("status").replace("_", " ")
     return Draft(
-        title=f"{repository}: {name} on {branch or run.text('head_sha')[:8]}: {result}",
+        title=join(": ", repository, join(" ", shown, clause("on", branch or run.text("head_sha")[:8])), result),
         status=_CONCLUSIONS.get(conclusion, "notice"),
         severity=_LEVELS[_CONCLUSIONS.get(conclusion, "notice")],
-        key=f"{kind}/{repository}/{which}/{branch}",
-        body=run.text("output.title", "display_title"),
+        key=key_of(repository, *which, branch, kind=kind),
+        body=lines(run.text("output.title", "display_title"), run.text("output.summary")),
         labels=_common(kind, payload, branch=branch, conclusion=conclusion),
         links=links(("GitHub", run.text("html_url", "details_url"))),
         occurred_at=run.moment("completed_at", "updated_at", "started_at"),
     )
+
+
+def _stem(path: str) -> str:
+    """Return the name of a workflow's file, like `test` of `.github/workflows/test.yml`."""
+    return path.rpartition("/")[2].partition(".")[0]
 
 
 def _state(kind: str, payload: Reading) -> Draft:
@@ -133,15 +150,15 @@ def _state(kind: str, payload: Reading) -> Draft:
     repository, state = payload.text("repository.full_name"), one.text("state", "status")
     branch = payload.text("branches.0.name")
     what = {
-        "status": payload.text("context"),
+        "status": payload.text("context") or "status",
         "deployment_status": f"deployment to {payload.text('deployment.environment') or 'production'}",
     }.get(kind, "page build")
     url = one.text("target_url", "html_url", "log_url") or payload.text("commit.html_url", "repository.html_url")
     return Draft(
-        title=f"{repository}: {what} {f'on {branch} ' if branch else ''}is {state or 'unknown'}",
+        title=join(": ", repository, join(" ", what, clause("on", branch)), state or "state unknown"),
         status=_CONCLUSIONS.get(state, "notice"),
         severity=_LEVELS[_CONCLUSIONS.get(state, "notice")],
-        key=f"{kind}/{repository}/{what}/{branch}",
+        key=f"{kind}/{repository}/{what}/{branch}" if repository or branch else None,
         body=one.text("description", "error.message"),
         labels=_common(kind, payload, branch=branch, state=state),
         links=links(("GitHub", url)),
@@ -153,41 +170,73 @@ def _alert(kind: str, payload: Reading) -> Draft:
     """Read a security alert about code, a dependency or a secret."""
     alert, repository, action = payload.sub("alert"), payload.text("repository.full_name"), payload.text("action")
     advisory = alert.sub("security_advisory")
-    what = advisory.text("summary") or alert.text(
-        "rule.description", "secret_type_display_name", "secret_type", "affected_package_name", "rule.id"
-    )
+    what = advisory.text("summary") or alert.text("rule.description", "affected_package_name", "rule.id")
+    secret = alert.text("secret_type_display_name", "secret_type") if kind.startswith("secret") else ""
+    public = action == "publicly_leaked" or alert.text("publicly_leaked") == "true"
+    what = f"{'publicly ' if public else ''}leaked secret: {secret}" if secret else what
     word = advisory.text("severity") or alert.text("rule.security_severity_level", "severity", "rule.severity")
+    word = word or ("critical" if public else "major" if secret else "")
     package = alert.text("dependency.package.name", "affected_package_name")
     number = alert.text("number", "id", "external_identifier")
     return Draft(
-        title=f"{repository}: {what or kind.replace('_', ' ')}" + (f" ({package})" if package not in what else ""),
+        title=join(": ", repository, what or kind.replace("_", " ")) + (f" ({package})" if package not in what else ""),
         status=_ALERTS.get(action, "notice"),
         severity=severity(word, {"note": "info"}),
-        key=f"{kind}/{repository}/{number}",
-        body=lines(alert.text("most_recent_instance.message.text"), advisory.text("cve_id", "ghsa_id")),
+        key=f"{kind}/{repository}/{number}" if repository and number else None,
+        body=lines(
+            alert.text("most_recent_instance.message.text"),
+            _place(alert.sub("most_recent_instance.location")) or _place(alert.sub("first_location_detected")),
+            advisory.text("cve_id", "ghsa_id"),
+            _verdict(alert, action, payload.text("sender.login")),
+        ),
         labels=_common(kind, payload, package=package, rule=alert.text("rule.id")),
         links=links(("GitHub", alert.text("html_url", "external_reference"))),
         occurred_at=alert.moment("fixed_at", "dismissed_at") or alert.moment("updated_at", "created_at"),
     )
 
 
+def _place(location: Reading) -> str:
+    """Return the file and the line of a finding."""
+    return join(" line ", location.text("path"), location.text("start_line")) if location.text("path") else ""
+
+
+def _verdict(alert: Reading, action: str, who: str) -> str:
+    """Return what somebody decided on an alert, and why. An alert that was dismissed is not fixed."""
+    why = alert.text("dismissed_reason", "dismiss_reason", "resolution").replace("_", " ")
+    words = alert.text("dismissed_comment", "resolution_comment")
+    if not why and not words:
+        return ""
+    return join(": ", join(" by ", action.replace("_", " "), who), why, words)
+
+
+def _ref(kind: str, payload: Reading) -> Draft:
+    """Read the creation or deletion of a branch or a tag."""
+    repository, who = payload.text("repository.full_name"), payload.text("sender.login")
+    ref = join(" ", payload.text("ref_type") or "ref", payload.text("ref"))
+    return Draft(
+        title=join(": ", repository, join(" by ", f"{ref} {kind}d", who)),
+        severity="info",
+        labels=_common(kind, payload, branch=payload.text("ref")),
+        links=links(("GitHub", payload.text("repository.html_url"))),
+    )
+
+
 def _push(payload: Reading) -> Draft:
     repository, who = payload.text("repository.full_name"), payload.text("pusher.name", "sender.login")
-    ref = payload.text("ref").removeprefix("refs/heads/").removeprefix("refs/")
+    given = payload.text("ref")
+    ref = given.removeprefix("refs/heads/").removeprefix("refs/tags/").removeprefix("refs/")
+    named = join(" ", "tag" if given.startswith("refs/tags/") else "branch", ref)
     commits = payload.each("commits")
-    did = f"pushed {len(commits)} commit{'' if len(commits) == 1 else 's'} to"
+    did = f"pushed {len(commits)} commit{'' if len(commits) == 1 else 's'} to {ref or 'a branch'}"
     if payload.text("after") == ZERO or payload.text("deleted") == "true":
-        did = "deleted"
+        did = f"deleted {named}"
     elif payload.text("before") == ZERO and not commits:
-        did = "created"
-    shown = [
-        f"{one.text('id')[:8]} {one.text('message').splitlines()[0] if one.text('message') else ''}"
-        for one in commits[:5]
-    ]
+        did = f"created {named}"
+    shown = [join(" ", one.text("id")[:8], one.text("message").partition("\n")[0].strip()) for one in commits[:5]]
     return Draft(
-        title=f"{repository}: {who or 'someone'} {did} {ref}",
+        title=join(": ", repository, f"{who or 'someone'} {did}"),
         severity="info",
-        body="\n".join(shown),
+        body=lines(*shown),
         labels=_common("push", payload, branch=ref),
         links=links(("GitHub", payload.text("compare", "repository.html_url"))),
         occurred_at=payload.moment("head_commit.timestamp", "repository.pushed_at"),
@@ -198,18 +247,26 @@ def _notice(kind: str, payload: Reading) -> Draft:
     name = {"issues": "issue", "issue_comment": "issue", "security_advisory": "security_advisory"}.get(kind, kind)
     one = payload.sub(name)
     repository, action, who = payload.text("repository.full_name"), payload.text("action"), payload.text("sender.login")
-    number = one.text("number")
-    thing = "issue" if kind == "issues" else (kind or "something").replace("_", " ")
-    what = f"{thing}{f' #{number}' if number else ''} {action.replace('_', ' ')}"
+    number = one.text("number") or payload.text(*(f"{name}.number" for name in _AROUND))
+    thing = "issue" if kind == "issues" else (kind or "event").replace("_", " ")
+    what = join(" ", thing, f"#{number}" if number else "", action.replace("_", " "))
     title = one.text("title", "name", "summary", "tag_name", "conclusion")
-    by = f" by {who}" if who else ""
+    title = title or payload.text(*(f"{name}.title" for name in _AROUND), *_NAMED)
     return Draft(
-        title=f"{f'{repository}: ' if repository else ''}{what.strip()}{by}" + (f": {title}" if title else ""),
+        title=join(": ", repository, join(" by ", what, who), title),
         severity=severity(one.text("severity")) or "info",
-        body=one.text("body", "description"),
+        body=lines(
+            payload.text("comment.body", "review.body", "answer.body") or one.text("body", "description"),
+            _place(payload.sub("location.details")),
+        ),
         labels=_common(kind, payload),
         links=links(
-            ("GitHub", payload.text("comment.html_url") or one.text("html_url") or payload.text("repository.html_url"))
+            (
+                "GitHub",
+                payload.text("comment.html_url", "review.html_url", "alert.html_url")
+                or one.text("html_url")
+                or payload.text("repository.html_url"),
+            )
         ),
         occurred_at=one.moment("updated_at", "published_at", "created_at"),
     )

@@ -10,10 +10,20 @@ from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, links, trial
+from relay.formats.reading import Reading, clause, join, key_of, labels, lines, links, trial
 from relay.formats.signatures import gitlab
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {"failed": "firing", "success": "resolved"}
+_DONE = {
+    "open": "opened",
+    "close": "closed",
+    "reopen": "reopened",
+    "update": "updated",
+    "create": "created",
+    "delete": "deleted",
+    "merge": "merged",
+}
+"""Actions as they are said of what was done."""
 ZERO = "0" * 40
 
 
@@ -50,20 +60,29 @@ def _run(kind: str, payload: Reading) -> Draft:
     project, one = _project(payload), payload.sub("object_attributes") if kind == "pipeline" else payload
     state = one.text("status", "build_status")
     ref = one.text("ref") or payload.text("ref")
-    what = {"build": f"job {payload.text('build_name')}", "deployment": f"deployment to {payload.text('environment')}"}
+    what = {
+        "build": join(" ", "job", payload.text("build_name")),
+        "deployment": join(" ", "deployment", clause("to", payload.text("environment"))),
+    }
     name = what.get(kind, "pipeline")
     where = payload.text("environment") if kind == "deployment" else ref
+    owner = payload.text("project.id", "project_id") or project
     run = one.text("id") or payload.text("build_id", "deployment_id")
     url = one.text("url") or payload.text("deployable_url")
     base = payload.text("project.web_url", "repository.homepage")
     if not url and base and run:
         url = f"{base}/-/{'jobs' if kind == 'build' else 'pipelines'}/{run}"
     return Draft(
-        title=f"{project}: {name} {f'on {ref} ' if kind != 'deployment' and ref else ''}is {state}",
+        title=join(
+            ": ", project, join(" ", name, clause("on", ref if kind != "deployment" else "")), state or "state unknown"
+        ),
         status=_STATES.get(state, "notice"),
         severity={"failed": "minor", "success": None}.get(state, "info"),
-        key=f"{kind}/{payload.text('project.id', 'project_id') or project}/{name}/{where}",
-        body=payload.text("commit.title", "commit_title", "commit.message", "build_failure_reason"),
+        key=f"{kind}/{owner}/{name}/{where}" if owner or where else None,
+        body=lines(
+            payload.text("commit.title", "commit_title", "commit.message"),
+            payload.text("build_failure_reason").replace("_", " ") if state == "failed" else "",
+        ),
         labels=_common(kind, payload, ref=ref, state=state),
         links=links(("GitLab", url)),
         occurred_at=one.moment(
@@ -76,16 +95,20 @@ def _push(kind: str, payload: Reading) -> Draft:
     project, who = _project(payload), payload.text("user_name", "user_username")
     ref = payload.text("ref").removeprefix("refs/heads/").removeprefix("refs/tags/")
     count = payload.text("total_commits_count") or "0"
-    did = f"pushed {count} commit{'' if count == '1' else 's'} to"
+    named = join(" ", "tag" if kind == "tag_push" else "branch", ref)
+    did = f"pushed {count} commit{'' if count == '1' else 's'} to {ref or 'a branch'}"
     if payload.text("after") == ZERO:
-        did = "deleted"
+        did = f"deleted {named}"
     elif payload.text("before") == ZERO and count == "0":
-        did = "created"
-    shown = [f"{one.text('id')[:8]} {one.text('title', 'message')}".splitlines()[0] for one in payload.each("commits")]
+        did = f"created {named}"
+    elif kind == "tag_push":
+        did = f"pushed {named}"
+    commits = payload.each("commits")[:5]
+    shown = [join(" ", one.text("id")[:8], one.text("title", "message").partition("\n")[0].strip()) for one in commits]
     return Draft(
-        title=f"{project}: {who or 'someone'} {did} {'tag ' if kind == 'tag_push' else ''}{ref}",
+        title=join(": ", project, f"{who or 'someone'} {did}"),
         severity="info",
-        body="\n".join(shown[:5]),
+        body=lines(*shown),
         labels=_common(kind, payload, ref=ref),
         links=links(("GitLab", payload.text("project.web_url"))),
     )
@@ -96,10 +119,14 @@ def _token(payload: Reading) -> Draft:
     token = payload.sub("object_attributes")
     owner = _project(payload) or payload.text("group.group_name")
     return Draft(
-        title=f"{owner}: access token {token.text('name')} expires on {token.text('expires_at') or 'a day unknown'}",
+        title=join(
+            ": ",
+            owner,
+            join(" ", "access token", token.text("name"), "expires", clause("on", token.text("expires_at")) or "soon"),
+        ),
         status="firing",
         severity="warning",
-        key=f"access_token/{owner}/{token.text('id', 'name')}",
+        key=key_of(owner, token.text("id", "name"), kind="access_token"),
         labels=_common("access_token", payload),
         links=links(("GitLab", payload.text("project.web_url"))),
         occurred_at=token.moment("created_at"),
@@ -108,16 +135,16 @@ def _token(payload: Reading) -> Draft:
 
 def _notice(kind: str, payload: Reading) -> Draft:
     project, one = _project(payload), payload.sub("object_attributes")
-    who = payload.text("user.name", "user.username", "user_name")
+    member = payload.text("user_name") if kind.startswith("user_") else ""
+    who = "" if member else payload.text("user.name", "user.username", "user_name")
     action = one.text("action", "state") or payload.text("action")
+    action = _DONE.get(action, action) or {"true": "switched on", "false": "switched off"}.get(one.text("active"), "")
     number = one.text("iid") or payload.text("issue.iid", "merge_request.iid")
     title = one.text("title", "name") or payload.text("issue.title", "merge_request.title", "name", "tag")
-    what = kind.replace("_", " ") + (f" #{number}" if number else "")
+    what = join(" ", kind.replace("_", " "), f"#{number}" if number else "", action)
     body = one.text("note", "description", "message") or payload.text("description")
     return Draft(
-        title=f"{f'{project}: ' if project else ''}{what} {action}".rstrip()
-        + (f" by {who}" if who else "")
-        + (f": {title}" if title else ""),
+        title=join(": ", project, join(" by ", what, who), member or title),
         severity="info",
         body=body,
         labels=_common(kind, payload, action=action),

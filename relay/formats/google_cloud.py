@@ -8,7 +8,7 @@ import binascii
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, NotJsonError, Request, decode_json, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity, trial
+from relay.formats.reading import Reading, key_of, labels, lines, links, severity, trial
 
 
 def read_google_cloud(request: Request) -> list[Draft]:
@@ -34,7 +34,7 @@ def read_google_cloud(request: Request) -> list[Draft]:
             title=f"{name}: {what}" if what and what not in name and len(what) < 120 else name,
             status="resolved" if ended else "firing",
             severity=severity(word, {"no severity": "warning"}),
-            key=incident.text("incident_id") or incident.text("url") or f"{policy}/{condition}/{what}",
+            key=incident.text("incident_id", "url") or key_of(policy, condition, what),
             body=body,
             labels=labels(
                 policy=policy,

@@ -13,12 +13,22 @@ from relay.core.event import Draft
 from relay.formats.alertmanager import left_out
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity, trial
+from relay.formats.reading import Reading, clause, join, labels, lines, links, severity, trial
 from relay.formats.signatures import grafana
 
 _STATE = re.compile(r"^\[(?:Alerting|OK|No Data|Paused|Pending)\]\s*", re.IGNORECASE)
-_STATES_OF_RULES = ("DatasourceNoData", "DatasourceError")
+_STATES_OF_RULES = {"DatasourceNoData": "no data", "DatasourceError": "the query failed"}
 """Alerts that Grafana makes if a rule has no data or can't be evaluated. The label `rulename` names the rule."""
+_NO_RECOVERY = {
+    "MissingSeries": "its series is gone",
+    "NoData": "there is no data any more",
+    "Error": "its query fails",
+    "RuleDeleted": "its rule was deleted",
+    "Paused": "its rule was paused",
+    "Updated": "its rule was changed",
+}
+"""Reasons for which Grafana ends an alert although nothing recovered (Grafana documentation, "Stale alert
+instances")."""
 _LEGACY = {"alerting": "firing", "no_data": "firing", "ok": "resolved"}
 
 
@@ -42,9 +52,10 @@ def _alert(alert: Reading, payload: Reading) -> Draft:
     given = {name: as_text(value) for name, value in named.items()} if isinstance(named, dict) else {}
     notes = alert.sub("annotations")
     name = given.get("alertname", "")
-    summary = notes.text("summary", "title") or given.get("rulename", "") * (name in _STATES_OF_RULES)
-    title = f"{name}: {summary}" if name and summary and name.lower() not in summary.lower() else summary or name
     resolved = alert.text("status") == "resolved"
+    summary, reason = notes.text("summary", "title"), notes.text("grafana_state_reason")
+    title = _title(name, given, summary, over=resolved)
+    why = _NO_RECOVERY.get(reason, "") if resolved else ""
     about = links(
         ("Panel", alert.text("panelURL")),
         ("Dashboard", alert.text("dashboardURL")),
@@ -52,17 +63,19 @@ def _alert(alert: Reading, payload: Reading) -> Draft:
         ("Runbook", notes.text("runbook_url")),
         ("Silence", alert.text("silenceURL")),
     )
-    reason = notes.text("grafana_state_reason")
     body = lines(
-        notes.text("description", "message", "Error", "error"),
+        f"Grafana ended this alert, which is no recovery: {why}" if why else "",
+        summary if summary not in title else "",
+        notes.text("Error", "error"),
+        notes.text("description", "message"),
         _values(alert),
-        f"state reason: {reason}" if reason else "",
+        clause("state reason:", reason if not why else ""),
     )
     if name == "TestAlert":
         return trial(summary or "Grafana's test alert", "Grafana", body, links=about)
     image = alert.text("imageURL")
     return Draft(
-        title=title or payload.text("title") or "alert without a name",
+        title=join(": ", title or payload.text("title") or "alert without a name", clause("no recovery,", why)),
         status="resolved" if resolved else "firing",
         severity=severity(given.get("severity") or notes.text("severity")),
         key=_key(alert, payload, given),
@@ -74,8 +87,19 @@ def _alert(alert: Reading, payload: Reading) -> Draft:
     )
 
 
-def _key(alert: Reading, payload: Reading, given: dict[str, str]) -> str:
-    what = alert.text("fingerprint") or ",".join(f"{name}={value}" for name, value in sorted(given.items()))
+def _title(name: str, given: dict[str, str], summary: str, *, over: bool) -> str:
+    """Return the alert's name with its summary, or the rule's name if Grafana speaks of the state of a rule."""
+    state, rule = _STATES_OF_RULES.get(name), given.get("rulename", "")
+    if state is not None and rule:
+        return f"{rule}: {'can be evaluated again' if over else state}"
+    return summary if name.lower() in summary.lower() else join(": ", name, summary)
+
+
+def _key(alert: Reading, payload: Reading, given: dict[str, str]) -> str | None:
+    named = [f"{name}={value}" for name, value in sorted(given.items()) if value]
+    what = alert.text("fingerprint") or ",".join(named)
+    if not what:
+        return None
     organisation = payload.text("orgId")
     return f"{organisation}/{what}" if organisation else what
 
@@ -83,23 +107,24 @@ def _key(alert: Reading, payload: Reading, given: dict[str, str]) -> str:
 def _values(alert: Reading) -> str:
     values = alert.at("values")
     if isinstance(values, dict) and values:
-        return ", ".join(f"{name} = {as_text(value)}" for name, value in list(values.items())[:10])
+        shown = [(name, as_text(value)) for name, value in list(values.items())[:10]]
+        return ", ".join(f"{name} = {value}" for name, value in shown if value)
     return alert.text("valueString")
 
 
 def _legacy(payload: Reading) -> Draft:
     state = payload.text("state")
     title = _STATE.sub("", payload.text("title")) or payload.text("ruleName", "title")
-    metrics = [f"{one.text('metric')} = {one.text('value')}" for one in payload.each("evalMatches")[:10]]
+    metrics = [join(" = ", one.text("metric"), one.text("value")) for one in payload.each("evalMatches")[:10]]
     about = links(("Rule", payload.text("ruleUrl")))
-    body = lines(payload.text("message"), ", ".join(metrics))
+    body = lines(payload.text("message"), join(", ", *metrics))
     rule = payload.text("ruleId")
     if rule == "0" and "test" in title.lower():
         return trial(title, "Grafana", body, links=about)
     tags = payload.sub("tags")
     organisation = payload.text("orgId")
     return Draft(
-        title=title,
+        title=f"{title}: no data" if state == "no_data" and "no data" not in title.lower() else title,
         status=_LEGACY.get(state, "notice"),  # type: ignore[arg-type]  # the table's words
         severity=severity(tags.text("severity")),
         key=f"{organisation}/rule {rule or title}" if organisation else f"rule {rule or title}",

@@ -17,7 +17,7 @@ import msgspec
 
 from relay.core.event import Draft, Status
 from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, trial
+from relay.formats.reading import Reading, join, labels, trial
 
 _BAD = ("battery", "carbon_monoxide", "cold", "gas", "heat", "moisture", "problem", "safety", "smoke", "tamper")
 _GOOD = ("connectivity", "plug", "power", "running")
@@ -83,7 +83,7 @@ class _Entity(msgspec.Struct, frozen=True):
 
     @staticmethod
     def of(entity: str, attributes: Reading, state: str, at: float | None) -> _Entity:
-        name, device = attributes.text("friendly_name") or entity, attributes.text("device_class")
+        name, device = attributes.text("friendly_name") or entity or "an entity", attributes.text("device_class")
         return _Entity(entity, name, device, attributes.text("unit_of_measurement"), state, at)
 
     def draft(self, title: str, status: Status, severity: str | None, key: str = "", body: str = "") -> Draft:
@@ -92,7 +92,7 @@ class _Entity(msgspec.Struct, frozen=True):
             title=title,
             status=status,
             severity=severity,
-            key=key or self.id,
+            key=(key or self.id) if self.id else None,
             body=body,
             labels=about,
             occurred_at=self.at,
@@ -114,10 +114,10 @@ def _state(entity: _Entity, was: str | None, *, back: bool) -> Draft:
     kind, now, device = entity.id.partition(".")[0], entity.state, entity.device_class
     if kind == "binary_sensor" and device in (*_BAD, *_GOOD):
         bad = (now == "on") == (device in _BAD)
-        title = f"{entity.name} ({device}: {now})"
+        title = f"{entity.name} ({device}: {now or 'without a state'})"
         return entity.draft(title, "firing" if bad else "resolved", "major" if bad else None)
     alarm, severity = _ALARMS.get(kind, ("", ""))
-    title = f"{entity.name} is {now}{f' {entity.unit}' if entity.unit else ''}"
+    title = join(" ", entity.name, "is", now or "without a state", entity.unit if now else "")
     if alarm and now == alarm:
         return entity.draft(title, "firing", severity)
     if alarm and (back or was == alarm):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, downtime, labels, taken_up, withdrawn
+from relay.formats.reading import Reading, clause, downtime, join, labels, taken_up, withdrawn
 
 _SERVICE = {"0": None, "1": "warning", "2": "critical", "3": "minor"}
 _WORDS = {"0": "OK", "1": "WARNING", "2": "CRITICAL", "3": "UNKNOWN"}
@@ -22,6 +22,8 @@ _CONTROL = (
     "CommentRemoved",
     "DowntimeAdded",
 )
+_NOTIFICATIONS = {"FLAPPINGSTART": "flaps", "FLAPPINGEND": "flaps no more", "CUSTOM": "a message"}
+"""Notifications that are notices, in words."""
 _DOWNTIMES = {"DowntimeStarted": True, "DowntimeTriggered": True, "DowntimeRemoved": False}
 _DOWNTIME_NOTIFICATIONS = {"DOWNTIMESTART": True, "DOWNTIMEEND": False, "DOWNTIMEREMOVED": False}
 
@@ -37,7 +39,7 @@ def _one(payload: Reading, request: Request) -> list[Draft]:
     host, service = payload.text("host") or about.text("host_name"), payload.text("service")
     service = service or about.text("service_name")
     if payload.has("error"):
-        return [Draft(title=f"Icinga answers {payload.text('error')}: {payload.text('status')}")]
+        return [Draft(title=join(": ", f"Icinga answers {payload.text('error')}".strip(), payload.text("status")))]
     if kind in _CONTROL:
         return []
     if not kind or not host:
@@ -58,10 +60,9 @@ def _news(kind: str, payload: Reading, name: str, shown: str) -> Draft:
     by, comment = payload.text("author"), payload.text("comment", "text", "comment.text")
     about, at = _labels(payload), payload.moment("timestamp")
     if kind == "AcknowledgementSet":
-        return taken_up(f"{shown} is acknowledged", name, by, "Icinga", comment, labels=about)
+        return taken_up(shown, name, by, "Icinga", comment, labels=about, occurred_at=at)
     if kind == "AcknowledgementCleared":
-        title = f"{shown} is not acknowledged any more"
-        return withdrawn(title, name, by, "Icinga", comment, labels=about, occurred_at=at)
+        return withdrawn(shown, name, by, "Icinga", comment, labels=about, occurred_at=at)
     flaps = "flaps" if payload.text("is_flapping") == "true" else "flaps no more"
     what = flaps if kind == "Flapping" else f"has news: {kind}"
     return Draft(title=f"{shown} {what}", severity="info", body=comment, labels=about, occurred_at=at)
@@ -83,13 +84,11 @@ def _downtime(payload: Reading, name: str, shown: str, *, begins: bool) -> list[
     waits = about.text("fixed") == "false" and payload.text("type") == "DowntimeStarted"
     if waits or (not begins and about.text("trigger_time") == "0"):
         return []
-    comment = f"{about.text('author')}: {about.text('comment')}".strip(": ")
-    title = f"a downtime of {shown} {'began' if begins else 'ended'}"
     return [
         downtime(
-            title,
+            shown,
             name,
-            comment,
+            join(": ", about.text("author"), about.text("comment")),
             begins=begins,
             occurred_at=payload.moment("timestamp"),
             labels=labels(host=about.text("host_name"), service=about.text("service_name")),
@@ -101,30 +100,16 @@ def _notification(payload: Reading, name: str, shown: str) -> list[Draft]:
     kind = payload.text("notification_type")
     if kind in ("PROBLEM", *_ENDS):
         return [_draft(payload, name, shown, payload.text("check_result.state", "state"), resolved=kind in _ENDS)]
+    by, words = payload.text("author"), payload.text("text")
+    about, at = _labels(payload), payload.moment("timestamp")
     if kind == "ACKNOWLEDGEMENT":
-        return [taken_up(f"{shown} is acknowledged", name, payload.text("author"), "Icinga", payload.text("text"))]
+        return [taken_up(shown, name, by, "Icinga", words, labels=about, occurred_at=at)]
     if kind in _DOWNTIME_NOTIFICATIONS:
-        begins = _DOWNTIME_NOTIFICATIONS[kind]
-        title = f"a downtime of {shown} {'began' if begins else 'ended'}"
-        return [
-            downtime(
-                title,
-                name,
-                payload.text("text"),
-                begins=begins,
-                labels=_labels(payload),
-                occurred_at=payload.moment("timestamp"),
-            )
-        ]
-    return [
-        Draft(
-            title=f"{shown}: {kind.lower() or 'notification'}",
-            severity="info",
-            body=payload.text("text"),
-            labels=_labels(payload),
-            occurred_at=payload.moment("timestamp"),
-        )
-    ]
+        begins, said = _DOWNTIME_NOTIFICATIONS[kind], join(": ", by, words)
+        return [downtime(shown, name, said, begins=begins, labels=about, occurred_at=at)]
+    what = _NOTIFICATIONS.get(kind) or kind.lower() or "a notification"
+    title = join(" ", f"{shown} {what}" if what.startswith("flaps") else f"{shown}: {what}", clause("by", by))
+    return [Draft(title=title, severity="info", body=words, labels=about, occurred_at=at)]
 
 
 def _draft(payload: Reading, name: str, shown: str, state: str, *, resolved: bool, in_downtime: bool = False) -> Draft:

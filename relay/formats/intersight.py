@@ -7,8 +7,17 @@ import msgspec
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, severity
+from relay.formats.reading import Reading, clause, join, labels, lines, severity
 from relay.formats.signatures import intersight
+
+_STATES = ("Status", "WorkflowStatus", "OperState", "State")
+"""Fields that say how an object is, or how a workflow or a task ended."""
+_STATES_OF_TROUBLE = {
+    **dict.fromkeys(("failed", "failure", "timeout", "timedout", "error", "critical"), "major"),
+    **dict.fromkeys(("terminated", "aborted", "cancelled", "canceled", "degraded", "warning", "skipped"), "warning"),
+}
+"""Severities of such states; any other is `info`."""
+_FACTS = ("LastAction", "FailureReason", "Reason", "MoType", "SourceIp")
 
 
 def read_intersight(request: Request) -> list[Draft]:
@@ -25,12 +34,13 @@ def read_intersight(request: Request) -> list[Draft]:
     about = event.text("AffectedMoDisplayName", "AffectedObject")
     word = event.text("Severity")
     over = word.lower() == "cleared" or operation == "Deleted"
+    state, who = event.text(*_STATES), event.text("Email", "UserIdOrEmail")
     draft = Draft(
-        title=f"{kind} {name} was {operation.lower() or 'changed'}",
-        severity="info",
+        title=join(" ", kind, f"{name}:" if state else name, state or f"was {operation.lower() or 'changed'}"),
+        severity=_STATES_OF_TROUBLE.get(state.lower().replace("_", "").replace(" ", ""), "info"),
         key=event.text("Moid") or None,
-        body=event.text("Description"),
-        labels=labels(object_type=kind, code=event.text("Code"), affected=about, operation=operation),
+        body=lines(event.text("Description", "Message"), _facts(event), clause("by", who)),
+        labels=labels(object_type=kind, code=event.text("Code"), affected=about, operation=operation, status=state),
         occurred_at=event.moment("LastTransitionTime", "ModTime", "CreateTime"),
     )
     if kind != "cond.Alarm":
@@ -38,11 +48,16 @@ def read_intersight(request: Request) -> list[Draft]:
     return [
         msgspec.structs.replace(
             draft,
-            title=f"{name}: {about}" if about and about not in name else name,
+            title=name if about in name else join(": ", name, about),
+            body=event.text("Description"),
             status="resolved" if over else "firing",
             severity=severity(event.text("OrigSeverity")) if over else severity(word),
         )
     ]
+
+
+def _facts(event: Reading) -> str:
+    return ", ".join(f"{name}: {value}" for name in _FACTS if (value := event.text(name)))
 
 
 FORMAT = Format(read=read_intersight, scheme=intersight)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from relay.core.event import MAX_BODY, Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity
+from relay.formats.reading import Reading, join, labels, lines, links, severity
 from relay.formats.signatures import hexadecimal
 
 _PRIORITIES = {"minor": "warning"}
@@ -33,12 +33,10 @@ def read_jira(request: Request) -> list[Draft]:
     at = payload.moment("timestamp") or fields.moment("updated", "created")
     if not key:
         what = event.removeprefix("jira:").replace("_", " ")
-        return [
-            Draft(title=f"Jira: {what}" + (f" by {who}" if who else ""), severity="info", body=comment, occurred_at=at)
-        ]
+        return [Draft(title=f"Jira: {join(' by ', what, who)}", severity="info", body=comment, occurred_at=at)]
     did = payload.text("issue_event_type_name").removeprefix("issue_").replace("_", " ")
     changes = [
-        f'{one.text("field")}: "{one.text("fromString")}" → "{one.text("toString")}"'
+        f'{one.text("field") or "a field"}: "{one.text("fromString")}" → "{one.text("toString")}"'
         for one in payload.each("changelog.items")
     ]
     summary = fields.text("summary")

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, NotJsonError, Request, decode_json, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity
+from relay.formats.contract import Format, NotJsonError, Request, decode_json
+from relay.formats.reading import Reading, labels, lines, links, severity, unknown
 
 MAX_TEXTS = 3
 """Levels of JSON texts within JSON that are read."""
@@ -22,7 +22,7 @@ def read_kibana(request: Request) -> list[Draft]:
     payload = _opened(request.payload, MAX_TEXTS)
     body = Reading(payload).sub("webhook_body") if Reading(payload).has("webhook_body") else Reading(payload)
     draft = _rule(body) or _detection(body) or _watch(body)
-    return [unrecognised(request) if draft is None else draft]
+    return [unknown(request, "Kibana") if draft is None else draft]
 
 
 def _opened(value: Any, depth: int) -> Any:

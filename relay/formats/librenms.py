@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Literal
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, severity, taken_up, trial, without_tags
+from relay.formats.contract import Format, Request
+from relay.formats.reading import Reading, labels, severity, taken_up, trial, unknown, without_tags
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {
     "0": "resolved",
@@ -29,14 +29,15 @@ def read_librenms(request: Request) -> list[Draft]:
         return [trial("", "LibreNMS", "its template is not filled: this is what its test button sends")]
     title = payload.text("title", "name", "msg")
     if not title:
-        return [unrecognised(request)]
+        return [unknown(request, "LibreNMS")]
     host, state = payload.text("display", "hostname", "sysName"), payload.text("state").lower()
     rule, device = payload.text("rule_id") or payload.text("name"), payload.text("device_id") or host
     key = f"{rule}/{device}" if rule else payload.text("alert_id") or f"{title}/{host}"
     body = without_tags(payload.text("msg"))
     notes = without_tags(payload.text("alert_notes"))
+    at = payload.moment("timestamp")
     if state == "2":
-        return [taken_up(title, key, "", "LibreNMS", notes)]
+        return [taken_up(payload.text("name") or title, key, "", "LibreNMS", notes, occurred_at=at)]
     word = payload.text("severity")
     return [
         Draft(
@@ -48,7 +49,7 @@ def read_librenms(request: Request) -> list[Draft]:
             labels=labels(
                 host=host, rule=payload.text("name"), location=payload.text("location"), os=payload.text("os")
             ),
-            occurred_at=payload.moment("timestamp"),
+            occurred_at=at,
         )
     ]
 

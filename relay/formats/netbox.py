@@ -7,7 +7,7 @@ from typing import Any
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, labels, links
+from relay.formats.reading import Reading, clause, join, key_of, labels, links
 from relay.formats.signatures import hexadecimal
 
 MOST_CHANGES = 20
@@ -19,7 +19,7 @@ def read_netbox(request: Request) -> list[Draft]:
     data, did = payload.sub("data"), payload.text("event")
     if not data.is_object or not did:
         return [unrecognised(request)]
-    kind = payload.text("model") or payload.text("object_type").rpartition(".")[2] or "object"
+    kind = payload.text("model") or payload.text("object_type").rpartition(".")[2] or "item"
     name, who = data.text("display", "name", "id"), payload.text("username", "request.user")
     changes = (
         _changes(payload.at("snapshots.prechange"), payload.at("snapshots.postchange")) if did == "updated" else []
@@ -27,9 +27,9 @@ def read_netbox(request: Request) -> list[Draft]:
     more = f"and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
     return [
         Draft(
-            title=f"{kind} {name} was {did}" + (f" by {who}" if who else ""),
+            title=join(" ", kind, name, "was", did, clause("by", who)),
             severity="info",
-            key=f"{kind}/{data.text('id')}" if data.text("id") else None,
+            key=key_of(data.text("id"), kind=kind),
             body="\n".join([*changes[:MOST_CHANGES], *([more] if more else [])]) or data.text("description"),
             labels=labels(
                 object_type=kind, change=did, user=who, site=data.text("site.name"), tenant=data.text("tenant.name")

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Literal
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, labels, links, severity, taken_up
+from relay.formats.contract import Format, Request, as_text
+from relay.formats.reading import Reading, labels, links, severity, taken_up, unknown
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {
     "created": "firing",
@@ -24,7 +24,7 @@ def read_newrelic(request: Request) -> list[Draft]:
     title = payload.text("title", "condition_name", "details") or payload.text("policy_name")
     key = payload.text("id", "incident_id", "issueId")
     if not title and not key:
-        return [unrecognised(request)]
+        return [unknown(request, "New Relic")]
     entities = [as_text(one.value) for one in payload.each("impactedEntities")]
     state = payload.text("state", "current_state").lower()
     about = links(
@@ -35,10 +35,11 @@ def read_newrelic(request: Request) -> list[Draft]:
     at = payload.moment("updatedAt", "timestamp", "createdAt") if state in ("closed", "acknowledged") else None
     at = at or payload.moment("createdAt", "timestamp")
     if state == "acknowledged":
-        return [taken_up(title, key or None, payload.text("owner"), "New Relic", links=about, occurred_at=at)]
+        subject = title or f"issue {key}"
+        return [taken_up(subject, key or None, payload.text("owner"), "New Relic", links=about, occurred_at=at)]
     return [
         Draft(
-            title=title or f"issue {key}",
+            title=title or ("" if state == "closed" else f"issue {key}"),
             status=_STATES.get(state, "notice"),
             severity=severity(payload.text("priority", "severity")),
             key=key or None,

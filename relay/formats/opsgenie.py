@@ -4,8 +4,8 @@ alert's alias. An action on an open alert updates it. Custom actions are notices
 from __future__ import annotations
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, lines, severity, taken_up, withdrawn
+from relay.formats.contract import Format, Request
+from relay.formats.reading import Reading, join, labels, lines, severity, taken_up, unknown, withdrawn
 
 _ENDS = ("close", "delete")
 _UPDATES = (
@@ -47,25 +47,25 @@ def read_opsgenie(request: Request) -> list[Draft]:
     payload = Reading(request.payload)
     alert, action = payload.sub("alert"), payload.text("action")
     title, verb = alert.text("message"), action.lower()
-    if not action or not alert.is_object:
-        return [unrecognised(request)]
     key = alert.text("alias", "alertId") or None
-    title = title or f"alert {alert.text('tinyId', 'alertId')}"
+    if not action or not (title or key):
+        return [unknown(request, "Opsgenie")]
+    subject = title or f"alert {alert.text('tinyId', 'alertId') or key}"
     who, at = alert.text("username", "actor"), alert.moment("updatedAt", "createdAt")
     did = _spoken(action)
     body = lines(
         alert.text("description"),
-        f"{did} by {who}" if who and verb != "create" else "",
+        join(" by ", did, who) if verb != "create" else "",
         *(f"{name} {alert.text(field)}" for name, field in _DETAILS if alert.text(field)),
     )
     if verb == "acknowledge":
-        return [taken_up(title, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]
+        return [taken_up(subject, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]
     if verb == "unacknowledge":
-        return [withdrawn(title, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]
+        return [withdrawn(subject, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]
     known = verb in _UPDATES
     return [
         Draft(
-            title=title if known or verb in _ENDS else f"{title}: {did}",
+            title=_title(title, subject, verb, did),
             status="resolved" if verb in _ENDS else "firing" if known else "notice",
             severity=_NUMBERS.get(alert.text("priority")) or severity(alert.text("priority")),
             key=key,
@@ -79,6 +79,13 @@ def read_opsgenie(request: Request) -> list[Draft]:
             occurred_at=alert.moment("createdAt") if verb == "create" else at,
         )
     ]
+
+
+def _title(title: str, subject: str, verb: str, did: str) -> str:
+    """Return the alert's message. An update or an end without one keeps the title that the alert has."""
+    if verb == "create":
+        return subject
+    return title if verb in (*_UPDATES, *_ENDS) else f"{subject}: {did}"
 
 
 def _spoken(action: str) -> str:

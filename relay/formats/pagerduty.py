@@ -7,7 +7,7 @@ from relay.core.event import Draft
 from relay.core.severity import severity_of
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, misfit, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, trial, withdrawn
+from relay.formats.reading import Reading, clause, join, labels, lines, links, severity, taken_up, trial, withdrawn
 from relay.formats.signatures import hexadecimal
 
 _NOTES = ("annotated", "status_update_published", "responder.added", "responder.replied")
@@ -41,7 +41,7 @@ def _event(event: Reading, request: Request) -> list[Item]:
         name = data.text("summary", "name", "title")
         return [
             Draft(
-                title=f"{what} {name} {verb}".replace("_", " "),
+                title=join(" ", what, name, verb).replace("_", " "),
                 severity="info",
                 labels=labels(event_type=kind),
                 links=links(("PagerDuty", data.text("html_url"))),
@@ -52,8 +52,10 @@ def _event(event: Reading, request: Request) -> list[Item]:
         incident = data.sub("incident")
         text = data.text("content", "message")
         what = "note" if verb in _NOTES or not verb else verb.replace("_", " ").replace(".", " ")
-        title = f"{what} on {incident.text('summary', 'title', 'id') or 'an incident'}"
-        return [Draft(title=title, severity="info", body=text, links=links(("PagerDuty", incident.text("html_url"))))]
+        by = clause("by", event.text("agent.summary"))
+        title = join(" ", what, by, "on", incident.text("summary", "title", "id") or "an incident")
+        about = links(("PagerDuty", incident.text("html_url")))
+        return [Draft(title=title, severity="info", body=text, links=about, occurred_at=event.moment("occurred_at"))]
     return [_incident(data, verb, event.text("agent.summary"), event.moment("occurred_at"))]
 
 
@@ -70,26 +72,27 @@ def _message(message: Reading) -> Draft:
 def _incident(incident: Reading, verb: str, who: str, at: float | None) -> Draft:
     title = incident.text("title", "trigger_summary_data.subject", "trigger_summary_data.description", "summary")
     service = incident.text("service.summary", "service.name")
-    title = title or f"incident {incident.text('number', 'incident_number', 'id')}"
     about = links(("PagerDuty", incident.text("html_url")))
     key = incident.text("id", "incident_key") or None
+    subject = title or clause("incident", incident.text("number", "incident_number", "id")) or "an incident"
     if verb in _TAKEN:
-        return taken_up(title, key, who, "PagerDuty", links=about, occurred_at=at)
+        return taken_up(subject, key, who, "PagerDuty", links=about, occurred_at=at)
     if verb in _WITHDRAWN:
-        return withdrawn(title, key, who, "PagerDuty", links=about, occurred_at=at)
+        return withdrawn(subject, key, who, "PagerDuty", links=about, occurred_at=at)
     closed = verb in _CLOSED or (incident.text("status") == "resolved" and verb not in ("reopened",))
     assigned = [
         one.text("summary", "name", "object.name")
         for one in (incident.each("assignees") or incident.each("assigned_to"))
     ]
+    subject = "" if key and not title and verb not in ("triggered", "trigger") else subject  # its alert has a title
     return Draft(
-        title=f"{title} ({service})" if service and service not in title else title,
+        title=f"{subject} ({service})" if subject and service and service not in subject else subject,
         status="resolved" if closed else "firing",
         severity=severity_of(incident.text("priority.summary")) or severity(incident.text("urgency"), _URGENCY),
         key=key,
         body=lines(
-            f"{verb.replace('_', ' ')}" + (f" by {who}" if who else "") if verb not in ("triggered", "trigger") else "",
-            f"assigned to {', '.join(name for name in assigned if name)}" if any(assigned) else "",
+            join(" by ", verb.replace("_", " "), who) if verb not in ("triggered", "trigger") else "",
+            clause("assigned to", join(", ", *assigned)),
         ),
         labels=labels(
             service=service, urgency=incident.text("urgency"), number=incident.text("number", "incident_number")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from relay.core.event import MAX_BODY, Draft, Link
 from relay.core.severity import severity_of
 from relay.core.words import parse_time
-from relay.formats.contract import as_text
+from relay.formats.contract import Request, as_text, unrecognised
 
 _NO_TIME = ("", "0", "never", "null", "none", "n/a")
 _EARLIEST = 3e8
@@ -162,9 +162,27 @@ def labels(**named: str) -> dict[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
+def join(separator: str, *texts: str) -> str:
+    """Return those texts that are not empty, with a separator between them."""
+    return separator.join(text for text in texts if text)
+
+
 def lines(*texts: str) -> str:
     """Return those texts that are not empty, a line each."""
-    return "\n".join(text for text in texts if text)
+    return join("\n", *texts)
+
+
+def clause(word: str, text: str) -> str:
+    """Return a text after the word that leads it, like `on main`, or nothing if the text is empty."""
+    return f"{word} {text}" if text else ""
+
+
+def key_of(*parts: str, kind: str = "") -> str | None:
+    """Return a key of these parts, with its kind before them, or None if all are empty.
+
+    Without any part the key would be the same for all that the vendor ever sends.
+    """
+    return "/".join([*([kind] if kind else []), *parts]) if any(parts) else None
 
 
 def without_tags(text: str) -> str:
@@ -182,16 +200,28 @@ def trial(title: str, vendor: str, body: str = "", **more: Any) -> Draft:
     return Draft(title=title or f"test from {vendor}", body=body, severity="info", labels={"test": "true"}, **more)
 
 
-def taken_up(title: str, key: str | None, by: str, vendor: str, body: str = "", **more: Any) -> Draft:
-    """Return the notice that someone acknowledged a key's alert."""
-    return Draft(title=title, key=key, body=body, acknowledged_by=by or vendor, **more)
+def unknown(request: Request, vendor: str) -> Draft:
+    """Return the notice of a payload that a format does not know, or of a test whose variables nobody filled."""
+    values = request.payload.values() if isinstance(request.payload, dict) else ()
+    texts = [value.strip() for value in values if isinstance(value, str)]
+    if any(text and is_empty(text) for text in texts):
+        return trial("", vendor, "its variables are not filled: this is what its test button sends")
+    return unrecognised(request)
 
 
-def withdrawn(title: str, key: str | None, by: str, vendor: str, body: str = "", **more: Any) -> Draft:
-    """Return the notice that the acknowledgement of a key's alert was withdrawn."""
-    return Draft(title=title, key=key, body=body, unacknowledged_by=by or vendor, **more)
+def taken_up(subject: str, key: str | None, by: str, vendor: str, words: str = "", **more: Any) -> Draft:
+    """Return the notice that someone acknowledged a key's alert, and their words."""
+    title = join(": ", subject, f"acknowledged by {by or vendor}")
+    return Draft(title=title, key=key, body=words, severity="info", acknowledged_by=by or vendor, **more)
 
 
-def downtime(title: str, key: str | None, body: str = "", *, begins: bool, **more: Any) -> Draft:
-    """Return the notice that a downtime of a key's alert began or ended."""
-    return Draft(title=title, key=key, body=body, severity="info", downtime=begins, **more)
+def withdrawn(subject: str, key: str | None, by: str, vendor: str, words: str = "", **more: Any) -> Draft:
+    """Return the notice that the acknowledgement of a key's alert was withdrawn, and the words of who did it."""
+    title = join(": ", subject, f"acknowledgement withdrawn by {by or vendor}")
+    return Draft(title=title, key=key, body=words, severity="info", unacknowledged_by=by or vendor, **more)
+
+
+def downtime(subject: str, key: str | None, words: str = "", *, begins: bool, **more: Any) -> Draft:
+    """Return the notice that a downtime of a key's alert began or ended, and the words of who planned it."""
+    title = join(": ", subject, f"a downtime {'began' if begins else 'ended'}")
+    return Draft(title=title, key=key, body=words, severity="info", downtime=begins, **more)

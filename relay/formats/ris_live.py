@@ -11,7 +11,7 @@ from typing import Any
 
 from relay.core.event import Draft
 from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
-from relay.formats.reading import Reading, labels
+from relay.formats.reading import Reading, clause, join, key_of, labels
 
 _CONTROL = ("pong", "ris_subscribe_ok", "ris_rrc_list")
 
@@ -21,7 +21,7 @@ def read_ris_live(request: Request) -> list[Draft]:
     frame = Reading(request.payload)
     kind, data = frame.text("type"), frame.sub("data")
     if kind == "ris_error":
-        return [Draft(title=f"RIS Live answers: {data.text('message')}", severity="major")]
+        return [Draft(title=f"RIS Live answers: {data.text('message') or 'an error'}", severity="major")]
     if kind in _CONTROL or (kind and kind != "ris_message"):
         return []
     if not data.is_object:
@@ -31,35 +31,46 @@ def read_ris_live(request: Request) -> list[Draft]:
         return _update(data)
     if what in ("KEEPALIVE", ""):
         return []
-    peer = f"peer {data.text('peer')} (AS{data.text('peer_asn')}) at {data.text('host')}"
+    number = data.text("peer_asn")
+    peer = join(" ", "peer", data.text("peer"), f"(AS{number})" if number else "", clause("at", data.text("host")))
     if what in ("RIS_PEER_STATE", "STATE"):
         state = data.text("state", "new_state")
         up = state in ("connected", "up", "established")
-        return [_draft(data, f"{peer} is {state}", "resolved" if up else "firing", f"peer/{_peer(data)}", "minor")]
+        return [
+            _draft(
+                data,
+                f"{peer} is {state or 'in an unknown state'}",
+                "resolved" if up else "firing",
+                _key("peer", data),
+                None if up else "minor",
+            )
+        ]
     if what == "NOTIFICATION":
-        code = f"{data.text('notification.code')}/{data.text('notification.subcode')}"
-        return [_draft(data, f"{peer} sent notification {code}", "firing", f"peer/{_peer(data)}", "minor")]
+        code = join("/", data.text("notification.code"), data.text("notification.subcode"))
+        return [_draft(data, join(" ", peer, "sent a notification", code), "firing", _key("peer", data), "minor")]
     return [_draft(data, f"{peer} sent {what.lower()}", "notice", None, "info")]
 
 
 def _update(data: Reading) -> list[Draft]:
     path = " ".join(_hop(hop.value) for hop in data.each("path"))
     origin = path.split()[-1].strip("{}").split(",")[0] if path else ""
-    peer = f"AS{data.text('peer_asn')} at {data.text('host')}"
+    number = data.text("peer_asn")
+    peer = join(" ", f"AS{number}" if number else "a peer", clause("at", data.text("host")))
     drafts = []
     for one in data.each("announcements"):
+        hop = one.text("next_hop")
         for prefix in one.each("prefixes"):
             news = f"{prefix.value} is announced by AS{origin}" if origin else f"{prefix.value} is announced"
             more = {"prefix": str(prefix.value), "origin_as": origin}
-            key, body = f"{prefix.value}/{_peer(data)}", f"path {path}, next hop {one.text('next_hop')}"
+            key, body = _key(str(prefix.value), data), join(", ", clause("path", path), clause("next hop", hop))
             drafts.append(_draft(data, f"{news} to {peer}", "notice", None, "info", body, **more))
-            drafts.append(_draft(data, f"{news} to {peer}", "resolved", key, "info", body, **more))
+            drafts.append(_draft(data, f"{news} to {peer}", "resolved", key, None, body, **more))
     drafts += [
         _draft(
             data,
             f"{prefix.value} is withdrawn by {peer}",
             "firing",
-            f"{prefix.value}/{_peer(data)}",
+            _key(str(prefix.value), data),
             "major",
             prefix=str(prefix.value),
         )
@@ -70,7 +81,7 @@ def _update(data: Reading) -> list[Draft]:
 
 
 def _draft(
-    data: Reading, title: str, status: Any, key: str | None, severity: str, body: str = "", **more: str
+    data: Reading, title: str, status: Any, key: str | None, severity: str | None, body: str = "", **more: str
 ) -> Draft:
     about = labels(peer=data.text("peer"), peer_as=data.text("peer_asn"), collector=data.text("host"), **more)
     return Draft(
@@ -84,8 +95,9 @@ def _draft(
     )
 
 
-def _peer(data: Reading) -> str:
-    return f"{data.text('host')}/{data.text('peer')}"
+def _key(what: str, data: Reading) -> str | None:
+    """Return the key of a prefix, or of the session itself, at a peer."""
+    return key_of(data.text("host"), data.text("peer"), kind=what)
 
 
 def _hop(value: Any) -> str:

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity, trial
+from relay.formats.reading import Reading, clause, join, key_of, labels, lines, links, severity, trial
 from relay.formats.signatures import hexadecimal
 
 _ISSUE_OF = re.compile(r"/issues/(\d{1,20})(?:/|$)")
 """The number of an issue in its own address, or in that of one of its events."""
 SAMPLE = "This is an example"
-"""The beginning of the message that the test button sends."""
+"""The beginning of the message of the test button's sample error."""
 Status = Literal["firing", "resolved", "notice"]
 _ISSUE: dict[str, Status] = {
     "created": "firing",
@@ -33,26 +33,49 @@ def read_sentry(request: Request) -> list[Draft]:
     action, data = payload.text("action"), payload.sub("data")
     if request.header("Sentry-Hook-Resource") == "installation":
         return []
-    if data.has("issue"):
-        return [_issue(data, action)]
-    if data.has("metric_alert"):
-        return [_metric(data, action)]
-    if data.has("event"):
-        return [_event(data.sub("event"), data.text("triggered_rule"))]
-    if payload.text("project_name", "project") and payload.has("event"):
-        return [_plugin(payload)]
-    return [unrecognised(request)]
+    draft = _read(payload, action, data)
+    if draft is None:
+        return [unrecognised(request)]
+    sample = SAMPLE in (draft.title[: len(SAMPLE)], payload.text("message")[: len(SAMPLE)])
+    return [trial(draft.title, "Sentry", draft.body, links=draft.links) if sample else draft]
 
 
-def _issue(data: Reading, action: str) -> Draft:
+def _read(payload: Reading, action: str, data: Reading) -> Draft | None:
+    if data.sub("issue").is_object:
+        return _issue(data, action, payload.text("actor.name"))
+    if data.sub("metric_alert").is_object:
+        return _metric(data, action)
+    if data.sub("event").is_object:
+        return _event(data.sub("event"), data.text("triggered_rule"))
+    if data.sub("error").is_object:
+        return _event(data.sub("error"), "")
+    if data.text("comment"):
+        return _comment(payload, action, data)
+    return _plugin(payload) if payload.text("project_name", "project") and payload.has("event") else None
+
+
+def _comment(payload: Reading, action: str, data: Reading) -> Draft:
+    """Read a comment on an issue (Sentry documentation, "Webhooks", section "Comments")."""
+    issue, who = data.text("issue_id"), payload.text("actor.name")
+    return Draft(
+        title=join(": ", join(" by ", f"comment {action}".strip(), who), clause("issue", issue)),
+        severity="info",
+        body=data.text("comment"),
+        labels=labels(project=data.text("project_slug"), issue=issue),
+        occurred_at=data.moment("timestamp"),
+    )
+
+
+def _issue(data: Reading, action: str, actor: str) -> Draft:
     issue = data.sub("issue")
     who = data.text("assignee.name")
-    change = f"assigned to {who}" if who else action if action not in ("created", "resolved") else ""
+    did = f"assigned to {who}" if who else action if action != "created" else ""
+    change = join(" by ", did, actor) if did and (actor or did != "resolved") else ""
     status = _ISSUE.get(action, "notice")
     if action in ("assigned", "unassigned") and issue.text("status") in ("resolved", "ignored"):
         status = "notice"
     return Draft(
-        title=issue.text("title") if status != "notice" else f"{issue.text('title')}: {action}",
+        title=join(": ", issue.text("title") or "an issue", action if status == "notice" else ""),
         status=status,
         severity=severity(issue.text("level")),
         key=issue.text("id") or None,
@@ -71,10 +94,10 @@ def _metric(data: Reading, action: str) -> Draft:
     alert = data.sub("metric_alert")
     title = data.text("description_title") or alert.text("title")
     return Draft(
-        title=alert.text("title", "alert_rule.name") or title,
+        title=alert.text("title", "alert_rule.name") or title or "a metric alert",
         status=_METRIC.get(action, "notice"),
         severity={"critical": "critical", "warning": "warning"}.get(action),
-        key=f"metric/{alert.text('alert_rule.id', 'id')}",
+        key=key_of(alert.text("alert_rule.id", "id"), kind="metric"),
         body=data.text("description_text"),
         labels=labels(rule=alert.text("alert_rule.name"), project=alert.text("projects.0")),
         links=links(("Sentry", data.text("web_url"))),
@@ -104,8 +127,6 @@ def _plugin(payload: Reading) -> Draft:
     event = payload.sub("event")
     title = event.text("title", "metadata.title") or payload.text("message", "culprit")
     about = links(("Sentry", payload.text("url")))
-    if payload.text("message").startswith(SAMPLE) or title.startswith(SAMPLE):
-        return trial(title, "Sentry", payload.text("culprit"), links=about)
     message = payload.text("message")
     return Draft(
         title=title or "an event",

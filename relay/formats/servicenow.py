@@ -8,8 +8,8 @@ acknowledged. A record that goes back to new withdraws that.
 from __future__ import annotations
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, withdrawn, without_tags
+from relay.formats.contract import Format, Request
+from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, unknown, withdrawn, without_tags
 
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
 _ENDS = ("6", "7", "8", "resolved", "closed", "canceled", "cancelled")
@@ -23,18 +23,22 @@ def read_servicenow(request: Request) -> list[Draft]:
     record = outer.sub("record") if outer.has("record") else outer.sub("result") if outer.has("result") else outer
     number, summary = _value(record, "number"), _shown(record, "short_description")
     if not (number or summary):
-        return [unrecognised(request)]
+        return [unknown(request, "ServiceNow")]
     state, table = _value(record, "state").lower(), _value(record, "sys_class_name") or "incident"
     base, own = _value(record, "server_url") or outer.text("server_url"), _value(record, "sys_id")
     url = f"{base.rstrip('/')}/nav_to.do?uri={table}.do?sys_id={own}" if base and own else ""
     about = links(("ServiceNow", url))
     title = f"{number} {summary}".strip()
-    key = number or own
+    key = number or own or None
     who = _shown(record, "assigned_to") or _shown(record, "sys_updated_by")
     at = record.moment("sys_updated_on", "opened_at")
     taken = []
     if state in _TAKEN:
-        reason = "on hold" if state in ("3", "on hold") else ""
+        reason = lines(
+            "on hold" if state in ("3", "on hold") else "",
+            _shown(record, "hold_reason") if state in ("3", "on hold") else "",
+            _shown(record, "comments") or _shown(record, "work_notes"),
+        )
         taken = [taken_up(title, key, who, "ServiceNow", reason, links=about, occurred_at=at)]
     elif state in _NEW and _changed(record):
         taken = [withdrawn(title, key, _shown(record, "sys_updated_by"), "ServiceNow", links=about, occurred_at=at)]

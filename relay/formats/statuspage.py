@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, links, severity, without_tags
+from relay.formats.reading import Reading, key_of, labels, links, severity, without_tags
 
 _IMPACTS = {"maintenance": "info", "none": "warning"}
 _COMPONENTS = {
@@ -23,16 +23,16 @@ def read_statuspage(request: Request) -> list[Draft]:
     """Read an update of an incident or of a component; anything else gives a notice."""
     payload = Reading(request.payload)
     page = links(("Page", payload.text("page.url")))
-    if payload.has("incident"):
+    if payload.sub("incident").is_object:
         incident = payload.sub("incident")
-        name, state = incident.text("name") or "incident", incident.text("status")
+        name, state = incident.text("name") or "an incident", incident.text("status")
         ended, planned = state in _ENDS, state in _PLANNED
         return [
             Draft(
                 title=f"{name} ({state.replace('_', ' ')})" if state and not ended else name,
                 status="resolved" if ended else "notice" if planned else "firing",
                 severity=None if ended else severity(incident.text("impact"), _IMPACTS),
-                key=f"incident/{incident.text('id') or incident.text('name')}",
+                key=key_of(incident.text("id", "name"), kind="incident"),
                 body=without_tags(incident.text("incident_updates.0.body")),
                 labels=labels(
                     page=payload.text("page.name", "page.id"),
@@ -43,16 +43,16 @@ def read_statuspage(request: Request) -> list[Draft]:
                 occurred_at=incident.moment("resolved_at") if ended else incident.moment("updated_at", "created_at"),
             )
         ]
-    if payload.has("component"):
+    if payload.sub("component").is_object:
         component, state = payload.sub("component"), payload.text("component_update.new_status", "component.status")
-        name, good = component.text("name") or "component", state == "operational"
+        name, good = component.text("name") or "a component", state == "operational"
         return [
             Draft(
-                title=f"{name} is {state.replace('_', ' ')}",
-                status="resolved" if good else "notice" if state == "under_maintenance" else "firing",
+                title=f"{name} is {state.replace('_', ' ') or 'in an unknown state'}",
+                status="resolved" if good else "notice" if state in ("", "under_maintenance") else "firing",
                 downtime=True if state == "under_maintenance" else None,
                 severity=_COMPONENTS.get(state),
-                key=f"component/{component.text('id') or name}",
+                key=key_of(component.text("id", "name"), kind="component"),
                 labels=labels(page=payload.text("page.id"), component=name, state=state),
                 links=page,
                 occurred_at=payload.moment("component_update.created_at"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, lines, links, severity, trial
+from relay.formats.reading import Reading, join, labels, lines, links, severity, trial
 
 MOST_AGENTS = 10
 
@@ -45,7 +45,7 @@ def read_thousandeyes(request: Request) -> list[Draft]:
 
 def _agent(agent: Reading, cleared: bool) -> str:
     metrics = agent.text("metricsAtEnd" if cleared else "metricsAtStart", "metricsAtStart")
-    return f"{agent.text('agentName', 'agentId')}: {metrics}" if metrics else agent.text("agentName", "agentId")
+    return join(": ", agent.text("agentName", "agentId"), metrics)
 
 
 FORMAT = Format(read=read_thousandeyes)

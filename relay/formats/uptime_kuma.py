@@ -12,7 +12,7 @@ from typing import Literal
 
 from relay.core.event import MAX_TITLE, Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, labels, links, trial
+from relay.formats.reading import Reading, clause, labels, links, trial
 
 _STATES: dict[str, Literal["firing", "resolved", "notice"]] = {
     "0": "firing",
@@ -44,15 +44,16 @@ def read_uptime_kuma(request: Request) -> list[Draft]:
                 links=links(("Monitored", found["url"])),
             )
         ]
-    name, state = monitor.text("name") or f"monitor {beat.text('monitorID')}", beat.text("status")
+    own = monitor.text("id") or beat.text("monitorID")
+    name, state = monitor.text("name") or clause("monitor", own) or "a monitor", beat.text("status")
     return [
         Draft(
             title=f"{name} {_WORDS.get(state, 'has news')}",
             status=_STATES.get(state, "notice"),
             severity="critical" if state == "0" else None if state == "1" else "info",
-            key=monitor.text("id") or beat.text("monitorID") or name,
+            key=own or monitor.text("name") or None,
             body=beat.text("msg"),
-            labels=labels(monitor=name, type=monitor.text("type"), host=monitor.text("hostname")),
+            labels=labels(monitor=monitor.text("name"), type=monitor.text("type"), host=monitor.text("hostname")),
             links=links(("Monitored", monitor.text("url"))),
             occurred_at=beat.moment("time"),
             downtime=True if state == "3" else None,

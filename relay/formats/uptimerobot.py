@@ -32,7 +32,7 @@ def read_uptimerobot(request: Request) -> list[Draft]:
             key=payload.text("monitorID", "monitor_id") or name,
             body=lines(
                 payload.text("alertDetails", "alert_details"),
-                f"{days} days are left" if days else "",
+                f"{days} {'day is' if days == '1' else 'days are'} left" if days else "",
                 f"it was down for {lasted}" if lasted and kind == "2" else "",
             ),
             labels=labels(monitor=name),

@@ -10,18 +10,22 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+import msgspec
+
 from relay.core.event import Draft
-from relay.formats.contract import Format, NotJsonError, Request, decode_json, unrecognised
+from relay.formats.contract import Format, NotJsonError, Request, decode_json
 from relay.formats.reading import (
     Reading,
     downtime,
     is_empty,
+    join,
     labels,
+    lines,
     links,
     moment,
     severity,
     taken_up,
-    trial,
+    unknown,
     withdrawn,
 )
 
@@ -38,11 +42,7 @@ def read_zabbix(request: Request) -> list[Draft]:
     inner = payload.sub("details") if payload.has("details") else payload
     title = payload.text("alert_subject", "trigger", "event_name", "subject") or inner.text("name")
     if not title:
-        unfilled = any(
-            payload.at(name) and not payload.text(name) for name in ("alert_subject", "trigger", "event_name")
-        )
-        note = "its macros are not filled: this is what its test button sends"
-        return [trial("", "Zabbix", note) if unfilled else unrecognised(request)]
+        return [unknown(request, "Zabbix")]
     title = _PREFIX.sub("", title) or title
     host = payload.text("host_name", "hostname", "host") or inner.text("hostname")
     url = payload.text("link", "url") or _address(payload)
@@ -65,21 +65,28 @@ def read_zabbix(request: Request) -> list[Draft]:
     action = payload.text("event_update_action", "update_action").lower()
     if payload.text("event_update_status") != "1" or not action:
         return [draft]
-    return _update(draft, action, payload.text("event_update_user", "user"))
+    by, words = payload.text("event_update_user", "user"), payload.text("event_update_message", "update_message")
+    return _update(draft, action, by, words)
 
 
-def _update(draft: Draft, action: str, by: str) -> list[Draft]:
-    """Read the actions on a problem, like `acknowledged, changed severity from Warning to High`."""
+def _update(draft: Draft, action: str, by: str, words: str) -> list[Draft]:
+    """Read the actions on a problem, like `acknowledged, changed severity from Warning to High`, and the words of who
+    did them. The message is an administrator's template, which usually holds the words too.
+    """
     done = [word.strip() for word in re.split(r",| and ", action)]
     title, key, about = draft.title, draft.key, {"links": draft.links}
+    said = words or draft.body
     news = []
     if "acknowledged" in done:
-        news.append(taken_up(title, key, by, "Zabbix", draft.body, **about))
+        news.append(taken_up(title, key, by, "Zabbix", said, **about))
     if "unacknowledged" in done:
-        news.append(withdrawn(title, key, by, "Zabbix", draft.body, **about))
+        news.append(withdrawn(title, key, by, "Zabbix", said, **about))
     if "suppressed" in done or "unsuppressed" in done:
-        news.append(downtime(title, key, draft.body, begins="suppressed" in done, **about))
-    return [draft, *news] if not news or "severity" in action else news
+        news.append(downtime(title, key, join(": ", by, said), begins="suppressed" in done, **about))
+    if news and "severity" not in action:
+        return news
+    note = join(": ", join(" by ", action, by), words) if not news and words not in draft.body else ""
+    return [msgspec.structs.replace(draft, body=lines(draft.body, note)), *news]
 
 
 def _status(payload: Reading, inner: Reading) -> Literal["firing", "resolved", "notice"]:
