@@ -6,6 +6,7 @@ A pair is told by its payloads: `begins`, and what is written over it where it i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,45 @@ def test_an_end_finds_its_beginning(pair: Pair) -> None:
     ended = pair.read("ends")
     assert not keys(ended, "firing")
     assert not open_after(begun, ended), (begun, ended)
+
+
+TROUBLE = re.compile(
+    r"critical|warning|unknown|down|unreach\w*|fail\w*|error\w*|problem|alerting|firing|triggered|unavailable|lost"
+    r"|withdrawn|outage|broken|expires|invalid|no data",
+    re.IGNORECASE,
+)
+"""Words of a state that is over when an alert has ended."""
+
+
+def now_said(title: str) -> str:
+    """A title without the state that a change came from, as in `Down ended (now: Up)`, `outage end`, `CRIT -> OK`."""
+    return re.sub(r"\w+ ended \(now: |\w+ end\b|\S+ -> ", "", title)
+
+
+@pytest.mark.parametrize("pair", with_step("ends"))
+def test_an_end_is_not_titled_by_the_state_that_is_over(pair: Pair) -> None:
+    begun = {word.lower() for draft in pair.read("begins") for word in TROUBLE.findall(draft.title)}
+    for draft in pair.read("ends"):
+        said = (
+            {word.lower() for word in TROUBLE.findall(now_said(draft.title))} if draft.status == "resolved" else set()
+        )
+        assert not said & begun or draft.title in STATELESS, (pair.name, draft.title)
+
+
+STATELESS = {draft.title for pair in PAIRS for draft in pair.read("begins")} & {
+    draft.title for pair in PAIRS if "ends" in pair.pair for draft in pair.read("ends")
+}
+"""Titles of problems that the vendor names alike at the end, as `Disk failure: db-1`: a name, not a state."""
+
+
+@pytest.mark.parametrize("pair", with_step("taken") + with_step("withdrawn"))
+def test_an_acknowledgement_says_what_it_is_and_who_gave_it(pair: Pair) -> None:
+    told = [draft for step in ("taken", "withdrawn") if step in pair.pair for draft in pair.read(step)]
+    for draft in told:
+        who = draft.acknowledged_by or draft.unacknowledged_by
+        if who is not None:
+            assert re.search("acknowledge", draft.title, re.IGNORECASE), draft.title
+            assert draft.title.endswith(who) or pair.format is READERS["map-prtg"], draft.title
 
 
 @pytest.mark.parametrize("pair", with_step("again"))
