@@ -22,6 +22,7 @@ from relay.formats.batch import read_payload
 from relay.formats.contract import UnreadableError, decode_body
 from relay.templates.rendering import TemplateRenderer
 from tests.fakes.readers import GOLDEN, NOW, READERS
+from tests.golden.page import page
 
 CASES = sorted(
     file
@@ -138,3 +139,9 @@ def test_every_format_has_a_case_and_every_expectation_its_payload() -> None:
     payloads = {case.with_suffix("") for case in CASES}
     kept = {file.parent / file.name.split(".")[0] for file in GOLDEN.glob("*/*.*") if file.suffix != ".yaml"}
     assert kept == payloads
+
+
+def test_the_page_of_all_messages_holds_each_of_them() -> None:
+    written = "\n".join(page())
+    assert all(case.with_suffix(".md").read_text(encoding="utf-8").strip() in written for case in CASES)
+    assert written.count("\n## ") + written.startswith("## ") == len(CASES)
