@@ -90,11 +90,7 @@ def _read_alert(alert: Any, group: dict[str, Any]) -> Draft:
         title=_title(name, summary, labels),
         status="resolved" if resolved else "firing",
         severity=severity(word),
-        key=fingerprint
-        if isinstance(fingerprint, str) and fingerprint
-        else _hash(labels)
-        if any(labels.values())
-        else None,
+        key=fingerprint if isinstance(fingerprint, str) and fingerprint else _hash(labels) if labels else None,
         body=notes.get("description") or notes.get("message") or "",
         labels=labels,
         links=_links(alert.get("generatorURL"), group.get("externalURL"), notes),

@@ -138,10 +138,10 @@ def _notice(kind: str, payload: Reading) -> Draft:
     member = payload.text("user_name") if kind.startswith("user_") else ""
     who = "" if member else payload.text("user.name", "user.username", "user_name")
     action = one.text("action", "state") or payload.text("action")
-    action = _DONE.get(action, action) or {"true": "switched on", "false": "switched off"}.get(one.text("active"), "")
+    did = _DONE.get(action, action) or {"true": "switched on", "false": "switched off"}.get(one.text("active"), "")
     number = one.text("iid") or payload.text("issue.iid", "merge_request.iid")
     title = one.text("title", "name") or payload.text("issue.title", "merge_request.title", "name", "tag")
-    what = join(" ", kind.replace("_", " "), f"#{number}" if number else "", action)
+    what = join(" ", kind.replace("_", " "), f"#{number}" if number else "", did)
     body = one.text("note", "description", "message") or payload.text("description")
     return Draft(
         title=join(": ", project, join(" by ", what, who), member or title),

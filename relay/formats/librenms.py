@@ -7,7 +7,7 @@ from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request
-from relay.formats.reading import Reading, labels, severity, taken_up, trial, unknown, without_tags
+from relay.formats.reading import Reading, join, labels, severity, taken_up, trial, unknown, without_tags
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {
     "0": "resolved",
@@ -37,7 +37,8 @@ def read_librenms(request: Request) -> list[Draft]:
     notes = without_tags(payload.text("alert_notes"))
     at = payload.moment("timestamp")
     if state == "2":
-        return [taken_up(payload.text("name") or title, key, "", "LibreNMS", notes, occurred_at=at)]
+        subject = join(" on ", payload.text("name"), host) if payload.text("name") else title
+        return [taken_up(subject, key, "", "LibreNMS", notes, occurred_at=at)]
     word = payload.text("severity")
     return [
         Draft(

@@ -70,7 +70,7 @@ def _issue(data: Reading, action: str, actor: str) -> Draft:
     issue = data.sub("issue")
     who = data.text("assignee.name")
     did = f"assigned to {who}" if who else action if action != "created" else ""
-    change = join(" by ", did, actor) if did and (actor or did != "resolved") else ""
+    change = join(" by ", did, actor if actor != who else "") if did and (actor or did != "resolved") else ""
     status = _ISSUE.get(action, "notice")
     if action in ("assigned", "unassigned") and issue.text("status") in ("resolved", "ignored"):
         status = "notice"

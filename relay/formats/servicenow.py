@@ -36,7 +36,7 @@ def read_servicenow(request: Request) -> list[Draft]:
     if state in _TAKEN:
         reason = lines(
             "on hold" if state in ("3", "on hold") else "",
-            _shown(record, "hold_reason") if state in ("3", "on hold") else "",
+            record.text("hold_reason.display_value") if state in ("3", "on hold") else "",
             _shown(record, "comments") or _shown(record, "work_notes"),
         )
         taken = [taken_up(title, key, who, "ServiceNow", reason, links=about, occurred_at=at)]
