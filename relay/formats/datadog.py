@@ -31,9 +31,10 @@ def _alert(payload: Reading) -> Draft | None:
     scope = payload.text("aggreg_key", "alert_scope", "scope")
     alert = payload.text("alert_id", "monitor_id", "id")
     priority = payload.text("alert_priority", "priority")
+    name = _STATE.sub("", title) or title
     rated = priority.upper() in ("P1", "P2", "P3", "P4", "P5")
     return Draft(
-        title=_STATE.sub("", title) or title,
+        title=f"{name}: no data" if transition == "no data" and "no data" not in name.lower() else name,
         status=_status(transition),
         severity=severity(priority) if rated else severity(payload.text("alert_type"), _TYPES),
         key="/".join(part for part in (alert or _STATE.sub("", title), scope) if part),

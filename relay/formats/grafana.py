@@ -122,9 +122,9 @@ def _legacy(payload: Reading) -> Draft:
     if rule == "0" and "test" in title.lower():
         return trial(title, "Grafana", body, links=about)
     tags = payload.sub("tags")
-    organisation = payload.text("orgId")
+    organisation, said = payload.text("orgId"), state.replace("_", " ")
     return Draft(
-        title=f"{title}: no data" if state == "no_data" and "no data" not in title.lower() else title,
+        title=title if state in ("alerting", "ok") or said in title.lower() else f"{title}: {said}",
         status=_LEGACY.get(state, "notice"),  # type: ignore[arg-type]  # the table's words
         severity=severity(tags.text("severity")),
         key=f"{organisation}/rule {rule or title}" if organisation else f"rule {rule or title}",

@@ -39,6 +39,19 @@ _DETAILS = (
     ("note", "note"),
 )
 """Things that an action adds or removes, and the field of each."""
+_DONE = {
+    "add": "added",
+    "remove": "removed",
+    "assign": "assigned",
+    "take": "took",
+    "escalate": "escalated",
+    "update": "updated",
+    "snooze": "snoozed",
+    "unsnooze": "unsnoozed",
+    "close": "closed",
+    "delete": "deleted",
+}
+"""First words of actions as they are said of what was done."""
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
 
 
@@ -89,9 +102,10 @@ def _title(title: str, subject: str, verb: str, did: str) -> str:
 
 
 def _spoken(action: str) -> str:
-    """Return the name of an action in words: `assign ownership` for `AssignOwnership`."""
+    """Return in words what an action did: `assigned ownership` for `AssignOwnership`."""
     words = action.replace("UnA", "Una")
-    return "".join(f" {sign.lower()}" if sign.isupper() else sign for sign in words).strip()
+    first, _, rest = "".join(f" {sign.lower()}" if sign.isupper() else sign for sign in words).strip().partition(" ")
+    return join(" ", _DONE.get(first, first), rest)
 
 
 FORMAT = Format(read=read_opsgenie)

@@ -15,6 +15,8 @@ _NOTES = ("annotated", "status_update_published", "responder.added", "responder.
 _URGENCY = {"high": "critical", "low": "warning"}
 _CLOSED = ("resolved", "resolve", "auto_resolve", "auto_resolved")
 _TAKEN = ("acknowledged", "acknowledge")
+_DONE = {"resolve": "resolved", "assign": "assigned", "escalate": "escalated", "delegate": "delegated"}
+"""Actions of version 2 as version 3 names them."""
 _WITHDRAWN = ("unacknowledged", "unacknowledge")
 
 
@@ -91,7 +93,7 @@ def _incident(incident: Reading, verb: str, who: str, at: float | None) -> Draft
         severity=severity_of(incident.text("priority.summary")) or severity(incident.text("urgency"), _URGENCY),
         key=key,
         body=lines(
-            join(" by ", verb.replace("_", " "), who) if verb not in ("triggered", "trigger") else "",
+            join(" by ", _DONE.get(verb, verb).replace("_", " "), who) if verb not in ("triggered", "trigger") else "",
             clause("assigned to", join(", ", *assigned)),
         ),
         labels=labels(

@@ -7,10 +7,14 @@ acknowledged. A record that goes back to new withdraws that.
 
 from __future__ import annotations
 
+import re
+
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request
 from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, unknown, withdrawn, without_tags
 
+_ID = re.compile(r"[0-9a-f]{32}")
+"""An id of a record (`sys_id`)."""
 _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "info"}
 _ENDS = ("6", "7", "8", "resolved", "closed", "canceled", "cancelled")
 _NEW = ("1", "new")
@@ -73,7 +77,9 @@ def _value(record: Reading, name: str) -> str:
 
 
 def _shown(record: Reading, name: str) -> str:
-    return record.text(f"{name}.display_value", name)
+    """Return a value as people know it. A reference to another record is only an id, which says nothing to them."""
+    shown = record.text(f"{name}.display_value", name)
+    return "" if _ID.fullmatch(shown) else shown
 
 
 FORMAT = Format(read=read_servicenow)

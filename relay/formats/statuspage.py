@@ -48,7 +48,7 @@ def read_statuspage(request: Request) -> list[Draft]:
         name, good = component.text("name") or "a component", state == "operational"
         return [
             Draft(
-                title=f"{name} is {state.replace('_', ' ') or 'in an unknown state'}",
+                title=f"{name}: {state.replace('_', ' ') or 'state unknown'}",
                 status="resolved" if good else "notice" if state in ("", "under_maintenance") else "firing",
                 downtime=True if state == "under_maintenance" else None,
                 severity=_COMPONENTS.get(state),

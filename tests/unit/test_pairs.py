@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from relay.core.event import Draft
 from relay.formats import FORMATS, Format, Request
 from relay.formats.apic import fold
+from relay.formats.contract import Unrecognised
 from tests.fakes.readers import GOLDEN, NOW, READERS
 
 WITHOUT_AN_END = {
@@ -245,3 +246,21 @@ def test_apic_tells_that_an_acknowledgement_was_set_and_withdrawn() -> None:
     assert [draft.status for draft in begun] == ["firing"]
     assert [(draft.key, draft.acknowledged_by) for draft in taken] == [(fault["dn"], "APIC")]
     assert [(draft.key, draft.unacknowledged_by) for draft in withdrawn] == [(fault["dn"], "APIC")]
+
+
+ICINGA: list[tuple[str, dict[str, Any], bool]] = [
+    *((kind, {"comment": {"host_name": "pier-db", "text": "x"}}, False) for kind in ("CommentAdded", "CommentRemoved")),
+    *((kind, {"object_type": "Host"}, False) for kind in ("ObjectCreated", "ObjectModified", "ObjectDeleted")),
+    *((kind, {"downtime": {"host_name": "pier-db", "fixed": True}}, kind != "DowntimeAdded")
+      for kind in ("DowntimeAdded", "DowntimeRemoved", "DowntimeStarted", "DowntimeTriggered")),
+    *((kind, {"host": "pier-db", "state": 1, "state_type": 1, "notification_type": "CUSTOM"}, kind != "CheckResult")
+      for kind in ("CheckResult", "StateChange", "Notification", "AcknowledgementSet", "AcknowledgementCleared", "Flapping")),
+]  # fmt: skip
+"""All types of Icinga's event stream, what each says, and whether that is an event."""
+
+
+@pytest.mark.parametrize(("kind", "content", "tells"), ICINGA)
+def test_every_type_of_icingas_event_stream_is_known(kind: str, content: dict[str, Any], tells: bool) -> None:
+    drafts = read(FORMATS["icinga2"], {"type": kind, "timestamp": 1772330400.5, **content})
+    assert bool(drafts) is tells
+    assert not any(isinstance(one, Unrecognised) for one in drafts)
