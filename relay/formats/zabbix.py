@@ -33,6 +33,19 @@ _NUMBERS = {"0": "info", "1": "info", "2": "warning", "3": "minor", "4": "major"
 """Severities by Zabbix's numbers: Not classified, Information, Warning, Average, High, Disaster."""
 _WORDS = {"not classified": "info"}
 _PREFIX = re.compile(r"^(?:Problem|Resolved|Recovery|Updated problem)(?: in [^:]{1,40})?: ")
+_MACRO = re.compile(r"\{[A-Z][A-Z0-9_.]{2,40}\}")
+_OF_A_PROBLEM = (
+    "event_value",
+    "event_status",
+    "status",
+    "value",
+    "event_id",
+    "trigger_id",
+    "host_name",
+    "hostname",
+    "host",
+)
+"""Fields of which a problem always has one. A message with macros in their place was made by the test button."""
 _TRIGGER = re.compile(r"triggerid=(\d+)")
 
 
@@ -41,7 +54,7 @@ def read_zabbix(request: Request) -> list[Draft]:
     payload = Reading(request.payload)
     inner = payload.sub("details") if payload.has("details") else payload
     title = payload.text("alert_subject", "trigger", "event_name", "subject") or inner.text("name")
-    if not title:
+    if not title or (_MACRO.search(title) and not payload.text(*_OF_A_PROBLEM)):
         return [unknown(request, "Zabbix")]
     title = _PREFIX.sub("", title) or title
     host = payload.text("host_name", "hostname", "host") or inner.text("hostname")

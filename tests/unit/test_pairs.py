@@ -254,7 +254,8 @@ ICINGA: list[tuple[str, dict[str, Any], bool]] = [
     *((kind, {"downtime": {"host_name": "pier-db", "fixed": True}}, kind != "DowntimeAdded")
       for kind in ("DowntimeAdded", "DowntimeRemoved", "DowntimeStarted", "DowntimeTriggered")),
     *((kind, {"host": "pier-db", "state": 1, "state_type": 1, "notification_type": "CUSTOM"}, kind != "CheckResult")
-      for kind in ("CheckResult", "StateChange", "Notification", "AcknowledgementSet", "AcknowledgementCleared", "Flapping")),
+      for kind in ("CheckResult", "StateChange", "Notification", "Flapping")),
+    *((kind, {"host": "pier-db", "comment": "x"}, True) for kind in ("AcknowledgementSet", "AcknowledgementCleared")),
 ]  # fmt: skip
 """All types of Icinga's event stream, what each says, and whether that is an event."""
 

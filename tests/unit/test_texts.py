@@ -141,3 +141,41 @@ def test_a_field_that_is_absent_leaves_no_trace_in_title_body_or_key(case: Path)
             if not isinstance(draft, Unrecognised):
                 found.update((trace, payload) for trace in traces(draft, payload))
     assert not found, "\n".join(f"{trace} of {json.dumps(payload)[:600]}" for trace, payload in list(found.items())[:5])
+
+
+SAMPLE = {"title": "This is an example JavaScript error", "level": "error", "id": "1"}
+TRIALS: list[tuple[str, Any]] = [
+    ("catalyst-center", {"eventId": "E-1", "instanceId": "1", "details": {"isSimulated": True}}),
+    ("datadog", {"title": "$EVENT_TITLE", "alert_id": "$ALERT_ID", "body": "$EVENT_MSG"}),
+    ("google-cloud", {"version": "test", "incident": {"summary": "Test Incident"}}),
+    ("grafana", {"alerts": [{"status": "firing", "labels": {"alertname": "TestAlert"}, "annotations": {}}]}),
+    ("grafana", {"ruleId": 0, "ruleName": "Test notification", "state": "alerting"}),
+    ("home-assistant", {"type": "event", "event": {"event_type": "test", "data": {}}}),
+    ("kibana", {"rule_name": "{{rule.name}}", "message": "{{context.message}}"}),
+    ("librenms", {"title": "{{ $alert->title }}", "msg": "x"}),
+    ("map-graylog", {"event_definition_type": "test-dummy-v1", "event": {"key": "testkey", "priority": 2}}),
+    ("map-rollbar", {"event_name": "test", "data": {"message": "This is a test payload"}}),
+    ("newrelic", {"title": "{{ annotations.title.[0] }}", "state": "{{state}}"}),
+    ("pagerduty", {"event": {"event_type": "pagey.ping", "data": {"message": "hello"}}}),
+    ("sentry", {"action": "created", "data": {"issue": SAMPLE}}),
+    ("sentry", {"action": "triggered", "data": {"event": SAMPLE, "triggered_rule": "noc"}}),
+    ("sentry", {"project_name": "tides", "message": "This is an example Python exception", "event": {}}),
+    ("thousandeyes", {"eventType": "WEBHOOK_TEST", "alert": {}}),
+    ("uptime-kuma", {"heartbeat": None, "monitor": None, "msg": "relay Testing"}),
+    ("zabbix", {"alert_subject": "{ALERT.SUBJECT}", "alert_message": "{ALERT.MESSAGE}", "event_id": "{EVENT.ID}"}),
+    ("zabbix", {"subject": "Problem: {EVENT.NAME}", "message": "{EVENT.OPDATA}", "host": "{HOST.NAME}"}),
+    (
+        "zabbix",
+        {"event_name": "{EVENT.NAME}", "url": "https://zabbix.example.org/tr_events.php?triggerid={TRIGGER.ID}"},
+    ),
+]
+"""Messages of vendors' test buttons."""
+
+
+@pytest.mark.parametrize(("name", "payload"), TRIALS, ids=[f"{name}-{place}" for place, (name, _) in enumerate(TRIALS)])
+def test_a_test_button_gives_a_notice_with_the_label_test(name: str, payload: Any) -> None:
+    request = Request(payload=payload, source="golden", received_at=NOW)
+    (draft,) = read_payload(READERS[name], request).drafts
+    assert (draft.status, draft.severity, draft.labels.get("test")) == ("notice", "info", "true")
+    assert draft.title
+    assert not re.search(r"[{}$]", draft.title)
