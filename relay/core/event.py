@@ -50,7 +50,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     An update keeps the body, links and files that it lacks, unless they are among those `cleared`. `done` says in a
     line what somebody did to the alert. `authors`: ids and e-mail addresses of the account that did it, in a service
-    that the relay posts to.
+    that the relay posts to. `unread` names the parts of the payload that were not read, for the answer to its sender.
     """
 
     title: str
@@ -70,6 +70,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     authors: tuple[str, ...] = ()
     done: str = ""
     cleared: tuple[Cleared, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class Unread(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ FOREIGN: dict[Severity, tuple[str, ...]] = {
         "p1",
         "sev0",
     ),
-    "major": ("high", "error", "errors", "err", "important", "serious", "p2", "sev1"),
+    "major": ("high", "error", "errors", "err", "failure", "failed", "important", "serious", "p2", "sev1"),
     "minor": ("medium", "average", "moderate", "p3", "sev2"),
     "warning": ("warn", "warnings", "caution", "low", "indeterminate", "p4", "sev3"),
     "info": (
@@ -74,6 +74,7 @@ LONGEST_WORD = 100
 _JOINTS = re.compile(r"[\s_.:#-]+")
 _NAMED = re.compile(r"(severity|sev|priority|prio|loglevel|level|log)(\w+)")
 _PARTS = re.compile(r"\s+[-–—|/]\s+|[(),:|/]")
+_CONSTANT = re.compile(r"(?:(?:alert|alarm|event|severity|criticality|level|priority|urgency|threat|risk)[_-])+(\w+)")
 _SCALES = {"severity": "sev", "sev": "sev", "priority": "p", "prio": "p"}
 
 
@@ -90,13 +91,18 @@ WORDS: dict[str, Severity] = {
 def severity_of(word: str) -> Severity | None:
     """Return the severity that a sender's word means, or None if the word is not known.
 
-    Case and joints (blanks and `_.:#-`) do not matter. In `P1 - Critical` or `High (P2)` the first known part counts.
+    Case and joints (blanks and `_.:#-`) do not matter. In `P1 - Critical` or `High (P2)` the first known part counts,
+    in a constant like `ALERT_CRITICALITY_LEVEL_WARNING` the last.
     """
     if word in RANK:
         return word
     if len(word) > LONGEST_WORD:
         return None
-    return _known(word) or next((found for part in _PARTS.split(word) if (found := _known(part)) is not None), None)
+    if (found := _known(word)) is not None:
+        return found
+    if (constant := _CONSTANT.fullmatch(word.strip().lower())) is not None:
+        return _known(constant[1])
+    return next((found for part in _PARTS.split(word) if (found := _known(part)) is not None), None)
 
 
 def _known(word: str) -> Severity | None:

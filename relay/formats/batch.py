@@ -35,6 +35,21 @@ def refused_items(unread: Sequence[Unread]) -> tuple[list[RefusedItem], int]:
     return [RefusedItem(one.index, one.error) for one in shown], len(unread) - len(shown)
 
 
+def unread_parts(payload: Any, read: Read) -> list[str]:
+    """Return the parts of a payload that its events do not show, as an answer names them: `[2].serverity`."""
+    if not any(draft.unread for draft in read.drafts):
+        return []
+    refused = {one.index for one in read.unread}
+    places = (index for index in range(MOST_EVENTS) if index not in refused)
+    found = [
+        f"[{index}].{part}" if isinstance(payload, list) else part
+        for index, draft in zip(places, read.drafts, strict=False)
+        for part in draft.unread
+    ]
+    more = len(found) - MOST_NAMED
+    return [*found[:MOST_NAMED], f"and {more} more"] if more > 0 else found
+
+
 def read_payload(format_: Format, request: Request) -> Read:
     """Read a payload. Each item of a list is read by itself, unless the format reads lists whole.
 

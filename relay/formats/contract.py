@@ -71,6 +71,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
 
     `scheme` checks the vendor's signature, if it signs. `delivery_id` is the header that identifies a delivery; it has
     the same value when the delivery is sent again. `forms` admits forms, and JSON with the faults that templates make.
+    `texts` admits a plain text, which `read` gets as an object with a `title`, and perhaps a `body`.
     `hides` names fields of the payload that hold secrets, which are not stored. If `lists` is true, `read` takes a list
     as a whole, else one item at a time. `refuses` recognises frames in which a feed's peer refuses us.
     """
@@ -80,6 +81,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     scheme: Scheme | None = None
     delivery_id: str | None = None
     forms: bool = True
+    texts: bool = False
     hides: tuple[str, ...] = ()
     lists: bool = False
 
@@ -312,8 +314,11 @@ class Unrecognised(Draft, frozen=True, kw_only=True):
     """The notice of a payload that the source's format does not know."""
 
 
-def unrecognised(request: Request) -> Draft:
-    """Return the notice of authenticated JSON that the source's format does not know. It is shown, and never lost."""
+def unrecognised(request: Request, why: str = "the source's format does not know this payload") -> Draft:
+    """Return the notice of authenticated JSON that the source's format does not know. It is shown, and never lost.
+
+    `why` says what the format looked for; the notice's note and the answer to the sender repeat it.
+    """
     encoded = msgspec.json.encode(request.payload)
     shown = (
         msgspec.json.format(encoded, indent=2) if len(encoded) <= MOST_INDENTED else encoded[:MOST_INDENTED]
@@ -321,7 +326,8 @@ def unrecognised(request: Request) -> Draft:
     return Unrecognised(
         title=f"unrecognised payload from {request.source}",
         body=shown[:2_000],
-        notes=("the source's format does not know this payload",),
+        notes=(why,),
+        unread=(f"the whole payload ({why})",),
     )
 
 

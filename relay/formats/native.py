@@ -1,43 +1,103 @@
-"""The relay's own JSON (config/sources.md, "The relay's own JSON"): one object or a list; only `title` is required."""
+"""The relay's own JSON (config/sources.md, "The relay's own JSON"): one object or a list; only `title` is required.
+
+Other names and words that senders use are understood: the modules `foreign` and `statuses` have them.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from relay.core.event import STATUSES, Draft, Link
+from relay.core.event import STATUSES, Draft, Link, Status
+from relay.core.severity import severity_of
 from relay.core.words import parse_time
 from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit
+from relay.formats.foreign import OWN_NAMES, Rest, say_unread, spelt_like
+from relay.formats.statuses import status_of
+
+_NO_SEVERITY = ("alert", "alerting")
+"""Words of a status that are no severity, though syslog has a severity of that name."""
 
 
 def read_native(request: Request) -> list[Draft]:
     """Read one event, or none from an empty list. Raises `UnreadableError`, which names the field."""
-    return [] if request.payload == [] else [read_one(request.payload)]
+    return [] if request.payload == [] else [read_one(request.payload, request.source)]
 
 
-def read_one(item: Any) -> Draft:
-    """Read one event. Raises `UnreadableError`, which names the field."""
+def read_one(item: Any, source: str = "") -> Draft:
+    """Read one event. Raises `UnreadableError`, which names the field.
+
+    If the item names nothing but a status, its title names the `source`. Without a `source` the item is refused.
+    """
     if not isinstance(item, dict):
         raise UnreadableError("", misfit('an object like {"title": "…"}, or a list of them', item))
-    title = _text(item, "title").strip()
-    status = _text(item, "status", default="notice")
-    key = _text(item, "key")
-    if status not in STATUSES:
-        raise UnreadableError("status", misfit("firing, resolved or notice", status))
+    title, key = _text(item, "title").strip(), _text(item, "key")
+    labels = _labels(item["labels"], "labels") if "labels" in item else {}
+    links = _links(item["links"], "links") if "links" in item else ()
+    rest = Rest(item)
+    word = _text(item, "status") or rest.status()
+    status = _status(word)
+    severity = _text(item, "severity") or rest.severity() or _severity_in(word)
+    key = key or rest.key()
+    title = title or rest.title(word if status != "resolved" or not key else "", key or source)
     if not title and not (status == "resolved" and key):
-        raise UnreadableError("title", "expected a text that is not empty, found none; every event needs a title")
+        raise UnreadableError("title", f"expected a text that is not empty, found none{_instead(item)}")
     if status == "resolved" and not key:
-        raise UnreadableError("key", "a resolved event needs the key that its firing event had")
+        status, severity = _ended_without_key(word, rest), severity or "info"
+    body = rest.body(_text(item, "body"), title)
+    at = _time(item["occurred_at"], "occurred_at") if "occurred_at" in item else rest.time()
+    links += rest.links()
+    labels = {**rest.labels(), **labels}
+    unread = say_unread(rest.unread)
+    unknown = severity and severity_of(severity.strip().lower()) is None  # its note is made with the event
     return Draft(
         title=title or key,
         status=status,
-        severity=_text(item, "severity") or None,
+        severity=severity or None,
         key=key or None,
-        body=_text(item, "body"),
-        labels=_labels(item["labels"], "labels") if "labels" in item else {},
-        links=_links(item["links"], "links") if "links" in item else (),
+        body=body,
+        labels=labels,
+        links=links,
         files=_files(item["files"], "files") if "files" in item else (),
-        occurred_at=_time(item["occurred_at"], "occurred_at") if "occurred_at" in item else None,
+        occurred_at=at,
+        notes=(f"not read: {', '.join(unread)}",) if unread else (),
+        unread=(*unread, f"severity ({misfit('a word like major or P2', severity)})") if unknown else unread,
     )
+
+
+def _status(word: str) -> Status:
+    """Return the status of a word; an absent one is a notice. Raises `UnreadableError`."""
+    found = status_of(word) if word else "notice"
+    if found is None:
+        raise UnreadableError(
+            "status", misfit(f"{STATUSES[0]}, {STATUSES[1]} or {STATUSES[2]}, or a word like down or ok", word)
+        )
+    return found
+
+
+def _severity_in(status: str) -> str:
+    """Return the severity that a word for a status says, as `critical` does; empty if it says none."""
+    known = severity_of(status.strip().lower())
+    return status if known is not None and status_of(status) == "firing" and status.lower() not in _NO_SEVERITY else ""
+
+
+def _ended_without_key(word: str, rest: Rest) -> Status:
+    """Return the status of an end that no alert can be found for. Raises `UnreadableError` for the relay's own word.
+
+    Who writes `resolved` writes for the relay, and has forgotten the key. Others say how things are.
+    """
+    if word.strip().lower() == "resolved":
+        raise UnreadableError("key", "a resolved event needs the key that its firing event had")
+    rest.unread.append(f"status (without a key {word[:40]!r} ends no alert, so the event is a notice)")
+    return "notice"
+
+
+def _instead(item: dict[str, Any]) -> str:
+    """Return a phrase with the names of an object that has no title, and the name that was likely meant."""
+    names = [name for name in item if name not in OWN_NAMES]
+    meant = next((name for name in names if spelt_like(name) == "title"), None)
+    if meant is not None:
+        return f"; {meant[:40]!r} is not known (did you mean title?)"
+    return f"; it has {', '.join(name[:40] for name in list(item)[:12])}" if item else "; every event needs a title"
 
 
 def _text(item: dict[str, Any], name: str, at: str = "", default: str = "") -> str:
@@ -109,4 +169,4 @@ def _time(value: Any, where: str) -> float | None:
         raise UnreadableError(where, str(error)) from error
 
 
-FORMAT = Format(read=read_native, forms=False)
+FORMAT = Format(read=read_native, texts=True)

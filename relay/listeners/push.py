@@ -13,7 +13,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from relay.core.event import SourceDefaults
 from relay.core.rate import TokenBucket
 from relay.formats import Format, Request
-from relay.formats.batch import Read, read_payload, refused_items
+from relay.formats.batch import Read, read_payload, refused_items, unread_parts
 from relay.formats.contract import MOST_EVENTS, NotJsonError, UnreadableError, decode_json
 from relay.listeners.auth import Auth, NoAuth
 from relay.listeners.connections import SERVER
@@ -177,10 +177,15 @@ class PushListener:
             return await self._refuse(name, str(error), raw)
         if source.bucket is not None:
             source.bucket.take(len(read.drafts))
-        return await self._commit(source, read, raw, _producer_ids(payload, read))
+        return await self._commit(source, read, raw, _producer_ids(payload, read), unread_parts(payload, read))
 
-    async def _commit(self, source: PushSource, read: Read, raw: bytes, given: list[str | int] | None) -> str:
-        """Commit the readable events of a frame, and return its answer. `given` are the producer's ids of them."""
+    async def _commit(
+        self, source: PushSource, read: Read, raw: bytes, given: list[str | int] | None, unread: list[str]
+    ) -> str:
+        """Commit the readable events of a frame, and return its answer.
+
+        `given` are the producer's ids of them, and `unread` the parts of the frame that they do not show.
+        """
         name = source.defaults.source
         known_by = None if given is None else f"push:{sha256(_encode(given)).hexdigest()}"
         try:
@@ -196,7 +201,7 @@ class PushListener:
         if isinstance(outcome, Conflict):
             message = f"another frame was accepted earlier under the id {_encode(given).decode()}; use a new id"
             return _problem("conflict", message, given=given)
-        return _acknowledged(list(outcome.ids) if given is None else given, read)
+        return _acknowledged(list(outcome.ids) if given is None else given, read, unread)
 
     def _record_refused(self, name: str, reason: str, detail: str) -> None:
         """Count a refused connection or frame; log it, at most once a minute for each source and reason."""
@@ -226,13 +231,16 @@ def _producer_ids(payload: object, read: Read) -> list[str | int] | None:
     return known if known and len(known) == len(items) else None
 
 
-def _acknowledged(ids: Sequence[str | int], read: Read) -> str:
-    """Return the answer to a frame that is on disk: the accepted ids and the refused items."""
-    if not read.unread:
+def _acknowledged(ids: Sequence[str | int], read: Read, unread: list[str]) -> str:
+    """Return the answer to a frame that is on disk: the accepted ids, what was not read, and the refused items."""
+    if not (read.unread or unread):
         return _encode({"ack": ids}).decode()
+    if not read.unread:
+        return _encode({"ack": ids, "unread": unread}).decode()
     refused, more = refused_items(read.unread)
     error = {"code": "unreadable", "message": refused[0].error}
     answer: dict[str, object] = {"ack": ids} if read.drafts else {"error": error}
+    answer |= {"unread": unread} if unread else {}
     return _encode(answer | {"refused": refused} | ({"more_refused": more} if more else {})).decode()
 
 

@@ -12,8 +12,9 @@ from aiohttp import web
 from relay.core.event import SourceDefaults, Unread
 from relay.core.rate import TokenBucket
 from relay.formats import Format, Request
-from relay.formats.batch import Read, RefusedItem, read_payload, refused_items
-from relay.formats.contract import LINE_TYPES, NotJsonError, Signed, UnreadableError, decode_body
+from relay.formats.batch import Read, RefusedItem, read_payload, refused_items, unread_parts
+from relay.formats.bodies import decode
+from relay.formats.contract import LINE_TYPES, NotJsonError, Signed, UnreadableError
 from relay.listeners.auth import Auth, NoAuth, Signature, UnavailableError, Vouched
 from relay.listeners.body import RefusedRequestError, read_body
 from relay.pipeline.intake import Intake, QueueFullError
@@ -58,6 +59,7 @@ class _Taken(msgspec.Struct, omit_defaults=True):
     accepted: int
     duplicates: int
     ids: tuple[str, ...]
+    unread: list[str] = []
     refused: list[RefusedItem] = []
     more_refused: int = 0
 
@@ -122,7 +124,7 @@ class WebhookListener:
             raise await self._store_unreadable(
                 source.defaults.source, f"a bug in the format: {error!r}", kept
             ) from error
-        return _answer(outcome, read, alertmanager=source.alertmanager)
+        return _answer(outcome, read, unread_parts(wanted.payload, read), alertmanager=source.alertmanager)
 
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
         """Raise `RefusedRequestError` for all that can be refused before the body is read."""
@@ -177,7 +179,7 @@ class WebhookListener:
         """
         kind = request.headers.get("Content-Type", "")
         try:
-            payload = decode_body(body, kind, forms=source.format.forms)
+            payload = decode(source.format, body, kind)
         except NotJsonError as error:
             raise RefusedRequestError(400, "malformed", str(error), "malformed") from error
         if source.format.hides and (hidden := _masked(payload, source.format.hides)) != payload:
@@ -213,7 +215,7 @@ def _masked(payload: Any, fields: Sequence[str]) -> Any:
     return {field: MASK if field in fields else value for field, value in payload.items()}
 
 
-def _answer(outcome: Accepted | Conflict, read: Read, *, alertmanager: bool) -> web.Response:
+def _answer(outcome: Accepted | Conflict, read: Read, unread: list[str], *, alertmanager: bool) -> web.Response:
     if isinstance(outcome, Conflict):
         message = f"another body was accepted earlier under the Idempotency-Key {outcome.key!r}; use a new key"
         return error_answer(409, "conflict", message)
@@ -227,7 +229,7 @@ def _answer(outcome: Accepted | Conflict, read: Read, *, alertmanager: bool) -> 
         return _json_answer({"error": error, "refused": refused} | ({"more_refused": more} if more else {}), 422)
     count = len(outcome.ids)
     done, again = (0, count) if outcome.duplicate else (count, 0)
-    return _json_answer(_Taken(done, again, outcome.ids, refused, more), 200 if alertmanager else 202)
+    return _json_answer(_Taken(done, again, outcome.ids, unread, refused, more), 200 if alertmanager else 202)
 
 
 def _json_answer(value: object, status: int) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ async def test_a_list_is_taken_as_a_whole(relay: Running) -> None:
         (b'{"title": NaN}', {}, 400, "malformed"),
         (b'{"title": "x"', {"Content-Encoding": "gzip"}, 400, "malformed"),
         (gzip.compress(b'{"title": "x"}', mtime=0)[:-9], {"Content-Encoding": "gzip"}, 400, "malformed"),
-        (b"title=x", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
+        (b"title", {"Content-Type": "image/png"}, 415, "unsupported_media_type"),
         (b'{"title": 5}', {}, 422, "unreadable"),
         (b'{"title": "x", "status": "broken"}', {}, 422, "unreadable"),
         (b'{"title": "x", "status": "resolved"}', {}, 422, "unreadable"),
@@ -77,6 +78,47 @@ async def test_odd_but_honest_json_is_taken(relay: Running, sent: bytes) -> None
     async with relay.session.post(relay.events + "/hooks/lab", data=sent, headers=headers) as answer:
         assert answer.status == 202
     await relay.until(lambda: len(relay.messages()) == 1)
+
+
+@pytest.mark.parametrize(
+    ("sent", "unread"),
+    [
+        ({"title": "x", "serverity": "critical"}, ["serverity (did you mean severity?)"]),
+        (
+            [{"title": "x"}, {"title": "y", "more": {"a": 1}}],
+            ["[1].more (an object; expected a short text or a number)"],
+        ),
+        ({"title": "x", "host": "lock-3"}, None),
+    ],
+)
+async def test_the_answer_names_what_was_not_read(relay: Running, sent: Any, unread: list[str] | None) -> None:
+    status, answer = await relay.post(sent)
+    assert (status, answer.get("unread")) == (202, unread)
+    _, event = await relay.get(f"/api/v1/events/{answer['ids'][-1]}")
+    assert event["notes"] == ([f"not read: {one.removeprefix('[1].')}" for one in unread] if unread else [])
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain"])
+async def test_a_text_as_curl_sends_it_is_an_event_with_that_title(relay: Running, kind: str) -> None:
+    headers = {"Content-Type": kind}
+    async with relay.session.post(relay.events + "/hooks/lab", data=b"tide gate is stuck", headers=headers) as answer:
+        assert answer.status == 202
+    await relay.until(lambda: len(relay.messages()) == 1)
+    assert "tide gate is stuck" in relay.messages()[0].text
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("schema", ["json", "form"])
+async def test_apprise_itself_is_read(relay: Running, schema: str) -> None:
+    from apprise import Apprise, NotifyType
+
+    client = Apprise()
+    assert client.add(f"{schema}://{relay.events.removeprefix('http://')}/hooks/lab")
+    sent = partial(client.notify, title="Night backup", body="3 discs are full", notify_type=NotifyType.FAILURE)
+    assert await asyncio.to_thread(sent)
+    await relay.until(lambda: len(relay.messages()) == 1)
+    first, *others = relay.messages()[0].text.splitlines()
+    assert (first, others[-1]) == ("🟠 MAJOR · Night backup", "3 discs are full")
 
 
 async def test_compressed_bodies_are_taken(relay: Running) -> None:

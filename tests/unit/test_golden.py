@@ -19,7 +19,8 @@ import pytest
 from relay.core.event import Event, SourceDefaults, stamp
 from relay.formats import Request
 from relay.formats.batch import read_payload
-from relay.formats.contract import UnreadableError, decode_body
+from relay.formats.bodies import decode
+from relay.formats.contract import UnreadableError
 from relay.templates.rendering import TemplateRenderer
 from tests.fakes.readers import GOLDEN, NOW, READERS
 from tests.golden.page import page
@@ -46,7 +47,7 @@ def test_a_payload_gives_the_events_and_messages_on_record(case: Path, update_go
     name = case.parent.name
     read = READERS[name]
     headers = headers_of(case)
-    payload = decode_body(case.read_bytes(), headers.get("content-type", ""), forms=read.forms)
+    payload = decode(read, case.read_bytes(), headers.get("content-type", ""))
     drafts = read_payload(read, Request(payload=payload, source="golden", headers=headers, received_at=NOW)).drafts
     defaults = SourceDefaults(source="golden", format=name, labels={"region": "eu"})
     events = [stamp(draft, defaults, f"event-{number}", NOW) for number, draft in enumerate(drafts, 1)]
@@ -83,7 +84,7 @@ def spoilt(value: Any, dice: Random) -> Any:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.stem}")
 def test_a_payload_that_is_spoilt_is_read_or_refused_in_words(case: Path) -> None:
     read = READERS[case.parent.name]
-    payload = decode_body(case.read_bytes(), headers_of(case).get("content-type", ""), forms=read.forms)
+    payload = decode(read, case.read_bytes(), headers_of(case).get("content-type", ""))
     dice = Random(case.name)  # noqa: S311 - seeded damage
     for _ in range(100):
         request = Request(payload=spoilt(payload, dice), source="golden", received_at=NOW)
@@ -126,7 +127,7 @@ def with_text(value: Any, text: str) -> Any:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.stem}")
 def test_no_text_takes_long_to_read(case: Path) -> None:
     read = READERS[case.parent.name]
-    payload = decode_body(case.read_bytes(), headers_of(case).get("content-type", ""), forms=read.forms)
+    payload = decode(read, case.read_bytes(), headers_of(case).get("content-type", ""))
     for text in HOSTILE:
         began = process_time()
         with suppress(UnreadableError):

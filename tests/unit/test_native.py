@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.event import Draft, Link
+from relay.core.severity import severity_of
 from relay.formats import FORMATS, Request
-from relay.formats.batch import read_payload
+from relay.formats.batch import read_payload, unread_parts
+from relay.formats.bodies import decode
 from relay.formats.contract import NotJsonError, UnreadableError, as_text, decode_body, decode_json, unrecognised
+from relay.formats.foreign import OWN_NAMES
 from relay.formats.native import read_native
 
 values = st.recursive(
@@ -60,6 +63,7 @@ def test_every_field_is_read_and_unknown_ones_are_left() -> None:
     )
     assert (draft.status, draft.severity, draft.key, draft.body) == ("firing", "major", "7", "b")
     assert draft.labels == {"n": "1", "f": "1", "yes": "true"}
+    assert draft.unread == ("extra (an object; expected a short text or a number)",)
     assert draft.links == (
         Link("Runbook", "https://example.org/r"),
         Link("link", "https://example.org/g"),
@@ -78,8 +82,16 @@ def test_an_end_needs_its_key_and_no_title() -> None:
         (5, 'expected an object like {"title": "…"}, or a list of them, found the number 5'),
         ({}, "title: expected a text that is not empty, found none"),
         ({"title": "  "}, "title: expected a text that is not empty, found none"),
+        (
+            {"titel": "x"},
+            "title: expected a text that is not empty, found none; 'titel' is not known (did you mean title?)",
+        ),
+        ({"n": 1, "m": 2}, "title: expected a text that is not empty, found none; it has n, m"),
         ({"title": 5}, "title: expected text, found the number 5"),
-        ({"title": "t", "status": "down"}, "status: expected firing, resolved or notice, found the text 'down'"),
+        (
+            {"title": "t", "status": "odd"},
+            "status: expected firing, resolved or notice, or a word like down or ok, found",
+        ),
         ({"title": "t", "status": "resolved"}, "key: a resolved event needs the key"),
         ({"title": "t", "key": True}, "key: expected text, found true"),
         ({"title": "t", "labels": []}, "labels: expected an object of names and texts, found a list"),
@@ -103,6 +115,203 @@ def test_an_end_needs_its_key_and_no_title() -> None:
 def test_what_cannot_be_read_names_its_field(payload: Any, said: str) -> None:
     with pytest.raises(UnreadableError, match=re.escape(said)):
         read(payload)
+
+
+# Other senders' words
+
+
+@pytest.mark.parametrize(
+    ("payload", "status", "severity"),
+    [
+        ({"title": "t", "key": "k", "status": "ok"}, "resolved", None),
+        ({"title": "t", "key": "k", "status": "RECOVERY"}, "resolved", None),
+        ({"title": "t", "key": "k", "state": "up"}, "resolved", None),
+        ({"title": "t", "key": "k", "status": "alarm.cleared"}, "resolved", None),
+        ({"title": "t", "key": "k", "type": "recovery"}, "resolved", None),
+        ({"title": "t", "status": "down"}, "firing", None),
+        ({"title": "t", "status": "alerting"}, "firing", None),
+        ({"title": "t", "status": "Problem"}, "firing", None),
+        ({"title": "t", "state": "FAILED"}, "firing", "FAILED"),
+        ({"title": "t", "status": "critical"}, "firing", "critical"),
+        ({"title": "t", "status": "critical", "severity": "minor"}, "firing", "minor"),
+        ({"title": "t", "status": "alert"}, "firing", None),
+        ({"title": "t", "status": "acknowledged"}, "notice", None),
+        ({"title": "t", "level": "high"}, "notice", "high"),
+        ({"title": "t", "Priority": "P1"}, "notice", "P1"),
+        ({"title": "t", "priority": 5, "type": "alert"}, "notice", None),
+        ({"title": "t", "severity": "low", "level": "high"}, "notice", "low"),
+    ],
+)
+def test_the_words_of_other_senders_are_known(payload: Any, status: str, severity: str | None) -> None:
+    (draft,) = read(payload)
+    assert (draft.status, draft.severity, draft.unread) == (status, severity, ())
+
+
+@pytest.mark.parametrize(
+    ("payload", "title", "body"),
+    [
+        ({"message": "tide gate is stuck"}, "tide gate is stuck", ""),
+        ({"text": "tide gate\nis stuck"}, "tide gate", "tide gate\nis stuck"),
+        ({"title": "gate", "message": "it is stuck"}, "gate", "it is stuck"),
+        ({"title": "gate", "body": "it is stuck", "description": "since noon"}, "gate", "it is stuck\nsince noon"),
+        ({"summary": "gate", "description": "it is stuck"}, "gate", "it is stuck"),
+        ({"name": "gate", "text": "gate"}, "gate", ""),
+        ({"title": "gate", "message": "gate", "details": "east"}, "gate", "east"),
+        ({"subject": "gate", "content": "east"}, "gate", "east"),
+        ({"message": "x" * 300}, f"{'x' * 100}…{'x' * 99}", "x" * 300),
+        ({"host": "lock-3", "status": "down"}, "lock-3 is down", ""),
+        ({"host": "lock-3", "service": "pump", "state": "CRITICAL"}, "pump on lock-3 is CRITICAL", ""),
+        ({"host": "lock-3", "severity": "high"}, "lock-3", ""),
+        ({"key": "lock-3", "status": "down"}, "lock-3 is down", ""),
+        ({"key": "lock-3", "status": "ok"}, "lock-3", ""),
+        ({"status": "ok"}, "s is ok", ""),
+    ],
+)
+def test_texts_are_taken_for_what_they_are(payload: Any, title: str, body: str) -> None:
+    (draft,) = read(payload)
+    assert (draft.title, draft.body) == (title, body)
+
+
+def test_an_end_in_other_words_without_a_key_is_told_as_a_notice() -> None:
+    (draft,) = read({"title": "backup", "status": "ok"})
+    assert (draft.status, draft.severity) == ("notice", "info")
+    assert draft.unread == ("status (without a key 'ok' ends no alert, so the event is a notice)",)
+
+
+def test_other_names_become_labels_links_and_times() -> None:
+    (draft,) = read(
+        {
+            "title": "t",
+            "Host": "lock-3",
+            "tags": ["east", "tide"],
+            "count": 3,
+            "muted": False,
+            "url": "https://example.org/a",
+            "runbook_url": "https://example.org/r",
+            "timestamp": 1_772_331_000_000,
+            "fingerprint": 77,
+            "nothing": None,
+            "empty": [],
+            "labels": {"count": "4"},
+        }
+    )
+    assert draft.labels == {"Host": "lock-3", "tags": "east, tide", "count": "4", "muted": "false"}
+    assert set(draft.links) == {Link("link", "https://example.org/a"), Link("Runbook", "https://example.org/r")}
+    assert (draft.occurred_at, draft.key, draft.unread) == (1_772_331_000.0, "77", ())
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("serverity", "severity"),
+        ("sevrity", "severity"),
+        ("Titel", "title"),
+        ("lables", "labels"),
+        ("stauts", "status"),
+        ("occured_at", "occurred_at"),
+        ("boddy", "body"),
+        ("link_s", "links"),
+    ],
+)
+def test_a_slip_in_a_name_is_named(name: str, meant: str) -> None:
+    (draft,) = read({"title": "t", name: "x"})
+    assert draft.unread == (f"{name} (did you mean {meant}?)",)
+    assert draft.notes == (f"not read: {name} (did you mean {meant}?)",)
+    assert draft.labels == {name: "x"}
+
+
+def test_a_severity_that_nobody_knows_is_named_and_noted_once() -> None:
+    (draft,) = read({"title": "t", "severity": "mauve"})
+    assert draft.unread == ("severity (expected a word like major or P2, found the text 'mauve')",)
+    assert draft.notes == ()
+
+
+def test_of_many_names_the_first_are_looked_at_and_few_are_named() -> None:
+    (draft,) = read({"title": "t", **{f"n{number}": {"a": 1} for number in range(5_000)}})
+    assert len(draft.unread) == 21
+    assert draft.unread[0] == "4800 names after the first 200"
+    assert draft.unread[-1] == "and 181 more"
+    (draft,) = read({"title": "t", "x" * 500: {"a": 1}, "a\x1b[31m": {"a": 1}})
+    assert all(len(one) < 120 and one.isprintable() for one in draft.unread)
+
+
+def test_parts_of_a_list_are_named_by_their_place() -> None:
+    payload = [{"title": "a"}, {"n": 1}, {"title": "b", "titel": "c"}]
+    found = read_payload(FORMATS["relay"], Request(payload=payload, source="s"))
+    assert unread_parts(payload, found) == ["[2].titel (did you mean title?)"]
+
+
+APPRISE = {"version": "1.0", "title": "Night backup", "message": "3 of 4 discs\nare full", "attachments": []}
+
+
+@pytest.mark.parametrize(
+    ("kind", "severity"), [("info", "info"), ("success", "info"), ("warning", "warning"), ("failure", "major")]
+)
+def test_the_json_of_apprise_is_read(kind: str, severity: str) -> None:
+    (draft,) = read({**APPRISE, "type": kind})
+    assert (draft.title, draft.body) == ("Night backup", "3 of 4 discs\nare full")
+    assert severity_of(draft.severity or "") == severity
+    assert (draft.status, draft.labels, draft.unread) == ("notice", {}, ())
+    (draft,) = read({**APPRISE, "title": "", "attachments": [{"filename": "a", "base64": "x", "mimetype": "y"}]})
+    assert draft.title == "3 of 4 discs"
+    assert draft.unread == ("attachments (a list; expected a short text or a number)",)
+
+
+@given(st.dictionaries(st.text(max_size=12) | st.sampled_from(["host", "message", "type", "url", "state"]), values))
+def test_no_value_of_another_name_is_lost(others: dict[str, Any]) -> None:
+    payload = {"title": "t", **{name: value for name, value in others.items() if name not in OWN_NAMES}}
+    (draft,) = read(payload)
+    said = str([draft, draft.unread])
+    for name, value in payload.items():
+        if value in (None, "", [], {}) or (isinstance(value, str) and not value.strip()):
+            continue
+        if isinstance(value, str) and value.isprintable() and "'" not in value and "\\" not in value:
+            assert value.strip() in said or f"{name} (" in said
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "text/plain; charset=utf-8", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize(
+    ("body", "payload"),
+    [
+        ("tide gate is stuck", {"title": "tide gate is stuck"}),
+        ("tide gate\nis stuck\n", {"title": "tide gate", "body": "is stuck"}),
+        ("level=95% & rising", {"title": "level=95% & rising"}),
+        ("<b>gate</b>", {"title": "<b>gate</b>"}),
+        ("5", {"title": "5"}),
+        ('"quoted"', {"title": "quoted"}),
+        ("title=gate+3&severity=major", {"title": "gate 3", "severity": "major"}),
+        ("message=stuck&host=lock-3", {"message": "stuck", "host": "lock-3"}),
+        ('{"title": "gate"}', {"title": "gate"}),
+        ('{"title": "two\nlines"}', {"title": "two\nlines"}),
+    ],
+)
+def test_a_text_without_a_type_is_an_event_with_that_title(kind: str, body: str, payload: Any) -> None:
+    assert decode(FORMATS["relay"], body.encode(), kind) == payload
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"gate", "application/json"),
+        (b"gate", "application/vnd.x+json"),
+        (b'{"title": "ga', ""),
+        (b"[1, ", "text/plain"),
+        (b'"ga', ""),
+        (b" \n", "text/plain"),
+        (b"\x00\x01", "application/octet-stream"),
+    ],
+)
+def test_a_body_that_was_cut_or_declared_is_no_text(body: bytes, kind: str) -> None:
+    with pytest.raises(NotJsonError):
+        decode(FORMATS["relay"], body, kind)
+
+
+def test_a_text_for_a_vendors_format_is_no_event() -> None:
+    with pytest.raises(NotJsonError):
+        decode(FORMATS["alertmanager"], b"tide gate is stuck", "text/plain")
 
 
 def test_an_item_of_a_list_that_cannot_be_read_names_its_place() -> None:

@@ -21,7 +21,8 @@ from relay.core.suppression import Held, Silence, Suppressor
 from relay.core.words import iso
 from relay.formats import Request
 from relay.formats.batch import read_payload
-from relay.formats.contract import UnreadableError, decode_body
+from relay.formats.bodies import decode
+from relay.formats.contract import UnreadableError
 from relay.settings.load import Loaded
 from relay.settings.rules import compile_rules
 from relay.templates.rendering import TemplateRenderer
@@ -76,7 +77,9 @@ def explain_payload(
     """
     configured = loaded.settings.sources[source]
     read = make_format(configured)
-    found = read_payload(read, Request(decode_body(body, forms=read.forms), source, headers or {}, received_at=now))
+    given = headers or {}
+    decoded = decode(read, body, given.get("content-type", ""))
+    found = read_payload(read, Request(decoded, source, given, received_at=now))
     for item in found.unread:
         refuses(item.error)
     if found.unread and not found.drafts:

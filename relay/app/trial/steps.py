@@ -18,7 +18,8 @@ from relay.core.suppression import Silence
 from relay.core.words import parse_duration
 from relay.formats import Request
 from relay.formats.batch import read_payload
-from relay.formats.contract import NotJsonError, UnreadableError, decode_body
+from relay.formats.bodies import decode
+from relay.formats.contract import NotJsonError, UnreadableError
 from relay.formats.native import read_native
 from relay.settings.load import Loaded, load
 from relay.settings.problems import ConfigurationError, expected, near
@@ -153,7 +154,7 @@ class Steps:
         if "payload" in item:
             body = (self._base / str(item["payload"])).read_bytes()
             read = make_format(self._loaded.settings.sources[source])
-            found = read_payload(read, Request(decode_body(body, forms=read.forms), source, received_at=at))
+            found = read_payload(read, Request(decode(read, body), source, received_at=at))
             if found.unread and not found.drafts:
                 raise UnreadableError("", found.unread[0].error)
             return found.drafts

@@ -1,0 +1,56 @@
+"""Words that senders use for a status: one table for mappings and the relay's own JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from relay.core.event import Status
+
+FOREIGN: Mapping[Status, tuple[str, ...]] = {
+    "firing": (
+        *("alert", "alerting", "alarm", "alarming", "problem", "trouble", "down", "offline", "unavailable"),
+        *("unreachable", "unhealthy", "degraded", "critical", "warning", "major", "minor", "fatal", "bad", "breached"),
+        *("open", "opened", "reopen", "reopened", "new", "created", "raised", "set", "trigger", "triggered", "fired"),
+        *("active", "activate", "activated", "act", "start", "begin", "in alarm", "fail", "failing", "failed"),
+        *("failure", "error", "firing again", "still firing"),
+    ),
+    "resolved": (
+        *("resolve", "ok", "okay", "up", "online", "available", "reachable", "healthy", "operational", "good"),
+        *("close", "closed", "clear", "cleared", "recover", "recovered", "recovery", "restored", "fixed", "solved"),
+        *("normal", "back to normal", "return to normal", "returned to normal", "rtn", "end", "ended", "reset"),
+        *("inactive", "deactivated", "success", "succeeded", "successful", "passed", "passing", "cancelled"),
+        *("canceled", "no alarm"),
+    ),
+    "notice": (
+        *("info", "information", "informational", "test", "ack", "acked", "acknowledge", "acknowledged"),
+        *("acknowledgement", "acknowledgment", "note", "comment", "commented", "maintenance", "paused"),
+    ),
+}
+"""Words of vendors and protocols. `act` and `rtn` (return to normal) are those of alarm panels."""
+_JOINTS = re.compile(r"[\s_.:/-]+")
+_NEGATIONS = frozenset({"not", "no", "non", "un", "never", "without"})
+LONGEST_WORD = 100
+
+
+def _squeezed(word: str) -> str:
+    return _JOINTS.sub(" ", word.strip().lower())
+
+
+WORDS: dict[str, Status] = {_squeezed(word): status for status, words in FOREIGN.items() for word in (status, *words)}
+"""The status of each word, written small and with spaces."""
+
+
+def status_of(word: str) -> Status | None:
+    """Return the status that a sender's word means, or None if nobody knows the word.
+
+    Case and joints do not matter. A prefix does not matter either: `ALERT_STATUS_ACTIVE` is `active`, and
+    `incident.resolved` is `resolved`. A word behind a negation is not known.
+    """
+    if len(word) > LONGEST_WORD:
+        return None
+    plain = _squeezed(word)
+    if (found := WORDS.get(plain)) is not None:
+        return found
+    *before, last = plain.split(" ") if plain else [""]
+    return None if _NEGATIONS.intersection(before) else WORDS.get(last)
