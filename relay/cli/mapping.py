@@ -100,7 +100,7 @@ def _print_trial(trial: MappingTrial, output: Output) -> None:
         print_json({"map": trial.written, "items": trial.items})
     else:
         _print(trial.items)
-    if trial.refused:
+    if trial.is_foreign:
         raise typer.Exit(EXIT_NO)
 
 
@@ -112,8 +112,8 @@ def _print(items: list[dict[str, Any]]) -> None:
             say(f"\n— item {number} of {len(items)} —")
         for name, value in item["values"].items():
             say(f"{name:<22} {'(nothing)' if value is None else value}")
-        if "refused" in item:
-            say(f"→ refused: {item['refused']}")
+        if "unrecognised" in item:
+            say(f"→ unrecognised: {item['unrecognised']}")
         elif item["event"] is None:
             say("→ no event: `when` gives nothing")
         else:

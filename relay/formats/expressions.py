@@ -8,7 +8,7 @@ payload holds up the relay.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jmespath
 import jmespath.exceptions
@@ -25,6 +25,8 @@ CHARACTERS = 64
 """Characters of text that one step handles."""
 _MAKERS = frozenset({"flatten", "function_expression", "slice", "value_projection"})
 """Nodes that make lists or texts without visiting each of their parts."""
+_READERS = frozenset({"field", "index", "current"})
+"""Nodes that read a value of the payload."""
 FAILURES = (
     jmespath.exceptions.JMESPathError,
     ArithmeticError,
@@ -35,6 +37,16 @@ FAILURES = (
     ValueError,
 )
 """Errors that an expression may raise. JMESPath's functions are Python's underneath, and check few arguments."""
+
+
+class Found(NamedTuple):
+    """The value of an expression, and whether a value of the payload had a part in it.
+
+    `join(': ', [host || 'a host', 'news'])` has a value for any payload, but finds nothing in a foreign one.
+    """
+
+    value: Any
+    drawn: bool
 
 
 class TooMuchWorkError(Exception):
@@ -96,6 +108,7 @@ class _Counting(TreeInterpreter):
     def __init__(self, purse: Purse) -> None:
         super().__init__(_OPTIONS)
         self._purse = purse
+        self.drawn = False
 
     def visit(self, node: Any, *arguments: Any, **named: Any) -> Any:
         """Visit a node. Raises `TooMuchWorkError`, and the errors of the expression."""
@@ -103,6 +116,8 @@ class _Counting(TreeInterpreter):
         found = super().visit(node, *arguments, **named)
         if node["type"] in _MAKERS:
             self._purse.spend(size(found))
+        elif node["type"] in _READERS and not self.drawn:
+            self.drawn = _is_drawn(found)
         return found
 
     def visit_comparator(self, node: Any, value: Any) -> Any:
@@ -129,6 +144,11 @@ class _Counting(TreeInterpreter):
         return {"type": "literal", "value": found, "children": []}
 
 
+def _is_drawn(value: Any) -> bool:
+    """Return whether a value of the payload says something. Objects and lists say nothing by themselves."""
+    return isinstance(value, (str, int, float)) and value is not False and value != ""
+
+
 class Expression:
     """A compiled expression."""
 
@@ -144,16 +164,21 @@ class Expression:
         if unknown is not None:
             raise ValueError(f"{text!r} is not a JMESPath expression: there is no function {unknown}()")
         self._parsed = compiled.parsed
+        self._is_constant = _READERS.isdisjoint(_kinds(compiled.parsed))
 
     def search(self, value: Any, purse: Purse) -> Any:
         """Return the expression's value for an item. Raises `TooMuchWorkError`, and `FAILURES` if they don't fit."""
         return _Counting(purse).visit(self._parsed, value)
 
-    def search_text(self, value: Any, purse: Purse) -> Any:
-        """Return the same value after paying for all of it, since the caller may write it as text."""
-        found = self.search(value, purse)
+    def find(self, value: Any, purse: Purse) -> Found:
+        """Return the same value after paying for all of it, since the caller may write it as text.
+
+        A constant counts as drawn: whoever writes one means it for every payload.
+        """
+        interpreter = _Counting(purse)
+        found = interpreter.visit(self._parsed, value)
         purse.weigh(found)
-        return found
+        return Found(found, interpreter.drawn or self._is_constant)
 
 
 def _functions(node: Any) -> Iterator[str]:
@@ -163,6 +188,14 @@ def _functions(node: Any) -> Iterator[str]:
             yield node["value"]
         for child in node.get("children", ()):
             yield from _functions(child)
+
+
+def _kinds(node: Any) -> Iterator[str]:
+    """Yield the types of an expression's nodes."""
+    if isinstance(node, dict):
+        yield node["type"]
+        for child in node.get("children", ()):
+            yield from _kinds(child)
 
 
 def _first_line(error: Exception) -> str:

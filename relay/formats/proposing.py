@@ -11,8 +11,9 @@ import msgspec
 
 from relay.core.severity import severity_of
 from relay.formats.contract import as_text
-from relay.formats.mapping import STATUS_WORDS, MappingSettings
+from relay.formats.mapping import MappingSettings
 from relay.formats.reading import moment
+from relay.formats.statuses import status_of
 
 MAX_DEPTH = 4
 MOST_FIELDS = 500
@@ -136,7 +137,7 @@ def propose(payload: Any) -> MappingSettings | None:
         return None
     used = {title.path}
     body = _best("body", [one for one in fields if one.path not in used], _is_words)
-    status = _best("status", fields, lambda value: as_text(value).lower() in STATUS_WORDS)
+    status = _best("status", fields, lambda value: status_of(as_text(value)) is not None)
     severity = _best("severity", fields, _is_short)
     key = _best("key", fields, _is_short)
     at = _best("occurred_at", fields, lambda value: moment(value) is not None)

@@ -59,6 +59,11 @@ class MapSettings(Strict):
         description="Whether a downtime suppresses the source's alerts: true or 'began', then 'ended'; otherwise null.",
     )
     when: str | None = Field(None, description="An item is an event only if this gives a value; if absent, always.")
+    requires: str | None = Field(
+        None,
+        description="An item is this mapping's only if this gives a value; a payload without one becomes the notice "
+        "`unrecognised payload from …`.",
+    )
     severities: dict[str, Severity] = Field(
         {},
         description="Severities for the payload's own numbers or words; case does not matter.",

@@ -316,7 +316,9 @@ async def test_a_mapping_reads_other_json_and_counts_failing_expressions_as_abse
         assert (event["title"], event["severity"], event["key"]) == ("ams1 door open", "critical", "7")
         assert "map.body counts as absent" in event["notes"][0]
         status, answer = await relay.post({"events": "none"})
-        assert (status, "events" in answer["error"]["message"]) == (422, True)
+        assert (status, answer["accepted"], "events" in answer["unread"][0]) == (202, 1, True)
+        _, event = await relay.get(f"/api/v1/events/{answer['ids'][0]}")
+        assert (event["title"], '"none"' in event["body"]) == ("unrecognised payload from lab", True)
 
 
 async def test_a_severity_that_nobody_knows_is_counted_and_noted(relay: Running) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import re
+import json
 from contextlib import suppress
 from time import process_time
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 
 from relay.core.event import Draft, Link
 from relay.formats.batch import read_payload
-from relay.formats.contract import Request, UnreadableError
+from relay.formats.contract import Request, UnreadableError, Unrecognised
 from relay.formats.expressions import MOST_STEPS, Expression, Purse, TooMuchWorkError
 from relay.formats.mapping import MappingSettings, make_mapping
 
@@ -104,11 +104,9 @@ def test_status_words_are_known_or_count_as_firing_with_a_note(word: object, sta
 def test_an_end_may_lack_its_title_but_not_its_key() -> None:
     settings = MappingSettings(title="t", status="s", key="k")
     assert read(settings, {"s": "ok", "k": "x"})[0].title == "x"
-    with pytest.raises(UnreadableError, match=r"^key: a resolved event needs the key"):
-        read(settings, {"s": "ok", "t": "x"})
-    assert refused(settings, [{"t": "a"}, {"s": "ok", "t": "x"}]) == [
-        "[1].key: a resolved event needs the key of its firing one; map `key`"
-    ]
+    (draft,) = read(settings, {"s": "ok", "t": "x"})
+    assert (draft.title, draft.status, draft.severity) == ("x", "notice", "info")
+    assert draft.notes == ("map.key found nothing: an end without a key ends no alert, so the event is a notice",)
 
 
 @pytest.mark.parametrize(
@@ -116,20 +114,74 @@ def test_an_end_may_lack_its_title_but_not_its_key() -> None:
     [
         ({}, "each: expected a list from 'events', found null; check the path"),
         ({"events": {}}, "each: expected a list from 'events', found an object"),
+        ({"events": [{}]}, "events[0].title: \"join(' ', [site, what])\" needs a field"),
+        ({"events": [{"site": "", "what": ""}]}, "title"),
+        ({"events": [5]}, "title"),
+        (5, "each"),
+        ("x", "each"),
+        (None, "each"),
+        ([{"site": "a"}], "each"),
     ],
 )
-def test_what_cannot_be_read_names_its_field(payload: Any, said: str) -> None:
-    with pytest.raises(UnreadableError, match=re.escape(said)):
-        read(CAMERAS, payload)
+def test_a_foreign_payload_is_the_notice_that_shows_it_and_names_what_was_sought(payload: Any, said: str) -> None:
+    (draft,) = read(CAMERAS, payload)
+    assert isinstance(draft, Unrecognised)
+    assert (draft.title, json.loads(draft.body)) == ("unrecognised payload from cameras", payload)
+    assert said.partition(".")[2] in draft.notes[0] if "." in said else said in draft.notes[0]
+    with suppress(UnreadableError):
+        found = read_payload(make_mapping(CAMERAS, feed=True), Request(payload=payload, source="cameras"))
+        assert (found.drafts, len(found.unread)) == ([], 1)  # a feed has frames of many kinds
 
 
-@pytest.mark.parametrize(
-    ("item", "said"),
-    [({}, "events[0].title: \"join(' ', [site, what])\" needs a field"), ({"site": "", "what": ""}, "events[0].title")],
+TITLES = (
+    "join(': ', [name || 'a door', 'news'])",
+    "join('', ['alert on ', to_string(length(events || `[]`)), ' doors'])",
+    "name || 'a door'",
+    "join('/', [name || '', place || ''])",
+    "type(name) == 'string' && name || 'none'",
 )
-def test_an_item_that_cannot_be_read_names_its_field(item: Any, said: str) -> None:
-    (error,) = refused(CAMERAS, {"events": [item]})
-    assert error.startswith(said)
+
+
+@pytest.mark.parametrize("title", TITLES)
+@pytest.mark.parametrize("payload", [{"hello": "world", "n": 1}, {}, {"name": ""}, {"name": None}, [{"x": 1}], "text"])
+def test_a_title_of_which_no_word_came_from_the_payload_is_none(title: str, payload: Any) -> None:
+    assert [type(one) for one in read(MappingSettings(title=title), payload)] == [Unrecognised]
+
+
+def test_a_title_that_is_constant_is_meant_for_every_payload() -> None:
+    assert [one.title for one in read(MappingSettings(title="'door bell'"), {"x": 1})] == ["door bell"]
+
+
+def test_a_key_of_which_no_part_came_from_the_payload_is_none() -> None:
+    settings = MappingSettings(title="t", key="join('/', [a || '', b || ''])")
+    assert [one.key for one in read(settings, [{"t": "x"}, {"t": "x", "b": 0}, {"t": "x", "b": "y"}])] == [
+        None,
+        None,
+        "/y",
+    ]
+    assert read(MappingSettings(title="t", key="to_string(a)"), {"t": "x"})[0].key is None
+    assert read(MappingSettings(title="t", key="'door'"), {"t": "x"})[0].key == "door"
+
+
+def test_what_a_mapping_requires_decides_whether_a_payload_is_its_own() -> None:
+    settings = MappingSettings(title="t", requires="door.id", when="state != 'TEST'")
+    own: dict[str, Any] = {"t": "x", "door": {"id": 0}}
+    assert [one.title for one in read(settings, own)] == ["x"]
+    assert read(settings, {**own, "state": "TEST"}) == []
+    (foreign,) = read(settings, {"t": "x", "state": "TEST"})
+    assert foreign.notes == (
+        "the mapping does not know this payload: requires: 'door.id' finds nothing; it has t, state",
+    )
+    mixed = read_payload(make_mapping(settings), Request([own, {"t": "y"}], "s"))
+    assert ([one.title for one in mixed.drafts], len(mixed.unread)) == (["x"], 1)
+
+
+def test_what_is_dropped_by_when_has_the_field_that_says_so() -> None:
+    settings = MappingSettings(title="t", when="level == 'high'")
+    assert read(settings, {"t": "x", "level": "low"}) == []
+    assert read(settings, {"t": "x"}) == []
+    assert [type(one) for one in read(settings, {"x": "y"})] == [Unrecognised]
+    assert read(settings, {"level": "low"}) == []
 
 
 def test_an_optional_expression_that_fails_counts_as_absent_with_a_note() -> None:
@@ -167,7 +219,8 @@ def test_within_a_list_the_whole_payload_is_in_reach_and_what_is_not_there_is_to
     (draft,) = read(settings, {"site": "Haarlem", "alarms": [{"headline": "dry"}]})
     assert draft.title == "dry at Haarlem"
     assert draft.notes == ("map.links.A counts as absent: expected an address like https://…, found the text 'dry'",)
-    (error,) = refused(settings, {"site": "Haarlem", "alarms": [{"name": "dry"}]})
+    (draft,) = read(settings, {"site": "Haarlem", "alarms": [{"name": "dry"}]})
+    error = draft.notes[0]
     assert "needs a field that is not in this payload; it has _payload, name" in error
 
 
@@ -225,7 +278,7 @@ ITEMS = [{"id": number, "name": f"n{number}", "text": "x" * 100} for number in r
 def test_an_expression_that_would_never_end_is_stopped_in_a_second_or_two(text: str) -> None:
     began = process_time()
     with suppress(TooMuchWorkError, jmespath.exceptions.JMESPathError):
-        Expression(text).search_text({"items": ITEMS, "_payload": {"items": ITEMS}}, Purse())
+        Expression(text).find({"items": ITEMS, "_payload": {"items": ITEMS}}, Purse())
     assert process_time() - began < 3.0
 
 

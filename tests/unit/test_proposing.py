@@ -110,10 +110,10 @@ def test_an_item_that_can_not_be_read_is_shown_beside_the_others(tmp_path: Path)
     file.write_text('[{"headline": "Pump 3 runs dry"}, {"site": "Harbour"}]', encoding="utf-8")
     out = invoke("try", str(file), "--map", str(mapping))
     assert "→ notice warning · Pump 3 runs dry" in out
-    assert "→ refused: title: expected a text from 'headline', found null; check the path" in out
+    assert "→ unrecognised: title: expected a text from 'headline', found null; check the path" in out
     file.write_text('[{"site": "Harbour"}]', encoding="utf-8")
     (item,) = json.loads(invoke("try", str(file), "--map", str(mapping), "-o", "json", code=1))["items"]
-    assert (item["event"], item["refused"][:6]) == (None, "title:")
+    assert (item["event"], item["unrecognised"][:6]) == (None, "title:")
 
 
 def test_ready_mappings_are_listed() -> None:

@@ -7,7 +7,7 @@ from relay.formats import FORMATS, Format
 from relay.formats.alertmanager import read_alertmanager_api
 from relay.formats.mapping import MappingSettings, make_mapping
 from relay.settings.maps import MapSettings
-from relay.settings.sources import AlertmanagerApiSettings, ApicSettings, SourceBase
+from relay.settings.sources import AlertmanagerApiSettings, ApicSettings, SourceBase, WebsocketSettings
 
 
 def format_name(source: SourceBase) -> str:
@@ -23,7 +23,9 @@ def make_format(source: SourceBase) -> Format:
         return Format(read=read_alertmanager_api, forms=False, lists=True)
     if isinstance(source, ApicSettings):
         return FORMATS["apic"]
-    return FORMATS[source.format or "relay"] if source.map is None else make_mapping(mapping_of(source.map))
+    if source.map is None:
+        return FORMATS[source.format or "relay"]
+    return make_mapping(mapping_of(source.map), feed=isinstance(source, WebsocketSettings))
 
 
 def mapping_of(settings: MapSettings) -> MappingSettings:

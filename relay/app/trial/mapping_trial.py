@@ -122,7 +122,7 @@ def _written(settings: MappingSettings) -> dict[str, Any]:
 
 
 class MappingTrial:
-    """The result of a mapping for a payload: `items` with their values and events, or why an item is `refused`."""
+    """The result of a mapping for a payload: `items` with their values and events, or why one is `unrecognised`."""
 
     def __init__(self, settings: MappingSettings, payload: Any) -> None:
         """Raises `BadMappingError`, `UnreadableError`."""
@@ -133,10 +133,10 @@ class MappingTrial:
             raise BadMappingError(str(error)) from error
         self.items: list[dict[str, Any]] = [
             {"values": values, "event": _shown(found) if isinstance(found, Draft) else None}
-            | ({"refused": found} if isinstance(found, str) else {})
+            | ({"unrecognised": found} if isinstance(found, str) else {})
             for values, found in mapping.trials(payload)
         ]
-        self.refused = bool(self.items) and all("refused" in item for item in self.items)
+        self.is_foreign = bool(self.items) and all("unrecognised" in item for item in self.items)
         """True if no item can be read."""
 
 
