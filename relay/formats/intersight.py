@@ -17,7 +17,7 @@ _STATES_OF_TROUBLE = {
     **dict.fromkeys(("terminated", "aborted", "cancelled", "canceled", "degraded", "warning", "skipped"), "warning"),
 }
 """Severities of such states; any other is `info`."""
-_FACTS = ("LastAction", "FailureReason", "Reason", "MoType", "SourceIp")
+_FACTS = ("LastAction", "FailureReason", "Reason")
 
 
 def read_intersight(request: Request) -> list[Draft]:
@@ -34,6 +34,8 @@ def read_intersight(request: Request) -> list[Draft]:
     about = event.text("AffectedMoDisplayName", "AffectedObject")
     word = event.text("Severity")
     over = word.lower() == "cleared" or operation == "Deleted"
+    if kind.endswith("AuditRecord"):
+        return [_audit(event, kind)]
     state, who = event.text(*_STATES), event.text("Email", "UserIdOrEmail")
     draft = Draft(
         title=join(" ", kind, f"{name}:" if state else name, state or f"was {operation.lower() or 'changed'}"),
@@ -54,6 +56,19 @@ def read_intersight(request: Request) -> list[Draft]:
             severity=severity(event.text("OrigSeverity")) if over else severity(word),
         )
     ]
+
+
+def _audit(event: Reading, kind: str) -> Draft:
+    """Read the record of what a user did: to which object, and from where."""
+    what = join(" ", event.text("MoType"), event.text("ObjectName", "MoDisplayNames.Name.0", "InstId"))
+    who = event.text("UserIdOrEmail", "Email", "UserId")
+    return Draft(
+        title=join(": ", what or kind, join(" by ", event.text("Event") or "changed", who)),
+        severity="info",
+        body=clause("from", event.text("SourceIp")),
+        labels=labels(object_type=kind, user=who),
+        occurred_at=event.moment("Timestamp", "CreateTime"),
+    )
 
 
 def _facts(event: Reading) -> str:

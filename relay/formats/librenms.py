@@ -27,7 +27,7 @@ def read_librenms(request: Request) -> list[Draft]:
     raw = payload.at("title")
     if isinstance(raw, str) and "{{" in raw:
         return [trial("", "LibreNMS", "its template is not filled: this is what its test button sends")]
-    title = payload.text("title", "name", "msg")
+    title = payload.text("title", "name") or without_tags(payload.text("msg")).partition("\n")[0].strip()
     if not title:
         return [unknown(request, "LibreNMS")]
     host, state = payload.text("display", "hostname", "sysName"), payload.text("state").lower()

@@ -45,10 +45,14 @@ def _changes(before: Any, after: Any) -> list[str]:
     if not isinstance(before, dict) or not isinstance(after, dict):
         return []
     return [
-        f'{name}: "{as_text(before.get(name))[:200]}" → "{as_text(value)[:200]}"'
+        f'{name}: "{_shown(before.get(name))}" → "{_shown(value)}"'
         for name, value in after.items()
-        if before.get(name) != value and name != "last_updated"
+        if _shown(before.get(name)) != _shown(value) and name != "last_updated"
     ]
+
+
+def _shown(value: Any) -> str:
+    return "" if value in ([], {}) else as_text(value)[:200]
 
 
 FORMAT = Format(read=read_netbox, scheme=hexadecimal("X-Hook-Signature", "sha512"))
