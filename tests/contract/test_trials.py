@@ -78,6 +78,16 @@ async def test_what_is_missing_and_what_is_too_much_is_shown(tmp_path: Path) -> 
     ]
 
 
+async def test_a_payload_that_gives_no_event_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text(json.dumps({"version": "4", "alerts": []}), encoding="utf-8")
+    tried = await verdict(
+        tmp_path,
+        events=[{"at": "0s", "source": "prometheus", "payload": "none.json"}, alert(at="1m", title="port down")],
+        expect=[{"at": "1m", "room": "noc", "action": "post", "contains": "port down"}],
+    )
+    assert tried.passed, report(tried)
+
+
 async def test_a_day_of_groups_silences_mutes_and_inhibition_passes_at_once(tmp_path: Path) -> None:
     payload = tmp_path / "group.json"
     alerts = [
