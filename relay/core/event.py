@@ -30,6 +30,8 @@ MAX_NAME = 200
 """Characters of the name of a person who acknowledges an alert."""
 MAX_LABELS = 100
 MAX_LABEL_VALUE = 2_000
+MAX_ANNOTATION = 10_000
+"""Characters of an annotation that are kept; of annotations, as of labels, there are `MAX_LABELS` at most."""
 MAX_LINKS = 20
 MAX_FILES = 20
 
@@ -48,9 +50,10 @@ class Link(msgspec.Struct, frozen=True):
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """An event as a format reads it from a payload; the source's settings and the intake make an `Event` of it.
 
-    An update keeps the body, links and files that it lacks, unless they are among those `cleared`. `done` says in a
-    line what somebody did to the alert. `authors`: ids and e-mail addresses of the account that did it, in a service
-    that the relay posts to. `unread` names the parts of the payload that were not read, for the answer to its sender.
+    `annotations` are the sender's own, as Alertmanager's clients show them. An update keeps the body, links and files
+    that it lacks, unless they are among those `cleared`. `done` says in a line what somebody did to the alert.
+    `authors`: ids and e-mail addresses of the account that did it, in a service that the relay posts to. `unread` names
+    the parts of the payload that were not read, for the answer to its sender.
     """
 
     title: str
@@ -59,6 +62,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     body: str = ""
     labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
     links: tuple[Link, ...] = ()
     files: tuple[str, ...] = ()
     occurred_at: float | None = None
@@ -111,6 +115,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     done: str = ""
     cleared: tuple[Cleared, ...] = ()
+    annotations: dict[str, str] = {}
 
 
 class SourceDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +163,7 @@ def stamp(draft: Draft, defaults: SourceDefaults, event_id: str, now: float) -> 
         notes=notes,
         done=draft.done,
         cleared=draft.cleared,
+        annotations=draft.annotations,
     )
 
 
@@ -184,6 +190,7 @@ def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
         or len(draft.links) > MAX_LINKS
         or len(draft.files) > MAX_FILES
         or any(len(name) > MAX_LABEL_VALUE or len(value) > MAX_LABEL_VALUE for name, value in labels.items())
+        or (draft.annotations != {} and draft.annotations != _cut_annotations(draft.annotations))
     )
 
 
@@ -196,12 +203,17 @@ def _bounded(
         title=draft.title[:MAX_TITLE],
         body=draft.body[:MAX_BODY],
         done=draft.done[:MAX_DONE],
+        annotations=_cut_annotations(draft.annotations),
         key=draft.key if draft.key is None or len(draft.key) <= MAX_KEY else _short_key(draft.key),
         links=draft.links[:MAX_LINKS],
         files=draft.files[:MAX_FILES],
     )
     kept = {name[:MAX_LABEL_VALUE]: value[:MAX_LABEL_VALUE] for name, value in list(labels.items())[:MAX_LABELS]}
     return cut, kept, (*notes, "cut: the event was too large, so parts were left out; its payload has all of it")
+
+
+def _cut_annotations(given: dict[str, str]) -> dict[str, str]:
+    return {name[:MAX_LABEL_VALUE]: text[:MAX_ANNOTATION] for name, text in list(given.items())[:MAX_LABELS]}
 
 
 def _short_key(key: str) -> str:

@@ -93,6 +93,7 @@ def _read_alert(alert: Any, group: dict[str, Any]) -> Draft:
         key=fingerprint if isinstance(fingerprint, str) and fingerprint else _hash(labels) if labels else None,
         body=notes.get("description") or notes.get("message") or "",
         labels=labels,
+        annotations=notes,
         links=_links(alert.get("generatorURL"), group.get("externalURL"), notes),
         occurred_at=_time(alert.get("endsAt") if resolved else alert.get("startsAt")),
     )

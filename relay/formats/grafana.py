@@ -81,6 +81,7 @@ def _alert(alert: Reading, payload: Reading) -> Draft:
         key=_key(alert, payload, given),
         body=body,
         labels=given,
+        annotations={name: as_text(value) for name, value in notes.value.items()} if notes.is_object else {},
         links=about,
         files=(image,) if image.startswith("https://") else (),
         occurred_at=alert.moment("endsAt" if resolved else "startsAt"),

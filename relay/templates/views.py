@@ -69,6 +69,7 @@ class View(msgspec.Struct, frozen=True):
             "event": event,
             "room": self.room,
             "labels": Labels(event.labels),
+            "annotations": Labels(event.annotations),
             "source": event.source,
             "status": event.status,
             "severity": event.severity,

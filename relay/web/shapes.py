@@ -48,6 +48,7 @@ class Event(Shape, frozen=True, kw_only=True):
     body: str
     key: str
     labels: dict[str, str]
+    annotations: dict[str, str] = {}
     links: list[EventLink]
     files: list[str]
     occurred_at: str

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.core.alert import fold
 from relay.core.event import (
+    MAX_ANNOTATION,
     MAX_BODY,
     MAX_FILES,
     MAX_KEY,
@@ -119,3 +123,63 @@ def test_long_keys_stay_apart() -> None:
     assert first.key != second.key
     assert max(len(first.key), len(second.key)) <= MAX_KEY
     assert stamp(Draft(title="t", key="k" * MAX_KEY), DEFAULTS, "e7", 50.0).key == "k" * MAX_KEY
+
+
+@given(
+    st.integers(0, 3 * MAX_LABELS), st.sampled_from((0, MAX_ANNOTATION, MAX_ANNOTATION + 1)), st.integers(1, MAX_TITLE)
+)
+def test_annotations_are_bounded_and_what_fits_stays_whole(count: int, length: int, title: int) -> None:
+    given = {f"note{number}": "x" * length for number in range(count)}
+    event = stamp(Draft(title="t" * title, annotations=given), DEFAULTS, "e", 0.0)
+    assert len(event.annotations) == min(count, MAX_LABELS)
+    assert all(len(text) == min(length, MAX_ANNOTATION) for text in event.annotations.values())
+    assert bool(event.notes) == (event.annotations != given)
+
+
+WIKI, GRAPH = "https://wiki.example.org/x", "https://graphs.example.org/x"
+OWN = {"summary": "s", "runbook_url": WIKI}
+
+
+@pytest.mark.parametrize(
+    ("said", "annotations", "generator_url"),
+    [
+        ({}, {}, ""),
+        ({"body": "b"}, {"description": "b"}, ""),
+        ({"body": "b", "annotations": OWN}, OWN, ""),
+        ({"links": (Link("Graph", GRAPH), Link("Runbook", WIKI))}, {"runbook_url": WIKI}, GRAPH),
+        ({"links": (Link("Runbook", WIKI),)}, {"runbook_url": WIKI}, ""),
+        ({"links": (Link("Graph", GRAPH), Link("Runbook", WIKI)), "annotations": OWN}, OWN, GRAPH),
+        ({"links": (Link("A", GRAPH), Link("Wand-Foto (7)!", WIKI))}, {"wand_foto_7_url": WIKI}, GRAPH),
+    ],
+)
+def test_an_alert_has_the_annotations_of_its_event_or_its_text_and_links(
+    said: dict[str, Any], annotations: dict[str, str], generator_url: str
+) -> None:
+    draft = Draft(title="t", status="firing", key="k", **said)
+    alert = fold(stamp(draft, DEFAULTS, "e", 0.0), None, 0.0)
+    assert alert is not None
+    assert (alert.annotations, alert.generator_url) == (annotations, generator_url)
+    silent = fold(stamp(Draft(title="t", status="firing", key="k"), DEFAULTS, "e2", 1.0), alert, 1.0)
+    assert silent is not None
+    assert (silent.annotations, silent.generator_url) == (annotations, generator_url)
+
+
+@pytest.mark.parametrize(
+    ("said", "annotations", "generator_url"),
+    [
+        ({"body": "new"}, {"description": "new", "runbook_url": WIKI}, GRAPH),
+        ({"links": (Link("Graph", "https://g.example.org/2"),)}, {"description": "old"}, "https://g.example.org/2"),
+        ({"cleared": ("body",)}, {"runbook_url": WIKI}, GRAPH),
+        ({"cleared": ("links",)}, {"description": "old"}, ""),
+        ({"annotations": {"summary": "s"}}, {"summary": "s"}, GRAPH),
+    ],
+)
+def test_an_update_keeps_the_annotations_that_it_does_not_change(
+    said: dict[str, Any], annotations: dict[str, str], generator_url: str
+) -> None:
+    links = (Link("Graph", GRAPH), Link("Runbook", WIKI))
+    first = Draft(title="t", status="firing", key="k", body="old", links=links)
+    known = fold(stamp(first, DEFAULTS, "e", 0.0), None, 0.0)
+    alert = fold(stamp(Draft(title="t", status="firing", key="k", **said), DEFAULTS, "e2", 1.0), known, 1.0)
+    assert alert is not None
+    assert (alert.annotations, alert.generator_url) == (annotations, generator_url)

@@ -32,7 +32,7 @@ CASES = sorted(
 )
 
 
-RARE = ("done", "cleared")
+RARE = ("done", "cleared", "annotations")
 """Fields that are listed only if they say something."""
 
 
