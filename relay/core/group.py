@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import msgspec
 
 from relay.core.delivery import EDITS_OF_CHANGES, Reply
-from relay.core.event import Event
 from relay.core.incident import GroupKey, Incident, Policy
-from relay.core.matching import view_of
+from relay.core.matching import Matchable, view_of
 from relay.core.news import Step, alarms, by_policy, is_news, is_owed, plainly, quietly, steps_for
 from relay.core.replies import Message, reply_about, say, worst_first
 from relay.core.routing import Destination
@@ -48,7 +47,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         return self.at or self.room
 
 
-def group_key(event: Event, target: Destination) -> GroupKey:
+def group_key(event: Matchable, target: Destination) -> GroupKey:
     """Return the group that an event's alert belongs to in a room. Without `group_by` the alert is alone in it."""
     names = target.route.policy.group_by
     if names is None:

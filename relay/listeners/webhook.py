@@ -37,6 +37,7 @@ _FORM_TYPES = {
 }
 MASK = "********"
 """Stands in the stored payload for each secret field (`Format.hides`)."""
+READ_AT = "; Alertmanager's API is read at the admin address (`listen.admin`)"
 
 
 class WebhookSource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -89,7 +90,7 @@ class WebhookListener:
         if source is None:
             if request.path == "/healthz" and request.method in ("GET", "HEAD"):
                 return web.Response(text="ok\n")
-            return error_answer(404, "not_found", f"no source listens at {request.path[:200]}")
+            return error_answer(404, "not_found", _nobody_at(request.path))
         try:
             return await self._take(source, request)
         except RefusedRequestError as refused:
@@ -129,7 +130,7 @@ class WebhookListener:
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
         """Raise `RefusedRequestError` for all that can be refused before the body is read."""
         if request.method != "POST":
-            message = f"expected POST, found {request.method[:20]}"
+            message = f"expected POST, found {request.method[:20]}{READ_AT * source.alertmanager}"
             raise RefusedRequestError(405, "method_not_allowed", message, "malformed")
         if not source.auth.admits(request.headers):
             raise RefusedRequestError(401, "unauthorized", "the credentials are missing or wrong", "unauthorized")
@@ -230,6 +231,16 @@ def _answer(outcome: Accepted | Conflict, read: Read, unread: list[str], *, aler
     count = len(outcome.ids)
     done, again = (0, count) if outcome.duplicate else (count, 0)
     return _json_answer(_Taken(done, again, outcome.ids, unread, refused, more), 200 if alertmanager else 202)
+
+
+def _nobody_at(path: str) -> str:
+    """Return the error for a path without a source; a client of Alertmanager's API is told where it is."""
+    message = f"no source listens at {path[:200]}"
+    if path.endswith("/api/v1/alerts"):
+        return f"{message}: Alertmanager's API v1 is gone; post to /api/v2/alerts (in Prometheus, `api_version: v2`)"
+    if path.endswith("/api/v2/alerts"):
+        return f"{message}; add a source of type alertmanager-api, which listens at /api/v2/alerts"
+    return message + READ_AT if "/api/v2/" in path else message
 
 
 def _json_answer(value: object, status: int) -> web.Response:

@@ -33,6 +33,11 @@ class Listen(Strict):
         None, description="Token for everything but health checks; required if `admin` is not on loopback."
     )
     admin_hosts: tuple[str, ...] = Field((), description="More host names under which clients reach the admin address.")
+    alertmanager_version: str = Field(
+        "0.25.0",
+        description="Version that Alertmanager's API v2 states. amtool warns if it has another than its own.",
+        pattern=r"^\d+\.\d+\.\d+$",
+    )
 
 
 class Operator(Strict):

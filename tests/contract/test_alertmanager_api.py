@@ -69,7 +69,7 @@ async def test_silences_come_and_go_as_amtool_asks(tmp_path: Path, sandbox: Sand
         assert one["matchers"] == [{"name": "alertname", "value": "D.*", "isRegex": True, "isEqual": True}]
         shown = (await relay.get("/api/v2/alerts"))[1]
         states = {one["labels"]["alertname"]: one["status"] for one in shown}
-        assert states["Down"] == {"state": "suppressed", "silencedBy": [one["id"]], "inhibitedBy": []}
+        assert states["Down"] == {"state": "suppressed", "silencedBy": [one["id"]], "inhibitedBy": [], "mutedBy": []}
         assert states["Slow"]["state"] == "active"
         again = await ask(
             relay,
@@ -118,7 +118,7 @@ async def test_whoever_asks_for_many_alerts_holds_nobody_up(relay: Running) -> N
     daemon, loop, turns = relay.daemon, asyncio.get_running_loop(), 0
     desk = SilenceBook(daemon.pipeline.planner.vigil, lambda: "s1", ManualClock())
     rules = Rules(Route(path="route", rooms=("noc",)), {"noc": None})
-    api = AlertmanagerApi(desk, all_of_them, Suppressor(), lambda: rules, 0.0)
+    api = AlertmanagerApi(desk, all_of_them, Suppressor(), lambda: rules, 0.0, lambda: "0.25.0")
     async with asyncio.TaskGroup() as tasks:
         asked = tasks.create_task(api.get_alerts(make_mocked_request("GET", "/api/v2/alerts")))
 

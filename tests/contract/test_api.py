@@ -29,6 +29,10 @@ NOT_DESCRIBED = (
     "/metrics",
     "/feed",
     "/api/v1/openapi.json",
+    "/api/v1/alerts",  # Alertmanager's API v1, whose clients are told to use v2
+    "/api/v1/alerts/groups",
+    "/api/v1/receivers",
+    "/api/v1/silence/{id}",
     "/",
     "/login",
     "/logout",
