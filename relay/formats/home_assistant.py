@@ -3,7 +3,8 @@ sends the login and the subscription: `send: [{type: auth, access_token: …}, {
 
 A binary sensor for a problem (`device_class` problem, smoke, gas, moisture, …) fires at `on` and ends at `off`. One for
 something good (connectivity, power) does the reverse. An alarm panel fires while it is `triggered`, a lock while it is
-`jammed`. All other changes of state are notices.
+`jammed`. An alert of Home Assistant's own (`alert.*`; its documentation, "Alert") fires at `on` and ends at `idle`. It
+is `off` while someone has acknowledged it. All other changes of state are notices.
 
 `unavailable` and `unknown` fire for any entity under a separate key, so an alarm of the entity stays open. When the
 entity returns, that key ends and the new state is judged whatever it was before. Removing an entity ends its alerts.
@@ -24,6 +25,7 @@ _GOOD = ("connectivity", "plug", "power", "running")
 _ABSENT = ("unavailable", "unknown")
 _ALARMS = {"alarm_control_panel": ("triggered", "critical"), "lock": ("jammed", "major")}
 """Domains with a state that fires, and its severity."""
+_SOMEONE = "someone in Home Assistant"
 _CONTROL = ("auth_required", "auth_ok", "auth_invalid", "pong", "result")
 
 
@@ -106,11 +108,33 @@ def _judged(entity: _Entity, was: str | None) -> list[Draft]:
         return [entity.draft(f"{entity.name} is {now}", "firing", "warning", key)]
     back = not was or was in _ABSENT
     returned = [entity.draft(f"{entity.name} is available again", "resolved", None, key)] if back else []
-    return [*returned, _state(entity, was, back=back)]
+    return [*returned, *_state(entity, was, back=back)]
 
 
-def _state(entity: _Entity, was: str | None, *, back: bool) -> Draft:
-    """Return the draft about a state other than unavailable or unknown. `back`: the state before it is not known."""
+def _alert(entity: _Entity, was: str | None) -> list[Draft]:
+    """Return the drafts about an alert that is `on` or `off`. Both say that it fires: the state before may be lost."""
+    fires = entity.draft(entity.name, "firing", "major")
+    notice = entity.draft(f"{entity.name}: acknowledged", "notice", "info")
+    if entity.state == "off":
+        return [fires, msgspec.structs.replace(notice, acknowledged_by=_SOMEONE)]
+    if was not in ("off", None):
+        return [fires]
+    withdrawn = msgspec.structs.replace(notice, title=f"{entity.name}: acknowledgement withdrawn")
+    return [fires, msgspec.structs.replace(withdrawn, unacknowledged_by=_SOMEONE)]
+
+
+def _state(entity: _Entity, was: str | None, *, back: bool) -> list[Draft]:
+    """Return the drafts about a state other than unavailable or unknown. `back`: the state before it is not known."""
+    kind, now = entity.id.partition(".")[0], entity.state
+    if kind == "alert" and now in ("on", "off"):
+        return _alert(entity, was)
+    if kind == "alert" and now == "idle":
+        return [entity.draft(entity.name, "resolved", None)]
+    return [_other(entity, was, back=back)]
+
+
+def _other(entity: _Entity, was: str | None, *, back: bool) -> Draft:
+    """Return the draft about a state of an entity that is no alert."""
     kind, now, device = entity.id.partition(".")[0], entity.state, entity.device_class
     if kind == "binary_sensor" and device in (*_BAD, *_GOOD):
         bad = (now == "on") == (device in _BAD)
@@ -128,7 +152,7 @@ def _state(entity: _Entity, was: str | None, *, back: bool) -> Draft:
 def _removed(entity: _Entity) -> list[Draft]:
     """Return the notice that an entity was removed, and the ends of its alerts, which nothing else would end."""
     title, away = f"{entity.name} was removed", entity.state in (*_ABSENT, "")
-    alarms = away or _state(entity, None, back=True).status != "notice"
+    alarms = away or any(draft.status != "notice" for draft in _state(entity, None, back=True))
     keys = [f"{entity.id}/available"] * away + [entity.id] * alarms
     return [entity.draft(title, "notice", "info"), *(entity.draft(title, "resolved", None, key) for key in keys)]
 
@@ -141,7 +165,8 @@ def _compressed(event: Reading) -> list[Draft]:
     """
     drafts: list[Draft] = []
     for entity, state in _items(event.at("a")):
-        drafts += [draft for draft in _judged(_short(entity, state), None) if draft.status != "notice"]
+        found = _judged(_short(entity, state), None)
+        drafts += [draft for draft in found if draft.status != "notice" or draft.acknowledged_by is not None]
     for entity, change in _items(event.at("c")):
         if change.text("+.s"):
             drafts += _judged(_short(entity, change.sub("+")), None)

@@ -234,6 +234,17 @@ def test_home_assistant_has_open_what_its_last_states_say(states: list[str], kin
     assert open_after(*told) == expected
 
 
+@given(states=st.lists(st.sampled_from(["idle", "on", "off", "unavailable", "unknown", ""]), max_size=12))
+def test_an_alert_of_home_assistant_is_open_while_its_last_state_fires(states: list[str]) -> None:
+    told, was, fires = [], "", False
+    for now in states:
+        told.append(read(FORMATS["home-assistant"], frame("alert.x", "", was, now)))
+        fires = fires if now in ("unavailable", "unknown") else now in ("on", "off")
+        was = now
+    away = was in ("unavailable", "unknown")
+    assert open_after(*told) == {*(["alert.x"] if fires else []), *(["alert.x/available"] if away else [])}
+
+
 def test_golden_folders_hold_no_other_yaml() -> None:
     assert {file.name for file in Path(GOLDEN).glob("*/*.yaml")} == {"pairs.yaml"}
 
