@@ -408,6 +408,10 @@ class Telemetry(Protocol):
         """Count committed events whose severity is an unknown word."""
         ...
 
+    def dropped(self, source: str, count: int) -> None:
+        """Count events that nobody asked for, and that are not stored."""
+        ...
+
     def suppressed(self, why: Suppression) -> None:
         """Count an event that changed no message."""
         ...

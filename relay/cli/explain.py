@@ -34,6 +34,7 @@ REASONS = {
     "unrouted": "its route has no rooms",
     "acknowledged": "someone had acknowledged it before its group was due",
     "echo": "it repeats or answers a message that the relay itself has sent",
+    "dropped": "nobody asked for it, so it is dropped: it is counted and not stored",
     "own": "one of the relay's own accounts wrote it, so it is not an event",
 }
 """Reasons why an event changed no message."""
@@ -95,6 +96,7 @@ def explain(
                 _silences(loaded),
                 _headers(headers or ()),
                 refuses=lambda error: complain(f"source {name} would refuse one item: {error}"),
+                drops=lambda why: complain(f"source {name} would drop one item: {why}"),
             )
         )
     except (NotJsonError, UnreadableError) as error:
@@ -186,7 +188,7 @@ def _print(one: Explanation) -> None:
     for room, held in one.held.items():
         say(f"  suppressed in {room}: {SUPPRESSED[held.reason].format(by=held.by)}")
     if one.suppressed is not None:
-        say(f"  no message: {REASONS[one.suppressed]}")
+        say(f"  no message: {REASONS[one.suppressed]}{'' if one.dropped is None else f' ({one.dropped})'}")
     for delivery in one.deliveries:
         say(f"  {delivery.action} to {delivery.room}, by {delivery.route}{_with_group(delivery)}")
         for number, text in enumerate((delivery.markdown, *delivery.replies)):

@@ -85,6 +85,13 @@ class Unread(msgspec.Struct, frozen=True):
     item: Any
 
 
+class Dropped(msgspec.Struct, frozen=True):
+    """An event that nobody asked for, and why; without a draft if none was made. It is counted and not stored."""
+
+    why: str
+    draft: Draft | None = None
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One normalised event. Times are Unix seconds. `notes` list the values that were derived, cut or absent.
 

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 
 import msgspec
 
-from relay.core.event import Draft, Unread
+from relay.core.event import Draft, Dropped, Unread
 from relay.formats.contract import Format, Reader, Request
 
 _BUILT_IN = (
@@ -58,7 +58,7 @@ class _Formats(Mapping[str, Format]):
 def checked(format_: Format) -> Format:
     """Return another package's format with its drafts checked. Its `read` raises TypeError for a wrong type."""
 
-    def read(request: Request) -> Sequence[Draft | Unread]:
+    def read(request: Request) -> Sequence[Draft | Unread | Dropped]:
         found = list(format_.read(request) or ())
         for one in found:
             check_types(one)
@@ -68,8 +68,8 @@ def checked(format_: Format) -> Format:
 
 
 def check_types(one: object) -> None:
-    """Raise TypeError if a format returned anything but a draft whose texts are `str`, or an `Unread`."""
-    if isinstance(one, Unread):
+    """Raise TypeError if a format returned anything but a draft whose texts are `str`, an `Unread` or a `Dropped`."""
+    if isinstance(one, (Unread, Dropped)):
         return
     if not isinstance(one, Draft):
         raise TypeError(f"expected a Draft or an Unread, found {type(one).__name__}")

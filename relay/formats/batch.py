@@ -7,19 +7,20 @@ from typing import Any
 
 import msgspec
 
-from relay.core.event import Draft, Unread
-from relay.formats.contract import MOST_EVENTS, Format, Request, UnreadableError, Unrecognised, unrecognised
+from relay.core.event import Draft, Dropped, Unread
+from relay.formats.contract import MOST_EVENTS, Format, Request, Select, UnreadableError, Unrecognised, unrecognised
 
 MOST_NAMED = 100
 """Refused items that an answer names."""
-Item = Draft | Unread
+Item = Draft | Unread | Dropped
 
 
 class Read(msgspec.Struct, frozen=True):
-    """A payload's events, and its items that could not be read, each in the payload's order."""
+    """A payload's events, its items that could not be read, and its events that nobody asked for, each in its order."""
 
     drafts: list[Draft] = []
     unread: list[Unread] = []
+    dropped: list[Dropped] = []
 
 
 class RefusedItem(msgspec.Struct, frozen=True):
@@ -55,10 +56,11 @@ def read_payload(format_: Format, request: Request) -> Read:
 
     Raises `UnreadableError` if the payload is no batch and can't be read, or if the format has a bug.
     """
+    select = None if format_.select is None else format_.select(request.received_at)
     if isinstance(request.payload, list) and request.payload and not format_.lists:
-        return _read_list(format_, request)
+        return _read_list(format_, request, select)
     try:
-        return sort_out(format_.read(request))
+        return sort_out(selected(format_.read(request), select, request.payload))
     except UnreadableError:
         raise
     except Exception as error:
@@ -99,7 +101,14 @@ def read_known(
     return [unrecognised(request)] if found and all(isinstance(one, Unread) for one in found) else found
 
 
-def _read_list(format_: Format, request: Request) -> Read:
+def selected(found: Sequence[Item], select: Select | None, item: Any) -> Sequence[Item]:
+    """Return what was read of a payload or an item, with a `Dropped` in place of each draft that is not wanted."""
+    if select is None:
+        return found
+    return [select(one, item) if isinstance(one, Draft) else one for one in found or ()]
+
+
+def _read_list(format_: Format, request: Request, select: Select | None) -> Read:
     """Read each item of a list by itself. If the format knows none of them, return the notice that shows the list."""
     unknown: list[Any] = []
 
@@ -109,19 +118,20 @@ def _read_list(format_: Format, request: Request) -> Read:
             if isinstance(one, Unrecognised):
                 unknown.append(item)
                 raise UnreadableError("", "the source's format does not know this payload")
-        return found
+        return selected(found, select, item)
 
     found = sort_out(read_each(request.payload, read))
-    return Read([unrecognised(request)]) if unknown and not found.drafts else found
+    return Read([unrecognised(request)]) if unknown and not (found.drafts or found.dropped) else found
 
 
 def sort_out(found: Iterable[Item]) -> Read:
-    """Sort what was read into events and items that could not be read."""
+    """Sort what was read into events, items that could not be read, and dropped events."""
     if isinstance(found, list) and len(found) == 1 and type(found[0]) is Draft:
         return Read(found)  # the most frequent payload by far
     found = list(found)
     unread = [one for one in found if isinstance(one, Unread)]
-    return Read([one for one in found if not isinstance(one, Unread)] if unread else found, unread)  # type: ignore[arg-type]  # none is unread
+    dropped = [one for one in found if isinstance(one, Dropped)]
+    return Read([one for one in found if isinstance(one, Draft)], unread, dropped)
 
 
 def _bug(error: Exception) -> str:

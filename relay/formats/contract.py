@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from relay.core.encoding import whole
-from relay.core.event import Draft, Unread
+from relay.core.event import Draft, Dropped, Unread
 from relay.core.markdown import middle
 
 MOST_EVENTS = 10_000
@@ -51,13 +51,15 @@ class Signed(msgspec.Struct, frozen=True):
         return self.headers.get(name) or self.headers.get(name.lower()) or ""
 
 
-Reader = Callable[[Request], Sequence[Draft | Unread]]
+Reader = Callable[[Request], Sequence[Draft | Unread | Dropped]]
 """A pure function that reads a payload into drafts. Raises `UnreadableError` if the payload is not in its format.
 
 An item of a batch that can't be read becomes an `Unread` (`relay.formats.batch.read_each`).
 """
 Refuses = Callable[[Any], str | None]
 """A pure function that returns the words with which a feed's peer refuses us in a frame, else None. Never raises."""
+Select = Callable[[Draft, Any], Draft | Dropped]
+"""Returns a draft that is wanted, or its `Dropped`. It also takes the payload, or the item of a list. Never raises."""
 Scheme = Callable[[Signed, str, float], bool]
 """Returns whether a request is signed with a secret, at a time in Unix seconds. Takes constant time. Never raises."""
 
@@ -73,7 +75,8 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     the same value when the delivery is sent again. `forms` admits forms, and JSON with the faults that templates make.
     `texts` admits a plain text, which `read` gets as an object with a `title`, and perhaps a `body`.
     `hides` names fields of the payload that hold secrets, which are not stored. If `lists` is true, `read` takes a list
-    as a whole, else one item at a time. `refuses` recognises frames in which a feed's peer refuses us.
+    as a whole, else one item at a time. `refuses` recognises frames in which a feed's peer refuses us. `select` begins
+    to select the wanted events of one payload, received at a time in Unix seconds.
     """
 
     read: Reader
@@ -84,6 +87,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     texts: bool = False
     hides: tuple[str, ...] = ()
     lists: bool = False
+    select: Callable[[float], Select] | None = None
 
 
 class NotJsonError(ValueError):

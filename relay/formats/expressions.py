@@ -166,6 +166,10 @@ class Expression:
         self._parsed = compiled.parsed
         self._is_constant = _READERS.isdisjoint(_kinds(compiled.parsed))
 
+    def roots(self) -> set[str]:
+        """Return the names of the fields that the expression looks up in the item itself."""
+        return set(_roots(self._parsed))
+
     def search(self, value: Any, purse: Purse) -> Any:
         """Return the expression's value for an item. Raises `TooMuchWorkError`, and `FAILURES` if they don't fit."""
         return _Counting(purse).visit(self._parsed, value)
@@ -196,6 +200,21 @@ def _kinds(node: Any) -> Iterator[str]:
         yield node["type"]
         for child in node.get("children", ()):
             yield from _kinds(child)
+
+
+_INTO_THE_FIRST = frozenset(
+    ("subexpression", "index_expression", "pipe", "flatten", "projection", "value_projection", "filter_projection")
+)
+"""Nodes whose first child looks into the item, while the others look into the first one's value."""
+
+
+def _roots(node: Any) -> Iterator[str]:
+    """Yield the names that a node looks up in the item itself."""
+    if node["type"] == "field":
+        yield node["value"]
+    children = () if node["type"] == "expref" else node["children"]
+    for child in children[:1] if node["type"] in _INTO_THE_FIRST else children:
+        yield from _roots(child)
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import jmespath.exceptions
 import msgspec
 
-from relay.core.event import Draft, Link, Status
+from relay.core.event import Draft, Dropped, Link, Status
 from relay.formats.batch import Item, read_each
 from relay.formats.contract import (
     Format,
@@ -107,7 +107,7 @@ class CompiledMapping:
             except UnrecognisedError as error:
                 unknown.append(error)
                 raise
-            return [] if draft is None else [draft]
+            return [Dropped(f"`map.when: {self._settings.when}` gives nothing")] if draft is None else [draft]
 
         try:
             if each is None:

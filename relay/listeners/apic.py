@@ -7,7 +7,7 @@ was raised, cleared, made or deleted in between becomes an event. The state is c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,8 @@ import msgspec
 
 from relay.core.event import Draft, SourceDefaults
 from relay.formats.apic import Managed, fold, gone, items_of, objects_in, unwatched
-from relay.formats.batch import read_each, sort_out
-from relay.formats.contract import decode_json
+from relay.formats.batch import read_each, selected, sort_out
+from relay.formats.contract import Select, decode_json
 from relay.listeners.apic_client import ApicClient, ApicError, Fabric, Query
 from relay.listeners.staying import FeedLostError, Staying
 from relay.pipeline.intake import Frame, Intake
@@ -65,8 +65,11 @@ class ApicListener:
         staying: Staying,
         intake: Intake,
         clock: Clock,
+        select: Callable[[float], Select] | None = None,
     ) -> None:
+        """Listen to a fabric; `select` begins to select the wanted events of a frame, as in `Format`."""
         self.staying = staying
+        self._select = select
         self._controllers = controllers
         self._queries = queries
         self._defaults = defaults
@@ -206,10 +209,7 @@ class ApicListener:
             else:
                 changed.append(change)
         parts = [changed[start : start + PART] for start in range(0, len(changed), PART)]
-        frames = [
-            Frame([draft for one in part for draft in one.drafts], _payload(part), tuple(one.state for one in part))
-            for part in parts
-        ]
+        frames = [self._frame_of(part) for part in parts]
         begun, over = set(present) - self._seen, self._seen - set(present)
         if begun or over:
             self._seen = set(present)
@@ -255,8 +255,22 @@ class ApicListener:
         by = tuple(self._subscriptions[one] for one in _ids(payload) if one in self._subscriptions)
         state: list[tuple[str, bytes | None]] = []
         items = items_of(payload)
-        read = sort_out(read_each(items, lambda item: self._fold_item(item, by, state), "imdata", most=len(items)))
-        return Frame(read.drafts, raw, tuple(state), read.unread)
+        select = self._begin_to_select()
+        read = sort_out(
+            read_each(
+                items, lambda item: selected(self._fold_item(item, by, state), select, item), "imdata", most=len(items)
+            )
+        )
+        return Frame(read.drafts, raw, tuple(state), read.unread, read.dropped)
+
+    def _begin_to_select(self) -> Select | None:
+        return None if self._select is None else self._select(self._clock.wall())
+
+    def _frame_of(self, part: Sequence[Change]) -> Frame:
+        """Return the frame of a part of the changes since the last session."""
+        select = self._begin_to_select()
+        read = sort_out([item for one in part for item in selected(one.drafts, select, _as_sent(one.object))])
+        return Frame(read.drafts, _payload(part), tuple(one.state for one in part), dropped=read.dropped)
 
     def _fold_item(self, item: Any, by: tuple[str, ...], state: list[tuple[str, bytes | None]]) -> list[Draft]:
         """Fold an item of a frame into the known objects, add their changes to `state`, and return the drafts."""
@@ -288,5 +302,8 @@ def _ids(payload: object) -> Iterable[str]:
 
 def _payload(part: Iterable[Change]) -> bytes:
     """Return the changed objects as JSON, in the form in which an APIC sends them."""
-    objects = [one.object for one in part]
-    return msgspec.json.encode({"imdata": [{one.kind: {"attributes": one.attributes}} for one in objects]})
+    return msgspec.json.encode({"imdata": [_as_sent(one.object) for one in part]})
+
+
+def _as_sent(one: Managed) -> dict[str, object]:
+    return {one.kind: {"attributes": one.attributes}}

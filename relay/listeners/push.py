@@ -201,6 +201,7 @@ class PushListener:
         if isinstance(outcome, Conflict):
             message = f"another frame was accepted earlier under the id {_encode(given).decode()}; use a new id"
             return _problem("conflict", message, given=given)
+        self._intake.drop(name, read.dropped)
         return _acknowledged(list(outcome.ids) if given is None else given, read, unread)
 
     def _record_refused(self, name: str, reason: str, detail: str) -> None:
@@ -232,15 +233,18 @@ def _producer_ids(payload: object, read: Read) -> list[str | int] | None:
 
 
 def _acknowledged(ids: Sequence[str | int], read: Read, unread: list[str]) -> str:
-    """Return the answer to a frame that is on disk: the accepted ids, what was not read, and the refused items."""
-    if not (read.unread or unread):
-        return _encode({"ack": ids}).decode()
+    """Return the answer to a frame that is on disk: the accepted ids, and what was not read, refused or dropped of it.
+
+    The producer's own ids are those of the dropped events, too: they need not be sent again.
+    """
+    acknowledged: dict[str, object] = {"ack": ids}
+    acknowledged |= {"unread": unread} if unread else {}
+    acknowledged |= {"dropped": len(read.dropped)} if read.dropped else {}
     if not read.unread:
-        return _encode({"ack": ids, "unread": unread}).decode()
+        return _encode(acknowledged).decode()
     refused, more = refused_items(read.unread)
     error = {"code": "unreadable", "message": refused[0].error}
-    answer: dict[str, object] = {"ack": ids} if read.drafts else {"error": error}
-    answer |= {"unread": unread} if unread else {}
+    answer: dict[str, object] = acknowledged if read.drafts or read.dropped else {"error": error}
     return _encode(answer | {"refused": refused} | ({"more_refused": more} if more else {})).decode()
 
 

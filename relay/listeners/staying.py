@@ -277,7 +277,7 @@ class Staying:
                 given = read(raw)
                 if (submission := intake.submission(defaults, given)) is not None:
                     readable.append(submission)
-                    useful = useful or is_useful(given.drafts)
+                    useful = useful or bool(given.dropped) or is_useful(given.drafts)
             except (NotJsonError, UnreadableError) as error:
                 unreadable.append((str(error), raw))
             except Exception as error:  # noqa: BLE001 - the border around one frame: a bug in a format loses nothing

@@ -63,6 +63,7 @@ class _Taken(msgspec.Struct, omit_defaults=True):
     unread: list[str] = []
     refused: list[RefusedItem] = []
     more_refused: int = 0
+    dropped: int = 0
 
 
 _encode = msgspec.json.Encoder().encode
@@ -125,6 +126,7 @@ class WebhookListener:
             raise await self._store_unreadable(
                 source.defaults.source, f"a bug in the format: {error!r}", kept
             ) from error
+        self._intake.drop(source.defaults.source, read.dropped)
         return _answer(outcome, read, unread_parts(wanted.payload, read), alertmanager=source.alertmanager)
 
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
@@ -223,14 +225,15 @@ def _answer(outcome: Accepted | Conflict, read: Read, unread: list[str], *, aler
     refused, more = refused_items(read.unread) if read.unread else ([], 0)
     if alertmanager and refused:
         return _json_answer("; ".join(one.error for one in refused) + (f"; and {more} more" if more else ""), 400)
-    if refused and not read.drafts:
+    if refused and not (read.drafts or read.dropped):
         first = refused[0].error
         message = first if len(read.unread) == 1 else f"none of the {len(read.unread)} items can be read; {first}"
         error = {"code": "unreadable", "message": message}
         return _json_answer({"error": error, "refused": refused} | ({"more_refused": more} if more else {}), 422)
     count = len(outcome.ids)
     done, again = (0, count) if outcome.duplicate else (count, 0)
-    return _json_answer(_Taken(done, again, outcome.ids, unread, refused, more), 200 if alertmanager else 202)
+    taken = _Taken(done, again, outcome.ids, unread, refused, more, len(read.dropped))
+    return _json_answer(taken, 200 if alertmanager else 202)
 
 
 def _nobody_at(path: str) -> str:

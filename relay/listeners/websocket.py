@@ -147,5 +147,5 @@ class WebsocketListener:
         if (refusal := self._feed.format.refuses(payload)) is not None:
             self.staying.refuse(refusal)
             self._over.set()
-        read = read_payload(self._feed.format, Request(payload=payload, source=self.staying.name))
-        return Frame(read.drafts, raw, unread=read.unread)
+        read = read_payload(self._feed.format, Request(payload, self.staying.name, received_at=self._clock.wall()))
+        return Frame(read.drafts, raw, unread=read.unread, dropped=read.dropped)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from relay.core.alert import AlertKey
-from relay.core.event import Draft, Event, SourceDefaults, Unread, has_unknown_severity, stamp
+from relay.core.event import Draft, Dropped, Event, SourceDefaults, Unread, has_unknown_severity, stamp
 from relay.core.own import OwnAccounts
 from relay.core.plan import Waiting
 from relay.pipeline.arrivals import Arrivals
@@ -44,6 +44,7 @@ class Frame(msgspec.Struct, frozen=True):
     payload: bytes
     state: tuple[tuple[str, bytes | None], ...] = ()
     unread: Sequence[Unread] = ()
+    dropped: Sequence[Dropped] = ()
 
 
 class Intake:
@@ -101,6 +102,7 @@ class Intake:
 
     def submission(self, defaults: SourceDefaults, frame: Frame) -> Submission | None:
         """Return a frame's submission, or None if the frame is empty. Drafts of wrong types raise their own errors."""
+        self.drop(defaults.source, frame.dropped)
         drafts = self._without_own(defaults.source, frame.drafts)
         if not (drafts or frame.state or frame.unread):
             return None
@@ -118,6 +120,14 @@ class Intake:
             self._telemetry.own()
             self._log.debug("own_message", source=source, title=draft.title)
         return [draft for draft in drafts if draft not in own] if own else drafts
+
+    def drop(self, source: str, dropped: Sequence[Dropped]) -> None:
+        """Count events that nobody asked for. Nothing of them is stored."""
+        if not dropped:
+            return
+        self._telemetry.dropped(source, len(dropped))
+        for one in dropped:
+            self._log.debug("event_dropped", source=source, title=None if one.draft is None else one.draft.title)
 
     async def accept_frames(self, source: str, frames: list[Submission]) -> None:
         """Commit the frames of a feed together. Raises as `accept` does. `frames` then holds the frames to retry."""

@@ -34,6 +34,11 @@ class SourceBase(Strict):
         "ships with the relay.",
         json_schema_extra=or_a_name,
     )
+    when: str | None = Field(
+        None,
+        description="Expression (JMESPath) over an event: if it gives nothing, the event is dropped and only counted. "
+        "Ends are never dropped.",
+    )
     labels: dict[str, str] = Field({}, description="Added to the source's events; an event's own labels win.")
     severity: Severity = Field("warning", description="Severity of events that have none.")
     max_body: Size = Field(2**20, description="Largest request body or frame.")

@@ -110,6 +110,11 @@ class Metrics:
         self._unknown_severity = counter(
             "relay_events_unknown_severity_total", "Events with an unknown word as severity.", "source"
         )
+        self.drops: defaultdict[str, int] = defaultdict(int)
+        """Events of each source that nobody asked for, since the start."""
+        self._dropped = counter(
+            "relay_events_dropped_total", "Events that the source's `when` or its mapping's left out.", "source"
+        )
         self.received_in_all = 0
         """Events committed since the start."""
         self.done_in_all = 0
@@ -182,7 +187,7 @@ class Metrics:
         self._suppressed.keep(SUPPRESSED)
         self._template_failures.keep(templates)
         self._token_ends.keep(accounts, ("access", "refresh"))
-        for by_source in (self._duplicate, self._silent, self._unknown_severity):
+        for by_source in (self._duplicate, self._silent, self._unknown_severity, self._dropped):
             by_source.keep(self._sources)
         for by_room in (self._depth, self._oldest, self._dead, self._diverted):
             by_room.keep(rooms)
@@ -229,6 +234,11 @@ class Metrics:
     def unknown_severity(self, source: str, count: int) -> None:
         """Count committed events with an unknown word as severity."""
         self._unknown_severity[source,].inc(count)
+
+    def dropped(self, source: str, count: int) -> None:
+        """Count events that nobody asked for, and that are not stored."""
+        self._dropped[source,].inc(count)
+        self.drops[source] += count
 
     def suppressed(self, reason: Suppression) -> None:
         """Count an event that changed no message."""

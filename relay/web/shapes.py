@@ -223,11 +223,12 @@ class Feed(Shape, frozen=True, kw_only=True):
 
 
 class SourceState(Shape, frozen=True, kw_only=True):
-    """The state of a source: `waiting` events to be planned, and requests and items `refused` since the start."""
+    """The state of a source: `waiting` events to be planned, and what was `refused` and `dropped` since the start."""
 
     source: str
     waiting: int
     refused: int
+    dropped: int
     silent: bool
     last_event_at: str | None
 
@@ -376,9 +377,10 @@ class Explained(Shape, frozen=True, kw_only=True):
     rooms: list[str]
     deliveries: list[WouldSend]
     routes: list[RouteStep]
-    suppressed: Suppression | Literal["own"] | None
+    suppressed: Suppression | Literal["own", "dropped"] | None
     held: dict[str, Held]
     template_failures: list[str]
+    dropped: str | None
 
 
 class Changed(Shape, frozen=True, kw_only=True):

@@ -968,7 +968,7 @@ def some_posted(dice: Random, name: str, now: float) -> dict[str, Any]:
 def compare_batches(folder: Path, dice: Random) -> Part:
     """Which alerts of a batch are taken, by their fingerprints, and the status of the answer."""
     part, bad = Part("batches"), 0
-    format_ = make_format(AlertmanagerApiSettings(type="alertmanager-api"))
+    format_ = make_format("am", AlertmanagerApiSettings(type="alertmanager-api"))
     with alertmanager(alertmanager_file(folder, "batches", {"receiver": "r0"})) as theirs:
         seen: set[str] = set()
         for number in range(BATCHES):

@@ -270,3 +270,27 @@ async def test_a_step_that_is_none_is_told_with_its_place(tmp_path: Path, step: 
     with pytest.raises(BadTestError) as caught:
         await steps(tmp_path, CONFIG, step)
     assert said in str(caught.value)
+
+
+async def test_an_event_that_its_source_does_not_want_is_dropped_in_a_test_too(tmp_path: Path) -> None:
+    text = CONFIG.replace("fabric: {type: webhook,", "fabric: {type: webhook, when: payload.rack == 'r1',")
+    (tmp_path / "event.json").write_text('{"title": "from a file", "rack": "r2"}', encoding="utf-8")
+    (tmp_path / "tests.yaml").write_text(
+        json.dumps(
+            {
+                "config": "relay.yaml",
+                "tests": [
+                    {
+                        "name": "a test",
+                        "exact": True,
+                        "events": [alert(), {"source": "fabric", "payload": "event.json"}],
+                        "expect": [],
+                    }
+                ],
+            }
+        ),
+        encoding="utf-8",
+    )
+    settings = loaded(tmp_path, text)
+    tried = await run_case(read_tests(tmp_path / "tests.yaml").tests[0], settings, tmp_path, make_log("error"))
+    assert tried.passed, report(tried)

@@ -112,7 +112,7 @@ def read(sample: str, word: str) -> Event:
     name = sample.partition(",")[0]
     format_ = {
         "map": lambda: make_mapping(MappingSettings(title="t", severity="s")),
-        "alertmanager-api": lambda: make_format(AlertmanagerApiSettings(type="alertmanager-api")),
+        "alertmanager-api": lambda: make_format("am", AlertmanagerApiSettings(type="alertmanager-api")),
     }.get(name, lambda: FORMATS[name])()
     headers = {"x-github-event": "code_scanning_alert"} if name == "github" else {}
     found = read_payload(format_, Request(SAMPLES[sample](word), "locks", headers, received_at=1.0))

@@ -6,6 +6,7 @@ from relay.core.event import SourceDefaults
 from relay.formats import FORMATS, Format
 from relay.formats.alertmanager import read_alertmanager_api
 from relay.formats.mapping import MappingSettings, make_mapping
+from relay.formats.wanted import with_when
 from relay.settings.maps import MapSettings
 from relay.settings.sources import AlertmanagerApiSettings, ApicSettings, SourceBase, WebsocketSettings
 
@@ -17,8 +18,8 @@ def format_name(source: SourceBase) -> str:
     return "map" if source.map is not None else source.format or "relay"
 
 
-def make_format(source: SourceBase) -> Format:
-    """Return the format of a source's payloads. Raises ValueError if its mapping can't be compiled."""
+def _make_format(source: SourceBase) -> Format:
+    """Return the format of a source's payloads, unfiltered. Raises ValueError if its mapping can't be compiled."""
     if isinstance(source, AlertmanagerApiSettings):
         return Format(read=read_alertmanager_api, forms=False, lists=True)
     if isinstance(source, ApicSettings):
@@ -26,6 +27,11 @@ def make_format(source: SourceBase) -> Format:
     if source.map is None:
         return FORMATS[source.format or "relay"]
     return make_mapping(mapping_of(source.map), feed=isinstance(source, WebsocketSettings))
+
+
+def make_format(name: str, source: SourceBase) -> Format:
+    """Return the format of a source, which selects its wanted events. Raises ValueError if an expression is bad."""
+    return with_when(_make_format(source), source.when, defaults_of(name, source))
 
 
 def mapping_of(settings: MapSettings) -> MappingSettings:

@@ -53,7 +53,7 @@ class SecretsInUse(Protocol):
 
 def make_webhook(name: str, source: PostedSettings, vault: SecretsInUse, clock: Clock, log: Log) -> WebhookSource:
     """Return a webhook with its secrets. Raises `SecretError`."""
-    format_ = make_format(source)
+    format_ = make_format(name, source)
     given = source.auth.sns if isinstance(source.auth, AuthSettings) else None
     sns = None if given is None else _make_sns(given, clock, log)
     return WebhookSource(
@@ -70,7 +70,7 @@ def make_webhook(name: str, source: PostedSettings, vault: SecretsInUse, clock: 
 
 def make_push(name: str, source: PushSettings, vault: SecretsInUse, now: float) -> PushSource:
     """Return a push source with its secrets. Raises `SecretError`."""
-    format_ = make_format(source)
+    format_ = make_format(name, source)
     return PushSource(
         path=source.path_of(name),
         defaults=defaults_of(name, source),
@@ -123,7 +123,7 @@ def make_feed(name: str, source: WebsocketSettings, vault: SecretsInUse) -> Webs
     return WebsocketFeed(
         url=source.url,
         defaults=defaults_of(name, source),
-        format=make_format(source),
+        format=make_format(name, source),
         max_body=source.max_body,
         headers=_make_headers(source.headers, vault),
         send=lambda: tuple(message() for message in send),

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from relay.app.assembly.accounts import make_addresses, make_fallbacks, make_lanes, retry_policy
 from relay.app.assembly.arrangement import Arrangement, Arranger, FeedSettings, Listener, Vault
-from relay.app.assembly.reading import defaults_of
+from relay.app.assembly.reading import defaults_of, make_format
 from relay.app.assembly.sources import make_controllers, make_feed, make_renewal, patience_of, queries_of
 from relay.app.running.configured import ConfiguredDocuments, reload_json
 from relay.app.running.doors import Doors
@@ -225,7 +225,8 @@ class RelayDaemon:
         if isinstance(source, WebsocketSettings):
             return WebsocketListener(make_feed(name, source, vault), staying, self._intake, self._clock)
         controllers, defaults = make_controllers(source, vault), defaults_of(name, source)
-        return ApicListener(controllers, queries_of(source), defaults, staying, self._intake, self._clock)
+        select = make_format(name, source).select
+        return ApicListener(controllers, queries_of(source), defaults, staying, self._intake, self._clock, select)
 
     def _prepare(self, loaded: Loaded) -> Arrangement:
         """Make all parts of another configuration, without using them yet. Raises the same errors as the start."""

@@ -104,6 +104,7 @@ class StatusBoard:
                     "source": name,
                     "waiting": self._pipeline.arrivals.waiting_of(name),
                     "refused": self._metrics.refusals[name],
+                    "dropped": self._metrics.drops[name],
                     "silent": name in self._hearing.silent,
                     "last_event_at": iso(self._pipeline.intake.last_at[name])
                     if name in self._pipeline.intake.last_at

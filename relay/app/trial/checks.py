@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from relay.app.assembly.reading import format_name, make_format, mapping_of
+from relay.app.assembly.reading import defaults_of, format_name, mapping_of
 from relay.app.assembly.tls import client_context, server_context
 from relay.app.trial.trying import Finding, try_all
 from relay.core.redaction import SHORTEST
 from relay.formats import FORMATS
 from relay.formats.expressions import Expression
-from relay.formats.mapping import OPTIONAL
+from relay.formats.mapping import OPTIONAL, make_mapping
+from relay.formats.wanted import When
 from relay.settings.accounts import ClientTls
 from relay.settings.auth import AuthSettings
 from relay.settings.load import Loaded, card_files
@@ -43,10 +44,16 @@ def _signature_problems(loaded: Loaded) -> list[Problem]:
 def adapter_problems(loaded: Loaded) -> list[Problem]:
     """Return the problems that only the adapters find.
 
-    Errors are mappings that do not compile, signatures that nobody makes, and certificates that can't be loaded.
-    Templates that fail or are slow on a sample, and secrets too short to be redacted, are found too.
+    Errors are mappings and `when` expressions that do not compile, signatures that nobody makes, and certificates that
+    can't be loaded. Templates that fail or are slow on a sample, and secrets too short to be redacted, are found too.
     """
-    found = [*_mapping_problems(loaded), *_signature_problems(loaded), *_tls_problems(loaded), *_short_secrets(loaded)]
+    found = [
+        *_mapping_problems(loaded),
+        *_when_problems(loaded),
+        *_signature_problems(loaded),
+        *_tls_problems(loaded),
+        *_short_secrets(loaded),
+    ]
     return [*found, *_located(loaded, try_all(loaded.templates, loaded.cards, loaded.settings.timezone))]
 
 
@@ -109,7 +116,19 @@ def _mapping_problems(loaded: Loaded) -> list[Problem]:
             except ValueError as error:
                 found.append(_problem(loaded, ("sources", name, "map", *path), str(error)))
         if len(found) == before:
-            make_format(source)
+            make_mapping(mapping_of(source.map))
+    return found
+
+
+def _when_problems(loaded: Loaded) -> list[Problem]:
+    found: list[Problem] = []
+    for name, source in loaded.settings.sources.items():
+        if source.when is None:
+            continue
+        try:
+            When(source.when, defaults_of(name, source))
+        except ValueError as error:
+            found.append(_problem(loaded, ("sources", name, "when"), str(error)))
     return found
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from relay.app.assembly.reading import defaults_of, make_format
 from relay.core.delivery import POSTS, Intent, Summary
-from relay.core.event import RANK, Event, stamp
+from relay.core.event import RANK, Dropped, Event, SourceDefaults, stamp
 from relay.core.group import Group, Members, schedule
 from relay.core.grouping import plan_groups
 from relay.core.incident import Incident, view_of_incident
@@ -46,6 +46,7 @@ class ExplainedDelivery(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """The explanation of one event. `suppressed` is the reason why it changes no message, or None.
 
+    `dropped` says why it is not even stored, if nobody asked for it.
     `held` gives, by room, the silence, alert, interval or source that suppresses it there.
     """
 
@@ -56,6 +57,7 @@ class Explanation(msgspec.Struct, frozen=True):
     suppressed: str | None = None
     held: dict[str, Held] = {}
     template_failures: tuple[str, ...] = ()
+    dropped: str | None = None
 
 
 def explain_payload(
@@ -67,22 +69,24 @@ def explain_payload(
     headers: Mapping[str, str] | None = None,
     most: int | None = None,
     refuses: Callable[[str], object] = lambda _: None,
+    drops: Callable[[str], object] = lambda _: None,
     own: Callable[[Iterable[str]], bool] = lambda _: False,
 ) -> Iterator[Explanation]:
     """Yield the explanation of each event of a payload, or of its first `most`.
 
-    `refuses` is called with the error of each item that can't be read. `own` returns whether names belong to an account
-    that the relay posts with: a message of such an account is not an event. Raises `NotJsonError`, and
-    `UnreadableError` if nothing can be read.
+    `refuses` is called with the error of each item that can't be read. `drops` is called with the reason for each item
+    that the source's mapping does not want; an event that its `when` does not want is explained. `own` returns whether
+    names belong to an account that the relay posts with: a message of such an account is not an event. Raises
+    `NotJsonError`, and `UnreadableError` if nothing can be read.
     """
     configured = loaded.settings.sources[source]
-    read = make_format(configured)
+    read = make_format(source, configured)
     given = headers or {}
     decoded = decode(read, body, given.get("content-type", ""))
     found = read_payload(read, Request(decoded, source, given, received_at=now))
     for item in found.unread:
         refuses(item.error)
-    if found.unread and not found.drafts:
+    if found.unread and not (found.drafts or found.dropped):
         raise UnreadableError("", "expected at least one item that can be read, found none")
     defaults = defaults_of(source, configured)
     explainer = _Explainer(loaded, now, silences)
@@ -92,6 +96,20 @@ def explain_payload(
             yield Explanation(event, (), (), (), suppressed="own")
         else:
             yield explainer.explain(Waiting(number, event, now))
+    rest = found.dropped if most is None else found.dropped[: most - len(events)]
+    yield from _explain_dropped(rest, defaults, now, drops)
+
+
+def _explain_dropped(
+    dropped: Sequence[Dropped], defaults: SourceDefaults, now: float, drops: Callable[[str], object]
+) -> Iterator[Explanation]:
+    """Yield the explanation of each dropped event; call `drops` for each item of which no event was made."""
+    for number, one in enumerate(dropped):
+        if one.draft is None:
+            drops(one.why)
+        else:
+            event = stamp(one.draft, defaults, f"dropped-{number}", now)
+            yield Explanation(event, (), (), (), suppressed="dropped", dropped=one.why)
 
 
 class _Explainer:

@@ -17,7 +17,7 @@ from relay.core.silencing import BadSilenceError, Wish, expire, make_silence
 from relay.core.suppression import Silence
 from relay.core.words import parse_duration
 from relay.formats import Request
-from relay.formats.batch import read_payload
+from relay.formats.batch import read_payload, selected, sort_out
 from relay.formats.bodies import decode
 from relay.formats.contract import NotJsonError, UnreadableError
 from relay.formats.native import read_native
@@ -151,11 +151,11 @@ class Steps:
         return [stamp(draft, defaults, f"test{number:04}-{n:04}", at) for n, draft in enumerate(drafts)]
 
     def _drafts(self, item: dict[str, Any], source: str, at: float) -> list[Draft]:
+        read = make_format(source, self._loaded.settings.sources[source])
         if "payload" in item:
             body = (self._base / str(item["payload"])).read_bytes()
-            read = make_format(self._loaded.settings.sources[source])
             found = read_payload(read, Request(decode(read, body), source, received_at=at))
-            if found.unread and not found.drafts:
+            if found.unread and not (found.drafts or found.dropped):
                 raise UnreadableError("", found.unread[0].error)
             return found.drafts
         about = {key: item[key] for key in ABOUT if item.get(key) is not None}
@@ -164,8 +164,9 @@ class Steps:
             fields = {"title": f"said of {item.get('key')}", "status": "notice", **fields}
         elif "key" in fields:
             fields.setdefault("status", "firing")  # in a test, an event with a key is an alert by default
-        drafts = read_native(Request(json.loads(json.dumps(fields, default=str)), source))
-        return [_with(draft, about) for draft in drafts]
+        payload = json.loads(json.dumps(fields, default=str))
+        drafts = [_with(draft, about) for draft in read_native(Request(payload, source))]
+        return sort_out(selected(drafts, None if read.select is None else read.select(at), payload)).drafts
 
 
 def _with(draft: Draft, about: dict[str, Any]) -> Draft:

@@ -38,7 +38,7 @@ function draw(shown = 0) {
 }
 
 function trail(one, place) {
-  const silent = one.suppressed ? `no message: ${one.suppressed}` : one.deliveries.length ? "" : "no message";
+  const silent = one.suppressed ? `no message: ${one.dropped ? `dropped, as ${one.dropped}` : one.suppressed}` : one.deliveries.length ? "" : "no message";
   return make("article", {},
     make("p", {}, make("strong", { class: one.event.severity }, one.event.severity.toUpperCase()), ` ${one.event.status} · ${one.event.title}`),
     make("p", { class: "dim" }, `key ${one.event.key}`),
