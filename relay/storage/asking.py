@@ -77,6 +77,10 @@ class SqliteQueries:
         """Return all alerts that fire."""
         return await self._read(plans.firing_alerts)
 
+    async def keys_in_downtime(self) -> list[AlertKey]:
+        """Return the open alerts that their sources hold back in a downtime."""
+        return await self._read(plans.keys_in_downtime)
+
     async def counts(self) -> dict[str, dict[str, int]]:
         """Count deliveries by state, events, and open incidents."""
         return await self._read(queries.counts)

@@ -88,6 +88,11 @@ def firing_alerts(connection: Connection) -> list[Alert]:
     return _alerts.decode(read_json(connection, _SQL["firing_alerts"]))
 
 
+def keys_in_downtime(connection: Connection) -> list[AlertKey]:
+    """Return the open alerts that their sources hold back in a downtime."""
+    return _keys.decode(read_json(connection, _SQL["keys_in_downtime"]))
+
+
 def silences(connection: Connection) -> list[Silence]:
     """Return all silences on record."""
     return _silences.decode(read_json(connection, _SQL["silences"]))

@@ -6,12 +6,12 @@ Source: prometheus/alertmanager, `api/v2/openapi.yaml`. Errors are JSON texts, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 from aiohttp import web
 
-from relay.core.alert import Alert
+from relay.core.alert import Alert, AlertKey
 from relay.core.fingerprint import fingerprint
 from relay.core.group import group_key
 from relay.core.incident import Policy
@@ -40,8 +40,22 @@ ELSEWHERE = (
     "alerts are posted to the events address (`listen.events`), at /api/v2/alerts of a source of type alertmanager-api"
 )
 OUTDATED = "this is Alertmanager's API v1, which is gone; use the same path below /api/v2"
+DOWNTIME = "downtime"
+"""The name in `mutedBy` of a downtime in which the alert's source holds it back."""
 _V1 = ("alerts", "alerts/groups", "receivers", "silence/{id}")
 """Paths of Alertmanager's API v1 that the relay's own API does not have."""
+
+
+class Alerts(Protocol):
+    """The alerts on record. Raises `StoreError`."""
+
+    async def firing_alerts(self) -> Sequence[Alert]:
+        """Return all alerts that fire."""
+        ...
+
+    async def keys_in_downtime(self) -> Sequence[AlertKey]:
+        """Return the open alerts that their sources hold back in a downtime."""
+        ...
 
 
 class AlertmanagerApi:
@@ -50,7 +64,7 @@ class AlertmanagerApi:
     def __init__(
         self,
         desk: SilenceBook,
-        alerts: Callable[[], Awaitable[list[Alert]]],
+        alerts: Alerts,
         suppressor: Suppressor,
         rules: Callable[[], Rules],
         started_at: float,
@@ -58,8 +72,8 @@ class AlertmanagerApi:
     ) -> None:
         """Prepare the handlers.
 
-        `alerts` returns those that fire, `suppressor` knows what suppresses them, `rules` returns those in force;
-        `started_at` in Unix seconds; `version` returns that of the Alertmanager whose API is spoken.
+        `suppressor` knows what suppresses alerts, `rules` returns those in force; `started_at` in Unix seconds;
+        `version` returns that of the Alertmanager whose API is spoken.
         """
         self._desk = desk
         self._alerts = alerts
@@ -135,7 +149,8 @@ class AlertmanagerApi:
     async def _shown(self, request: web.Request) -> AsyncIterator[Shown]:
         """Yield the alerts that a request asks for. Raises `BadMatcherError`."""
         matchers, receiver = _filters(request), _receiver(request)
-        alerts = {(alert.source, alert.key): alert for alert in await self._alerts()}
+        alerts = {(alert.source, alert.key): alert for alert in await self._alerts.firing_alerts()}
+        downtimes = set(await self._alerts.keys_in_downtime())
         for number, alert in enumerate(alerts.values()):
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)  # noqa: TID251 - not to wait, but to give other tasks a turn
@@ -152,6 +167,8 @@ class AlertmanagerApi:
             if wanted:
                 by = [fingerprint(labels_of(alerts[key])) for key in inhibited if key in alerts]
                 muted = {target.room: self._muted_by(target) for target in targets}
+                if (alert.source, alert.key) in downtimes:
+                    muted = {room: (DOWNTIME, *names) for room, names in muted.items()}
                 yield Shown(alert=alert, targets=targets, by=Suppressed(silences=silenced, alerts=by), muted=muted)
 
     def _muted_by(self, target: Destination) -> Sequence[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from aiohttp.test_utils import make_mocked_request
 
-from relay.core.alert import Alert, fold
+from relay.core.alert import Alert, AlertKey, fold
 from relay.core.routing import Route
 from relay.core.rules import Rules
 from relay.core.suppression import Suppressor
@@ -112,13 +112,17 @@ async def ask(relay: Running, method: str, path: str, body: Any = None, status: 
 async def test_whoever_asks_for_many_alerts_holds_nobody_up(relay: Running) -> None:
     many = [alert for number in range(20 * SLICE) if (alert := fold(event(key=f"k{number}"), None, 0.0)) is not None]
 
-    async def all_of_them() -> list[Alert]:
-        return many
+    class Everything:
+        async def firing_alerts(self) -> list[Alert]:
+            return many
+
+        async def keys_in_downtime(self) -> list[AlertKey]:
+            return []
 
     daemon, loop, turns = relay.daemon, asyncio.get_running_loop(), 0
     desk = SilenceBook(daemon.pipeline.planner.vigil, lambda: "s1", ManualClock())
     rules = Rules(Route(path="route", rooms=("noc",)), {"noc": None})
-    api = AlertmanagerApi(desk, all_of_them, Suppressor(), lambda: rules, 0.0, lambda: "0.25.0")
+    api = AlertmanagerApi(desk, Everything(), Suppressor(), lambda: rules, 0.0, lambda: "0.25.0")
     async with asyncio.TaskGroup() as tasks:
         asked = tasks.create_task(api.get_alerts(make_mocked_request("GET", "/api/v2/alerts")))
 

@@ -138,6 +138,22 @@ async def test_what_holds_an_alert_back_is_named(tmp_path: Path, sandbox: Sandbo
         assert grouped == {"SiteDown", "Free", "Slow", "Gone"}
 
 
+async def test_a_downtime_of_the_source_is_a_state_too(tmp_path: Path, sandbox: Sandbox) -> None:
+    disk = {"host": "pier-db", "service": "disk", "state": 2, "state_type": 1, "check_result": {"output": "97%"}}
+    downtime = {"host_name": "pier-db", "service_name": "disk", "author": "ida", "comment": "new disk"}
+    async with running(tmp_path, sandbox, sources={"icinga": {"type": "webhook", "format": "icinga2"}}) as relay:
+        await relay.post({**disk, "type": "StateChange", "downtime_depth": 1}, "/hooks/icinga")
+        await relay.post({**disk, "host": "pier-gw", "type": "StateChange", "downtime_depth": 0}, "/hooks/icinga")
+        await settled(relay)
+        client = Client(relay)
+        states = {one.labels["host"]: one.status for one in await client.alerts()}
+        assert (states["pier-db"].state, states["pier-db"].mutedBy) == ("suppressed", ["downtime"])
+        assert (states["pier-gw"].state, states["pier-gw"].mutedBy) == ("active", [])
+        await relay.post({"type": "DowntimeRemoved", "downtime": downtime}, "/hooks/icinga")
+        await settled(relay)
+        assert {one.status.state for one in await client.alerts()} == {"active"}
+
+
 async def test_groups_are_those_of_the_routes(tmp_path: Path, sandbox: Sandbox) -> None:
     async with running(tmp_path, sandbox, **HELD) as relay:
         client = Client(relay)

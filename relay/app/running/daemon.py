@@ -189,7 +189,7 @@ class RelayDaemon:
             SilenceApi(desk, store.queries, self._intake.acknowledge, self._intake.unacknowledge),
             AlertmanagerApi(
                 desk,
-                store.queries.firing_alerts,
+                store.queries,
                 planner.suppressor,
                 lambda: planner.rules,
                 clock.now(),

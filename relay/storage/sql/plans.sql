@@ -73,6 +73,11 @@ SELECT
 -- name: firing_alerts
 SELECT json_group_array(json(alert)) FROM alerts WHERE state = 'firing';
 
+-- name: keys_in_downtime
+SELECT json_group_array(json_array(source, key)) FROM (
+    SELECT DISTINCT source, key FROM incidents WHERE ended_at IS NULL AND incident -> '$.held' ->> 'reason' = 'downtime'
+);
+
 -- name: silences
 SELECT json_group_array(json(silence)) FROM silences;
 
