@@ -11,9 +11,10 @@ import re
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, join, key_of, labels, links, severity, trial
+from relay.formats.reading import Reading, join, key_of, labels, lines, links, severity, trial
 
 _CATEGORIES = {"error": "major", "alert": "critical", "warn": "warning", "task_failure": "major"}
+MOST_FACTS = 10
 _NEWS = ("info", "task_progress", "task_complete")
 """Categories of events that are no trouble, whatever their number of severity is."""
 _HOST = re.compile(r"(?:<|&lt;)DNAC_IP_ADDRESS(?:>|&gt;)")
@@ -28,10 +29,10 @@ def read_catalyst_center(request: Request) -> list[Draft]:
     details = payload.sub("details")
     state = details.text("Assurance Issue Status").lower()
     title = details.text("Assurance Issue Name", "Assurance Issue Details") or payload.text("name", "description")
-    device = details.text("Device", "deviceName", "Assurance Issue Device")
+    device = details.text("Device", "deviceName", "Assurance Issue Device", "device", "Device Name", "hostname")
     about = links(("Catalyst Center", _address(payload)))
-    body = details.text("Assurance Issue Details", "message") or payload.text("description") or _facts(details)
-    body = body if body != title else ""
+    text = details.text("Assurance Issue Details", "message") or payload.text("description")
+    body = lines(text if text != title else "", _facts(details, lines(title, device, text)))
     if details.text("isSimulated").lower() == "true" or payload.text("isSimulated").lower() == "true":
         return [trial(title, "Catalyst Center", body, links=about)]
     priority = details.text("Assurance Issue Priority")
@@ -67,11 +68,13 @@ def _address(payload: Reading) -> str:
     return f"https://{host}/{link.lstrip('/')}"
 
 
-def _facts(details: Reading) -> str:
-    """Return the details of an event that has no text, without those that its title, state and severity are made of."""
+def _facts(details: Reading, said: str) -> str:
+    """Return the details of an event, like the reason of a reboot, without those that are said already."""
     given = details.value.items() if isinstance(details.value, dict) else ()
-    found = [(name, value) for name, value in given if not name.startswith(("Assurance Issue ", "isSimulated"))]
-    return "\n".join(f"{name}: {as_text(value)}" for name, value in found[:10] if value not in (None, ""))
+    found = [
+        (name, as_text(value)) for name, value in given if not name.startswith(("Assurance Issue ", "isSimulated"))
+    ]
+    return lines(*[f"{name}: {value}" for name, value in found if value and value not in said][:MOST_FACTS])
 
 
 FORMAT = Format(read=read_catalyst_center)
