@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,7 +52,6 @@ def try_(
     from relay.app.trial.mapping_trial import (
         BadMappingError,
         MappingTrial,
-        lacks,
         mapping_in,
         mapping_of_source,
         proposal,
@@ -61,6 +61,7 @@ def try_(
 
     if source is not None and mapping is not None:
         fail("expected --source or --map, found both", 2)
+    remarks: Sequence[str] = ()
     try:
         decoded = decode_body(read_input(payload))
         if source is not None:
@@ -68,16 +69,17 @@ def try_(
         elif mapping is not None:
             settings = mapping_in(mapping)
         else:
-            settings = proposal(decoded)
+            proposed = proposal(decoded)
+            settings, remarks = proposed.settings, proposed.remarks
             if output is Output.text:
                 say("# A proposal: put it into a source, and change it as needed.")
-                for lack in lacks(settings):
-                    say(f"# {lack}")
+                for remark in remarks:
+                    say(f"# {remark}")
                 say(f"{yaml_of(settings)}\n")
         trial = MappingTrial(settings, decoded)
     except (NotJsonError, UnreadableError, BadMappingError) as error:
         fail(str(error))
-    _print_trial(trial, output)
+    _print_trial(trial, remarks, output)
 
 
 @app.command("list")
@@ -95,9 +97,9 @@ def list_(output: OutputOption = Output.text) -> None:
     print_table(["name", "of"], rows, "none")
 
 
-def _print_trial(trial: MappingTrial, output: Output) -> None:
+def _print_trial(trial: MappingTrial, remarks: Sequence[str], output: Output) -> None:
     if output is Output.json:
-        print_json({"map": trial.written, "items": trial.items})
+        print_json({"map": trial.written, "items": trial.items} | ({"remarks": remarks} if remarks else {}))
     else:
         _print(trial.items)
     if trial.is_foreign:

@@ -17,7 +17,7 @@ _NO_TIME = ("", "0", "never", "null", "none", "n/a")
 _EARLIEST = 3e8
 """The earliest epoch seconds of an alert (1979). A smaller number is not a time."""
 _OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
-_ZONE = re.compile(r" ?(?:UTC|GMT|Z)$")
+_ZONE = re.compile(r" ?(?:UTC|GMT|Z|\((?:UTC|GMT)\))$")
 _PLACEHOLDER = re.compile(
     r"\$[A-Z][A-Z_]{2,60}|\$?\{[^{}]{1,100}\}|\{\{[^{}]{0,100}\}\}|\*\w{1,60}\*|<[A-Z_]{1,60}>|&lt;[A-Z_]{1,60}&gt;"
 )
@@ -97,8 +97,8 @@ def severity(word: str, table: Mapping[str, str] | None = None) -> str | None:
 def moment(value: Any) -> float | None:
     """Return the Unix seconds of a time as vendors write it, or None for a word like `never` or an unreadable time.
 
-    Reads epoch seconds, milliseconds, microseconds and nanoseconds, and RFC 3339 with any fraction, `+0000`, a zone
-    after a space, or dots in its date. A time without a zone is UTC.
+    Reads epoch seconds, milliseconds, microseconds and nanoseconds, and RFC 3339 with any fraction, `+0000`,
+    `+0000 UTC`, a zone after a space, or dots in its date. A time without a zone is UTC.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
@@ -111,6 +111,7 @@ def moment(value: Any) -> float | None:
         return _epoch(float(text))
     except ValueError:
         pass
+    text = re.sub(r"(?<=[+-]\d{4}) [A-Z]{3,4}$", "", text)  # as Go writes a time: `+0000 UTC`
     text = _OFFSET.sub(r"\1:\2", _ZONE.sub("+00:00", text) if _ZONE.search(text) else text)
     text = re.sub(r"^(\d{4})[./](\d\d)[./](\d\d)", r"\1-\2-\3", text)
     text = re.sub(r"\s+(?=[+-]\d\d:?\d\d$)", "", text)

@@ -54,3 +54,8 @@ def status_of(word: str) -> Status | None:
         return found
     *before, last = plain.split(" ") if plain else [""]
     return None if _NEGATIONS.intersection(before) else WORDS.get(last)
+
+
+def is_status(word: str) -> bool:
+    """Return whether a word alone is one of a status, without a prefix."""
+    return _squeezed(word[:LONGEST_WORD]) in WORDS

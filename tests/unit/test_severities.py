@@ -213,7 +213,7 @@ def test_any_text_is_looked_up(word: str) -> None:
 def test_a_proposal_overrides_nothing_that_is_known(word: str, severity: str) -> None:
     for spelt in SPELLINGS[:3]:
         payload = {"id": "pump_dry", "message": "Pump 3 runs dry", "level": spelt(word)}
-        settings = proposal(payload)
+        settings = proposal(payload).settings
         assert (settings.severity, settings.severities) == ("level", {})
         (item,) = MappingTrial(settings, payload).items
         assert item["event"]["severity"] == severity
@@ -222,11 +222,11 @@ def test_a_proposal_overrides_nothing_that_is_known(word: str, severity: str) ->
 @pytest.mark.parametrize("word", ["Mauve", 3, "HH"])
 def test_a_proposal_asks_for_words_that_nobody_knows(word: str | int, tmp_path: Path) -> None:
     payload = {"id": "pump_dry", "message": "Pump 3 runs dry", "level": word}
-    assert proposal(payload).severities == {str(word): "warning"}
+    assert proposal(payload).settings.severities == {str(word): "warning"}
     file = tmp_path / "pump.json"
     file.write_text(json.dumps(payload), encoding="utf-8")
     out = CliRunner().invoke(app, ["map", "try", str(file)]).output
-    assert "# severities: write the severity that each word means; warning is a guess" in out
+    assert f"# severities: {str(word)!r} could not be placed; warning is a guess" in out
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from relay.app.assembly.reading import mapping_of
 from relay.core.event import Draft, SourceDefaults, stamp
 from relay.core.words import iso
 from relay.formats.mapping import CompiledMapping, MappingSettings
-from relay.formats.proposing import propose
+from relay.formats.proposing import Proposal, propose
 from relay.settings.load import Loaded
 from relay.settings.maps import MapSettings, ready_mapping
 from relay.settings.problems import expected, near
@@ -88,28 +88,13 @@ def _wanted(where: str) -> str:
     return "a mapping of expressions" if where in ("", *_TABLES) else "an expression as text"
 
 
-def proposal(payload: Any) -> MappingSettings:
-    """Return a mapping that is likely to read a payload. Raises `BadMappingError`."""
+def proposal(payload: Any) -> Proposal:
+    """Return a mapping that is likely to read a payload, with remarks. Raises `BadMappingError` if it has no value."""
     found = propose(payload)
     if found is None:
-        empty = payload in ([], {})
-        problem = "an empty payload" if empty else "a payload in which nothing looks like a title"
-        raise BadMappingError(f"expected an object with a text in it, found {problem}")
+        problem = "an empty payload" if payload in ([], {}) else "a payload in which no field has a value"
+        raise BadMappingError(f"expected an object with a value in it, found {problem}")
     return found
-
-
-def lacks(settings: MappingSettings) -> Iterator[str]:
-    """Yield a sentence for each expression that a proposal lacks, with the consequence."""
-    if settings.status is None:
-        yield "no status was found: each item is a notice, and nothing fires or ends"
-    if settings.key is None:
-        yield "no key was found: a resolved event can't be matched with its firing one"
-    if settings.severity is None:
-        yield "no severity was found: the source's default is used"
-    if settings.occurred_at is None:
-        yield "no time was found: the time of arrival is used"
-    if settings.severities:
-        yield "severities: write the severity that each word means; warning is a guess"
 
 
 def yaml_of(settings: MappingSettings) -> str:

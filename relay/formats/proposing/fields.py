@@ -1,0 +1,138 @@
+"""The fields of a payload that nobody knows, and the list or object in it that is an alert."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from relay.formats.contract import as_text
+from relay.formats.proposing import names
+
+MAX_DEPTH = 4
+MOST_FIELDS = 500
+MOST_ITEMS = 100
+"""Items of a list in which a value is looked for, to see whether all of them share it."""
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_JOINTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s.]+")
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A value of a payload: the expression that selects it, its name in words, and that of the object around it.
+
+    `shared`: all items of the list have this value, else `others` are those of the other items. `outer`: it stands
+    beside the list.
+    """
+
+    path: str
+    name: str
+    parent: str
+    depth: int
+    value: Any
+    shared: bool = False
+    others: tuple[Any, ...] = ()
+    outer: bool = False
+
+    @property
+    def text(self) -> str:
+        """Return the value as text, without space around it."""
+        return as_text(self.value).strip()
+
+    @property
+    def words(self) -> list[str]:
+        """Return the different values of all items as texts."""
+        return list(dict.fromkeys(text for one in (self.value, *self.others) if (text := as_text(one).strip())))
+
+
+class Item(msgspec.Struct, frozen=True):
+    """The part of a payload that is an alert: the expression of its list, or None, and its fields."""
+
+    each: str | None
+    fields: tuple[Field, ...]
+
+
+def find_item(payload: Any) -> Item:
+    """Return the part of a payload that is an alert."""
+    if isinstance(payload, list):
+        items = [one for one in payload[:MOST_ITEMS] if isinstance(one, dict)]
+        return Item(None, _of_list(items)) if items else Item(None, ())
+    found = plain_fields(payload)
+    lists = sorted(_lists(payload, "", 0), key=lambda one: (names.stem(one[0]) not in names.ALERTS, one[1].count(".")))
+    for name, path, items in lists:
+        inner = _of_list(items)
+        if _is_the_alert(name, inner, found):
+            outer = [msgspec.structs.replace(one, path=f"_payload.{one.path}", outer=True) for one in found]
+            return Item(path, (*inner, *outer))
+    return Item(None, found)
+
+
+def plain_fields(value: Any) -> tuple[Field, ...]:
+    """Return all values of an object but lists, with those of objects and of JSON texts within."""
+    return tuple(islice(_fields(value, "", "", 0), MOST_FIELDS))
+
+
+def _is_the_alert(name: str, inner: Sequence[Field], outer: Sequence[Field]) -> bool:
+    """Return whether the items of a list are the alerts, rather than the object around it."""
+    if not any(names.title_rank(one.name, one.parent) is not None for one in inner):
+        return False
+    kind = names.stem(name)
+    best = min((rank for one in outer if (rank := names.title_rank(one.name, one.parent)) is not None), default=None)
+    if kind in names.ALERTS:
+        return best is None or any(one.name in names.TELLING for one in inner)
+    return best is None or (best >= names.WEAK and kind in names.BATCHES)
+
+
+def _lists(value: Any, path: str, depth: int) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Yield the lists of objects in an object, two levels deep: the name, the expression, the first items."""
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        at = f"{path}.{quoted(name)}" if path else quoted(name)
+        if isinstance(inner, list) and inner and all(isinstance(one, dict) for one in inner[:MOST_ITEMS]):
+            yield plain(name), at, inner[:MOST_ITEMS]
+        elif depth < 2:
+            yield from _lists(inner, at, depth + 1)
+
+
+def _of_list(items: Sequence[dict[str, Any]]) -> tuple[Field, ...]:
+    """Return the fields of the first item, each with its values in the other items."""
+    others = [{one.path: one.value for one in plain_fields(item)} for item in items[1:]]
+    found = []
+    for one in plain_fields(items[0]):
+        values = tuple(item.get(one.path) for item in others)
+        shared = bool(values) and all(value == one.value for value in values)
+        found.append(msgspec.structs.replace(one, shared=shared, others=values))
+    return tuple(found)
+
+
+def _fields(value: Any, path: str, parent: str, depth: int) -> Iterator[Field]:
+    if not isinstance(value, Mapping) or depth > MAX_DEPTH:
+        return
+    for name, inner in value.items():
+        at = f"{path}.{quoted(name)}" if path else quoted(name)
+        if isinstance(inner, Mapping):
+            yield from _fields(inner, at, plain(name), depth + 1)
+        elif isinstance(inner, str) and isinstance(opened := _opened(inner), Mapping):
+            yield from _fields(opened, f"json({at})", plain(name), depth + 1)
+        elif not isinstance(inner, list):
+            yield Field(at, plain(name), parent, depth, inner)
+
+
+def _opened(text: str) -> Any:
+    if text.lstrip()[:1] != "{":
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def plain(name: str) -> str:
+    """Return a name in small words joined by `_`: `problem_id` for `ProblemID` and `Problem ID`."""
+    return _JOINTS.sub("_", name[:100]).lower()
+
+
+def quoted(name: str) -> str:
+    """Return a name as an expression."""
+    return name if _PLAIN.fullmatch(name) else msgspec.json.encode(name).decode()
