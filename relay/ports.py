@@ -451,3 +451,5 @@ Hears = Callable[[str], None]
 """Records a sign of life of a source. Never blocks, never fails."""
 NotifyOperator = Callable[[str, str, Severity, Status, str], None]
 """Notifies the operator: key, title, severity, status, body. Never blocks, never fails."""
+Changed = Callable[[], None]
+"""Says that the relay's own state has changed, so that its findings are looked at soon. Never blocks, never fails."""

@@ -359,18 +359,34 @@ class Stored:
     def status(self) -> dict[str, Any]:
         """Return the part of the state that is in the store."""
         from relay import __version__
-        from relay.app.running.status import room_status
+        from relay.app.running.factfinding import room_facts
+        from relay.app.running.status import room_status, wellness
+        from relay.core.facts import Facts
+        from relay.core.wellness import health_of_room, look
         from relay.lifecycle import SystemClock
         from relay.storage.queries import snapshot
 
         queue, now = snapshot(self._connect(), self._rooms, everything=True), SystemClock().wall()
+        rooms = tuple(room_facts(queue, room, now) for room in self._rooms)
+        facts = Facts(now=now, running=False, rooms=rooms)
+        findings = look(facts)
         return {
             "version": __version__,
             "ready": False,
             "why_not_ready": "no relay runs on this database",
+            **wellness(findings),
             **queue.counts,
             "accounts": [],
-            "rooms": [{**room_status(queue, room, now), "error": None, "rests_for_seconds": 0} for room in self._rooms],
+            "rooms": [
+                {
+                    **room_status(queue, room.name, now),
+                    "health": health_of_room(room.name, findings),
+                    "state": "no relay runs",
+                    "error": None,
+                    "rests_for_seconds": 0,
+                }
+                for room in rooms
+            ],
             "feeds": [],
         }
 

@@ -40,11 +40,18 @@ def incidents(
     print_table(columns, [_row(one) for one in found], "no open incidents")
 
 
+def _state(incident: dict[str, Any]) -> str:
+    """Return the state of an incident in its room, in one word."""
+    if incident["undelivered"]:
+        return "undelivered"
+    return str(incident["held"] or ("flapping" if incident["flapping"] else incident["state"]))
+
+
 def _row(incident: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(incident["id"]),
         incident["room"],
-        incident["held"] or ("flapping" if incident["flapping"] else incident["state"]),
+        _state(incident),
         incident["severity"],
         incident["name"],
         incident["source"],

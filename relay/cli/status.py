@@ -8,11 +8,8 @@ import typer
 
 from relay.cli.common import ConfigOption, Output, OutputOption, SilentError, load_to_ask, print_json, print_table
 
-OLD = 300.0
-"""Seconds that a delivery may wait before the plugin line warns."""
-
-FAILING = 60.0
-"""Seconds that a room may fail before the plugin line warns."""
+CODES = {"ok": (0, "OK"), "warning": (1, "WARNING"), "critical": (2, "CRITICAL")}
+"""A plugin's exit code and word, by how well the relay is."""
 
 
 def status(
@@ -41,19 +38,25 @@ def status(
     events = state["events"]
     print(
         f"events: {events['total']} · {events['waiting']} waiting · {events['refused']} kept as unreadable · "
-        f"{events['set_aside']} set aside\n"
+        f"{events['set_aside']} set aside"
     )
-    if state.get("heartbeat_trouble"):
-        print(f"heartbeat: {state['heartbeat_trouble']}\n")
-    columns = ("room", "waiting", "oldest", "dead", "rests", "error")
+    print(f"alerts: {state['alerts']['open']} open\n")
+    _print_findings(state)
+    columns = ("room", "waiting", "oldest", "dead", "rests", "state")
     print_table(columns, [_room_row(room) for room in state["rooms"]], "no rooms")
-    refused = [account for account in state["accounts"] if account["refused"]]
-    for account in refused:
-        print(f"\naccount {account['account']} is refused: {account['refused']}")
     for account in state["accounts"]:
         if account.get("refresh_token_expires_at"):
             print(f"\naccount {account['account']}: its refresh token expires at {account['refresh_token_expires_at']}")
     _print_sources(state)
+
+
+def _print_findings(state: dict[str, Any]) -> None:
+    """Print what is wrong and what to do about it, worst first."""
+    for one in state["findings"]:
+        print(f"{one['severity']}: {one['sentence']}\n    {one['remedy']}")
+        for line in one["detail"].splitlines():
+            print(f"    {line}")
+    print("" if state["findings"] else "all is well\n")
 
 
 def _room_row(room: dict[str, Any]) -> tuple[str, ...]:
@@ -98,13 +101,8 @@ def _aside(room: dict[str, Any]) -> str:
 
 
 def _trouble(room: dict[str, Any]) -> str:
-    goes_to = f"goes to {room['goes_to']}" if room.get("goes_to") else ""
-    failing = f"fails for {_seconds(room['failing_seconds'])}: {room['last_error']}" if room.get("last_error") else ""
-    return " · ".join(part for part in (goes_to, _aside(room), room["error"] or failing) if part)
-
-
-def _has_critical(room: dict[str, Any]) -> bool:
-    return bool(room["set_aside_severity"] == "critical")
+    """Return in words whether a room gets its messages, and what is set aside."""
+    return " · ".join(part for part in (_aside(room), room["state"]) if part)
 
 
 def _seconds(value: float) -> str:
@@ -124,33 +122,16 @@ def _nagios(config: Any) -> None:
     except typer.Exit:
         print("RELAY UNKNOWN - no answer (see standard error)")
         raise typer.Exit(3) from None
-    code, why = judge(state)
-    waiting, dead, aside = (
-        sum(room.get(name, 0) for room in state["rooms"]) for name in ("waiting", "dead", "set_aside")
-    )
+    code, word = CODES[state["health"]]
+    waiting, dead, aside = (sum(room[name] for room in state["rooms"]) for name in ("waiting", "dead", "set_aside"))
     oldest = max((room["oldest_seconds"] for room in state["rooms"]), default=0)
-    word = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[code]
-    print(f"RELAY {word} - {why} | waiting={waiting} dead={dead} oldest={oldest}s set_aside={aside}")
+    figures = f"waiting={waiting} dead={dead} oldest={oldest}s set_aside={aside}"
+    print(f"RELAY {word} - {_plain(state['summary'])} | {figures}")
+    for one in state["findings"][1:]:
+        print(_plain(f"{one['severity']}: {one['sentence']} {one['remedy']}"))
     raise typer.Exit(code)
 
 
-def judge(state: dict[str, Any]) -> tuple[int, str]:
-    """Return the plugin's exit code and its reason: 2 if alerts do not get out, 1 if something needs attention."""
-    if not state["ready"]:
-        return 2, f"not ready: {state['why_not_ready']}"
-    rooms, dead = state["rooms"], sum(room["dead"] for room in state["rooms"])
-    aside = [room for room in rooms if room.get("set_aside")]
-    found = [
-        (2, "account refused", [one["account"] for one in state["accounts"] if one["refused"]]),
-        (2, "room refused", [one["room"] for one in rooms if one["error"]]),
-        (2, "critical alerts set aside", [f"{one['room']}: {_aside(one)}" for one in aside if _has_critical(one)]),
-        (1, "deliveries set aside", [f"{one['room']}: {_aside(one)}" for one in aside]),
-        (1, "rooms fall back", [f"{one['room']} to {one['goes_to']}" for one in rooms if one.get("goes_to")]),
-        (1, "rooms fail", [one["room"] for one in rooms if one.get("failing_seconds", 0) > FAILING]),
-        (1, "feed down", [one["source"] for one in state["feeds"] if not one["connected"]]),
-        (1, "source silent", [one["source"] for one in state.get("sources", ()) if one["silent"]]),
-        (1, "heartbeat", [trouble] if (trouble := state.get("heartbeat_trouble")) else []),
-        (1, "dead deliveries", [str(dead)] if dead else []),
-        (1, "deliveries wait", [one["room"] for one in rooms if one["oldest_seconds"] > OLD]),
-    ]
-    return next(((code, f"{what}: {', '.join(which)}") for code, what, which in found if which), (0, "all is well"))
+def _plain(text: str) -> str:
+    """Return a text without the sign that begins a plugin's figures."""
+    return text.replace("|", "/")

@@ -16,6 +16,8 @@ Status = Literal["firing", "resolved", "notice"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
+OPERATOR_SOURCE = "relay"
+"""The name under which the relay's own trouble becomes events; they go to the operator's room alone."""
 MAX_TITLE = 1_000
 """Characters of a title that are kept. The payload keeps all of it."""
 UNTITLED = "an event without a title"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from relay.core.alert import Alert
-from relay.core.event import Event
+from relay.core.event import OPERATOR_SOURCE, Event
 from relay.core.incident import Policy
 from relay.core.matching import view_of
 from relay.core.routing import Destination, Route, destinations, resolve
 from relay.core.suppression import InhibitRule
 from relay.core.times import TimeInterval
 
-OPERATOR_SOURCE = "relay"
-"""The source of the relay's events about its own trouble. They go to the operator's room alone."""
 RESOLVE_TIMEOUT = 86_400.0
 """Seconds without an event after which an alert expires, unless its source has its own timeout."""
 

@@ -14,7 +14,7 @@ from relay.core.rate import TokenBucket
 from relay.core.redaction import Redactor
 from relay.formats.contract import NotJsonError, UnreadableError, is_useful
 from relay.pipeline.intake import Frame, Intake
-from relay.ports import Clock, Hears, Log, NotifyOperator, StoreUnavailableError, Submission
+from relay.ports import Changed, Clock, Hears, Log, StoreUnavailableError, Submission
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ CUT_SHORT = 3
 LOOK = 5.0
 """Seconds between two checks, while a feed is down, whether its secrets have changed."""
 REPORT_AFTER = 120.0
-"""Seconds without a connection that counts after which the operator is notified."""
+"""Seconds without a connection that counts after which a feed counts as down."""
 STORE_RETRY = 1.0
 """Seconds between two attempts to write while the store is in trouble."""
 
@@ -44,6 +44,7 @@ class FeedState:
         self.last_message_at: float | None = None
         self.last_error: str | None = None
         self.tries = 0
+        self.refused = False
 
 
 class FeedLostError(Exception):
@@ -55,14 +56,14 @@ class FeedLostError(Exception):
 
 
 class Staying:
-    """Keeps one feed connected until the stop, and reports its state in the log and to the operator."""
+    """Keeps one feed connected until the stop, and reports its state."""
 
     def __init__(
         self,
         name: str,
         clock: Clock,
         log: Log,
-        notify: NotifyOperator,
+        changed: Changed,
         hears: Hears,
         redactor: Redactor,
         bucket: TokenBucket | None = None,
@@ -80,11 +81,11 @@ class Staying:
         self._renew = renew
         self.state = FeedState()
         self.stopping = asyncio.Event()
-        self.told_down = False
-        """The operator was notified that the feed is down, by this process or an earlier one."""
+        self.is_down = False
+        """The feed has been down for `REPORT_AFTER`, or is refused, as this process or an earlier one has found."""
         self._clock = clock
         self._log = log
-        self._notify = notify
+        self._changed = changed
         self._down_since: float | None = None
         self._refusal: str | None = None
         self._opened_at: float | None = None
@@ -92,8 +93,8 @@ class Staying:
         self._cut_short = 0
 
     def follow(self, before: Staying) -> None:
-        """Take over the state of the feed that had this name before a reload: down since when, operator notified."""
-        self.told_down, self._down_since = before.told_down, before._down_since
+        """Take over the state of the feed that had this name before a reload: since when it is down."""
+        self.is_down, self._down_since = before.is_down, before._down_since
         self.state.last_message_at = before.state.last_message_at
 
     async def run(self, session: Callable[[], Awaitable[str]]) -> None:
@@ -150,7 +151,7 @@ class Staying:
         """
         self._opened_at = self._clock.now()
         self._log.info("feed_opened", source=self.name, url=place)
-        if self._down_since is None and not self.told_down:
+        if self._down_since is None and not self.is_down:
             self._connected()
 
     def refuse(self, detail: str) -> None:
@@ -173,9 +174,9 @@ class Staying:
         self.state.connected, self.state.tries = True, 0
         self._down_since = None
         self._log.info("feed_connected", source=self.name)
-        if self.told_down:
-            self.told_down = False
-            self._notify(f"feed:{self.name}", f"relay: feed {self.name} is back", "info", "resolved", "")
+        if self.is_down:
+            self.is_down = False
+            self._changed()
 
     async def _renewed(self) -> bool:
         """Read the feed's secrets again, and return whether one has changed."""
@@ -202,7 +203,7 @@ class Staying:
     def _before_rest(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         refused = isinstance(error, FeedLostError) and error.refused
-        self.state.tries = state.attempt_number
+        self.state.tries, self.state.refused = state.attempt_number, refused
         detail = self.state.last_error = self.redactor.redact(str(error))
         wait = round(state.upcoming_sleep, 1)
         (self._log.error if refused else self._log.warning)(
@@ -210,10 +211,9 @@ class Staying:
         )
         now = self._clock.now()
         self._down_since = self._down_since or now
-        if (refused or now - self._down_since >= REPORT_AFTER) and not self.told_down:
-            self.told_down = True
-            trouble = "is refused" if refused else "is down"
-            self._notify(f"feed:{self.name}", f"relay: feed {self.name} {trouble}", "major", "firing", detail)
+        if (refused or now - self._down_since >= REPORT_AFTER) and not self.is_down:
+            self.is_down = True
+            self._changed()
 
     async def read(self, frames: AsyncIterable[T], commit: Callable[[list[T]], Awaitable[None]]) -> None:
         """Commit frames in groups until they end and none is left. While `GROUP` frames wait, no more are read."""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
+from relay.core.event import OPERATOR_SOURCE
 from relay.core.plan import Waiting
-from relay.core.rules import OPERATOR_SOURCE
 from relay.ports import Clock, StoreError
 
 BATCH = 512

@@ -6,39 +6,32 @@ import asyncio
 from collections.abc import Iterable
 
 from relay.core.echo import Echoes
-from relay.core.event import Event
+from relay.core.event import OPERATOR_SOURCE, Event
 from relay.core.lockstep import Lockstep
 from relay.core.plan import Waiting
-from relay.core.rules import OPERATOR_SOURCE
-from relay.ports import Clock, Log, NotifyOperator
-
-_ADVICE = """Its events repeat or follow messages that the relay has posted, as the one below does.
-Such events are kept and not posted; all its other events are.
-Have it leave out the relay's own messages. This ends by itself once five minutes go by without one.
-
-"""
+from relay.ports import Changed, Clock, Log
 
 
 class Brake:
     """Compares messages that are sent with events that come, to find loops."""
 
-    def __init__(self, clock: Clock, log: Log, notify: NotifyOperator) -> None:
+    def __init__(self, clock: Clock, log: Log, changed: Changed) -> None:
         self._echoes = Echoes()
         self._steps = Lockstep()
-        self._reported: set[str] = set()
-        """The braked sources that the operator was notified of."""
+        self.braked: set[str] = set()
+        """The sources that are braked."""
         self._spoke: dict[str, asyncio.Event] = {}
         """For each source whose message waits a moment: an event that is set once the source sends something."""
         self._clock = clock
         self._log = log
-        self._notify = notify
+        self._changed = changed
 
     def recall(self, keys: Iterable[str]) -> None:
         """Brake the sources that an earlier process had braked, by the keys of its open notices."""
         for key in keys:
             kind, _, source = key.partition(":")
-            if kind == "echo":
-                self._reported.add(source)
+            if kind == "source_echoes":
+                self.braked.add(source)
                 self._echoes.brake(source, self._clock.now())
 
     async def sending(self, event: Event, message: str) -> None:
@@ -76,18 +69,16 @@ class Brake:
 
     def _report(self, event: Event) -> None:
         """Report the source of an echo, unless it was reported already."""
-        if event.source in self._reported:
+        if event.source in self.braked:
             return
-        self._reported.add(event.source)
+        self.braked.add(event.source)
         self._log.warning("source_braked", source=event.source, event_id=event.id)
-        title = f"relay: source {event.source} answers itself"
-        self._notify(f"echo:{event.source}", title, "major", "firing", _ADVICE + event.title)
+        self._changed()
 
     def look(self) -> None:
         """Release the sources that are quiet again."""
         for source in self._echoes.release(self._clock.now()):
-            self._reported.discard(source)
+            self.braked.discard(source)
             self._steps.release(source)
             self._log.info("source_released", source=source)
-            title = f"relay: source {source} does not answer itself any more"
-            self._notify(f"echo:{source}", title, "info", "resolved", "")
+            self._changed()

@@ -6,47 +6,42 @@ from collections.abc import Collection, Iterable, Sequence
 
 from relay.core.delivery import DeliveryState, Failed, Lease, Refused, Settlement, Throttled
 from relay.core.diverting import Divert
-from relay.core.rules import OPERATOR_SOURCE
 from relay.core.suppression import Suppression
-from relay.ports import Diverted, Log, NotifyOperator, Telemetry
+from relay.ports import Changed, Diverted, Log, NotifyOperator, Telemetry
 
 
 class Chronicle:
     """Reports the dispatcher's work. By room, `room_errors` has the refusal of each refused room.
 
-    `last_errors` has the last failure of each room.
+    `last_errors` has the last failure of each room, `refused` the accounts that their services refuse.
     """
 
-    def __init__(self, telemetry: Telemetry, log: Log, notify: NotifyOperator) -> None:
+    def __init__(self, telemetry: Telemetry, log: Log, notify: NotifyOperator, changed: Changed = lambda: None) -> None:
         self.room_errors: dict[str, str] = {}
         self.last_errors: dict[str, str] = {}
-        self._refused: set[str] = set()
+        self.refused: set[str] = set()
         self._failing: set[tuple[str, str | None]] = set()
         self._posted_again: set[int] = set()
         """Deliveries whose message was deleted by somebody: they post it anew."""
         self._telemetry = telemetry
         self._log = log
         self._notify = notify
+        self._changed = changed
 
     def recall(self, keys: Iterable[str]) -> None:
         """Restore the refused accounts and rooms of an earlier process, by the keys of its open notices."""
         for key in keys:
             kind, _, name = key.partition(":")
-            if kind == "account":
-                self._refused.add(name)
-            elif kind == "room":
+            if kind == "account_refused":
+                self.refused.add(name)
+            elif kind == "room_refused":
                 self.room_errors[name] = "refused before the last start"
 
     def keep(self, rooms: Collection[str], accounts: Collection[str]) -> None:
-        """Forget the trouble of rooms and accounts that left the configuration, and resolve its notices."""
+        """Forget the trouble of rooms and accounts that are configured no more."""
         self.last_errors = {room: error for room, error in self.last_errors.items() if room in rooms}
-        for room in self.room_errors.keys() - set(rooms):
-            del self.room_errors[room]
-            self._notify(f"room:{room}", f"relay: room {room} is configured no more", "info", "resolved", "")
-        for account in self._refused - set(accounts):
-            self._refused.remove(account)
-            title = f"relay: account {account} is configured no more"
-            self._notify(f"account:{account}", title, "info", "resolved", "")
+        self.room_errors = {room: error for room, error in self.room_errors.items() if room in rooms}
+        self.refused &= set(accounts)
 
     def suppressed(self, why: Suppression) -> None:
         """Count an event that changes no message."""
@@ -97,13 +92,12 @@ class Chronicle:
         """Report that deliveries moved to a room's fallback, or that the room is back."""
         if done.began:
             self._log.warning("room_diverted", room=order.room, to=order.to, moved=done.moved)
-            title = f"relay: room {order.room} can't be reached: its messages go to {order.to}"
-            self._notify(f"diverted:{order.room}", title, "major", "firing", "")
+            self._changed()
         elif done.moved:
             self._log.info("deliveries_moved", room=order.room, to=order.to, moved=done.moved)
         if done.ended:
             self._log.info("room_back", room=order.room)
-            self._notify(f"diverted:{order.room}", f"relay: room {order.room} is back", "info", "resolved", "")
+            self._changed()
 
     def file_missing(self, lease: Lease, name: str, why: str) -> None:
         """Report a file that an event names and the relay can't get. The message's thread says so, too."""
@@ -112,9 +106,8 @@ class Chronicle:
     def account_paused(self, account: str, detail: str) -> None:
         """Report that the service refuses an account."""
         self._log.error("account_paused", account=account, detail=detail)
-        self._refused.add(account)
-        body = f"{detail}\nEverything for its rooms is kept and waits."
-        self._notify(f"account:{account}", f"relay: account {account} is refused", "critical", "firing", body)
+        self.refused.add(account)
+        self._changed()
 
     def account_in_trouble(self, account: str, detail: str) -> None:
         """Report that a service could not be asked whether it accepts an account."""
@@ -122,23 +115,22 @@ class Chronicle:
 
     def account_resumed(self, account: str) -> None:
         """Report that the service accepts an account again, if it was refused."""
-        if account not in self._refused:
+        if account not in self.refused:
             return
-        self._refused.remove(account)
+        self.refused.remove(account)
         self._log.info("account_resumed", account=account)
-        self._notify(f"account:{account}", f"relay: account {account} is taken again", "info", "resolved", "")
+        self._changed()
 
     def room_refused(self, lease: Lease, detail: str) -> None:
-        """Report a refused room. If it refused an operator's notice, only record that: another might fail, too."""
-        room = lease.room
-        if room not in self.room_errors and lease.event.source != OPERATOR_SOURCE:
-            self._notify(f"room:{room}", f"relay: room {room} is refused", "major", "firing", detail)
-        self.room_errors[room] = detail
+        """Report a refused room."""
+        if lease.room not in self.room_errors:
+            self._changed()
+        self.room_errors[lease.room] = detail
 
     def room_works(self, room: str) -> None:
         """Report that a room takes messages again, if it was refused."""
         if self.room_errors and self.room_errors.pop(room, None) is not None:
-            self._notify(f"room:{room}", f"relay: room {room} takes messages again", "info", "resolved", "")
+            self._changed()
 
     def one_space(self, rooms: Sequence[str]) -> None:
         """Report that several names of rooms turned out to be one space."""
@@ -171,7 +163,5 @@ class Chronicle:
             if lease.action == "post" and lease.kind != "digest" and not again:
                 self._telemetry.posted_after(max(0.0, now - lease.event.received_at))
             self._log.debug("delivery_done", delivery_id=lease.id, event_id=lease.event.id, room=lease.room)
-        elif lease.event.source != OPERATOR_SOURCE:
-            body = f"{lease.event.title}\n{settlement.reason}: {settlement.detail}"
-            title = f"relay: an alert for room {lease.room} could not be delivered"
-            self._notify(f"dead:{lease.room}", title, "major", "notice", body)
+        else:
+            self._changed()

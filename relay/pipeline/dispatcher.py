@@ -135,6 +135,8 @@ class Dispatcher(Loop):
                     self._chronicle.account_paused(account.name, trouble.detail)
             elif trouble is not None:
                 self._chronicle.account_in_trouble(account.name, trouble.detail)
+            elif account.refused is None:
+                self._chronicle.account_resumed(account.name)
 
     def rest(self) -> float:
         """Return the seconds until a lane's rest is over."""

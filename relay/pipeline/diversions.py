@@ -51,6 +51,11 @@ class Diversions:
         return self.due_at if self._open or self._open is None else float("inf")
 
     @property
+    def are_known(self) -> bool:
+        """True once the diversions of an earlier process are read."""
+        return self._open is not None
+
+    @property
     def rooms(self) -> Set[str]:
         """The rooms whose messages go to a fallback now."""
         return self._open or set()

@@ -1,4 +1,4 @@
-"""Hearing: watch for sources that have fallen silent, and notify the operator."""
+"""Hearing: watch for sources that have fallen silent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from relay.core.event import Severity
-from relay.core.words import say_duration
 from relay.pipeline.loop import LONGEST_REST, Loop
-from relay.ports import Clock, NotifyOperator
+from relay.ports import Changed, Clock
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -20,37 +19,35 @@ class Patience(msgspec.Struct, frozen=True):
 
 
 class Hearing(Loop):
-    """A loop that reports sources that have fallen silent, and their return.
+    """A loop that finds sources that have fallen silent, and their return.
 
     A start counts as a sign of life of every source: no source is to blame while the relay was down.
     """
 
-    def __init__(self, patience: Mapping[str, Patience], clock: Clock, notify: NotifyOperator) -> None:
-        self._patience: Mapping[str, Patience] = {}
+    def __init__(self, patience: Mapping[str, Patience], clock: Clock, changed: Changed) -> None:
+        self.patience: Mapping[str, Patience] = {}
+        """Seconds of silence of each watched source, and how bad it is."""
         super().__init__(clock)
-        self._notify = notify
+        self._changed = changed
         self._began_at: dict[str, float] = {}
         self._heard_at: dict[str, float] = {}
         self.silent: set[str] = set()
         """Sources that were reported as silent, by this process or an earlier one."""
-        self._back: set[str] = set()
         self.use(patience)
 
     def use(self, patience: Mapping[str, Patience]) -> None:
-        """Watch these sources from now on. A silent source that is watched no more is resolved."""
+        """Watch these sources from now on. A silent source that is watched no more is not silent any more."""
         now = self._clock.now()
-        self._patience = patience
+        self.patience = patience
         self._began_at = {name: self._began_at.get(name, now) for name in patience}
         self._heard_at = {name: self._heard_at.get(name, now) for name in patience}
-        self._back |= self.silent - set(patience)
         self.silent &= set(patience)
         self.nudge()
 
     def recall(self, keys: Iterable[str]) -> None:
         """Restore the sources that an earlier process reported as silent, by the keys of its open notices."""
-        reported = {key.removeprefix("silent:") for key in keys if key.startswith("silent:")}
-        self.silent |= reported & set(self._patience)
-        self._back |= reported - set(self._patience)
+        reported = {key.removeprefix("source_silent:") for key in keys if key.startswith("source_silent:")}
+        self.silent |= reported & set(self.patience)
 
     def heard(self, source: str) -> None:
         """Record a sign of life of a source."""
@@ -64,7 +61,7 @@ class Hearing(Loop):
         now = self._clock.now()
         due = [
             self._heard_at[name] + patience.seconds - now
-            for name, patience in self._patience.items()
+            for name, patience in self.patience.items()
             if name not in self.silent
         ]
         return min(LONGEST_REST, max(0.05, min(due, default=LONGEST_REST)))
@@ -73,29 +70,16 @@ class Hearing(Loop):
         """Report sources that have fallen silent or speak again; return how many did either."""
         now = self._clock.now()
         changed = 0
-        for name, patience in self._patience.items():
+        for name, patience in self.patience.items():
             late = now - self._heard_at[name] >= patience.seconds
             if late == (name in self.silent):
                 continue
             if late:
                 changed += 1
                 self.silent.add(name)
-                since = say_duration(patience.seconds)
-                self._notify(
-                    f"silent:{name}",
-                    f"relay: source {name} silent for {since}",
-                    patience.severity,
-                    "firing",
-                    f"nothing has come from it for {since}",
-                )
             elif self._heard_at[name] > self._began_at[name]:
                 changed += 1
                 self.silent.discard(name)
-                self._end(name)
-        for name in self._back:
-            self._end(name)
-        self._back.clear()
+        if changed:
+            self._changed()
         return changed
-
-    def _end(self, name: str) -> None:
-        self._notify(f"silent:{name}", f"relay: source {name} is heard again", "info", "resolved", "")

@@ -9,7 +9,16 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from relay.core.alert import AlertKey
-from relay.core.event import Draft, Dropped, Event, SourceDefaults, Unread, has_unknown_severity, stamp
+from relay.core.event import (
+    OPERATOR_SOURCE,
+    Draft,
+    Dropped,
+    Event,
+    SourceDefaults,
+    Unread,
+    has_unknown_severity,
+    stamp,
+)
 from relay.core.own import OwnAccounts
 from relay.core.plan import Waiting
 from relay.pipeline.arrivals import Arrivals
@@ -198,6 +207,8 @@ class Intake:
         return outcome
 
     def _check_room(self, source: str) -> None:
+        if source == OPERATOR_SOURCE:  # its notices are few, and one of them says that the queue is full
+            return
         if not self._has_room():
             raise QueueFullError("the queue has reached `limits.queue`")
         if self._arrivals.has_backlog(source):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from relay.core.event import Draft, Severity, SourceDefaults, Status
-from relay.core.rules import OPERATOR_SOURCE
+from relay.core.event import OPERATOR_SOURCE, Draft, Severity, SourceDefaults, Status
 from relay.pipeline.intake import Intake
 from relay.pipeline.loop import Loop
 from relay.ports import Clock, Log

@@ -21,7 +21,7 @@ from relay.pipeline.dispatcher import Dispatcher
 from relay.pipeline.intake import Intake
 from relay.pipeline.lanes import Lane
 from relay.pipeline.planner import Planner, PlannerStore
-from relay.ports import Clock, Files, Inbox, Log, NotifyOperator, Outbox, Renderer, Spawn, Telemetry
+from relay.ports import Changed, Clock, Files, Inbox, Log, NotifyOperator, Outbox, Renderer, Spawn, Telemetry
 
 
 class Store(Inbox, ArrivalStore, PlannerStore, Outbox, Protocol):
@@ -31,14 +31,16 @@ class Store(Inbox, ArrivalStore, PlannerStore, Outbox, Protocol):
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """The pipeline's environment, without the store. `new_id` makes an event's id from a time in Unix seconds.
 
-    `chance` returns numbers in [0, 1). `redact` removes secrets from texts. If `brakes` is true, the relay brakes
-    sources that answer themselves. For that the clock must really wait.
+    `chance` returns numbers in [0, 1); `redact` removes secrets from texts. `changed` is called when something may be
+    wrong, or well again. With `brakes`, sources that answer
+    themselves are braked, which needs a clock that really waits.
     """
 
     clock: Clock
     log: Log
     telemetry: Telemetry
     notify: NotifyOperator
+    changed: Changed = lambda: None
     spawn: Spawn
     new_id: Callable[[float], str]
     chance: Callable[[], float]
@@ -66,14 +68,14 @@ class Pipeline:
     """The parts, connected. It accepts and sends nothing until a configuration is in force."""
 
     def __init__(self, store: Store, rules: Rules, world: World) -> None:
-        clock, log, notify = world.clock, world.log, world.notify
+        clock, log, notify, changed = world.clock, world.log, world.notify, world.changed
         self._queue: int | None = None
-        self.chronicle = Chronicle(world.telemetry, log, notify)
+        self.chronicle = Chronicle(world.telemetry, log, notify, changed)
         self.book = LaneBook(clock, self.chronicle)
         self.arrivals = Arrivals(store, clock)
-        self.brake = Brake(clock, log, notify)
+        self.brake = Brake(clock, log, changed)
         self.intake = Intake(
-            store, clock, world.new_id, world.telemetry, log, self.arrivals, self._has_room, world.redact
+            store, clock, world.new_id, world.telemetry, log, self.arrivals, self.has_room, world.redact
         )
         self.planner = Planner(store, rules, self.arrivals, self.book, self.brake, clock, log, notify)
         self.dispatcher = Dispatcher(
@@ -100,5 +102,6 @@ class Pipeline:
         await self.dispatcher.recover()
         await self.arrivals.count()
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Return whether the queue takes further events."""
         return self._queue is None or self.arrivals.waiting + self.book.depths.total < self._queue

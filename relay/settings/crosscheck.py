@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from relay.core.rules import OPERATOR_SOURCE
+from relay.core.event import OPERATOR_SOURCE
 from relay.settings.accounts import Account, SpikaAccount
 from relay.settings.checking import Check
 from relay.settings.document import Document

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from relay.core.event import SEVERITIES, STATUSES
+from relay.core.event import OPERATOR_SOURCE, SEVERITIES, STATUSES
 from relay.core.group import ALL
 from relay.core.matching import BadMatcherError, Matcher, parse_matchers
-from relay.core.rules import OPERATOR_SOURCE
 from relay.core.severity import severity_of
 from relay.settings.checking import Check
 from relay.settings.document import Document

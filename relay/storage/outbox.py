@@ -9,7 +9,7 @@ from typing import assert_never
 import msgspec
 
 from relay.core.delivery import MOST_DIGEST_LINES, MOST_EDITS, MOST_LINES, DigestLine, Diversion, Lease, Settlement
-from relay.core.event import SEVERITIES
+from relay.core.event import OPERATOR_SOURCE, SEVERITIES
 from relay.core.incident import Incident
 from relay.core.leasing import (
     Drop,
@@ -245,6 +245,29 @@ def set_aside(connection: Connection) -> dict[str, SetAside]:
         counts.setdefault(room, [0] * len(SEVERITIES))[rank] = count
         until[room] = min(due_at, until.get(room, due_at))
     return {room: SetAside(tuple(found), until[room]) for room, found in counts.items()}
+
+
+class Dead(msgspec.Struct, frozen=True, array_like=True):
+    """The dead deliveries of a room: how many, and the number of open incidents that it knows nothing of.
+
+    `title` is that of the last alert among them, None if all are the relay's own notices; `reason` and `error` its end.
+    """
+
+    room: str
+    count: int
+    untold: int
+    reason: str
+    error: str | None
+    title: str | None
+
+
+_deaths = msgspec.json.Decoder(list[Dead])
+
+
+def deaths(connection: Connection) -> dict[str, Dead]:
+    """Return the dead deliveries by room."""
+    found = _deaths.decode(read_json(connection, _SQL["deaths"], {"operator": OPERATOR_SOURCE}))
+    return {one.room: one for one in found}
 
 
 def dead_counts(connection: Connection) -> dict[str, int]:

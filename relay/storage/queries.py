@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from relay.core.alert import AlertKey
-from relay.storage.outbox import SetAside, dead_counts, depths, oldest_waiting, set_aside
+from relay.storage.outbox import Dead, SetAside, deaths, depths, oldest_waiting, set_aside
 from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
@@ -85,16 +85,16 @@ def key_of_incident(connection: Connection, number: int) -> AlertKey | None:
 
 
 def counts(connection: Connection) -> dict[str, dict[str, int]]:
-    """Count deliveries by state, events, and open incidents."""
+    """Count deliveries by state, events, and alerts with an open incident, in however many rooms."""
     return {
         "deliveries": msgspec.json.decode(read_json(connection, _SQL["count_states"])),
         "events": msgspec.json.decode(read_json(connection, _SQL["count_events"])),
-        "incidents": {"open": connection.execute(_SQL["count_open"]).fetchone()[0]},
+        "alerts": {"open": connection.execute(_SQL["count_open"]).fetchone()[0]},
     }
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The queue at one moment, by room: how many deliveries wait, since when (Unix seconds), and how many are dead.
+    """The queue at one moment, by room: how many deliveries wait, since when (Unix seconds), and which are dead.
 
     `aside` holds deliveries that are set aside: they wait while the room goes on without them. `counts` are the
     counts of everything on record, empty unless asked for.
@@ -102,9 +102,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     waiting: dict[str, int]
     oldest: dict[str, float]
-    dead: dict[str, int]
+    deaths: dict[str, Dead]
     aside: dict[str, SetAside]
     counts: dict[str, dict[str, int]]
+
+    @property
+    def dead(self) -> dict[str, int]:
+        """The number of dead deliveries by room."""
+        return {room: one.count for room, one in self.deaths.items()}
 
 
 def snapshot(connection: Connection, rooms: Sequence[str], *, everything: bool) -> Snapshot:
@@ -114,7 +119,7 @@ def snapshot(connection: Connection, rooms: Sequence[str], *, everything: bool) 
         return Snapshot(
             waiting={room: sum(found) for room, found in depths(connection).items()},
             oldest=oldest_waiting(connection, list(rooms)),
-            dead=dead_counts(connection),
+            deaths=deaths(connection),
             aside=set_aside(connection),
             counts=counts(connection) if everything else {},
         )

@@ -15,6 +15,7 @@ import msgspec
 from relay.core.alert import Alert, AlertKey
 from relay.core.delivery import DigestLine, Settlement
 from relay.core.diverting import Divert
+from relay.core.event import OPERATOR_SOURCE
 from relay.core.group import Members
 from relay.core.plan import Known, Plan, Waiting
 from relay.core.storm import Storm, StormMembers
@@ -104,11 +105,19 @@ class SqliteStore:
         """The reason why events can't be committed now, or None."""
         return self._writer.trouble or (f"{self._path}: no room left for events" if self._full else None)
 
+    @property
+    def full(self) -> bool:
+        """True while there is no room for events."""
+        return self._full
+
     # Inbox
 
     def accept(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
-        """Commit a submission's events, or return the result of the earlier one with its key."""
-        if self._full:
+        """Commit a submission's events, or return the result of the earlier one with its key.
+
+        On a full disk the reserve takes the relay's own notices: they are few, and one of them says that it is full.
+        """
+        if self._full and submission.source != OPERATOR_SOURCE:
             raise StoreUnavailableError(f"{self._path}: no room left for events", full=True)
         return self._writer.submit(self._inbox.accept, entry_of(submission))
 

@@ -9,15 +9,21 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from relay.core.findings import WELL, Finding
 from relay.ports import StoreError
 from relay.web.answers import MAX_BODY, BadRequestError, json_answer, problem
 from relay.web.operations import Operation, openapi
 from relay.web.sessions import Sessions, TooManyError
 
-_OPEN = ("/healthz", "/-/healthy", "/readyz", "/-/ready")
+_ALIVE, _READY = ("/healthz", "/-/healthy"), ("/readyz", "/-/ready")
+_OPEN = (*_ALIVE, *_READY)
 _WITHOUT_TOKEN = ("/login", "/page.css", "/icon.svg")
 """Paths that need no token, because they show nothing of the relay and change nothing."""
 _SAME_SITE = ("same-origin", "none")
+
+
+_VERBOSE = "verbose"
+"""The query of `/readyz` that asks for all that is wrong; it names rooms and accounts, so it needs the token."""
 
 
 class Part(Protocol):
@@ -40,8 +46,11 @@ class AdminGuard:
         self._hosts = hosts
 
     def refusal(self, request: web.Request) -> web.Response | None:
-        """Return the answer for a request that is not admitted, else None. Health needs no token."""
-        if request.path in _OPEN:
+        """Return the answer for a request that is not admitted, else None.
+
+        Health needs no token, unless all that is wrong is asked for.
+        """
+        if request.path in _OPEN and not (request.path in _READY and _VERBOSE in request.query):
             return None
         if not self._host_is_ours(request):
             return problem(403, "forbidden", "this Host is not served here; add it to `listen.admin_hosts`")
@@ -85,15 +94,22 @@ def make_admin(
     guard: AdminGuard,
     parts: Sequence[Part],
     ready: Callable[[], str | None],
+    look: Callable[[], Awaitable[Sequence[Finding]]],
     metrics: Callable[[], Awaitable[bytes]],
 ) -> web.Application:
-    """Make the admin application; `ready` returns why the relay is not ready, or None; `metrics` their exposition."""
+    """Make the admin application.
+
+    `ready` returns why the relay is not ready, or None; `look` all that is wrong, worst first; `metrics` their
+    exposition.
+    """
 
     async def health(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def readiness(_: web.Request) -> web.Response:
+    async def readiness(request: web.Request) -> web.Response:
         why = ready()
+        if _VERBOSE in request.query:
+            return web.Response(text=_verbose(why, await look()), status=200 if why is None else 503)
         return web.Response(text="ready\n") if why is None else problem(503, "not_ready", why)
 
     async def expose(_: web.Request) -> web.Response:
@@ -101,8 +117,8 @@ def make_admin(
         return web.Response(body=await metrics(), headers=headers)
 
     application = web.Application(middlewares=[_errors(guard)], client_max_size=MAX_BODY)
-    application.add_routes([web.get(path, health) for path in _OPEN[:2]])
-    application.add_routes([web.get(path, readiness) for path in _OPEN[2:]])
+    application.add_routes([web.get(path, health) for path in _ALIVE])
+    application.add_routes([web.get(path, readiness) for path in _READY])
     application.add_routes([web.get("/metrics", expose)])
     found = [route for part in parts for route in part.routes()]
     document = json_answer(openapi([one for one in found if isinstance(one, Operation)])).body
@@ -113,6 +129,15 @@ def make_admin(
     application.add_routes([one.route() if isinstance(one, Operation) else one for one in found])
     application.add_routes([web.get("/api/v1/openapi.json", describe)])
     return application
+
+
+def _verbose(why: str | None, findings: Sequence[Finding]) -> str:
+    """Return whether the relay is ready, and below it each finding with what to do about it, worst first."""
+    lines = ["ready" if why is None else f"not ready: {why}"]
+    for one in findings:
+        lines.append(f"{one.severity} {one.code}: {one.sentence} {one.remedy}")
+        lines += [f"  {line}" for line in one.detail.splitlines()]
+    return "\n".join([*lines, *([] if findings else [WELL])]) + "\n"
 
 
 def _errors(guard: AdminGuard) -> Middleware:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter as Counted
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import accumulate, product
@@ -15,6 +16,7 @@ from prometheus_client.registry import Collector
 from relay import __version__
 from relay.core.delivery import RESULTS, DeliveryState, Reason
 from relay.core.event import SEVERITIES, STATUSES, Status
+from relay.core.findings import CODES, DEGREES, Finding
 from relay.core.suppression import Suppression
 
 REFUSED = ("unauthorized", "malformed", "too_large", "too_slow", "rate", "queue", "store")
@@ -64,7 +66,11 @@ class _Family(Generic[M]):
 
     def keep(self, *values: Iterable[str]) -> None:
         """Keep exactly the combinations of these values: remove other children, add missing ones."""
-        wanted = set(product(*values))
+        self.keep_only(product(*values))
+
+    def keep_only(self, wanted: Iterable[tuple[str, ...]]) -> None:
+        """Keep exactly these combinations: remove other children, add missing ones."""
+        wanted = set(wanted)
         for gone in self._children.keys() - wanted:
             self._metric.remove(*gone)
             del self._children[gone]
@@ -140,6 +146,17 @@ class Metrics:
             "When an integration's token expires, 0 if there is none.",
             "account",
             "token",
+        )
+        self._findings = gauge("relay_findings", "Things that are wrong now, by kind.", "code", "severity")
+        self._findings.keep(CODES, DEGREES)
+        self._finding = gauge(
+            "relay_finding_info",
+            "1 for each thing that is wrong now, with what to do about it.",
+            "code",
+            "severity",
+            "about",
+            "sentence",
+            "remedy",
         )
         self._silent = gauge("relay_source_silent", "1 while the source is silent.", "source")
         self._connected = gauge("relay_feed_connected", "1 while the feed is connected.", "source")
@@ -300,6 +317,16 @@ class Metrics:
         self._account_refused[account,].set(refused)
         self._token_ends[account, "access"].set(access_until or 0.0)
         self._token_ends[account, "refresh"].set(refresh_until or 0.0)
+
+    def set_findings(self, findings: Sequence[Finding]) -> None:
+        """Set what is wrong now."""
+        counts = Counted((one.code, one.severity) for one in findings)
+        for code, severity in product(CODES, DEGREES):
+            self._findings[code, severity].set(counts[code, severity])
+        labels = [(one.code, one.severity, one.about, one.sentence, one.remedy) for one in findings]
+        self._finding.keep_only(labels)
+        for one in labels:
+            self._finding[one].set(1)
 
     def set_feed(self, source: str, *, connected: bool, last_message_at: float | None) -> None:
         """Set a feed's gauges."""

@@ -8,6 +8,7 @@ import msgspec
 
 from relay.core.delivery import Action, DeliveryState, Reason
 from relay.core.event import Severity, Status
+from relay.core.findings import Code, Degree, Health
 from relay.core.suppression import Suppression
 
 
@@ -149,6 +150,7 @@ class Incident(Shape, frozen=True, kw_only=True):
     """An alert's life in one room; `message_id` is the message that shows it, None while there is none.
 
     `name` is its title and, if another incident has the same title, the labels in which the two differ.
+    `undelivered` is the reason why its delivery is dead, if the room knows nothing of it for that.
     """
 
     id: int
@@ -168,6 +170,7 @@ class Incident(Shape, frozen=True, kw_only=True):
     comment: str | None
     held: Suppression | None
     flapping: bool
+    undelivered: str | None
 
 
 class Silence(Shape, frozen=True, kw_only=True):
@@ -186,6 +189,7 @@ class Silence(Shape, frozen=True, kw_only=True):
 class RoomState(Shape, frozen=True, kw_only=True):
     """The state of a room.
 
+    `state` says in words whether it gets its messages, `health` how bad the worst finding is from which it suffers.
     `error` is set while its service refuses it, `last_error` while it fails, `goes_to` while its fallback takes over.
     `set_aside` counts the deliveries that failed and wait while the room continues. The next of them is tried at
     `set_aside_until`, or once the room accepts another delivery. `set_aside_severity` is the worst of theirs.
@@ -198,6 +202,8 @@ class RoomState(Shape, frozen=True, kw_only=True):
     set_aside_until: str | None
     set_aside_severity: Severity | None
     dead: int
+    health: Health
+    state: str
     rests_for_seconds: float
     error: str | None
     failing_seconds: float
@@ -263,8 +269,8 @@ class EventCounts(Shape, frozen=True, kw_only=True):
     set_aside: int
 
 
-class IncidentCounts(Shape, frozen=True, kw_only=True):
-    """The number of open incidents; an alert in two rooms counts twice."""
+class AlertCounts(Shape, frozen=True, kw_only=True):
+    """The number of alerts with an open incident; an alert in two rooms counts once."""
 
     open: int
 
@@ -280,18 +286,37 @@ class ConfigState(Shape, frozen=True, kw_only=True):
     restart_needed: list[str]
 
 
+class Finding(Shape, frozen=True, kw_only=True):
+    """One thing that is wrong, and what to do about it.
+
+    `about` names the account, room or source; it is empty if it is the relay itself. `rooms` are those that suffer.
+    The sentence stays the same while the trouble lasts; `detail` may change.
+    """
+
+    code: Code
+    severity: Degree
+    about: str
+    rooms: list[str]
+    sentence: str
+    remedy: str
+    detail: str
+
+
 class RelayStatus(Shape, frozen=True, kw_only=True):
-    """One screen's worth of state."""
+    """One screen's worth of state. `findings` are all that is wrong, worst first; `summary` is the first in a line."""
 
     version: str
     ready: bool
     why_not_ready: str | None
+    health: Health
+    summary: str
+    findings: list[Finding]
     started_at: str
     uptime_seconds: float
     heartbeat_trouble: str | None
     deliveries: dict[str, int]
     events: EventCounts
-    incidents: IncidentCounts
+    alerts: AlertCounts
     accounts: list[AccountState]
     rooms: list[RoomState]
     sources: list[SourceState]

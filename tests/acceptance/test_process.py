@@ -124,7 +124,7 @@ async def test_the_command_line_speaks_to_the_daemon_and_without_it_to_the_store
         code, out, _ = await command("status", *named)
         assert (code, "from the running relay" in out) == (0, True)
         code, out, _ = await command("status", "--nagios", *named)
-        assert (code, out.startswith("RELAY CRITICAL - room refused: noc")) == (2, True)
+        assert (code, out.startswith("RELAY CRITICAL - Room noc is refused.")) == (2, True)
         code, out, _ = await command("events", "show", event_id, *named)
         assert (code, "lost?" in out, "unknown_room" in out) == (0, True, True)
     code, out, _ = await command("events", "tail", *named, "-o", "json")

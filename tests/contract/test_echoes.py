@@ -139,7 +139,7 @@ async def test_a_message_that_another_deletes_or_a_member_that_another_adds_is_a
 async def assert_braked(relay: Running, source: str) -> None:
     """One "hello" has become a few messages; the operator knows; all else of the source is posted."""
     await relay.until_logged("source_braked")
-    title = f"relay: source {source} answers itself"
+    title = f"relay: Source {source} repeats the relay's own messages"
     await relay.until(lambda: any(title in message.text for message in relay.messages("Ops")))
     events = await relay.until_shown("/api/v1/events?limit=1000", lambda found: any(one["suppressed"] for one in found))
     assert {one["suppressed"] for one in events if one["suppressed"]} == {"echo"}
@@ -177,7 +177,7 @@ async def test_a_source_that_answers_each_message_with_the_same_words_is_braked(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     async def carry(message: Message) -> None:
-        if "relay: source" not in message.text:
+        if "relay: Source" not in message.text:
             assert (await relay.post({"title": "there is a new message"}))[0] == 202
 
     async with running(tmp_path, sandbox, rooms=ROOMS, operator=OPERATOR) as relay, bridge(sandbox, carry):

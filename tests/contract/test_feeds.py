@@ -71,7 +71,7 @@ class Fed:
             "feed",
             self.clock,
             log,
-            self._tell,
+            self._note,
             lambda _: None,
             vault.redactor,
             renew=make_renewal(settings, vault),
@@ -90,9 +90,11 @@ class Fed:
         )
         self.listener = WebsocketListener(make_feed("feed", settings, vault), self.staying, intake, self.clock)
 
-    def _tell(self, key: str, title: str, severity: str, status: str, body: str) -> None:
-        assert (key, severity, bool(body)) in (("feed:feed", "major", True), ("feed:feed", "info", False))
-        self.told.append((status, title, self.clock.time - START))
+    def _note(self) -> None:
+        down, state = self.staying.is_down, self.staying.state
+        assert bool(state.last_error) or not down
+        why = "back" if not down else "refused" if state.refused else "down"
+        self.told.append(("firing" if down else "resolved", why, self.clock.time - START))
         self.changed.set()
 
     async def until_told(self, count: int) -> None:
@@ -149,7 +151,7 @@ async def test_a_server_that_accepts_and_drops_is_told_once_and_its_return_once(
         assert made.staying.state.tries == 0
     assert made.statuses == ["firing", "resolved"]
     (_, title, at), (_, back, _) = made.told
-    assert (title, back) == ("relay: feed feed is down", "relay: feed feed is back")
+    assert (title, back) == ("down", "back")
     assert REPORT_AFTER <= at <= REPORT_AFTER + 120.0
     assert not any(seen[1:])
     rests = [after - before for before, after in itertools.pairwise(began)]
@@ -208,7 +210,7 @@ async def test_a_refusal_by_its_close_code_is_told_at_once_and_tried_slowly(
 
     async with fed(tmp_path, script) as made:
         await made.until_told(2)
-    assert [title for _, title, _ in made.told] == ["relay: feed feed is refused", "relay: feed feed is back"]
+    assert [title for _, title, _ in made.told] == ["refused", "back"]
     assert made.told[0][2] == 0.0
     assert all(after - before >= REFUSED_DELAY for before, after in itertools.pairwise(began))
 
@@ -217,7 +219,7 @@ async def test_a_refusal_by_its_close_code_is_told_at_once_and_tried_slowly(
 async def test_a_restart_neither_repeats_nor_loses_that_a_feed_is_down(tmp_path: Path, told_down: bool) -> None:
     async def script(connection: ServerConnection, number: int) -> None:
         if number == 1:
-            made.staying.told_down = told_down
+            made.staying.is_down = told_down
         if number <= DROPS:
             await connection.close(4403)
             return
@@ -342,7 +344,7 @@ async def test_a_token_that_home_assistant_refuses_is_one_incident_and_a_new_one
         sources = {"home": {"type": "websocket", "url": url, "format": "home-assistant", "send": send}}
         async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
             await relay.until(lambda: len(relay.messages()) == 1)
-            assert "relay: feed home is refused" in messages_of(relay)[0]
+            assert "relay: Feed home is refused" in messages_of(relay)[0]
             assert "Home Assistant refuses the token: Invalid access token" in messages_of(relay)[0]
             assert 'relay_feed_connected{source="home"} 0.0' in (await relay.get("/metrics"))[1]
             assert (await relay.get("/api/v1/status"))[1]["feeds"][0]["connected"] is False
@@ -367,10 +369,10 @@ async def test_a_corrected_password_of_a_fabric_is_tried_soon(tmp_path: Path, sa
         }
     }
     async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
-        await relay.until(lambda: any("feed fabric is refused" in text for text in messages_of(relay)))
+        await relay.until(lambda: any("Feed fabric is refused" in text for text in messages_of(relay)))
         password.write_text(TOKEN, encoding="utf-8")
         await relay.until_logged("feed_opened")
         fault = "topology/pod-1/node-101/sys/phys-[eth1/1]/phys/fault-F0532"
         sandbox.fabric.put("faultInst", fault, code="F0532", cause="port-down", severity="major", lc="raised")
         await relay.until(lambda: any("✅ resolved" in text for text in messages_of(relay)))
-        assert len([text for text in messages_of(relay) if "relay: feed fabric" in text]) == 1
+        assert len([text for text in messages_of(relay) if "relay: Feed fabric" in text]) == 1

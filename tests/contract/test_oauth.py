@@ -255,7 +255,7 @@ async def test_a_revoked_grant_holds_everything_until_a_login(tmp_path: Path, sa
         sandbox.oauth.expire()
         await relay.post([{"title": f"held {n}"} for n in range(5)])
         await relay.until(lambda: "the refresh token is refused" in _last(relay, "Ops"))
-        assert "CRITICAL · relay: account people is refused" in _last(relay, "Ops")
+        assert "CRITICAL · relay: Account people is refused" in _last(relay, "Ops")
         assert "`relay login people`" in _last(relay, "Ops")
         _, status = await relay.get("/api/v1/status")
         (account,) = [one for one in status["accounts"] if one["account"] == "people"]
@@ -263,7 +263,7 @@ async def test_a_revoked_grant_holds_everything_until_a_login(tmp_path: Path, sa
         assert len(relay.messages()) == 1
         await log_in(relay)
         await relay.until(lambda: len(relay.messages()) == 6)
-        await relay.until(lambda: "resolved · relay: account people is refused" in _last(relay, "Ops"))
+        await relay.until(lambda: "resolved · relay: Account people is refused" in _last(relay, "Ops"))
         _, exposed = await relay.get("/metrics")
         assert 'relay_account_refused{account="people"} 0.0' in exposed
 
@@ -279,12 +279,12 @@ async def test_a_refresh_token_that_ends_soon_is_told_in_time(tmp_path: Path, sa
         granted = await log_in(relay)
         keeper = relay.daemon.loops["credentials"]
         keeper.nudge()
-        await relay.until(lambda: "the refresh token of account people ends soon" in _last(relay, "Ops"))
+        await relay.until(lambda: "The refresh token of account people ends within a week" in _last(relay, "Ops"))
         (account,) = [one for one in (await relay.get("/api/v1/status"))[1]["accounts"] if one["account"] == "people"]
         assert account["refresh_token_expires_at"][:16] == granted["refresh_token_expires_at"][:16]
         sandbox.oauth.switches = OAuthSwitches()
         await log_in(relay)
-        await relay.until(lambda: "resolved · relay: the refresh token of account people" in _last(relay, "Ops"))
+        await relay.until(lambda: "resolved · relay: The refresh token of account people" in _last(relay, "Ops"))
 
 
 def _last(relay: Running, title: str) -> str:

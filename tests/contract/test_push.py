@@ -358,11 +358,11 @@ async def test_a_mad_source_is_refused_and_delays_nobody(tmp_path: Path, sandbox
 async def test_a_silent_source_is_told_of_and_heard_again(tmp_path: Path, sandbox: Sandbox) -> None:
     sources = {"lab": {"type": "webhook", "silent_after": "300ms", "silent_severity": "critical"}}
     async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
-        await relay.until(lambda: any("source lab silent for" in message.text for message in relay.messages()))
+        await relay.until(lambda: any("Source lab has been silent" in message.text for message in relay.messages()))
         _, text = await relay.get("/metrics")
         assert 'relay_source_silent{source="lab"} 1.0' in text
         first = relay.messages()[0].text
-        assert first.startswith("🔴 CRITICAL · relay: source lab silent for ")
+        assert first.startswith("🔴 CRITICAL · relay: Source lab has been silent for more than ")
         await relay.post([])
         await relay.until(lambda: relay.messages()[0].text.startswith("✅ resolved"))
     sources["lab"]["silent_after"] = "1h"

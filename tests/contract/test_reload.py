@@ -68,8 +68,8 @@ async def test_a_bad_configuration_changes_nothing_and_the_operator_hears_of_it(
         assert "route.rooms[0]" in paths
         assert any(path.startswith("sources.lab") for path in paths)
         assert all(problem["file"] == str(relay.file) and problem["line"] >= 1 for problem in said["problems"])
-        await relay.until(lambda: any("was not reloaded" in m.text for m in relay.messages()))
-        assert "route.rooms" in next(m.text for m in relay.messages() if "was not reloaded" in m.text)
+        await relay.until(lambda: any("configuration was refused" in m.text for m in relay.messages()))
+        assert "route.rooms" in next(m.text for m in relay.messages() if "configuration was refused" in m.text)
         assert (await relay.post({"title": "goes on"}))[0] == 202
         await relay.until(lambda: any("goes on" in m.text for m in relay.messages()))
         _, metrics = await relay.get("/metrics")

@@ -61,7 +61,7 @@ async def test_a_refused_token_holds_everything_until_the_file_has_a_good_one(tm
         relay.daemon.loops["credentials"].nudge()
         await relay.until(lambda: any("held" in m.text for m in relay.messages()))
         await relay.until(
-            lambda: any("✅ resolved · relay: account webex is refused" in m.text for m in relay.messages())
+            lambda: any("✅ resolved · relay: Account webex is refused" in m.text for m in relay.messages())
         )
     assert "wrong" not in (tmp_path / "relay.log").read_text(encoding="utf-8")
 
@@ -72,7 +72,7 @@ async def test_a_room_that_is_gone_makes_dead_deliveries_that_can_be_retried(tmp
         await relay.post({"title": "x"})
         (dead,) = await relay.until_state("dead")
         assert (dead["reason"], "Later" in dead["last_error"]) == ("unknown_room", True)
-        await relay.until(lambda: any("room noc is refused" in m.text for m in relay.messages("Ops")))
+        await relay.until(lambda: any("Room noc is refused" in m.text for m in relay.messages("Ops")))
         sandbox.state.add_room("Later")
         async with relay.session.post(relay.admin + "/api/v1/deliveries/retry", json={"ids": [dead["id"]]}) as answer:
             assert (await answer.json())["changed"] == [dead["id"]]
@@ -192,7 +192,7 @@ async def test_trouble_that_an_earlier_process_told_is_told_to_be_over(tmp_path:
         await relay.until_shown("/api/v1/events?source=relay")
     async with running(tmp_path, sandbox, **options) as relay:
         await relay.until(
-            lambda: any("✅ resolved · relay: account webex is refused" in m.text for m in relay.messages())
+            lambda: any("✅ resolved · relay: Account webex is refused" in m.text for m in relay.messages())
         )
 
 

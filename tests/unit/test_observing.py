@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.cli.status import judge
+from relay.core.findings import found
 from relay.web.metrics import Metrics
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -22,6 +21,7 @@ def exposed() -> set[str]:
     metrics = Metrics(["lab"], {"noc": "webex"}, 1)
     metrics.set_feed("lab", connected=True, last_message_at=1.0)
     metrics.set_rooms({"noc": 0}, {"noc": 0.0}, {"noc": 0}, set())
+    metrics.set_findings([found("hangs", "It hangs.", "Restart it.", "It goes on.")])
     families = text_string_to_metric_families(metrics.expose().decode())
     return {sample.name for family in families for sample in family.samples} | {"relay_template_failures_total"}
 
@@ -43,32 +43,3 @@ def test_every_rule_says_what_and_how_bad() -> None:
     assert all(rule["annotations"]["summary"] for rule in rules)
     assert {rule["labels"]["severity"] for rule in rules} <= {"critical", "major", "minor"}
     assert len({rule["alert"] for rule in rules}) == len(rules)
-
-
-def room(name: str, **changes: Any) -> dict[str, Any]:
-    calm = {"room": name, "error": None, "dead": 0, "oldest_seconds": 0, "set_aside": 0, "set_aside_until": None}
-    return {**calm, "set_aside_severity": None, **changes}
-
-
-def aside(count: int, severity: str) -> dict[str, Any]:
-    return {"set_aside": count, "set_aside_until": "2026-03-01T02:00:00.000Z", "set_aside_severity": severity}
-
-
-@pytest.mark.parametrize(
-    ("rooms", "code", "said"),
-    [
-        ([room("noc")], 0, "all is well"),
-        (
-            [room("noc", **aside(3, "major")), room("ops")],
-            1,
-            "deliveries set aside: noc: 3 set aside until 2026-03-01T02:00:00.000Z (worst: major)",
-        ),
-        (
-            [room("noc", **aside(3, "major")), room("ops", **aside(1, "critical"))],
-            2,
-            "critical alerts set aside: ops: 1 set aside until 2026-03-01T02:00:00.000Z (worst: critical)",
-        ),
-    ],
-)
-def test_a_relay_is_not_well_while_a_delivery_is_set_aside(rooms: list[dict[str, Any]], code: int, said: str) -> None:
-    assert judge({"ready": True, "rooms": rooms, "accounts": [], "feeds": []}) == (code, said)

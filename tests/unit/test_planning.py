@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.alert import Alert, fold, inherit
-from relay.core.event import Event
+from relay.core.event import OPERATOR_SOURCE, Event
 from relay.core.incident import Policy
 from relay.core.matching import parse_matchers
 from relay.core.news import is_news
 from relay.core.plan import Known, Plan, Waiting
 from relay.core.planning import decide, plan, plan_due
 from relay.core.routing import Route, walk
-from relay.core.rules import OPERATOR_SOURCE, Rules, route_event
+from relay.core.rules import Rules, route_event
 from relay.core.suppression import Silence, Suppressor
 from tests.fakes.ledger import Ledger
 from tests.fakes.made import event, waiting

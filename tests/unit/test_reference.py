@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from relay.cli import app
 from relay.core.delivery import RESULTS, DeliveryState, Reason
+from relay.core.findings import CODES, CRITICAL, Code
 from relay.core.severity import FOREIGN, Severity
 from relay.settings.model import Settings
 from relay.settings.section import Strict
@@ -206,3 +207,9 @@ def test_every_severity_word_is_described(severity: Severity) -> None:
 )
 def test_every_reason_and_state_is_described(word: str) -> None:
     assert f"| `{word}` |" in OPERATING, word
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_finding_is_described_with_its_severity(code: Code) -> None:
+    (row,) = re.findall(rf"^\| `{code}` \| (\w+) \|", OPERATING, re.MULTILINE)
+    assert row in ({"critical"} if code in CRITICAL else {"warning", "either"})

@@ -19,15 +19,15 @@ from relay.app.assembly.reading import defaults_of, make_format
 from relay.app.assembly.sources import make_controllers, make_feed, make_renewal, patience_of, queries_of
 from relay.app.running.configured import ConfiguredDocuments, reload_json
 from relay.app.running.doors import Doors
+from relay.app.running.factfinding import FactFinder
 from relay.app.running.feeds import Feeds
 from relay.app.running.notice import Notice
 from relay.app.running.reload import Reload, Reloader
 from relay.app.running.requests import AccountRequests, Asked, Login, post_now
 from relay.app.running.status import StatusBoard
 from relay.core.delivery import Outcome
-from relay.core.event import Severity, Status
+from relay.core.event import OPERATOR_SOURCE, Severity, Status
 from relay.core.rate import TokenBucket
-from relay.core.rules import OPERATOR_SOURCE
 from relay.lifecycle import Lifecycle, SystemClock
 from relay.listeners.apic import ApicListener
 from relay.listeners.connections import Connections, WatchedRunner, most_connections
@@ -43,6 +43,7 @@ from relay.pipeline.janitor import Janitor
 from relay.pipeline.loop import Loop
 from relay.pipeline.operator import OperatorNotices
 from relay.pipeline.pipeline import InForce, Pipeline, World
+from relay.pipeline.watch import Watch
 from relay.ports import File, Limits, Log, SendNow, Spawn
 from relay.senders.heartbeat import Heartbeat
 from relay.senders.webex import WebexSender
@@ -99,7 +100,7 @@ class RelayDaemon:
         self._undo = AsyncExitStack()
         self.metrics = metrics = Metrics((), {}, 0)
         self.store = store = SqliteStore(loaded.storage, settings.keep.size)
-        self._hearing = hearing = Hearing({}, clock, self._notify)
+        self._hearing = hearing = Hearing({}, clock, self._changed)
         self.pipeline = pipeline = Pipeline(
             store,
             compile_rules(settings),
@@ -108,6 +109,7 @@ class RelayDaemon:
                 log=log,
                 telemetry=metrics,
                 notify=self._notify,
+                changed=self._changed,
                 spawn=self._spawn,
                 new_id=new_event_id,
                 chance=chance,
@@ -120,21 +122,36 @@ class RelayDaemon:
         redact_log(first.vault.redactor.redact)
         self._operator = operator = OperatorNotices(intake, clock, log)
         self._keeper = CredentialKeeper(
-            pipeline.book, pipeline.chronicle, self._reread, clock, log, self._notify, self._spawn
+            pipeline.book, pipeline.chronicle, self._reread, clock, log, self._changed, self._spawn
         )
         self._janitor = Janitor(store, _limits(settings), clock, log)
-        store.on_full = self._janitor.nudge
+        store.on_full = self._went_full
         self._heartbeat = Heartbeat(lambda: lifecycle.stuck() or self._ready(), clock, log)
         self._why_not_ready = lifecycle.why_not_ready
         self._stopping = lifecycle.is_stopping
         self._trends = Trends(metrics, clock)
-        self.reloader = Reloader(loaded, self._prepare, self._use, clock, log, self._notify, self._reloaded)
+        self.reloader = Reloader(loaded, self._prepare, self._use, clock, log, self._reloaded)
+        self._feeds = feeds = Feeds()
+        self._finder = FactFinder(
+            self.settings,
+            store,
+            pipeline,
+            feeds,
+            hearing,
+            self._heartbeat,
+            self._keeper,
+            self.reloader,
+            lifecycle.stuck,
+            clock,
+        )
+        self._watch = Watch(self._finder.look, self._finder.is_known, self._notify, clock)
         self.loops: dict[str, Loop] = {
             "planner": pipeline.planner,
             "dispatcher": pipeline.dispatcher,
             "janitor": self._janitor,
             "credentials": self._keeper,
             "operator": operator,
+            "watch": self._watch,
             "hearing": hearing,
             "heartbeat": self._heartbeat,
             "reload": self.reloader,
@@ -145,7 +162,6 @@ class RelayDaemon:
         self._at_events = Connections("events", at_events, clock, log, metrics.connection_closed)
         self._at_admin = Connections("admin", at_admin, clock, log, metrics.connection_closed)
         self._pushes = PushListener({}, intake, clock, metrics, hearing.heard, at_events // 2)
-        self._feeds = Feeds(self._notify)
         self._live = LiveFeed(store.queries, clock, at_admin // 2)
         self._checking: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
@@ -165,6 +181,7 @@ class RelayDaemon:
             self._keeper,
             self.metrics,
             self.reloader,
+            self._finder,
             self._ready,
             clock.now,
         )
@@ -201,7 +218,7 @@ class RelayDaemon:
         ]
         sessions = Sessions(self._admin_tokens, clock.now)
         guard = AdminGuard(sessions, lambda: (*_LOOPBACK, self._doors.listen.admin.host, *self._admin_hosts()))
-        return make_admin(guard, [*parts, Page(sessions)], self._ready, board.metrics)
+        return make_admin(guard, [*parts, Page(sessions)], self._ready, self._finder.look, board.metrics)
 
     def settings(self) -> Settings:
         """Return the settings in force."""
@@ -219,9 +236,8 @@ class RelayDaemon:
     def _make_feed(self, name: str, source: FeedSettings, vault: Vault) -> Listener:
         bucket = None if source.rate is None else TokenBucket(source.rate, self._clock.now())
         renew = make_renewal(source, vault)
-        staying = Staying(
-            name, self._clock, self._log, self._notify, self._hearing.heard, vault.redactor, bucket, renew
-        )
+        heard, redactor = self._hearing.heard, vault.redactor
+        staying = Staying(name, self._clock, self._log, self._changed, heard, redactor, bucket, renew)
         if isinstance(source, WebsocketSettings):
             return WebsocketListener(make_feed(name, source, vault), staying, self._intake, self._clock)
         controllers, defaults = make_controllers(source, vault), defaults_of(name, source)
@@ -307,6 +323,7 @@ class RelayDaemon:
         self.metrics.reloaded(done.at if done.good else None)
         self._loads += 1
         self._leave_word()
+        self._changed()
 
     def _leave_word(self) -> None:
         """Leave a notice for the commands on this machine: the relay's address, and the result of the last load."""
@@ -329,7 +346,7 @@ class RelayDaemon:
         firing = await self.store.firing_keys(OPERATOR_SOURCE)
         self._put(self.arrangement)
         chronicle, brake = self.pipeline.chronicle, self.pipeline.brake
-        for part in (chronicle, self._keeper, self._hearing, self._feeds, brake, self.reloader):
+        for part in (chronicle, self._hearing, self._feeds, brake, self._watch):
             part.recall(firing)
         self.pipeline.chronicle.keep(self.settings().rooms, self.settings().accounts)
         await self.pipeline.recover()
@@ -403,6 +420,14 @@ class RelayDaemon:
         loaded = self.arrangement.loaded
         text = loaded.templates.get(template) or loaded.cards.get(template)
         self.pipeline.chronicle.template_failed(template, text, event_id, self._redact(error))
+
+    def _went_full(self) -> None:
+        self._janitor.nudge()
+        self._changed()
+
+    def _changed(self) -> None:
+        """Have the watch look at how well the relay is."""
+        self._watch.nudge()
 
     def _notify(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
         """Notify the operator's room, or the log if the configuration has none."""

@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from relay.app.assembly.arrangement import Listener
-from relay.ports import NotifyOperator, Spawn
+from relay.ports import Spawn
 
 
 class Feeds:
     """Runs listeners by name."""
 
-    def __init__(self, notify: NotifyOperator) -> None:
+    def __init__(self) -> None:
         self.running: Mapping[str, Listener] = {}
-        self._notify = notify
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def use(self, feeds: Mapping[str, Listener], spawn: Spawn) -> None:
@@ -22,8 +21,6 @@ class Feeds:
         for name, old in self.running.items():
             if feeds.get(name) is not old:
                 old.stop()
-                if name not in feeds:
-                    self._end(name, told_down=old.staying.told_down)
         for name, new in feeds.items():
             before = self.running.get(name)
             if before is new:
@@ -37,20 +34,13 @@ class Feeds:
         """Restore which feeds an earlier process reported as down."""
         for key in keys:
             kind, _, name = key.partition(":")
-            if kind == "feed" and name in self.running:
-                self.running[name].staying.told_down = True
-            elif kind == "feed":
-                self._end(name, told_down=True)
+            if kind == "feed_down" and name in self.running:
+                self.running[name].staying.is_down = True
 
     def stop(self) -> None:
         """Let all feeds end."""
         for feed in self.running.values():
             feed.stop()
-
-    def _end(self, name: str, *, told_down: bool) -> None:
-        """Resolve the report that a feed is down: the feed is no longer configured."""
-        if told_down:
-            self._notify(f"feed:{name}", f"relay: feed {name} is no longer configured", "info", "resolved", "")
 
 
 async def _follow(before: asyncio.Task[None] | None, feed: Listener) -> None:

@@ -14,7 +14,7 @@ from relay.app.trial.checks import adapter_problems
 from relay.core.routing import confusable
 from relay.lifecycle import notify
 from relay.pipeline.loop import LONGEST_REST, Loop
-from relay.ports import Clock, Log, NotifyOperator
+from relay.ports import Clock, Log
 from relay.settings.load import Loaded, card_files
 from relay.settings.model import Settings
 from relay.settings.problems import ConfigurationError, Mark, Problem
@@ -25,8 +25,6 @@ from relay.templates.bounds import TemplateError
 
 LOOK = 2.0
 """Seconds between two checks of the files of a watched configuration."""
-MOST_SHOWN = 10
-"""Most problems in the operator's message."""
 
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +50,6 @@ class Reloader(Loop):
         put: Callable[[Arrangement], Awaitable[bool]],
         clock: Clock,
         log: Log,
-        notify: NotifyOperator,
         finished: Callable[[Reload], None],
     ) -> None:
         """`prepare` makes all parts of a configuration, and may raise; `put` puts them in force, and must not raise.
@@ -70,18 +67,11 @@ class Reloader(Loop):
         self._put = put
         super().__init__(clock)
         self._log = log
-        self._notify = notify
         self._finished = finished
-        self._operator_notified = False
         self._turn = asyncio.Lock()
         self._asked = False
         self._watched = _files_of(first)
         self._seen = self._looked = _stamps(self._watched)
-
-    def recall(self, keys: Sequence[str]) -> None:
-        """Resolve the notice of an earlier process about a failed reload: this start has a good configuration."""
-        self._operator_notified = "reload" in keys
-        self._tell_operator(())
 
     def request(self) -> None:
         """Reload soon."""
@@ -150,7 +140,6 @@ class Reloader(Loop):
         self._seen = {**_stamps(self._watched), **self._seen}
         self.last = Reload(at=self._clock.wall(), good=False, problems=errors)
         self._log.error("reload_failed", problems=[str(problem) for problem in errors])
-        self._tell_operator(errors)
         self._finished(self.last)
         return self.last
 
@@ -164,20 +153,8 @@ class Reloader(Loop):
         self.last = Reload(at=self._clock.wall(), good=True, problems=warnings, restart=restart)
         self.good_at = self.last.at
         self._log.info("reloaded", restart_needed=list(restart), warnings=[str(one) for one in warnings])
-        self._tell_operator(())
         self._finished(self.last)
         return self.last
-
-    def _tell_operator(self, errors: Sequence[Problem]) -> None:
-        if errors:
-            shown = [str(problem) for problem in errors[:MOST_SHOWN]]
-            if len(errors) > MOST_SHOWN:
-                shown.append(f"and {len(errors) - MOST_SHOWN} more")
-            body = "\n".join(["The previous configuration stays in force.", *shown])
-            self._notify("reload", "relay: the configuration was not reloaded", "major", "firing", body)
-        elif self._operator_notified:
-            self._notify("reload", "relay: the configuration is good again", "info", "resolved", "")
-        self._operator_notified = bool(errors)
 
 
 def _confusable(before: Loaded, after: Loaded) -> list[Problem]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from relay import __version__
+from relay.app.running.factfinding import FactFinder
 from relay.app.running.feeds import Feeds
 from relay.app.running.reload import Reloader
 from relay.core.event import SEVERITIES
+from relay.core.findings import Finding, health, in_short
+from relay.core.wellness import health_of_room, look, state_of_room
 from relay.core.words import iso
 from relay.listeners.staying import FeedState
 from relay.pipeline.credentials import CredentialKeeper
@@ -20,6 +23,15 @@ from relay.settings.model import Settings
 from relay.storage.asking import SqliteQueries
 from relay.storage.queries import Snapshot
 from relay.web.metrics import Metrics
+
+SHOWN = ("code", "severity", "about", "rooms", "sentence", "remedy", "detail")
+"""Fields of a finding that users see."""
+
+
+def wellness(findings: Sequence[Finding]) -> dict[str, object]:
+    """Return how well the relay is, and all findings, worst first."""
+    shown = [{name: getattr(one, name) for name in SHOWN} for one in findings]
+    return {"health": health(findings), "summary": in_short(findings), "findings": shown}
 
 
 def room_status(queue: Snapshot, room: str, now: float) -> dict[str, object]:
@@ -51,6 +63,7 @@ class StatusBoard:
         keeper: CredentialKeeper,
         metrics: Metrics,
         reloader: Reloader,
+        finder: FactFinder,
         ready: Callable[[], str | None],
         now: Callable[[], float],
     ) -> None:
@@ -63,6 +76,7 @@ class StatusBoard:
         self._keeper = keeper
         self._metrics = metrics
         self._reloader = reloader
+        self._finder = finder
         self._ready = ready
         self._now = now
         self._started_at = now()
@@ -71,11 +85,14 @@ class StatusBoard:
         """Return the whole state as JSON values."""
         now = self._now()
         queue = await self._queries.snapshot(list(self._settings().rooms), everything=True)
+        facts = self._finder.facts(queue)
+        findings = look(facts)
         why = self._ready()
         return {
             "version": __version__,
             "ready": why is None,
             "why_not_ready": why,
+            **wellness(findings),
             "started_at": iso(self._started_at),
             "uptime_seconds": round(now - self._started_at, 1),
             "heartbeat_trouble": self._heartbeat.trouble,
@@ -91,13 +108,15 @@ class StatusBoard:
             ],
             "rooms": [
                 {
-                    **room_status(queue, room, now),
-                    "rests_for_seconds": self._rest(room, now),
-                    "error": self._pipeline.chronicle.room_errors.get(room),
-                    **self._failing(room, now),
-                    "goes_to": self._goes_to(room),
+                    **room_status(queue, room.name, now),
+                    "health": health_of_room(room.name, findings),
+                    "state": state_of_room(room, facts),
+                    "rests_for_seconds": self._rest(room.name, now),
+                    "error": room.refused,
+                    **self._failing(room.name, now),
+                    "goes_to": room.goes_to,
                 }
-                for room in self._settings().rooms
+                for room in facts.rooms
             ],
             "sources": [
                 {
@@ -155,10 +174,6 @@ class StatusBoard:
             "last_error": self._pipeline.chronicle.last_errors.get(room),
         }
 
-    def _goes_to(self, room: str) -> str | None:
-        """Return the fallback that gets a room's messages now, or None."""
-        return self._pipeline.book.fallback_of(room) if room in self._pipeline.planner.diversions.rooms else None
-
     async def metrics(self) -> bytes:
         """Return the metrics in Prometheus' text format, with current gauges."""
         now = self._now()
@@ -175,6 +190,7 @@ class StatusBoard:
                 refresh_until=state.refresh_until,
             )
         self._metrics.set_silent(self._hearing.silent)
+        self._metrics.set_findings(look(self._finder.facts(queue)))
         for name, feed in self._feed_states():
             self._metrics.set_feed(name, connected=feed.connected, last_message_at=feed.last_message_at)
         return self._metrics.expose()

@@ -174,6 +174,19 @@ SELECT json_group_array(json_array(room, rank, n, due_at)) FROM (
     GROUP BY room, rank
 );
 
+-- name: deaths
+SELECT json_group_array(json_array(room, dead, untold, reason, last_error, title)) FROM (
+    SELECT
+        d.room, count(DISTINCT d.id) AS dead, count(DISTINCT i.id) AS untold,
+        max(iif(e.source = :operator, NULL, d.id)), d.reason, d.last_error,
+        iif(e.source = :operator, NULL, e.event ->> 'title') AS title
+    FROM deliveries AS d
+    JOIN events AS e ON e.seq = d.event_seq
+    LEFT JOIN messages AS m ON m.id = d.message AND m.state = 'pending'
+    LEFT JOIN incidents AS i ON i.message = m.id AND i.ended_at IS NULL AND i.source != :operator
+    WHERE d.state = 'dead' GROUP BY d.room
+);
+
 -- name: dead_counts
 SELECT json_group_array(json_array(room, n)) FROM (
     SELECT room, count(*) AS n FROM deliveries WHERE state = 'dead' GROUP BY room

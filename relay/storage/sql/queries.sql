@@ -110,16 +110,20 @@ SELECT json_group_array(json_object(
     'started_at', strftime('%Y-%m-%dT%H:%M:%fZ', started_at, 'unixepoch'),
     'ended_at', strftime('%Y-%m-%dT%H:%M:%fZ', ended_at, 'unixepoch'),
     'acknowledged_by', incident -> 'ack' ->> 'by', 'comment', incident -> 'ack' ->> 'comment',
-    'held', incident -> 'held' ->> 'reason', 'flapping', json(iif(incident ->> 'quiet', 'true', 'false'))
+    'held', incident -> 'held' ->> 'reason', 'flapping', json(iif(incident ->> 'quiet', 'true', 'false')),
+    'undelivered', iif(remote_id IS NULL, (
+        SELECT reason || coalesce(': ' || last_error, '') FROM deliveries
+        WHERE message = shown.message AND state = 'dead' ORDER BY id DESC LIMIT 1
+    ), NULL)
 ))
 FROM (
     SELECT i.*, m.remote_id FROM incidents AS i LEFT JOIN messages AS m ON m.id = i.message
     WHERE :ended OR i.over = 0
     ORDER BY i.over, i.rank, i.incident ->> '$.ack' IS NOT NULL, i.started_at DESC, i.id LIMIT :limit
-);
+) AS shown;
 
 -- name: count_open
-SELECT count(*) FROM incidents WHERE over = 0;
+SELECT count(*) FROM (SELECT DISTINCT source, key FROM incidents WHERE over = 0);
 
 -- name: key_of_incident
 SELECT source, key FROM incidents WHERE id = ? AND over = 0;

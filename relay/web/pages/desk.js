@@ -17,6 +17,7 @@ const empty = (text) => [make("li", { key: "" }, make("span", { class: "empty" }
 
 function roomChip(one) {
   if (one.held) return make("span", { class: "chip warn" }, `${one.room}: suppressed, ${one.held}`);
+  if (one.undelivered) return make("span", { class: "chip bad" }, `${one.room}: not delivered, ${one.undelivered}`);
   if (!one.message_id) return make("span", { class: "chip" }, `${one.room}: not posted yet`);
   return make("span", { class: "chip good", title: `message ${one.message_id}` }, `${one.room}: message …${one.message_id.slice(-8)}`);
 }
@@ -44,8 +45,7 @@ export function drawIncidents(found, count) {
     grouped.set(name, [...(grouped.get(name) ?? []), one]);
   }
   const shown = [...grouped].slice(0, MOST_SHOWN);
-  const rows = shown.reduce((sum, [, rooms]) => sum + rooms.length, 0);
-  byId("incidents-count").textContent = rows < count ? `${count}, the worst ${rows} are shown` : "";
+  byId("incidents-count").textContent = shown.length < count ? `${count}, the worst ${shown.length} are shown` : "";
   put(byId("incidents-list"), shown.length ? shown.map(incident) : empty("Nothing is open."));
 }
 

@@ -21,20 +21,14 @@ export function drawTiles(state, points) {
     tile("Latency, 90 %", slow === undefined ? "–" : slow < 1 ? `${Math.round(slow * 1000)} ms` : `${slow} s`,
       points.map((point) => point.latency_p90_seconds)),
     tile("Waiting", String(waiting), null), tile("Dead", String(dead), null, dead > 0),
-    tile("Open incidents", String(state.incidents.open), null),
+    tile("Open alerts", String(state.alerts.open), null),
   ]);
 }
 
+/** Show what is wrong, worst first, each with what to do about it. */
 export function drawTroubles(state) {
-  const found = [];
-  const say = (text, warn) => found.push(make("p", { key: text, class: warn ? "warn" : null }, text));
-  for (const one of state.accounts) if (one.refused) say(`Account ${one.account} is refused: ${one.refused}. All deliveries to its rooms wait.`);
-  for (const one of state.accounts) if (one.token_trouble) say(`Account ${one.account}: ${one.token_trouble}`);
-  for (const one of state.rooms) if (one.set_aside) say(`Room ${one.room}: ${setAside(one)}. Sent as soon as the room accepts another delivery.`, one.set_aside_severity !== "critical");
-  if (!state.config.last_reload_good) say("The configuration could not be reloaded; the previous one stays in force. Its problems are listed below.");
-  if (state.config.restart_needed.length) say(`Changes that need a restart: ${state.config.restart_needed.join(", ")}.`, true);
-  if (state.heartbeat_trouble) say(`Heartbeat: ${state.heartbeat_trouble}`, true);
-  put(byId("troubles"), found);
+  put(byId("troubles"), state.findings.map((one) => make("div", { key: `${one.code} ${one.about}`, class: one.severity === "warning" ? "finding warn" : "finding" },
+    make("p", {}, make("strong", {}, one.sentence), ` ${one.remedy}`), one.detail && make("p", { class: "dim detail" }, one.detail))));
 }
 
 const cell = (text, name) => make("td", { class: name }, text);
@@ -44,18 +38,12 @@ function setAside(room) {
   return `${room.set_aside} set aside until ${clock(room.set_aside_until)} (worst: ${room.set_aside_severity})`;
 }
 
-function roomState(room) {
-  const [name, text] = reachState(room);
-  if (!room.set_aside) return [name, text];
-  return [room.set_aside_severity === "critical" ? "bad" : "warn", `${setAside(room)} · ${text}`];
-}
+const SHADES = { ok: "good", warning: "warn", critical: "bad" };
 
-function reachState(room) {
-  if (room.error) return ["bad", `refused: ${room.error}`];
-  if (room.goes_to) return ["warn", `goes to ${room.goes_to}${room.last_error ? `: ${room.last_error}` : ""}`];
-  if (room.last_error) return ["warn", `fails for ${duration(room.failing_seconds)}: ${room.last_error}`];
-  if (room.rests_for_seconds > 0) return ["warn", `paused for ${duration(room.rests_for_seconds)}`];
-  return ["good", "works"];
+function roomState(room) {
+  const rest = room.state === "works" && room.rests_for_seconds > 0 ? `paused for ${duration(room.rests_for_seconds)}` : room.state;
+  const failing = room.failing_seconds > 0 ? ` (for ${duration(room.failing_seconds)})` : "";
+  return [SHADES[room.health], `${room.set_aside ? `${setAside(room)} · ` : ""}${rest}${failing}`];
 }
 
 export function drawRooms(state) {

@@ -55,12 +55,12 @@ async function look() {
   byId("ready").textContent = state.ready ? "ready" : `not ready: ${state.why_not_ready}`;
   byId("ready").className = state.ready ? "pill good" : "pill bad";
   byId("about").textContent = `version ${state.version} · up ${duration(state.uptime_seconds)}`;
-  document.title = `${state.ready ? "" : "! "}${state.incidents.open ? `(${state.incidents.open}) ` : ""}relay`;
+  document.title = `${state.ready ? "" : "! "}${state.alerts.open ? `(${state.alerts.open}) ` : ""}relay`;
   drawTroubles(state);
   drawTiles(state, points);
   drawRooms(state);
   drawSources(state);
-  drawIncidents(incidents, state.incidents.open);
+  drawIncidents(incidents, state.alerts.open);
   drawSilences(silences);
   latest.forEach(takeEvent);
   drawEvents();
