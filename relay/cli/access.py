@@ -200,6 +200,11 @@ class Daemon:
             fail(f"the running relay knows no account {account!r}; run `relay reload` to load this configuration")
         return answer
 
+    def incident(self, number: int) -> dict[str, Any] | None:
+        """Return an incident with its trail; None if there is none with the number."""
+        found: dict[str, Any] | None = self.call("GET", f"/api/v1/incidents/{number}")
+        return found
+
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
         """Record who acknowledges an incident; return False if none is open with the number."""
         answer = self.call("POST", f"/api/v1/incidents/{incident}/ack", {"by": by, "comment": comment})
@@ -217,6 +222,7 @@ class Stored:
     name = "the database (no relay runs)"
 
     def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
         self._path = loaded.storage
         self._rooms = list(loaded.settings.rooms)
         try:
@@ -325,6 +331,20 @@ class Stored:
         from relay.web.silences import with_names
 
         return with_names(list_incidents(self._connect(), ended=ended))
+
+    def incident(self, number: int) -> dict[str, Any] | None:
+        """Return an incident with its trail; None if there is none with the number."""
+        from relay.app.trial.trail import trail_json
+        from relay.lifecycle import SystemClock
+        from relay.settings.rules import compile_rules
+        from relay.storage.queries import trail
+        from relay.templates.rendering import TemplateRenderer
+
+        found, loaded = trail(self._connect(), number), self._loaded
+        if found is None:
+            return None
+        renderer = TemplateRenderer(loaded.templates, loaded.settings.timezone, lambda *_: None)
+        return trail_json(found, renderer, compile_rules(loaded.settings), SystemClock().wall())
 
     def acknowledge(self, incident: int, by: str, comment: str) -> bool:
         """Record who acknowledges an incident, for the next start; return False if none is open with the number."""

@@ -20,33 +20,12 @@ from relay.cli.common import (
     read_input,
     say,
 )
+from relay.cli.reasons import REASONS, SUPPRESSED, group_phrase
 
-REASONS = {
-    "repeat": "it adds nothing that its room does not know",
-    "flapping": "its alert opens and ends too often; its message stays quiet until the alert holds",
-    "nothing_open": "it is about an alert that is not open",
-    "policy": "its route posts no such change (`on_update`, `on_resolve`)",
-    "brief": "it ended before its group was due",
-    "silenced": "a silence suppresses it; if it still fires when the silence ends, it is sent then",
-    "inhibited": "another alert that fires suppresses it; if it still fires when that ends, it is sent then",
-    "muted": "its route is muted at this time; if it still fires afterwards, it is sent then",
-    "downtime": "its source is in a downtime; if it still fires when that ends, it is sent then",
-    "unrouted": "its route has no rooms",
-    "acknowledged": "someone had acknowledged it before its group was due",
-    "echo": "it repeats or answers a message that the relay itself has sent",
-    "dropped": "nobody asked for it, so it is dropped: it is counted and not stored",
-    "own": "one of the relay's own accounts wrote it, so it is not an event",
-}
-"""Reasons why an event changed no message."""
-SUPPRESSED = {
-    "silenced": "silence {by} (`relay silence list`)",
-    "inhibited": "the alert {by} fires",
-    "muted": "its route is muted: {by}",
-    "downtime": "source {by} is in a downtime",
-}
-"""What suppresses an alert in a room."""
+LONGEST_NUMBER = 18
+"""Digits of an incident's number, at most; an event's id is longer."""
 TAKEN_OVER = {
-    "superseded": "superseded by delivery {by}, which is newer",
+    "superseded": "superseded by delivery {by}, which shows the present",
     "merged": "merged with others into delivery {by}",
     "moved": "moved to another room by delivery {by}",
 }
@@ -59,7 +38,10 @@ if TYPE_CHECKING:
 
 
 def explain(
-    payload: Annotated[str, typer.Argument(help="The file of a payload, - for standard input, or the id of an event.")],
+    payload: Annotated[
+        str,
+        typer.Argument(help="The file of a payload, - for standard input, an event's id, or an incident's number."),
+    ],
     config: ConfigOption = None,
     source: Annotated[
         str | None,
@@ -74,13 +56,13 @@ def explain(
     ] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Explain what the relay would do with a payload, without sending anything, or what it did with an event.
+    """Explain what the relay would do with a payload, without sending anything, or what it did.
 
     Example: relay explain --source prometheus payload.json
     """
     loaded = load_config(config)
     if payload != "-" and not Path(payload).exists():
-        _explain_event(loaded, payload, output)
+        _explain_recorded(loaded, payload, output)
         return
     from relay.app.trial.explain import as_json, explain_payload
     from relay.formats.contract import NotJsonError, UnreadableError
@@ -206,17 +188,25 @@ def _with_group(delivery: ExplainedDelivery) -> str:
     return f", with the group {labels or 'of its route'}{waits}"
 
 
-def _explain_event(loaded: Loaded, event_id: str, output: Output) -> None:
+def _explain_recorded(loaded: Loaded, name: str, output: Output) -> None:
+    """Explain an incident by its number, or an event by its id."""
     from relay.cli.access import access
 
     reached = access(loaded)
-    event = reached.event(event_id)
-    if event is None:
-        fail(f"expected a file or the id of an event, found {event_id!r}, which {reached.name} does not know")
-    if output is Output.json:
-        print_json(event)
-        return
-    print_event(event)
+    is_number = name.isascii() and name.isdigit() and len(name) <= LONGEST_NUMBER
+    incident = reached.incident(int(name)) if is_number else None
+    event = reached.event(name) if incident is None else None
+    if output is Output.json and (event or incident):
+        print_json(incident or event)
+    elif incident is not None:
+        from relay.cli.trail import print_incident
+
+        print_incident(incident)
+    elif event is not None:
+        print_event(event)
+    else:
+        wanted = "a file, an event's id or an incident's number"
+        fail(f"expected {wanted}, found {name!r}, which is no file here, and which {reached.name} does not know")
 
 
 def print_event(event: dict[str, Any]) -> None:
@@ -252,7 +242,7 @@ def _waits(event: dict[str, Any]) -> bool:
 def _story(incident: dict[str, Any]) -> list[str]:
     """Return the sentences about an incident of an event."""
     at = f"incident {incident['id']} in room {incident['room']}"
-    sentences = [f"{at}: {incident['state']}{_group(incident['group'])}"]
+    sentences = [f"{at}: {incident['state']}{group_phrase(incident['group'])}"]
     if incident["message_id"] is not None:
         edits = incident["edits"]
         sentences[0] += f", in message {incident['message_id']}" + (f", edited {edits} times" if edits else "")
@@ -265,19 +255,6 @@ def _story(incident: dict[str, Any]) -> list[str]:
         comment = f": {incident['ack']['comment']}" if incident["ack"]["comment"] else ""
         sentences.append(f"  acknowledged by {incident['ack']['by']}{comment}")
     return sentences
-
-
-def _group(name: str | None) -> str:
-    """Return a group as a phrase: its labels, or that it is a storm's digest."""
-    if name is None:
-        return ""
-    import msgspec
-
-    place, _, labels = name.partition("\n")
-    if place.startswith("storm "):
-        return ", in a storm's digest"
-    pairs = ", ".join(f"{key}={value}" for key, value in msgspec.json.decode(labels or "[]"))
-    return f", in the group {pairs}" if pairs else ", in its route's one group"
 
 
 def _fate(delivery: dict[str, Any]) -> str:

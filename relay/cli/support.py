@@ -136,7 +136,10 @@ def _state(loaded: Loaded | None) -> dict[str, str]:
 
     try:
         reached = _reached(loaded)
-        found: dict[str, Any] = {"status.json": reached.status()}
+        status = reached.status()
+        for one in status["findings"]:
+            del one["detail"]  # it may have the title of an alert; its error is in the other files
+        found: dict[str, Any] = {"status.json": status}
         troubled = reached.deliveries({"state": ["dead", "waiting", "leased"], "limit": MOST})
         found["deliveries.json"] = [{name: one[name] for name in TROUBLE} for one in troubled]
         found["refused.json"] = [

@@ -9,7 +9,7 @@ import msgspec
 
 from relay.core.alert import Alert, AlertKey
 from relay.storage import outbox, plans, queries
-from relay.storage.queries import Snapshot
+from relay.storage.queries import Snapshot, Trail
 from relay.storage.reading import Reader
 
 
@@ -68,6 +68,10 @@ class SqliteQueries:
     async def list_incidents(self, *, ended: bool = False, limit: int = 10_000) -> str:
         """Return open incidents, the worst first, followed by ended ones if asked for, as JSON."""
         return await self._read(queries.list_incidents, ended=ended, limit=limit)
+
+    async def trail(self, number: int) -> Trail | None:
+        """Return an incident by its number with its last events and its message; None if there is none."""
+        return await self._read(queries.trail, number)
 
     async def key_of_incident(self, number: int) -> AlertKey | None:
         """Return the key of an open incident's alert, or None."""

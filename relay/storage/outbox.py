@@ -256,7 +256,7 @@ class Dead(msgspec.Struct, frozen=True, array_like=True):
     room: str
     count: int
     untold: int
-    reason: str
+    reason: str | None
     error: str | None
     title: str | None
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sqlite3 import Connection
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from relay.core.alert import AlertKey
+from relay.core.delivery import MOST_LINES, Summary
+from relay.core.event import Event
 from relay.storage.outbox import Dead, SetAside, deaths, depths, oldest_waiting, set_aside
 from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
+MOST_EVENTS = 200
+"""Events of an incident's trail, at most."""
 Verb = Literal["retry", "drop"]
 
 
@@ -71,7 +75,41 @@ def list_deliveries(
 
 def list_incidents(connection: Connection, *, ended: bool = False, limit: int = 10_000) -> str:
     """Return open incidents, the worst first, followed by ended ones if asked for."""
-    return read_json(connection, _SQL["list_incidents"], {"ended": ended, "limit": limit})
+    return read_json(connection, _SQL["list_incidents"], {"ended": ended, "limit": limit, "id": None})
+
+
+class MessageNow(msgspec.Struct, frozen=True):
+    """What is needed to render the living message of an incident as it is now. `labels` are those of its group."""
+
+    room: str
+    template: str | None
+    event: Event
+    summary: Summary
+    labels: dict[str, str] | None = None
+
+
+class Trail(msgspec.Struct, frozen=True):
+    """An incident as the API shows it, its events, the latest first, and the message that stands in its room."""
+
+    incident: dict[str, Any]
+    events: list[dict[str, Any]]
+    message: MessageNow | None
+
+
+def trail(connection: Connection, number: int) -> Trail | None:
+    """Return an incident by its number with its last events and its message; None if there is none."""
+    found = msgspec.json.decode(
+        read_json(connection, _SQL["list_incidents"], {"ended": True, "limit": 1, "id": number})
+    )
+    if not found:
+        return None
+    values = {"id": number, "limit": MOST_EVENTS, "named": MOST_LINES}
+    row = connection.execute(_SQL["message_of_incident"], values).fetchone()
+    return Trail(
+        found[0],
+        msgspec.json.decode(read_json(connection, _SQL["events_of_incident"], values)),
+        None if row is None else msgspec.json.decode(row[0], type=MessageNow),
+    )
 
 
 def _listed(values: Sequence[object] | None) -> str | None:

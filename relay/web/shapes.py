@@ -173,6 +173,39 @@ class Incident(Shape, frozen=True, kw_only=True):
     undelivered: str | None
 
 
+class TrailDelivery(Shape, frozen=True, kw_only=True):
+    """A delivery that an event of an incident led to."""
+
+    id: int
+    action: Action
+    room: str
+    state: DeliveryState
+
+
+class TrailEvent(Shape, frozen=True, kw_only=True):
+    """An event of an incident. `suppressed`: why it changed no message; `waits`: its group tells of it later."""
+
+    id: str
+    received_at: str
+    status: Status
+    severity: Severity
+    title: str
+    suppressed: Suppression | None
+    state: Literal["waiting", "planned", "set_aside"]
+    waits: bool
+    deliveries: list[TrailDelivery]
+
+
+class WholeIncident(Incident, frozen=True, kw_only=True):
+    """An incident with its events, latest first (200 at most), and as `markdown` what its message says now.
+
+    There is no markdown while no message of its own, or of its group, stands in the room, or if it can't be edited.
+    """
+
+    events: list[TrailEvent]
+    markdown: str | None
+
+
 class Silence(Shape, frozen=True, kw_only=True):
     """Matchers that suppress alerts for a time."""
 

@@ -53,6 +53,30 @@ async def test_silences_and_acknowledgements_by_hand(tmp_path: Path, sandbox: Sa
         assert "acknowledged by anna: mine" in out
 
 
+async def test_explain_takes_the_number_of_an_incident_with_a_relay_and_without(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    config = configure(tmp_path, sandbox)
+    named = ("-c", str(config))
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        await session.post(relay.events + "/hooks/lab", json=FAULT)
+        await until(sandbox, lambda: len(messages(sandbox)) == 1)
+        (incident,) = json.loads((await command("incidents", *named, "-o", "json"))[1])
+        number = str(incident["id"])
+        assert (await command("ack", number, "--author", "anna", "--config", str(config)))[0] == 0
+        await until(sandbox, lambda: "👤 anna" in messages(sandbox)[0].text)
+        trails = [(await command("explain", number, *named))[:2]]
+        code, _, error = await command("explain", "4711", *named)
+        assert (code, "expected a file, an event's id or an incident's number, found '4711'" in error) == (1, True)
+    trails.append((await command("explain", number, *named))[:2])
+    for code, out in trails:
+        assert (code, f"incident {number} in room noc: major: port-down\n" in out) == (0, True)
+        assert "firing major: port-down" in out
+        assert "      post 1: done\n" in out
+        assert "acknowledged by anna\n" in out
+        assert "    │ 🟠 **MAJOR** · port-down" in out
+
+
 async def test_an_acknowledgement_is_withdrawn_by_hand(tmp_path: Path, sandbox: Sandbox) -> None:
     config = configure(tmp_path, sandbox)
     named = ("--config", str(config))

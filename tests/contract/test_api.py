@@ -120,6 +120,10 @@ async def what_is_shown(api: Described, relay: Running) -> None:
 
 async def what_is_done(api: Described) -> None:
     (incident,) = await api.ask("GET", "/api/v1/incidents?ended=true&limit=10")
+    shown = await api.ask("GET", f"/api/v1/incidents/{incident['id']}", None, "/api/v1/incidents/{id}")
+    assert {name: shown[name] for name in incident} == incident
+    for unknown in ("4711", "none", "9" * 30):
+        await api.ask("GET", f"/api/v1/incidents/{unknown}", None, "/api/v1/incidents/{id}", 404)
     await api.ask("POST", f"/api/v1/incidents/{incident['id']}/ack", {"by": "anna"}, "/api/v1/incidents/{id}/ack")
     await api.ask("POST", f"/api/v1/incidents/{incident['id']}/unack", {"by": "anna"}, "/api/v1/incidents/{id}/unack")
     wish = {"matchers": ["a=b"], "ends_at": "2099-01-01T00:00:00Z", "created_by": "a", "comment": "b"}

@@ -188,6 +188,41 @@ async def test_explain_tells_why_an_event_changed_nothing(relay: Running) -> Non
     assert (shown["suppressed"], shown["deliveries"]) == ("repeat", [])
 
 
+async def test_the_trail_of_an_incident_is_what_each_of_its_events_did(tmp_path: Path, sandbox: Sandbox) -> None:
+    rooms = {"noc": ROOM, "ops": {**ROOM, "title": "OPS"}}
+    async with running(tmp_path, sandbox, rooms=rooms, route={"rooms": ["noc", "ops"]}) as relay:
+        await relay.post({"title": "another alert", "status": "firing", "key": "other"})
+        await relay.post(end())
+        for event in (fault(), fault(), fault(severity="critical"), end()):
+            await relay.post(event)
+            await settled(relay)
+        listed = (await relay.get("/api/v1/incidents?ended=true"))[1]
+        for one in [one for one in listed if one["title"].startswith("port-down")]:
+            _, shown = await relay.get(f"/api/v1/incidents/{one['id']}")
+            did = [
+                (event["status"], event["suppressed"], [delivery["action"] for delivery in event["deliveries"]])
+                for event in reversed(shown["events"])
+            ]
+            assert did == [
+                ("firing", None, ["post"]),
+                ("firing", "repeat", []),
+                ("firing", None, ["edit", "reply"]),
+                ("resolved", None, ["edit", "reply"]),
+            ]
+            assert {d["room"] for event in shown["events"] for d in event["deliveries"]} == {one["room"]}
+            assert shown["markdown"].startswith("✅ **resolved** · port-down")
+
+
+async def test_an_incident_that_waits_for_its_group_has_no_message_yet(tmp_path: Path, sandbox: Sandbox) -> None:
+    route = {"rooms": ["noc"], "group_by": ["site"], "group_wait": "1h"}
+    async with running(tmp_path, sandbox, route=route) as relay:
+        await relay.post(fault())
+        (one,) = await relay.until_shown("/api/v1/incidents")
+        _, shown = await relay.get(f"/api/v1/incidents/{one['id']}")
+        assert [(event["waits"], event["deliveries"]) for event in shown["events"]] == [(True, [])]
+        assert shown["markdown"] is None
+
+
 KEYS = 6
 
 

@@ -25,6 +25,7 @@ from relay.app.running.notice import Notice
 from relay.app.running.reload import Reload, Reloader
 from relay.app.running.requests import AccountRequests, Asked, Login, post_now
 from relay.app.running.status import StatusBoard
+from relay.app.trial.trail import trail_json
 from relay.core.delivery import Outcome
 from relay.core.event import OPERATOR_SOURCE, Severity, Status
 from relay.core.rate import TokenBucket
@@ -64,6 +65,7 @@ from relay.web.metrics import Metrics
 from relay.web.page import Page
 from relay.web.sessions import Sessions
 from relay.web.silences import SilenceApi, SilenceBook
+from relay.web.trail import TrailApi
 from relay.web.trends import Trends, TrendsApi
 
 KEEPALIVE = 75.0
@@ -215,10 +217,16 @@ class RelayDaemon:
             AccountApi(accounts.ask, Asked | Login),
             ConfigurationApi(configured),
             TrendsApi(self._trends.points),
+            TrailApi(self._trail),
         ]
         sessions = Sessions(self._admin_tokens, clock.now)
         guard = AdminGuard(sessions, lambda: (*_LOOPBACK, self._doors.listen.admin.host, *self._admin_hosts()))
         return make_admin(guard, [*parts, Page(sessions)], self._ready, self._finder.look, board.metrics)
+
+    async def _trail(self, number: int) -> dict[str, Any] | None:
+        """Return an incident's trail by its number, or None. Raises `StoreError`."""
+        found, made = await self.store.queries.trail(number), self.arrangement
+        return None if found is None else trail_json(found, made.renderer, made.rules, self._clock.now())
 
     def settings(self) -> Settings:
         """Return the settings in force."""

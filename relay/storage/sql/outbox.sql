@@ -176,15 +176,20 @@ SELECT json_group_array(json_array(room, rank, n, due_at)) FROM (
 
 -- name: deaths
 SELECT json_group_array(json_array(room, dead, untold, reason, last_error, title)) FROM (
-    SELECT
-        d.room, count(DISTINCT d.id) AS dead, count(DISTINCT i.id) AS untold,
-        max(iif(e.source = :operator, NULL, d.id)), d.reason, d.last_error,
-        iif(e.source = :operator, NULL, e.event ->> 'title') AS title
-    FROM deliveries AS d
-    JOIN events AS e ON e.seq = d.event_seq
-    LEFT JOIN messages AS m ON m.id = d.message AND m.state = 'pending'
-    LEFT JOIN incidents AS i ON i.message = m.id AND i.ended_at IS NULL AND i.source != :operator
-    WHERE d.state = 'dead' GROUP BY d.room
+    SELECT counted.room, dead, coalesce(untold, 0) AS untold, d.reason, d.last_error, e.event ->> 'title' AS title
+    FROM (SELECT room, count(*) AS dead FROM deliveries WHERE state = 'dead' GROUP BY room) AS counted
+    LEFT JOIN (
+        SELECT m.room, count(*) AS untold FROM incidents AS i JOIN messages AS m ON m.id = i.message
+        WHERE i.over = 0 AND i.source != :operator AND m.state = 'pending'
+          AND EXISTS (SELECT 1 FROM deliveries WHERE message = m.id AND state = 'dead')
+        GROUP BY m.room
+    ) AS pending ON pending.room = counted.room
+    LEFT JOIN deliveries AS d ON d.id = (
+        SELECT last.id FROM deliveries AS last JOIN events AS its ON its.seq = last.event_seq
+        WHERE last.state = 'dead' AND last.room = counted.room AND its.source != :operator
+        ORDER BY last.id DESC LIMIT 1
+    )
+    LEFT JOIN events AS e ON e.seq = d.event_seq
 );
 
 -- name: dead_counts

@@ -118,9 +118,51 @@ SELECT json_group_array(json_object(
 ))
 FROM (
     SELECT i.*, m.remote_id FROM incidents AS i LEFT JOIN messages AS m ON m.id = i.message
-    WHERE :ended OR i.over = 0
+    WHERE i.id = :id OR (:id IS NULL AND (:ended OR i.over = 0))
     ORDER BY i.over, i.rank, i.incident ->> '$.ack' IS NOT NULL, i.started_at DESC, i.id LIMIT :limit
 ) AS shown;
+
+-- name: events_of_incident
+SELECT json_group_array(json(event)) FROM (
+    SELECT json_object(
+        'id', e.id, 'received_at', strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at, 'unixepoch'),
+        'status', e.event ->> 'status', 'severity', e.event ->> 'severity', 'title', e.event ->> 'title',
+        'suppressed', e.suppressed,
+        'state', iif(e.set_aside IS NOT NULL, 'set_aside', iif(
+            e.seq > (SELECT value FROM meta WHERE name = 'planned_up_to'), 'waiting', 'planned'
+        )),
+        'waits', json(iif(EXISTS (
+            SELECT 1 FROM json_each(i.incident, '$.news') AS n WHERE n.value = e.seq
+        ), 'true', 'false')),
+        'deliveries', json((
+            SELECT json_group_array(json_object('id', d.id, 'action', d.action, 'room', d.room, 'state', d.state))
+            FROM deliveries AS d
+            WHERE d.event_seq = e.seq AND (d.room = i.room OR d.message = i.message) AND d.part = 0
+        ))
+    ) AS event
+    FROM incidents AS i JOIN events AS e ON e.source = i.source AND e.event ->> 'key' = i.key
+    WHERE i.id = :id AND i.started_at <= e.received_at
+      AND (i.ended_at IS NULL OR i.ended_at >= e.event ->> 'occurred_at')
+    ORDER BY e.seq DESC LIMIT :limit
+);
+
+-- name: message_of_incident
+SELECT json_object(
+    'room', m.room, 'kind', m.kind, 'template', m.template, 'labels', json(m.labels),
+    'event', i.incident -> 'event', 'summary', json((
+        SELECT json_object(
+            'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started
+        )
+        FROM (
+            SELECT
+                incident, count(*) FILTER (WHERE over = 0) OVER () AS firing,
+                count(*) FILTER (WHERE over = 1) OVER () AS ended, min(started_at) OVER () AS started
+            FROM incidents WHERE message = m.id ORDER BY over, rank, id LIMIT :named
+        )
+    ))
+)
+FROM incidents AS i JOIN messages AS m ON m.id = i.message AND m.state = 'standing' AND m.kind = 'living'
+WHERE i.id = :id;
 
 -- name: count_open
 SELECT count(*) FROM (SELECT DISTINCT source, key FROM incidents WHERE over = 0);

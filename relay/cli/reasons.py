@@ -1,0 +1,41 @@
+"""Reasons and groups in words, for commands that explain."""
+
+from __future__ import annotations
+
+REASONS = {
+    "repeat": "it adds nothing that its room does not know",
+    "flapping": "its alert opens and ends too often; its message stays quiet until the alert holds",
+    "nothing_open": "it is about an alert that is not open",
+    "policy": "its route posts no such change (`on_update`, `on_resolve`)",
+    "brief": "it ended before its group was due",
+    "silenced": "a silence suppresses it; if it still fires when the silence ends, it is sent then",
+    "inhibited": "another alert that fires suppresses it; if it still fires when that ends, it is sent then",
+    "muted": "its route is muted at this time; if it still fires afterwards, it is sent then",
+    "downtime": "its source is in a downtime; if it still fires when that ends, it is sent then",
+    "unrouted": "its route has no rooms",
+    "acknowledged": "someone had acknowledged it before its group was due",
+    "echo": "it repeats or answers a message that the relay itself has sent",
+    "dropped": "nobody asked for it, so it is dropped: it is counted and not stored",
+    "own": "one of the relay's own accounts wrote it, so it is not an event",
+}
+"""Reasons why an event changed no message."""
+SUPPRESSED = {
+    "silenced": "silence {by} (`relay silence list`)",
+    "inhibited": "the alert {by} fires",
+    "muted": "its route is muted: {by}",
+    "downtime": "source {by} is in a downtime",
+}
+"""What suppresses an alert in a room."""
+
+
+def group_phrase(name: str | None) -> str:
+    """Return a group as a phrase: its labels, or that it is a storm's digest."""
+    if name is None:
+        return ""
+    import msgspec
+
+    place, _, labels = name.partition("\n")
+    if place.startswith("storm "):
+        return ", in a storm's digest"
+    pairs = ", ".join(f"{key}={value}" for key, value in msgspec.json.decode(labels or "[]"))
+    return f", in the group {pairs}" if pairs else ", in its route's one group"
