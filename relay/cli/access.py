@@ -379,7 +379,7 @@ class Stored:
     def status(self) -> dict[str, Any]:
         """Return the part of the state that is in the store."""
         from relay import __version__
-        from relay.app.running.factfinding import room_facts
+        from relay.app.running.factfinding import gone_facts, room_facts
         from relay.app.running.status import room_status, wellness
         from relay.core.facts import Facts
         from relay.core.wellness import health_of_room, look
@@ -388,7 +388,7 @@ class Stored:
 
         queue, now = snapshot(self._connect(), self._rooms, everything=True), SystemClock().wall()
         rooms = tuple(room_facts(queue, room, now) for room in self._rooms)
-        facts = Facts(now=now, running=False, rooms=rooms)
+        facts = Facts(now=now, running=False, rooms=rooms, gone=gone_facts(queue, self._rooms, now))
         findings = look(facts)
         return {
             "version": __version__,

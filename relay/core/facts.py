@@ -56,8 +56,8 @@ class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a relay. `now` is the machine's time in Unix seconds, as the ends of tokens are.
 
-    `stuck` names loops that hang. `problems` are those of a configuration that was refused, `restart` the changed keys
-    that wait for a restart.
+    `stuck` names loops that hang. `gone` are rooms that left the configuration and have dead deliveries. `problems` are
+    those of a configuration that was refused, `restart` the changed keys that wait for a restart.
     """
 
     now: float
@@ -71,4 +71,5 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     restart: tuple[str, ...] = ()
     accounts: tuple[AccountFacts, ...] = ()
     rooms: tuple[RoomFacts, ...] = ()
+    gone: tuple[RoomFacts, ...] = ()
     sources: tuple[SourceFacts, ...] = ()

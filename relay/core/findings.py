@@ -25,6 +25,7 @@ Code = Literal[
     "room_failing",
     "late",
     "dead",
+    "room_gone",
     "feed_down",
     "source_silent",
     "source_echoes",

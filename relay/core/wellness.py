@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from relay.core.facts import AccountFacts, Facts, RoomFacts, SourceFacts
 from relay.core.findings import CODES, DEGREES, Finding, Health, found, health
+from relay.core.words import say_duration
 
 LATE = 300.0
 """Seconds that a delivery may wait before its room counts as late."""
@@ -27,6 +28,7 @@ def look(facts: Facts) -> tuple[Finding, ...]:
         *_of_settings(facts),
         *(one for account in facts.accounts for one in _of_account(account, facts.now)),
         *(one for room in facts.rooms for one in _of_room(room, waits=room.name in refused)),
+        *(_gone(room) for room in facts.gone),
         *(one for source in facts.sources for one in _of_source(source)),
     ]
     return tuple(sorted(everything, key=lambda one: (DEGREES.index(one.severity), CODES.index(one.code), one.about)))
@@ -47,7 +49,7 @@ def state_of_room(room: RoomFacts, facts: Facts) -> str:
         return f"refused: {room.refused}"
     if room.goes_to is not None:
         return f"goes to {room.goes_to}{error}"
-    return f"fails{error}" if room.failing > 0 else "works"
+    return f"fails for {say_duration(room.failing)}{error}" if room.failing > 0 else "works"
 
 
 def _of_relay(facts: Facts) -> Iterator[Finding]:
@@ -231,6 +233,19 @@ def _set_aside(room: RoomFacts) -> Finding:
         rooms=(name,),
         detail=f"{room.aside} set aside, {room.aside_critical} of them critical",
         notice="critical" if critical else "major",
+    )
+
+
+def _gone(room: RoomFacts) -> Finding:
+    retry = f"relay deliveries retry --state dead --room {room.name}"
+    return found(
+        "room_gone",
+        f"Room {room.name} left the configuration and has dead deliveries.",
+        f"Configure it again, then `{retry}`; or give them up with `drop`.",
+        f"Nothing is left of room {room.name}, which had left the configuration.",
+        about=room.name,
+        rooms=(room.name,),
+        detail=room.death,
     )
 
 

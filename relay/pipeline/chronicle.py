@@ -143,10 +143,7 @@ class Chronicle:
     def homeless(self, room: str, count: int) -> None:
         """Report deliveries that are dead because their room is no longer configured."""
         self._log.error("room_gone", room=room, deliveries=count)
-        body = "`relay deliveries retry` sends them once the room is configured again; `drop` gives them up"
-        self._notify(
-            f"gone:{room}", f"relay: {count} deliveries for room {room} are dead: it is gone", "major", "notice", body
-        )
+        self._changed()
 
     def taken_over(self, room: str, state: DeliveryState) -> None:
         """Count a waiting delivery that another has replaced."""

@@ -325,7 +325,7 @@ async def test_all_is_done_by_the_keyboard(tmp_path: Path, sandbox: Sandbox, pag
         await page.goto(relay.admin)
         await expect(page.locator("#incidents-list")).to_contain_text("port-down")
         await page.keyboard.press("Tab")
-        await expect(page.get_by_text("Skip to the open incidents")).to_be_focused()
+        await expect(page.get_by_text("Skip to the open alerts")).to_be_focused()
         await page.keyboard.press("Enter")
         for _ in range(5):
             await page.keyboard.press("Tab")

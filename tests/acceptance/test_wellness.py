@@ -176,6 +176,24 @@ async def test_a_refused_reload_is_told_everywhere(tmp_path: Path, sandbox: Sand
         await places.are_well()
 
 
+async def test_what_is_dead_because_its_room_was_taken_out_is_told_everywhere(
+    tmp_path: Path, sandbox: Sandbox, page: Page
+) -> None:
+    settings = setup(sandbox, retry={"first": "1h", "longest": "1h"})
+    sandbox.state.faults = [Fault(status=503, room="CORE")]
+    async with running(tmp_path, sandbox, **settings) as relay:
+        places = Places(relay, page)
+        await page.goto(relay.admin)
+        await relay.post(FIRING)
+        await relay.until_shown("/api/v1/deliveries?reason=remote")
+        without = {"rooms": {"ops": settings["rooms"]["ops"]}, "route": {"rooms": ["ops"]}}
+        assert (await relay.reload(**{**settings, **without}))[0] == 200
+        await places.agree("room_gone", "warning", "core")
+        arguments = ("deliveries", "drop", "--state", "dead", "--room", "core", "-c", str(relay.file))
+        assert (await command(*arguments))[0] == 0
+        await places.are_well()
+
+
 async def test_a_silent_source_is_told_everywhere(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
     silent = {"lab": {"type": "webhook", "silent_after": "100ms"}}
     settings = setup(sandbox, sources=silent)

@@ -49,6 +49,7 @@ CASES: list[tuple[Facts, Code, str]] = [
     (room(failing=FAILING + 1, last_error="503"), "room_failing", "warning"),
     (room(oldest=LATE + 1), "late", "warning"),
     (room(dead=1, death="x\nrefused: 400"), "dead", "warning"),
+    (facts(gone=(RoomFacts(name="old", dead=2, untold=1),)), "room_gone", "warning"),
     (source(feed="down"), "feed_down", "warning"),
     (source(feed="refused", feed_error="401"), "feed_down", "warning"),
     (source(silent="10m", silence_is="critical"), "source_silent", "critical"),
@@ -99,7 +100,7 @@ def test_the_rooms_of_a_refused_account_do_not_work_and_are_not_blamed_themselve
     assert [(one.code, one.about) for one in findings] == [("account_refused", "webex"), ("room_failing", "ops")]
     assert [health_of_room(one.name, findings) for one in rooms] == ["critical", "critical", "warning"]
     states = [state_of_room(one, known) for one in rooms]
-    assert states == [*["waits, as account webex is refused"] * 2, "fails: 401"]
+    assert states == [*["waits, as account webex is refused"] * 2, "fails for 15 min: 401"]
 
 
 def test_a_room_that_lacks_an_open_incident_has_no_second_finding_for_its_dead_deliveries() -> None:

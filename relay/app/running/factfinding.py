@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Literal, Protocol
 
 from relay.app.running.feeds import Feeds
@@ -55,6 +55,11 @@ def room_facts(queue: Snapshot, room: str, now: float) -> RoomFacts:
         untold=dead.untold if dead else 0,
         death=death,
     )
+
+
+def gone_facts(queue: Snapshot, rooms: Container[str], now: float) -> tuple[RoomFacts, ...]:
+    """Return what the store knows of rooms that are configured no more and have dead deliveries."""
+    return tuple(room_facts(queue, room, now) for room in sorted(queue.deaths) if room not in rooms)
 
 
 class FactFinder:
@@ -116,6 +121,7 @@ class FactFinder:
             restart=last.restart,
             accounts=tuple(self._account(account) for account in self._pipeline.book.accounts()),
             rooms=tuple(self._room(queue, room) for room in settings.rooms),
+            gone=gone_facts(queue, settings.rooms, self._clock.now()),
             sources=tuple(self._source(name) for name in settings.sources),
         )
 

@@ -42,8 +42,7 @@ const SHADES = { ok: "good", warning: "warn", critical: "bad" };
 
 function roomState(room) {
   const rest = room.state === "works" && room.rests_for_seconds > 0 ? `paused for ${duration(room.rests_for_seconds)}` : room.state;
-  const failing = room.failing_seconds > 0 ? ` (for ${duration(room.failing_seconds)})` : "";
-  return [SHADES[room.health], `${room.set_aside ? `${setAside(room)} · ` : ""}${rest}${failing}`];
+  return [SHADES[room.health], `${room.set_aside ? `${setAside(room)} · ` : ""}${rest}`];
 }
 
 export function drawRooms(state) {
