@@ -9,7 +9,9 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from aiohttp import web
 
@@ -25,13 +27,13 @@ READ = 65_536
 
 
 class Site(web.BaseSite):
-    """Listens at an address, or at a socket that was handed over.
+    """Listens at an address, on sockets that are bound to it.
 
     It accepts connections itself, one after the other. asyncio's own server accepts all waiting ones before any can be
     closed, and so runs out of descriptors in a flood.
     """
 
-    __slots__ = ("_address", "_connections", "_given", "_handshakes", "_loop", "_spawn", "sockets")
+    __slots__ = ("_address", "_bound", "_connections", "_handshakes", "_loop", "_spawn", "sockets")
 
     def __init__(
         self,
@@ -39,15 +41,15 @@ class Site(web.BaseSite):
         connections: Connections,
         spawn: Spawn,
         address: tuple[str, int],
-        given: socket.socket | None = None,
+        bound: Sequence[socket.socket],
         context: ssl.SSLContext | None = None,
     ) -> None:
-        """Prepare the site. `spawn` owns the handshakes; the socket `given` is used instead of binding the address."""
+        """Prepare the site. `spawn` owns the handshakes; `bound` are the sockets at the address."""
         super().__init__(runner, ssl_context=context, backlog=BACKLOG)
         self._connections = connections
         self._spawn = spawn
         self._address = address
-        self._given = given
+        self._bound = bound
         self._loop = asyncio.get_running_loop()
         self._handshakes: set[Handshake] = set()
         self.sockets: list[socket.socket] = []
@@ -60,7 +62,7 @@ class Site(web.BaseSite):
     async def start(self) -> None:
         """Listen. Raises OSError."""
         await super().start()
-        self.sockets = await _sockets_at(*self._address) if self._given is None else [self._given]
+        self.sockets = list(self._bound)
         for one in self.sockets:
             one.setblocking(False)  # noqa: FBT003 - socket's own signature
             one.listen(BACKLOG)
@@ -165,10 +167,14 @@ class Handshake:
         self.task.cancel()
 
 
-async def _sockets_at(host: str, port: int) -> list[socket.socket]:
-    """Bind sockets at all addresses of a host that this machine has. Raises OSError and then leaves none open."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+def bind(
+    host: str, port: int, resolve: Callable[..., Sequence[tuple[Any, ...]]] = socket.getaddrinfo
+) -> list[socket.socket]:
+    """Bind sockets at all addresses of a host that this machine has. Raises OSError and then leaves none open.
+
+    They listen once a site has started. Until then they fail to bind if another process listens there.
+    """
+    found = resolve(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     for family, _, _, _, address in dict.fromkeys(found):

@@ -19,7 +19,6 @@ import trustme
 import uvloop
 from aiohttp import web
 
-from relay.lifecycle import SystemClock
 from relay.listeners.connections import (
     BETWEEN_NOTES,
     CALM,
@@ -36,7 +35,7 @@ from relay.listeners.connections import (
     most_connections,
 )
 from relay.listeners.server import EventsServer
-from relay.listeners.site import Site
+from relay.listeners.site import Site, bind
 from relay.logs import make_log
 from relay.ports import Clock, Log, Spawn
 from relay.sandbox.server import Sandbox
@@ -137,7 +136,7 @@ async def watched(
         server = EventsServer(answer, connections, access_log=None)
         runner = web.ServerRunner(server)
         await runner.setup()
-        site = Site(runner, connections, spawn or tasks.create_task, ("127.0.0.1", 0), None, context)
+        site = Site(runner, connections, spawn or tasks.create_task, ("127.0.0.1", 0), bind("127.0.0.1", 0), context)
         await site.start()
         found = Watched(clock, connections, site, server)
         try:
@@ -397,38 +396,22 @@ async def test_a_connection_that_comes_after_its_tasks_have_ended_is_closed() ->
         assert len(server.connections) == 0
 
 
-class WithoutIpv6(asyncio.SelectorEventLoop):
-    """A loop whose machine has names of families and addresses that it can't make."""
-
-    def __init__(self, *families: tuple[int, str]) -> None:
-        super().__init__()
-        self._families = families
-
-    async def getaddrinfo(self, *_: object, **__: object) -> list[Any]:
-        return [(family, socket.SOCK_STREAM, 6, "", (host, 0)) for family, host in self._families]
-
-
 @pytest.mark.parametrize(
     "missing", [(socket.AF_IPX, "::1"), (socket.AF_INET6, "2001:db8::1"), (socket.AF_INET, "192.0.2.1")]
 )
 def test_an_address_that_this_machine_does_not_have_is_skipped_unless_it_is_the_only_one(
     missing: tuple[int, str],
 ) -> None:
-    async def listen() -> int:
-        async with asyncio.TaskGroup() as tasks:
-            connections = Noticed(9, SystemClock(), make_log("critical", io.StringIO()))
-            runner = web.ServerRunner(EventsServer(echo, connections, access_log=None))
-            await runner.setup()
-            try:
-                await Site(runner, connections, tasks.create_task, ("localhost", 0)).start()
-                return len(runner.addresses)
-            except OSError:
-                return 0
-            finally:
-                await runner.cleanup()
+    def bound(*families: tuple[int, str]) -> int:
+        found = [(family, socket.SOCK_STREAM, 6, "", (host, 0)) for family, host in families]
+        sockets = bind("localhost", 0, lambda *_, **__: found)
+        for one in sockets:
+            one.close()
+        return len(sockets)
 
-    assert on(lambda: WithoutIpv6(missing, (socket.AF_INET, "127.0.0.1")), listen()) == 1
-    assert on(lambda: WithoutIpv6(missing), listen()) == 0
+    assert bound(missing, (socket.AF_INET, "127.0.0.1")) == 1
+    with pytest.raises(OSError, match=r"\[Errno \d+\]"):
+        bound(missing)
 
 
 class Fake:

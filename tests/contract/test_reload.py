@@ -19,10 +19,8 @@ import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
-from relay.app.running.daemon import RelayDaemon
+from relay.app.running.doors import Doors
 from relay.formats import FORMATS
-from relay.lifecycle import Lifecycle, SystemClock
-from relay.logs import make_log
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from relay.settings.load import load
@@ -301,7 +299,7 @@ def test_a_socket_that_was_handed_over_is_not_left_unlocked(tmp_path: Path, monk
     written = {"sources": LAB, "rooms": {"noc": ROOM}, "accounts": accounts, "route": {"rooms": ["noc"]}}
     file.write_text(json.dumps(written), encoding="utf-8")
     with taken, pytest.raises(ConfigurationError, match=r"this process listens at 0\.0\.0\.0"):
-        RelayDaemon(load(file, FORMATS), Lifecycle(make_log(), SystemClock()), SystemClock(), make_log())
+        Doors(load(file, FORMATS))
 
 
 async def test_a_watched_configuration_is_loaded_when_a_file_of_it_changes(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -90,11 +90,11 @@ class RelayDaemon:
     """Implements the lifecycle's `Daemon`. Once made, it has its store and its secrets, but listens nowhere yet."""
 
     def __init__(  # noqa: PLR0915 - one straight list of parts reads better whole
-        self, loaded: Loaded, lifecycle: Lifecycle, clock: SystemClock, log: Log
+        self, loaded: Loaded, doors: Doors, lifecycle: Lifecycle, clock: SystemClock, log: Log
     ) -> None:
         """Raises `StoreError`, `ConfigurationError`, `SecretError`, `TemplateError`, and OSError for files of TLS."""
         settings = loaded.settings
-        self._doors = Doors(loaded)
+        self._doors = doors
         for _, ref in secrets_of(settings):
             ref.resolve()  # report a missing secret before the store is created
         self._log = log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from typing import Literal
@@ -11,7 +12,7 @@ from aiohttp import web
 from relay.app.assembly.tls import load_certificate, server_context
 from relay.lifecycle import inherited_sockets
 from relay.listeners.connections import Connections
-from relay.listeners.site import Site
+from relay.listeners.site import Site, bind
 from relay.ports import Spawn
 from relay.settings.crosscheck import open_doors
 from relay.settings.load import Loaded
@@ -19,17 +20,51 @@ from relay.settings.problems import ConfigurationError
 from relay.settings.types import Address
 
 Name = Literal["events", "admin"]
+_NAMES: tuple[Name, ...] = ("events", "admin")
 
 
 class Doors:
-    """The addresses of this process: sockets that it inherited, else those of the configuration at its start."""
+    """The addresses of this process: sockets that it inherited, else those of the configuration at its start.
+
+    They are bound as soon as this is made, so that a second relay fails before it touches anything else.
+    """
 
     def __init__(self, first: Loaded) -> None:
-        """Raises `ConfigurationError` for an unprotected address, OSError and ValueError for files of TLS."""
+        """Raises `ConfigurationError` for an unprotected address, OSError if one is taken.
+
+        Raises OSError and ValueError for files of TLS, too.
+        """
         self.listen = first.settings.listen
+        self._file = first.file
         self._sockets = inherited_sockets()
         self.refuse_open(first)
         self._context = None if self.listen.tls is None else server_context(self.listen.tls)
+        self._bound: dict[Name, list[socket.socket]] = {}
+        try:
+            for name in _NAMES:
+                taken = self._sockets.get(name)
+                self._bound[name] = self._bind(name) if taken is None else [taken]
+        except OSError:
+            self.close()
+            raise
+
+    def _bind(self, name: Name) -> list[socket.socket]:
+        address: Address = getattr(self.listen, name)
+        try:
+            return bind(address.host, address.port)
+        except OSError as error:
+            raise self._taken(name, error) from error
+
+    def _taken(self, name: Name, error: OSError) -> OSError:
+        """Return the error for an address at which the relay can't listen."""
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        hint = "; does a relay run already? See `relay status`" if error.errno == errno.EADDRINUSE else ""
+        return OSError(f"{self._file}: listen.{name}: can't listen at {getattr(self.listen, name)}: {why}{hint}")
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for one in (one for bound in self._bound.values() for one in bound):
+            one.close()
 
     def refuse_open(self, loaded: Loaded) -> None:
         """Raise `ConfigurationError` for a configuration that lets strangers in at the addresses of this process."""
@@ -54,12 +89,11 @@ class Doors:
 
     async def open(self, name: Name, runner: web.BaseRunner, connections: Connections, spawn: Spawn) -> Address:
         """Listen at an address; return it with the actual port. Raises OSError."""
-        taken, address = self._sockets.get(name), getattr(self.listen, name)
-        site = Site(runner, connections, spawn, (address.host, address.port), taken, self._context)
+        address = getattr(self.listen, name)
+        site = Site(runner, connections, spawn, (address.host, address.port), self._bound[name], self._context)
         try:
             await site.start()
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
-            raise OSError(f"listen.{name}: can't listen at {address}: {why}") from error
+            raise self._taken(name, error) from error
         bound = runner.addresses[0]
         return Address(address.host, int(bound[1]) if isinstance(bound, tuple) else 0)  # a Unix socket has no port

@@ -6,10 +6,12 @@ import asyncio
 import gc
 import resource
 from collections.abc import Callable, Collection
+from contextlib import closing
 
 import uvloop
 
 from relay.app.running.daemon import RelayDaemon
+from relay.app.running.doors import Doors
 from relay.lifecycle import Lifecycle, SystemClock
 from relay.ports import Log
 from relay.settings.load import Loaded
@@ -40,16 +42,17 @@ async def serve(
     raise_file_limit()
     clock = SystemClock()
     lifecycle = lifecycle or Lifecycle(log, clock)
-    daemon = RelayDaemon(loaded, lifecycle, clock, log)
-    if signals:
-        lifecycle.handle_signals(daemon.reloader.request)
-    if hung_up:
-        daemon.reloader.request()
-    spare_the_collector()
-    try:
-        await lifecycle.run(daemon, lambda: on_ready(daemon))
-    finally:
-        await daemon.close()
+    with closing(Doors(loaded)) as doors:  # first of all: a second relay fails here, and has touched nothing
+        daemon = RelayDaemon(loaded, doors, lifecycle, clock, log)
+        if signals:
+            lifecycle.handle_signals(daemon.reloader.request)
+        if hung_up:
+            daemon.reloader.request()
+        spare_the_collector()
+        try:
+            await lifecycle.run(daemon, lambda: on_ready(daemon))
+        finally:
+            await daemon.close()
     log.info("stopped")
 
 
