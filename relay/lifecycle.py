@@ -97,7 +97,7 @@ class Lifecycle:
             for number in signals:
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_DFL)
-            self._log.info("stop_requested")
+            self._log.notice("stop_requested")
             self.stop()
 
         for number in signals:
@@ -140,7 +140,7 @@ class Lifecycle:
             del self._busy_since[name]
             if name in self._waiting_out:
                 self._waiting_out.remove(name)
-                self._log.info("store_available", loop=name)
+                self._log.notice("store_available", loop=name)
             if not self._stopping.is_set():
                 await loop.wait()
 

@@ -377,6 +377,10 @@ class Log(Protocol):
         ...
 
     def info(self, event: str, **values: object) -> object:
+        """Write a line about one request or message; there may be thousands a minute, so they are off by default."""
+        ...
+
+    def notice(self, event: str, **values: object) -> object:
         """Write a line about a change of state."""
         ...
 

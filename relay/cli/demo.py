@@ -77,7 +77,7 @@ class Demo:
         await sandbox.start()
         await feed.start()
         with (self._folder / "relay.log").open("w", encoding="utf-8") as log_file:
-            log = make_log("info", log_file)
+            log = make_log("notice", log_file)
             good = await self._relay(
                 self._load(sandbox, feed), Lifecycle(log, clock), log, sandbox, feed, stop, seconds
             )

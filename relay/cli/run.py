@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,16 +12,32 @@ from relay.cli.common import (
     EXIT_CONFIGURATION,
     EXIT_NO,
     EXIT_STORE,
-    ConfigOption,
     complain,
     load_config,
     print_problems,
 )
 
+StartOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Configuration; default $RELAY_CONFIG, ./relay.yaml, /etc/relay/relay.yaml.",
+        show_default=False,
+    ),
+]
+
 
 def run(
-    config: ConfigOption = None,
-    log_level: Annotated[str, typer.Option(help="Level of the log: debug, info, warning or error.")] = "info",
+    config: StartOption = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            help="Level of the log: debug, info (a line for each request and message), notice (changes of state), "
+            "warning or error; default `log` of the configuration, else notice.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run the daemon until SIGTERM or Ctrl-C.
 
@@ -32,9 +49,9 @@ def run(
 
     from relay.logs import LEVELS, make_log
 
-    if log_level not in LEVELS:
+    if log_level is not None and log_level not in LEVELS:
         raise typer.BadParameter(f"{log_level!r} is not one of {', '.join(LEVELS)}", param_hint="--log-level")
-    loaded = load_config(config)
+    loaded = load_config(config, running=False)
 
     from relay.app.running import process as app
     from relay.app.trial.checks import adapter_problems
@@ -43,9 +60,10 @@ def run(
     if any(problem.level == "error" for problem in found):
         print_problems(found)
         raise typer.Exit(EXIT_CONFIGURATION)
-    log = make_log(log_level)
+    log = make_log(log_level or loaded.settings.log)
     for warning in (*loaded.warnings, *found):
-        log.warning("configuration_warning", path=warning.path, message=warning.message, at=str(warning.mark.line))
+        place = f"{warning.mark.file}:{warning.mark.line}:{warning.mark.column}"
+        log.warning("configuration_warning", path=warning.path, message=warning.message, at=place)
     try:
         app.run(loaded, log, hung_up)
     except BaseException as error:

@@ -109,7 +109,7 @@ class Sns(Vouched):
             self._log.warning("subscription_not_confirmed", topic=envelope.TopicArn)
             return
         await self._get(url)
-        self._log.info("subscription_confirmed", topic=envelope.TopicArn)
+        self._log.notice("subscription_confirmed", topic=envelope.TopicArn)
 
     @staticmethod
     def _read(body: bytes) -> Envelope | None:

@@ -150,7 +150,7 @@ class Staying:
         event: a server may accept a connection and drop it at once, again and again.
         """
         self._opened_at = self._clock.now()
-        self._log.info("feed_opened", source=self.name, url=place)
+        self._log.notice("feed_opened", source=self.name, url=place)
         if self._down_since is None and not self.is_down:
             self._connected()
 
@@ -173,7 +173,7 @@ class Staying:
     def _connected(self) -> None:
         self.state.connected, self.state.tries = True, 0
         self._down_since = None
-        self._log.info("feed_connected", source=self.name)
+        self._log.notice("feed_connected", source=self.name)
         if self.is_down:
             self.is_down = False
             self._changed()

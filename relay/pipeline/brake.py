@@ -80,5 +80,5 @@ class Brake:
         for source in self._echoes.release(self._clock.now()):
             self.braked.discard(source)
             self._steps.release(source)
-            self._log.info("source_released", source=source)
+            self._log.notice("source_released", source=source)
             self._changed()

@@ -94,9 +94,9 @@ class Chronicle:
             self._log.warning("room_diverted", room=order.room, to=order.to, moved=done.moved)
             self._changed()
         elif done.moved:
-            self._log.info("deliveries_moved", room=order.room, to=order.to, moved=done.moved)
+            self._log.notice("deliveries_moved", room=order.room, to=order.to, moved=done.moved)
         if done.ended:
-            self._log.info("room_back", room=order.room)
+            self._log.notice("room_back", room=order.room)
             self._changed()
 
     def file_missing(self, lease: Lease, name: str, why: str) -> None:
@@ -118,7 +118,7 @@ class Chronicle:
         if account not in self.refused:
             return
         self.refused.remove(account)
-        self._log.info("account_resumed", account=account)
+        self._log.notice("account_resumed", account=account)
         self._changed()
 
     def room_refused(self, lease: Lease, detail: str) -> None:
@@ -154,11 +154,18 @@ class Chronicle:
         self._telemetry.settled(lease.room, settlement.state)
         again = lease.id in self._posted_again
         self._posted_again.discard(lease.id)
+        if settlement.state == "done":
+            self._log.info(
+                "message_sent",
+                delivery_id=lease.id,
+                event_id=lease.event.id,
+                room=lease.room,
+                action=lease.action,
+                message_id=settlement.remote_id or lease.remote,
+            )
         if lease.note is not None:  # a note belongs to no event, so it has no time from event to room
             return
-        if settlement.state == "done":
-            if lease.action == "post" and lease.kind != "digest" and not again:
-                self._telemetry.posted_after(max(0.0, now - lease.event.received_at))
-            self._log.debug("delivery_done", delivery_id=lease.id, event_id=lease.event.id, room=lease.room)
-        else:
+        if settlement.state != "done":
             self._changed()
+        elif lease.action == "post" and lease.kind != "digest" and not again:
+            self._telemetry.posted_after(max(0.0, now - lease.event.received_at))

@@ -58,7 +58,7 @@ class CredentialKeeper(Loop):
         self._changed()
         if account.refused is not None and await account.sender.renew():
             account.open_at = 0.0
-            self._log.info("credentials_renewed", account=account.name)
+            self._log.notice("credentials_renewed", account=account.name)
             if await account.sender.check() is None:
                 account.resume()
                 self._chronicle.account_resumed(account.name)

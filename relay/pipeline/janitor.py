@@ -43,7 +43,7 @@ class Janitor(Loop):
         roomy = await self._store.make_room()
         if roomy is self._was_full:
             self._was_full = not roomy
-            (self._log.info if roomy else self._log.error)("store_has_room" if roomy else "store_full")
+            (self._log.notice if roomy else self._log.error)("store_has_room" if roomy else "store_full")
         if abs(self._clock.wall() - self._clock.now()) > CLOCK_JUMP:
             self._log.warning("clock_jumped", by=round(self._clock.wall() - self._clock.now()))
             self._rest = BETWEEN_ROUNDS

@@ -168,7 +168,7 @@ class Attachments:
             forbidden = isinstance(error.os_error, ForbiddenAddressError) or "not public" in str(error)
             return Missing("its address is not public" if forbidden else "its server can't be reached")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            self._log.info("file_not_fetched", error=type(error).__name__)
+            self._log.notice("file_not_fetched", error=type(error).__name__)
             return Missing("its server gave no usable answer")
 
     async def _follow(self, address: str, kept: BinaryIO) -> File | Missing:

@@ -58,7 +58,7 @@ class Heartbeat(Loop):
             return 0
         trouble = await self._post(self._url.current())
         if trouble != self.trouble:
-            (self._log.info if trouble is None else self._log.error)("heartbeat", trouble=trouble)
+            (self._log.notice if trouble is None else self._log.error)("heartbeat", trouble=trouble)
         self.trouble = trouble
         return int(trouble is None)
 

@@ -238,7 +238,7 @@ class HttpClient:
         tracking = response.headers.get("TrackingID", "")
         if not 200 <= response.status < 300:
             body, tracking = self._redactor.redact_bytes(body), self._redactor.redact(tracking)
-            self._log.info("service_refused", status=response.status, tracking_id=tracking, url=self._base)
+            self._log.notice("service_refused", status=response.status, tracking_id=tracking, url=self._base)
         following = response.links.get("next") if "Link" in response.headers else None
         return Answer(
             response.status,

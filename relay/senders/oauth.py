@@ -181,7 +181,7 @@ class OAuthToken:
             if not isinstance(tokens, Tokens):
                 return tokens
             await self._keep(tokens)
-        self._log.info("logged_in", account=self._name)
+        self._log.notice("logged_in", account=self._name)
         return self.credentials()
 
     async def _load(self) -> None:
@@ -224,7 +224,7 @@ class OAuthToken:
         new = await self._ask({"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}, tokens)
         if isinstance(new, Tokens):
             await self._keep(new)
-            self._log.info("token_renewed", account=self._name)
+            self._log.notice("token_renewed", account=self._name)
             return None
         if isinstance(new, Refused):
             self._refused = (tokens.refresh_token, secret)

@@ -148,7 +148,7 @@ class WebexSender:
         if not isinstance(room, Room):
             return room
         self._found[title] = room.id
-        self._log.info("room_created", title=title, room_id=room.id)
+        self._log.notice("room_created", title=title, room_id=room.id)
         for email in members:
             added = await self.client.add_member(room.id, email)
             if isinstance(added, (Throttled, Failed, Refused)) and not added.detail.startswith("409"):

@@ -3,6 +3,8 @@ config/README.md."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from relay.settings.accounts import Account
@@ -47,6 +49,11 @@ class Settings(Strict):
     limits: LimitSettings = Field(LimitSettings(), description="Limits of the whole relay.")
     heartbeat: HeartbeatSettings | None = Field(
         None, description="A dead man's switch that the relay posts to as long as all is well."
+    )
+    log: Literal["debug", "info", "notice", "warning", "error"] = Field(
+        "notice",
+        description="Least level of log lines: notice has changes of state, info also each accepted request and each "
+        "message sent. `relay run --log-level` wins.",
     )
     watch: bool = Field(default=False, description="Reload when a file of the configuration has changed.")
     stop_grace: Duration = Field(10.0, description="Time that messages in flight get when the relay stops.")

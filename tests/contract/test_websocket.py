@@ -200,7 +200,7 @@ async def test_a_feed_that_waits_for_room_does_not_hold_up_a_stop(tmp_path: Path
             busy.set()
             await relay.until_logged("feed_waits_for_store")
             log = relay.log.read_text(encoding="utf-8")
-    states = [line for line in relay.log.read_text(encoding="utf-8").splitlines() if "delivery_done" in line]
+    states = [line for line in relay.log.read_text(encoding="utf-8").splitlines() if "message_sent" in line]
     assert len(states) == len(relay.messages())
     assert "feed_frames_given_up" in relay.log.read_text(encoding="utf-8")
     assert "hunter2" not in log

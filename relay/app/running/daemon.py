@@ -373,7 +373,7 @@ class RelayDaemon:
         self._undo.push_async_callback(self._events.cleanup)
         self.events_address = await self._doors.open("events", self._events, self._at_events, self._spawn)
         self._leave_word()
-        self._log.info("listening", events=str(self.events_address), admin=str(self.admin_address))
+        self._log.notice("listening", events=str(self.events_address), admin=str(self.admin_address))
 
     def _serve(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """Answer a request at the events address."""

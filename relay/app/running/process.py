@@ -53,7 +53,7 @@ async def serve(
             await lifecycle.run(daemon, lambda: on_ready(daemon))
         finally:
             await daemon.close()
-    log.info("stopped")
+    log.notice("stopped")
 
 
 def spare_the_collector() -> None:

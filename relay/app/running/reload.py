@@ -152,7 +152,7 @@ class Reloader(Loop):
         warnings = (*loaded.warnings, *confused)
         self.last = Reload(at=self._clock.wall(), good=True, problems=warnings, restart=restart)
         self.good_at = self.last.at
-        self._log.info("reloaded", restart_needed=list(restart), warnings=[str(one) for one in warnings])
+        self._log.notice("reloaded", restart_needed=list(restart), warnings=[str(one) for one in warnings])
         self._finished(self.last)
         return self.last
 
@@ -176,6 +176,7 @@ def _only_by_restart(first: Loaded, loaded: Loaded) -> tuple[str, ...]:
         "listen.admin": was.admin != is_.admin,
         "listen.tls": was.tls != is_.tls,
         "storage": first.storage != loaded.storage,
+        "log": first.settings.log != loaded.settings.log,
     }
     return tuple(name for name, differs in found.items() if differs)
 
