@@ -50,11 +50,17 @@ class Daemon:
 
     name = "the running relay"
 
-    def __init__(self, address: str, certificate: str | None = None, tokens: Sequence[str] = ()) -> None:
-        """`certificate` is a file if the relay uses TLS, else None. Raises OSError if it can't be read."""
+    def __init__(
+        self, address: str, certificate: str | None = None, tokens: Sequence[str] = (), *, config: str = ""
+    ) -> None:
+        """`certificate` is a file if the relay uses TLS, else None. Raises OSError if it can't be read.
+
+        `config` is the file that the tokens are from.
+        """
         local = address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
         self._base = f"{'http' if certificate is None else 'https'}://{local}"
         self._tokens = list(tokens)
+        self._config = config
         self._context: ssl.SSLContext | None = None
         if certificate is not None:
             self._context = ssl.create_default_context(cafile=certificate)
@@ -127,7 +133,8 @@ class Daemon:
 
     def _refused(self, path: str, status: int, raw: bytes) -> NoReturn:
         if status == 401:
-            fail("the running relay does not accept this configuration's admin token; run `relay reload`")
+            given = f"the admin token of {self._config}" if self._tokens else f"{self._config} without an admin token"
+            fail(f"the running relay does not accept {given}; run `relay reload`")
         try:
             message = msgspec.json.decode(raw, type=_Refused).error.message
         except msgspec.DecodeError:
@@ -184,6 +191,11 @@ class Daemon:
         """Make a silence; return its id."""
         return str(self.call("POST", "/api/v1/silences", wanted)["id"])
 
+    def firing(self, matchers: Sequence[str]) -> int:
+        """Return how many firing alerts match all matchers."""
+        query = urlencode([("filter", text) for text in matchers])
+        return len(self.call("GET", f"/api/v2/alerts?{query}"))
+
     def expire(self, silence_id: str) -> bool | None:
         """End a silence; return False if it had ended already, None if there is none with the id."""
         answer = self.call("POST", f"/api/v1/silences/{quote(silence_id, safe='')}/expire", {})
@@ -197,7 +209,7 @@ class Daemon:
         """Return the answer of an account's service. Raises `ThrottledError`."""
         answer = self.call("POST", f"/api/v1/accounts/{quote(account, safe='')}/ask", request)
         if answer is None and request["do"] != "delete":
-            fail(f"the running relay knows no account {account!r}; run `relay reload` to load this configuration")
+            fail(f"the running relay knows no account {account!r}; run `relay reload` to load {self._config}")
         return answer
 
     def incident(self, number: int) -> dict[str, Any] | None:
@@ -228,9 +240,14 @@ class Stored:
         try:
             there = self._path.exists()
         except PermissionError:
-            fail(f"no relay answers at its admin address, and this user may not read {self._path}", EXIT_STORE)
+            message = f"no relay answers at the admin address of {loaded.file}, and this user may not read its database"
+            fail(f"{message} {self._path}", EXIT_STORE)
         if not there:
-            fail(f"there is no database at {self._path} yet; `relay run` creates it", EXIT_STORE)
+            fail(
+                f"there is no database at {self._path} (of {loaded.file}) yet; `relay run` creates it, or name another "
+                "configuration with `--config FILE`",
+                EXIT_STORE,
+            )
 
     def _connect(self) -> Any:
         from relay.ports import StoreError
@@ -310,6 +327,15 @@ class Stored:
             fail(str(error), 2)
         save_silences(self._write(), [made])
         return made.id
+
+    def firing(self, matchers: Sequence[str]) -> int:
+        """Return how many firing alerts match all matchers."""
+        from relay.core.matching import parse_matchers, view_of
+        from relay.storage.plans import firing_alerts
+
+        wanted = [matcher for text in matchers for matcher in parse_matchers(text)]
+        alerts = {(alert.source, alert.key): alert for alert in firing_alerts(self._connect())}
+        return sum(all(one.matches(view_of(alert)) for one in wanted) for alert in alerts.values())
 
     def expire(self, silence_id: str) -> bool | None:
         """End a silence; return False if it had ended already, None if there is none with the id."""
@@ -418,7 +444,7 @@ def access(loaded: Loaded, *, quiet: bool = False) -> Daemon | Stored:
         return daemon
     stored = Stored(loaded)
     if not quiet:
-        complain(f"no relay runs; reading the database {loaded.storage}")
+        complain(f"no relay runs on {loaded.file}; reading its database {loaded.storage}")
     return stored
 
 
@@ -440,7 +466,8 @@ def daemon_of(loaded: Loaded, *, strictly: bool = False) -> Daemon | None:
         if strictly:
             raise
         if locked:
-            fail(f"{'listen.admin_token' if isinstance(error, SecretError) else 'listen.tls.cert'}: {error}", 2)
+            key = "listen.admin_token" if isinstance(error, SecretError) else "listen.tls.cert"
+            fail(f"{loaded.file}: {key}: {error}", 2)
         return None
     return daemon if locked or daemon.answers() else None
 
@@ -452,8 +479,9 @@ def _daemon(loaded: Loaded) -> Daemon:
     listen, notice = loaded.settings.listen, notice_of(loaded.storage)
     tokens = [ref.resolve() for ref in listen.admin_token or ()]
     if notice is not None:
-        return Daemon(notice.admin, notice.certificate, tokens)
-    return Daemon(str(listen.admin), None if listen.tls is None else str(listen.tls.cert), tokens)
+        return Daemon(notice.admin, notice.certificate, tokens, config=loaded.file)
+    certificate = None if listen.tls is None else str(listen.tls.cert)
+    return Daemon(str(listen.admin), certificate, tokens, config=loaded.file)
 
 
 def _query(wanted: Mapping[str, object]) -> str:

@@ -30,7 +30,7 @@ def backup(
 
     loaded = load_config(config)
     if not loaded.storage.exists():
-        fail(f"there is no database at {loaded.storage} yet; `relay run` creates it", EXIT_STORE)
+        fail(f"there is no database at {loaded.storage} (of {loaded.file}) yet; `relay run` creates it", EXIT_STORE)
     if file.exists():
         fail(f"{file} exists already; name another file", 2)
     try:

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.common import EXIT_NO, Output, OutputOption, print_json, print_problems
-from relay.cli.place import config_path
+from relay.cli.common import EXIT_NO, ConfigOption, Output, OutputOption, config_path, fail, print_json, print_problems
 
 
 def check(
     file: Annotated[
-        Path | None, typer.Argument(help="Configuration; default as for `run`.", show_default=False)
+        Path | None, typer.Argument(help="Configuration; default as for --config.", show_default=False)
     ] = None,
+    config: ConfigOption = None,
     secrets: Annotated[
         bool, typer.Option("--secrets/--no-secrets", help="Also check that secrets and directories exist.")
     ] = True,
@@ -22,7 +22,7 @@ def check(
 ) -> None:
     """Print all errors of a configuration, and warnings about settings that may not be intended.
 
-    Example: relay check --no-secrets config/relay.yaml
+    Example: relay check --no-secrets relay.yaml
     """
     from relay.app.trial.checks import adapter_problems
     from relay.app.trial.trying import template_times
@@ -30,7 +30,9 @@ def check(
     from relay.settings.load import Loaded, check_machine, load
     from relay.settings.problems import ConfigurationError, problem_json
 
-    path = config_path(file)
+    if file is not None and config is not None:
+        fail(f"expected one configuration, found {file} and --config {config}", 2)
+    path = config_path(file or config, EXIT_NO)
     times: dict[str, float] = {}
     try:
         loaded = load(path, FORMATS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from relay.cli import completion
-from relay.cli.place import config_path
+from relay.cli.place import find_config, none_found
 
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
@@ -38,15 +39,11 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         "-c",
-        help="Configuration; default $RELAY_CONFIG, config/relay.yaml, relay.yaml, /etc/relay/relay.yaml.",
+        help="Configuration; default $RELAY_CONFIG, the file of the relay that runs here, ./relay.yaml, "
+        "/etc/relay/relay.yaml.",
         show_default=False,
     ),
 ]
-LongConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", help="Configuration; default as for other commands.", show_default=False),
-]
-"""For commands in which `-c` is the comment, as in amtool."""
 RoomOption = Annotated[
     str | None, typer.Option(help="Only of this room.", show_default=False, autocompletion=completion.rooms)
 ]
@@ -58,7 +55,7 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Text for p
 
 def complain(message: str) -> None:
     """Print a message to standard error."""
-    print(f"relay: {message}", file=sys.stderr)
+    _print_error(f"relay: {message}", "error")
 
 
 def fail(message: str, code: int = EXIT_NO) -> NoReturn:
@@ -67,14 +64,26 @@ def fail(message: str, code: int = EXIT_NO) -> NoReturn:
     raise typer.Exit(code)
 
 
-def load_config(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
-    """Return the configuration, or print its problems and exit with the code."""
+def config_path(given: Path | None, code: int, *, running: bool = True) -> Path:
+    """Return the file of the configuration; if there is none, print the places that were tried and exit with the code.
+
+    The order is: as given, $RELAY_CONFIG, the file of a relay that runs here, ./relay.yaml, /etc/relay/relay.yaml.
+    `running` is false for a command that starts a relay.
+    """
+    return find_config(given, running=running) or fail(none_found(running=running), code)
+
+
+def load_config(given: Path | None, code: int = EXIT_CONFIGURATION, *, running: bool = True) -> Loaded:
+    """Return the configuration, or print its problems and exit with the code.
+
+    `running` says whether the file of a running relay is a default.
+    """
     from relay.formats import FORMATS
     from relay.settings.load import load
     from relay.settings.problems import ConfigurationError
 
     try:
-        return load(config_path(given), FORMATS)
+        return load(config_path(given, code, running=running), FORMATS)
     except ConfigurationError as error:
         print_problems(error.problems)
         raise typer.Exit(code) from None
@@ -90,7 +99,7 @@ def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
     from relay.settings.problems import ConfigurationError
     from relay.storage.database import is_locked
 
-    path = config_path(given)
+    path = config_path(given, code)
     try:
         return load(path, FORMATS)
     except ConfigurationError as error:
@@ -107,7 +116,16 @@ def print_problems(problems: Sequence[Problem]) -> None:
     from relay.core.markdown import clean
 
     for problem in problems:
-        print(clean(str(problem)), file=sys.stderr)
+        _print_error(clean(str(problem)), problem.level)
+
+
+def _print_error(text: str, level: str) -> None:
+    """Print a text to standard error, with its priority if the journal reads it."""
+    if "JOURNAL_STREAM" in os.environ:
+        from relay.logs import is_journal, with_priority
+
+        text = with_priority(level, text) if is_journal(sys.stderr) else text
+    print(text, file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
@@ -138,15 +156,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: st
             print("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
         return
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column)
-    for row in lines:
-        table.add_row(*[Text(cell.replace("\n", " "), overflow="ellipsis") for cell in row])
-    Console().print(table)
+    from relay.cli.tables import table_lines
+
+    console = Console()
+    header, *rest = table_lines(columns, lines, console.width)
+    console.print(Text(header, style="bold"), soft_wrap=True)
+    print("\n".join(rest))
 
 
 def read_input(name: str) -> bytes:

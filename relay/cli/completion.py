@@ -42,13 +42,16 @@ def _beginning(words: Iterable[str], incomplete: str) -> list[str]:
 
 def _named(context: typer.Context, incomplete: str, of: Callable[[Any], Iterable[str]]) -> list[str]:
     """Return names in the valid part of the configuration; its problems would only disturb a completing shell."""
-    from relay.cli.place import config_path
+    from relay.cli.place import find_config
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, load
     from relay.settings.problems import ConfigurationError
 
+    file = find_config(context.params.get("config"))
+    if file is None:
+        return []
     try:
-        loaded: object = load(config_path(context.params.get("config")), FORMATS)
+        loaded: object = load(file, FORMATS)
     except ConfigurationError as error:
         loaded = error.rest
     return _beginning(of(loaded.settings), incomplete) if isinstance(loaded, Loaded) else []

@@ -67,7 +67,7 @@ def list_(
     if output is Output.json:
         print_json(found)
     else:
-        _print(found)
+        print_deliveries(found)
 
 
 @app.command()
@@ -157,7 +157,7 @@ def _change(
         print_json(changed)
     else:
         as_they_are = changed if dry_run or not changed else reached.deliveries({"ids": [one["id"] for one in changed]})
-        _print(as_they_are)
+        print_deliveries(as_they_are)
         done = {"retry": "retried", "drop": "dropped"}[verb]
         print(f"{len(changed)} {'would be ' if dry_run else ''}{done}, by {reached.name}")
     if not dry_run and len(changed) < len(ids or ()):
@@ -193,7 +193,7 @@ def _wanted(
         if given is not None and given not in known:
             fail(f"{name}: {given!r} is not one of {', '.join(known)}{near(given, known)}", 2)
     if room is not None and room not in loaded.settings.rooms:
-        complain(f"no room is called {room!r} in the configuration{near(room, loaded.settings.rooms)}")
+        complain(f"no room is called {room!r} in {loaded.file}{near(room, loaded.settings.rooms)}")
     before = None
     if older_than is not None:
         try:
@@ -210,16 +210,21 @@ def _wanted(
     }
 
 
-def _print(found: list[dict[str, Any]]) -> None:
-    columns = ("id", "room", "state", "action", "tries", "created", "event", "error")
-    print_table(columns, [_row(delivery) for delivery in found], "no deliveries")
+def print_deliveries(found: list[dict[str, Any]]) -> None:
+    """Print deliveries as a table."""
+    columns: tuple[str, ...] = ("id", "room", "state", "action", "tries", "created", "event", "error")
+    rows = [_row(delivery) for delivery in found]
+    if any(delivery["set_aside"] for delivery in found):
+        columns = (*columns, "set aside until")
+        rows = [(*row, one["due_at"] if one["set_aside"] else "") for row, one in zip(rows, found, strict=True)]
+    print_table(columns, rows, "no deliveries")
 
 
 def _row(delivery: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(delivery["id"]),
         delivery["room"],
-        f"set aside until {delivery['due_at']}" if delivery["set_aside"] else delivery["state"],
+        "set aside" if delivery["set_aside"] else delivery["state"],
         delivery["action"],
         str(delivery["attempts"]),
         delivery["created_at"],

@@ -112,7 +112,7 @@ def _source(loaded: Loaded, given: str | None) -> str:
 
         fail(f"no source is called {given!r} in {loaded.file}{near(given, names)}; known are {', '.join(names)}", 2)
     if len(names) != 1:
-        fail(f"choose a source with --source: {', '.join(names) or 'none is configured'}", 2)
+        fail(f"choose a source with --source: {', '.join(names) or f'{loaded.file} has none'}", 2)
     return names[0]
 
 

@@ -8,7 +8,6 @@ import typer
 
 from relay.cli.common import (
     ConfigOption,
-    LongConfigOption,
     Output,
     OutputOption,
     RoomOption,
@@ -18,6 +17,8 @@ from relay.cli.common import (
     print_table,
 )
 from relay.cli.silence import whoever
+
+COLUMNS = ("id", "room", "state", "severity", "title", "source", "since", "acknowledged by")
 
 
 def incidents(
@@ -36,8 +37,7 @@ def incidents(
     if output is Output.json:
         print_json(found)
         return
-    columns = ("id", "room", "state", "severity", "title", "source", "since", "acknowledged by")
-    print_table(columns, [_row(one) for one in found], "no open incidents")
+    print_table(COLUMNS, [row(one) for one in found], "no open incidents")
 
 
 def _state(incident: dict[str, Any]) -> str:
@@ -47,7 +47,8 @@ def _state(incident: dict[str, Any]) -> str:
     return str(incident["held"] or ("flapping" if incident["flapping"] else incident["state"]))
 
 
-def _row(incident: dict[str, Any]) -> tuple[str, ...]:
+def row(incident: dict[str, Any]) -> tuple[str, ...]:
+    """Return a row of `COLUMNS`."""
     return (
         str(incident["id"]),
         incident["room"],
@@ -63,7 +64,7 @@ def _row(incident: dict[str, Any]) -> tuple[str, ...]:
 IncidentArgument = Annotated[
     int, typer.Argument(metavar="INCIDENT", help="The incident's number, as `relay incidents` shows it.")
 ]
-CommentOption = Annotated[str, typer.Option("--comment", "-c", help="A comment, shown with the alert.")]
+CommentOption = Annotated[str, typer.Option("--comment", "-m", help="A comment, shown with the alert.")]
 AuthorOption = Annotated[
     str | None, typer.Option("--author", "-a", help="Your name; default USER@HOST.", show_default=False)
 ]
@@ -71,7 +72,7 @@ AuthorOption = Annotated[
 
 def ack(
     incident: IncidentArgument,
-    config: LongConfigOption = None,
+    config: ConfigOption = None,
     comment: CommentOption = "",
     author: AuthorOption = None,
     output: OutputOption = Output.text,
@@ -80,7 +81,7 @@ def ack(
 
     Its messages show who has acknowledged it, and reminders stop. Rooms that have no message about it yet get none.
 
-    Example: relay ack 17 -c "on my way"
+    Example: relay ack 17 -m "on my way"
     """
     from relay.cli.access import access
 
@@ -91,14 +92,14 @@ def ack(
 
 def unack(
     incident: IncidentArgument,
-    config: LongConfigOption = None,
+    config: ConfigOption = None,
     comment: CommentOption = "",
     author: AuthorOption = None,
     output: OutputOption = Output.text,
 ) -> None:
     """Withdraw an acknowledgement; reminders begin again.
 
-    Example: relay unack 17 -c "I am off duty"
+    Example: relay unack 17 -m "I am off duty"
     """
     from relay.cli.access import access
 

@@ -44,7 +44,7 @@ def login(
     settings = loaded.settings.accounts[account_for(loaded, account)]
     if not isinstance(settings, WebexAccount) or settings.oauth is None:
         able = [name for name, one in loaded.settings.accounts.items() if isinstance(one, WebexAccount) and one.oauth]
-        names = ", ".join(able) or "none in this configuration"
+        names = ", ".join(able) or f"none in {loaded.file}"
         fail(f"account {account} has its own token; `relay login` is for accounts with `oauth` ({names})", 2)
     state = secrets.token_urlsafe(24)
     url = authorize_url(settings.url, settings.oauth, state)

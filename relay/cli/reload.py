@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from relay.cli.common import (
+    EXIT_CONFIGURATION,
     EXIT_NO,
     ConfigOption,
     Output,
     OutputOption,
     SilentError,
     complain,
+    config_path,
     fail,
     print_json,
     print_problems,
 )
-from relay.cli.place import config_path
 
 if TYPE_CHECKING:
     from relay.app.running.notice import Notice
@@ -45,13 +46,14 @@ def reload(config: ConfigOption = None, output: OutputOption = Output.text) -> N
     from relay.app.running.notice import notice_of
     from relay.settings.load import default_storage
 
-    path = config_path(config)
+    path = config_path(config, EXIT_CONFIGURATION)
     loaded, problems = _loaded(path)
     storage = default_storage() if loaded is None else loaded.storage
     notice = notice_of(storage)
     if loaded is None and (notice is None or notice.config != os.path.abspath(path)):  # noqa: PTH100 - links stay
         print_problems(problems)
-        fail("the relay of this configuration can't be found, so it keeps the configuration that it has")
+        fail(f"the relay of {path} can't be found, so it keeps the configuration that it has")
+    used = str(path) if notice is None else notice.config
     result, why = _by_request(loaded)
     if result is None and notice is not None:
         result, why = _by_signal(notice, storage)
@@ -60,7 +62,7 @@ def reload(config: ConfigOption = None, output: OutputOption = Output.text) -> N
     if output is Output.json:
         print_json(result)
     else:
-        _print(result)
+        _print(result, used)
     if not result["good"]:
         raise typer.Exit(EXIT_NO)
 
@@ -75,10 +77,10 @@ def _by_request(loaded: Loaded | None) -> tuple[dict[str, Any] | None, str]:
     try:
         daemon = daemon_of(loaded, strictly=True)
         if daemon is None:
-            return None, "no relay runs on this configuration; start one with `relay run`"
+            return None, f"no relay runs on {loaded.file}; start one with `relay run -c {loaded.file}`"
         return daemon.reload(), ""
     except StrangerError:
-        message = "the running relay does not accept this configuration's admin token"
+        message = f"the running relay does not accept the admin token of {loaded.file}"
         return None, f"{message}, and its database can't be seen from here; use `systemctl reload relay`"
     except (SecretError, OSError, SilentError) as error:
         return None, str(error)
@@ -106,15 +108,15 @@ def _by_signal(notice: Notice, storage: Path) -> tuple[dict[str, Any] | None, st
     return None, f"{name} was sent SIGHUP, but loaded nothing within {PATIENCE:g} s; see its log"
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any], used: str) -> None:
     for one in result["problems"]:
         place = f"{one['file']}:{one['line']}:{one['column']}"
         level = "warning: " if one["level"] == "warning" else ""
         complain(f"{place}: {level}{one['path'] + ': ' if one['path'] else ''}{one['message']}")
     if not result["good"]:
-        complain("the configuration was not reloaded; the previous one stays in force")
+        complain(f"{used} was not reloaded; the previous one stays in force")
         return
-    print(f"reloaded at {result['at']}")
+    print(f"reloaded at {result['at']} from {used}")
     if result["restart_needed"]:
         print(f"in force only after a restart: {', '.join(result['restart_needed'])}")
 

@@ -74,7 +74,7 @@ class AccountSession:
         body = {"room": room, **{name: value for name, value in wanted.items() if value is not None}}
         if self._daemon is None:
             return self._post_alone(body, None)
-        return _known(room, self._daemon.call("POST", "/api/v1/messages", body))
+        return self._known(room, self._daemon.call("POST", "/api/v1/messages", body))
 
     def upload(self, room: str, name: str, parent: str | None) -> dict[str, Any]:
         """Post a local file to a configured room; return the outcome."""
@@ -87,7 +87,12 @@ class AccountSession:
             return self._post_alone({"room": room, "parent": parent}, file)
         query = urlencode({"name": path.name, **({} if parent is None else {"parent": parent})})
         address = f"/api/v1/rooms/{quote(room, safe='')}/files?{query}"
-        return _known(room, self._daemon.call("POST", address, path.read_bytes(), kind))
+        return self._known(room, self._daemon.call("POST", address, path.read_bytes(), kind))
+
+    def _known(self, room: str, answer: Any) -> dict[str, Any]:
+        if answer is None:
+            fail(f"the running relay knows no room {room!r}; run `relay reload` to load {self._loaded.file}")
+        return dict(answer)
 
     def _post_alone(self, body: Mapping[str, object], file: File | None) -> dict[str, Any]:
         from relay.app.running.requests import post_now
@@ -130,28 +135,22 @@ class AccountSession:
         return answer
 
 
-def _known(room: str, answer: Any) -> dict[str, Any]:
-    if answer is None:
-        fail(f"the running relay knows no room {room!r}; run `relay reload` to load this configuration")
-    return dict(answer)
-
-
 def account_for(loaded: Loaded, account: str | None, room: str | None = None) -> str:
     """Return the account to use: as given, that of a configured room, or the only Webex account."""
     from relay.settings.problems import near
 
     accounts, rooms = loaded.settings.accounts, loaded.settings.rooms
     if account is not None and account not in accounts:
-        fail(f"no account is called {account!r}{near(account, accounts)}", 2)
+        fail(f"no account is called {account!r} in {loaded.file}{near(account, accounts)}", 2)
     if room is not None and room in rooms:
         if account not in (None, rooms[room].account):
-            fail(f"room {room!r} of the configuration belongs to account {rooms[room].account!r}", 2)
+            fail(f"room {room!r} of {loaded.file} belongs to account {rooms[room].account!r}", 2)
         return rooms[room].account
     if account is not None:
         return account
     names = [name for name, one in accounts.items() if one.type == "webex"]
     if len(names) != 1:
-        not_known = "" if room is None else f"no room is called {room!r} in the configuration{near(room, rooms)}; or "
+        not_known = "" if room is None else f"no room is called {room!r} in {loaded.file}{near(room, rooms)}; or "
         choose = f"{not_known}choose an account with --account {'|'.join(names)}"
-        fail(choose if names else "expected a Webex account in the configuration, found none", 2)
+        fail(choose if names else f"expected a Webex account in {loaded.file}, found none", 2)
     return names[0]

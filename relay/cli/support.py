@@ -7,19 +7,18 @@ import json
 import platform
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relay.cli.common import ConfigOption, Output, OutputOption, complain, fail, print_json
-from relay.cli.place import config_path
+from relay.cli.place import find_config, none_found
 
 if TYPE_CHECKING:
     from relay.cli.access import Daemon, Stored
     from relay.settings.load import Loaded
-    from relay.settings.problems import Problem
 
 MOST = 200
 """Most unfinished or dead deliveries, and most refused requests, in a bundle."""
@@ -63,10 +62,11 @@ def collect(config: Path | None, now: str) -> dict[str, str]:
     """Return the parts of a bundle, by name."""
     from relay.app.running.configured import settings_text
 
-    loaded, problems = _loaded(config)
+    file = find_config(config)
+    loaded, problems = (None, [none_found()]) if file is None else _loaded(file)
     parts = {"versions.txt": _versions(now), "problems.txt": "\n".join(map(str, problems)) + "\n"}
     if loaded is None:
-        parts["config.yaml"] = "# The file can't be read as a configuration; see problems.txt.\n"
+        parts["config.yaml"] = f"# {file or 'The configuration'} can't be read; see problems.txt.\n"
     else:
         parts["config.yaml"] = settings_text(loaded)
     return parts | _state(loaded)
@@ -82,7 +82,7 @@ def write(path: Path, parts: Mapping[str, str]) -> None:
             bundle.addfile(entry, io.BytesIO(text.encode()))
 
 
-def _loaded(config: Path | None) -> tuple[Loaded | None, list[Problem]]:
+def _loaded(file: Path) -> tuple[Loaded | None, Sequence[object]]:
     """Return the valid part of the configuration, and its problems."""
     from relay.app.trial.checks import adapter_problems
     from relay.formats import FORMATS
@@ -90,7 +90,7 @@ def _loaded(config: Path | None) -> tuple[Loaded | None, list[Problem]]:
     from relay.settings.problems import ConfigurationError
 
     try:
-        loaded = load(config_path(config), FORMATS)
+        loaded = load(file, FORMATS)
     except ConfigurationError as error:
         return (error.rest if isinstance(error.rest, Loaded) else None), list(error.problems)
     return loaded, [*loaded.warnings, *adapter_problems(loaded), *check_machine(loaded)]
@@ -125,7 +125,7 @@ def _reached(loaded: Loaded | None) -> Daemon | Stored:
         return access(loaded)
     notice = notice_of(default_storage())
     if notice is None:
-        fail("the configuration can't be read, so the relay can't be found")
+        fail("no configuration can be read (see problems.txt), so the relay can't be found")
     return Daemon(notice.admin, notice.certificate)
 
 

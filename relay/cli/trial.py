@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relay.cli.common import EXIT_NO, ConfigOption, Output, OutputOption, fail, load_config, print_json, say
-from relay.cli.place import config_path
 
 if TYPE_CHECKING:
     from relay.app.trial.routing_tests import Verdict
@@ -80,7 +79,7 @@ def _record(config: Path | None, source: str | None, last: str) -> None:
     events = [event for event in events_of_the_last(loaded, last, source) if event["source"] in loaded.settings.sources]
     if not events:
         fail(f"there are no events of {source or 'any source'} in the last {last}")
-    made = record(f"recorded at {events[0]['received_at']}", events, str(config_path(config).resolve()))
+    made = record(f"recorded at {events[0]['received_at']}", events, str(Path(loaded.file).resolve()))
     verdict = asyncio.run(run_case(made.tests[0], loaded, Path(), make_log("error")))
     case = with_expectations(made.tests[0], verdict)
     shown = {key: value for key, value in msgspec.to_builtins(case).items() if key == "expect" or value != []}

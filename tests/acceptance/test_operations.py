@@ -29,8 +29,10 @@ async def test_silences_and_acknowledgements_by_hand(tmp_path: Path, sandbox: Sa
     async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
         await session.post(relay.events + "/hooks/lab", json=FAULT)
         await until(sandbox, lambda: len(messages(sandbox)) == 1)
-        code, out, error = await command("silence", "add", "-d", "2h", "-c", "change 4711", "source=lab", *named)
+        code, out, error = await command("silence", "add", "-d", "2h", "-m", "change 4711", "source=lab", *named)
         assert (code, len(out.strip())) == (0, 36), error
+        assert error == "relay: the silence suppresses 1 open alert now\n"
+        silence = out.strip()
         silence = out.strip()
         await until(sandbox, lambda: messages(sandbox)[0].text.startswith("🔕 silenced · port-down"))
         _, out, _ = await command("silence", "list", *named, "-o", "json")
@@ -42,7 +44,7 @@ async def test_silences_and_acknowledgements_by_hand(tmp_path: Path, sandbox: Sa
         assert (code, "no silence has the id nope (the running relay was asked)" in error) == (1, True)
         code, out, _ = await command("incidents", "-c", str(config), "-o", "json")
         (incident,) = json.loads(out)
-        code, out, _ = await command("ack", str(incident["id"]), "-c", "mine", "--author", "anna", *named)
+        code, out, _ = await command("ack", str(incident["id"]), "-m", "mine", "--author", "anna", *named)
         assert (code, out) == (0, f"incident {incident['id']} is acknowledged by anna\n")
         await until(sandbox, lambda: "👤 anna · mine" in messages(sandbox)[0].text)
         code, out, _ = await command("explain", incident["message_id"], "-c", str(config))
@@ -63,7 +65,7 @@ async def test_explain_takes_the_number_of_an_incident_with_a_relay_and_without(
         await until(sandbox, lambda: len(messages(sandbox)) == 1)
         (incident,) = json.loads((await command("incidents", *named, "-o", "json"))[1])
         number = str(incident["id"])
-        assert (await command("ack", number, "--author", "anna", "--config", str(config)))[0] == 0
+        assert (await command("ack", number, "--author", "anna", "-c", str(config)))[0] == 0
         await until(sandbox, lambda: "👤 anna" in messages(sandbox)[0].text)
         trails = [(await command("explain", number, *named))[:2]]
         code, _, error = await command("explain", "4711", *named)
@@ -77,6 +79,34 @@ async def test_explain_takes_the_number_of_an_incident_with_a_relay_and_without(
         assert "    │ 🟠 **MAJOR** · port-down" in out
 
 
+async def test_a_new_silence_tells_how_many_open_alerts_it_suppresses(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        await session.post(relay.events + "/hooks/lab", json=FAULT)
+        await until(sandbox, lambda: len(messages(sandbox)) == 1)
+        later = ("--start", "2099-01-01T00:00:00Z", "--end", "2099-01-02T00:00:00Z")
+        for words, expected, sentence in (
+            (("source=other",), 0, "the silence suppresses no open alert now; `relay incidents` lists the open ones"),
+            (("source=lab", *later), 0, "the silence begins later; it matches 1 open alert now"),
+            (("port-down", "source=lab"), 2, "expected matchers like alertname=port-down, found the word 'port-down'"),
+            (("source=lab", 'title=~"port.*"'), 0, "the silence suppresses 1 open alert now"),
+        ):
+            code, _, error = await command("silence", "add", "-m", "x", *words, "-c", str(config))
+            assert (code, error) == (expected, f"relay: {sentence}\n")
+
+
+async def test_the_beginning_of_an_id_is_enough_to_end_a_silence(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    async with relay_process(config):
+        add = ("silence", "add", "-c", str(config), "-m", "x")
+        made = [(await command(*add, f"source={name}"))[1].strip() for name in "abc"]
+        short = next(made[0][:n] for n in range(1, 36) if not any(one.startswith(made[0][:n]) for one in made[1:]))
+        code, out, _ = await command("silence", "expire", short, "-c", str(config))
+        assert (code, out) == (0, f"{made[0]} ended\n")
+        code, _, error = await command("silence", "expire", "", "-c", str(config))
+        assert (code, "no silence has the id" in error) == (1, True)
+
+
 async def test_an_acknowledgement_is_withdrawn_by_hand(tmp_path: Path, sandbox: Sandbox) -> None:
     config = configure(tmp_path, sandbox)
     named = ("--config", str(config))
@@ -86,7 +116,7 @@ async def test_an_acknowledgement_is_withdrawn_by_hand(tmp_path: Path, sandbox: 
         (incident,) = json.loads((await command("incidents", "-c", str(config), "-o", "json"))[1])
         assert (await command("ack", str(incident["id"]), "--author", "anna", *named))[0] == 0
         await until(sandbox, lambda: "👤 anna" in messages(sandbox)[0].text)
-        code, out, _ = await command("unack", str(incident["id"]), "-c", "off duty", "--author", "anna", *named)
+        code, out, _ = await command("unack", str(incident["id"]), "-m", "off duty", "--author", "anna", *named)
         assert (code, out) == (0, f"incident {incident['id']} is no longer acknowledged, by anna\n")
         await until(sandbox, lambda: "👤" not in messages(sandbox)[0].text)
         code, _, error = await command("unack", "4711", *named)
@@ -104,14 +134,14 @@ async def test_without_a_relay_they_are_kept_for_its_next_start(tmp_path: Path, 
     assert code == 0, error
     code, out, error = await command("ack", str(json.loads(out)[0]["id"]), "-a", "anna", *named)
     assert code == 0, error
-    code, out, error = await command("silence", "add", "-c", "quiet", 'key=~"p.*"', *named)
-    assert code == 0, error
-    code, _, error = await command("silence", "add", "-c", "quiet", "key!=p", "-d", "soon", *named)
+    code, out, error = await command("silence", "add", "-m", "quiet", 'key=~"p.*"', *named)
+    assert (code, "the silence suppresses 1 open alert now" in error) == (0, True)
+    code, _, error = await command("silence", "add", "-m", "quiet", "key!=p", "-d", "soon", *named)
     assert (code, "found 'soon'" in error) == (2, True)
-    code, _, error = await command("silence", "add", "-c", "quiet", "key=~.*", *named)
+    code, _, error = await command("silence", "add", "-m", "quiet", "key=~.*", *named)
     assert (code, "this would silence everything" in error) == (2, True)
     code, _, error = await command("silence", "add", "key=p", *named)
-    assert (code, "give a reason with --comment" in error) == (2, True)
+    assert (code, "give a reason with -m" in error) == (2, True)
     async with relay_process(config):
         await until(sandbox, lambda: messages(sandbox)[0].text.startswith("🔕 silenced"))
         await until(sandbox, lambda: "👤 anna" in messages(sandbox)[0].text)

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -107,9 +108,86 @@ async def test_a_start_that_cannot_be_says_why_and_exits_with_its_code(
 
 async def test_a_second_relay_on_one_database_is_refused_with_74(tmp_path: Path, sandbox: Sandbox) -> None:
     config = configure(tmp_path, sandbox)
+    other = tmp_path / "other.yaml"
+    text = json.loads(config.read_text(encoding="utf-8"))
+    other.write_text(json.dumps({**text, "listen": {"events": "127.0.0.1:0", "admin": "127.0.0.1:0"}}))
     async with relay_process(config):
-        code, _, error = await command("run", "-c", str(config))
+        code, _, error = await command("run", "-c", str(other))
         assert (code, "in use by another relay" in error) == (74, True)
+
+
+async def test_a_second_relay_fails_on_its_port_before_it_touches_anything(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    other = tmp_path / "other.yaml"
+    text = json.loads(config.read_text(encoding="utf-8"))
+    asked: list[object] = []
+    service = await asyncio.start_server(lambda *both: asked.append(both), "127.0.0.1", 0)
+    url = "http://{}:{}".format(*service.sockets[0].getsockname())
+    feed = {"type": "websocket", "url": url.replace("http", "ws"), "map": {"title": "x"}}
+    text |= {"accounts": {"webex": {**text["accounts"]["webex"], "url": url}}, "sources": {"feed": feed}}
+    async with service, relay_process(config):
+        for taken in ("events", "admin"):
+            listen = {"events": "127.0.0.1:0", "admin": "127.0.0.1:0", taken: text["listen"][taken]}
+            changed = {**text, "listen": listen, "storage": f"sqlite:{tmp_path}/other.db"}
+            other.write_text(json.dumps(changed), encoding="utf-8")
+            code, _, error = await command("run", "-c", str(other))
+            place = f"{other}: listen.{taken}: can't listen at {text['listen'][taken]}: Address already in use"
+            assert (code, place in error) == (1, True), error
+    assert not asked
+    assert not [name for name in os.listdir(tmp_path) if name.startswith("other.db")]  # noqa: PTH208 - not blocking
+
+
+async def test_at_info_each_request_and_each_message_has_a_line(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    lines: list[dict[str, Any]] = []
+    for level, expected in (("notice", []), ("info", ["request_accepted", "message_sent"])):
+        text = json.loads(config.read_text(encoding="utf-8"))
+        config.write_text(json.dumps({**text, "log": level}), encoding="utf-8")
+        async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+            before = len(messages(sandbox))
+            await session.post(relay.events + "/hooks/lab", json={"title": f"at {level}"})
+            await until(sandbox, lambda before=before: len(messages(sandbox)) > before)  # type: ignore[misc]
+            await relay.stop()
+        lines = [line for line in relay.lines if line["event"] in ("request_accepted", "message_sent")]
+        assert [line["event"] for line in lines] == expected
+        assert all(line["level"] == "info" for line in lines)
+    assert {"source": "lab", "events": 1}.items() <= lines[0].items()
+    assert {"room": "noc", "action": "post", "event_id": lines[0]["event_id"]}.items() <= lines[1].items()
+
+
+async def test_the_configuration_is_looked_for_in_order_and_the_places_are_named(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    used = configure(tmp_path, sandbox)
+    text = json.loads(used.read_text(encoding="utf-8"))
+    here = tmp_path / "here"
+    here.mkdir()
+    code, _, error = await command("check", cwd=here)
+    assert code == 1
+    for place in ("$RELAY_CONFIG", str(here), "/var/lib/relay", str(here / "relay.yaml"), "/etc/relay/relay.yaml"):
+        assert place in error
+    code, _, error = await command("run", cwd=here)
+    assert (code, "a relay that runs" in error) == (78, False)
+    (here / "config").mkdir()
+    for name in ("config/relay.yaml", "relay.yaml", "named.yaml", "variable.yaml"):
+        (here / name).write_text(used.read_text(encoding="utf-8"), encoding="utf-8")
+
+    async def checked(*words: str, **env: Any) -> str:
+        code, out, error = await command("check", "--no-secrets", *words, cwd=here, **env)
+        assert code == 0, error
+        return out.partition(":")[0]
+
+    assert await checked() == "relay.yaml"
+    running = here / "running" / "own.yaml"
+    running.parent.mkdir()
+    running.write_text(json.dumps({**text, "storage": f"sqlite:{here}/some.db"}), encoding="utf-8")
+    async with relay_process(running):
+        assert await checked() == "running/own.yaml"
+        assert await checked(RELAY_CONFIG="variable.yaml") == "variable.yaml"
+        assert await checked("-c", "named.yaml", RELAY_CONFIG="variable.yaml") == "named.yaml"
+        code, out, error = await command("reload", cwd=here)
+        assert (code, out.endswith(f" from {running}\n")) == (0, True), error
+    assert await checked() == "relay.yaml"
 
 
 async def test_the_command_line_speaks_to_the_daemon_and_without_it_to_the_store(

@@ -74,7 +74,7 @@ async def test_what_is_missing_and_what_is_too_much_is_shown(tmp_path: Path) -> 
     assert report(tried) == [
         "✗ a test",
         "  - 5s: post to oncall that contains 'x' is missing",
-        "  + 0 s: post to noc: 🟠 MAJOR · port-down",
+        "  + 0s: post to noc: 🟠 MAJOR · port-down",
     ]
 
 

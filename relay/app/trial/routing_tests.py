@@ -10,7 +10,7 @@ import msgspec
 from relay.app.trial.simulation import Sent, Simulation, simulate
 from relay.app.trial.steps import Act, BadTestError, Steps
 from relay.core.delivery import Action
-from relay.core.words import parse_duration, parse_time, say_duration, say_misfit
+from relay.core.words import parse_duration, parse_time, say_misfit
 from relay.ports import Log
 from relay.settings.document import Document
 from relay.settings.load import Loaded
@@ -167,11 +167,19 @@ def report(verdict: Verdict) -> list[str]:
     met = {id(one) for one in verdict.met}
     for one in sorted((*verdict.met, *verdict.other), key=lambda sent: sent.at):
         sign = "=" if id(one) in met else "+" if verdict.case.exact else " "
-        since = say_duration(one.at - verdict.start)
+        since = _at(one.at - verdict.start)
         lines.append(f"  {sign} {since}: {one.action} to {one.room}: {one.text.splitlines()[0][:100]}")
     if not verdict.met and not verdict.other:
         lines.append("    nothing was sent")
     return lines
+
+
+def _at(seconds: float) -> str:
+    """Return a duration to the second, as `at` of a test takes it, like `1h0m30s`."""
+    whole = round(seconds)
+    parts = ((whole // 3_600, "h"), (whole // 60 % 60, "m"), (whole % 60, "s"))
+    largest = next((place for place, (count, _) in enumerate(parts) if count), 2)
+    return "".join(f"{count}{unit}" for count, unit in parts[largest:])
 
 
 def _containing(wanted: Expected) -> str:
