@@ -40,6 +40,7 @@ MAX_FILES = 20
 
 Cleared = Literal["body", "links", "files"]
 """A part of an alert that an update removes: it is there, and empty."""
+CLEARED: tuple[Cleared, ...] = get_args(Cleared)
 
 
 class Link(msgspec.Struct, frozen=True):

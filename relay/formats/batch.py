@@ -36,17 +36,9 @@ def refused_items(unread: Sequence[Unread]) -> tuple[list[RefusedItem], int]:
     return [RefusedItem(one.index, one.error) for one in shown], len(unread) - len(shown)
 
 
-def unread_parts(payload: Any, read: Read) -> list[str]:
+def unread_parts(read: Read) -> list[str]:
     """Return the parts of a payload that its events do not show, as an answer names them: `[2].serverity`."""
-    if not any(draft.unread for draft in read.drafts):
-        return []
-    refused = {one.index for one in read.unread}
-    places = (index for index in range(MOST_EVENTS) if index not in refused)
-    found = [
-        f"[{index}].{part}" if isinstance(payload, list) else part
-        for index, draft in zip(places, read.drafts, strict=False)
-        for part in draft.unread
-    ]
+    found = [part for draft in read.drafts for part in draft.unread]
     more = len(found) - MOST_NAMED
     return [*found[:MOST_NAMED], f"and {more} more"] if more > 0 else found
 
@@ -77,7 +69,7 @@ def read_each(
             found.append(item)
             continue
         try:
-            found += [_placed(one, index, where) if isinstance(one, Unread) else one for one in read(item)]
+            found += [_placed(one, index, where) for one in read(item)]
         except UnreadableError as error:
             found.append(Unread(index, f"{where}[{index}]{'.' if error.field else ': '}{error}", item))
         except Exception as error:  # noqa: BLE001 - the border around one item: a bug in a format loses no other
@@ -88,9 +80,13 @@ def read_each(
     return found
 
 
-def _placed(one: Unread, index: int, where: str) -> Unread:
-    """Return an unread item of an item with its place in the whole payload."""
-    return Unread(index, f"{where}[{index}].{one.error}", one.item)
+def _placed(one: Item, index: int, where: str) -> Item:
+    """Return what was read of an item, with the place in the whole payload of all that could not be read."""
+    if isinstance(one, Unread):
+        return Unread(index, f"{where}[{index}].{one.error}", one.item)
+    if isinstance(one, Draft) and one.unread:
+        return msgspec.structs.replace(one, unread=tuple(f"{where}[{index}].{part}" for part in one.unread))
+    return one
 
 
 def read_known(

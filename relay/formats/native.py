@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay.core.event import STATUSES, Draft, Link, Status
+from relay.core.event import CLEARED, STATUSES, Draft, Link, Status
 from relay.core.severity import severity_of
 from relay.core.words import parse_time
 from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit
 from relay.formats.foreign import OWN_NAMES, Rest, say_unread, spelt_like
 from relay.formats.statuses import status_of
 
+_EMPTY: tuple[Any, ...] = ("", [])
+"""Values that remove a part of an alert: it is there, and empty. Null is as good as absent."""
 _NO_SEVERITY = ("alert", "alerting")
 """Words of a status that are no severity, though syslog has a severity of that name."""
 
@@ -59,6 +61,7 @@ def read_one(item: Any, source: str = "") -> Draft:
         links=links,
         files=_files(item["files"], "files") if "files" in item else (),
         occurred_at=at,
+        cleared=tuple(name for name in CLEARED if item.get(name) in _EMPTY and not (name == "body" and body)),
         notes=(f"not read: {', '.join(unread)}",) if unread else (),
         unread=(*unread, f"severity ({misfit('a word like major or P2', severity)})") if unknown else unread,
     )

@@ -177,7 +177,7 @@ class PushListener:
             return await self._refuse(name, str(error), raw)
         if source.bucket is not None:
             source.bucket.take(len(read.drafts))
-        return await self._commit(source, read, raw, _producer_ids(payload, read), unread_parts(payload, read))
+        return await self._commit(source, read, raw, _producer_ids(payload, read), unread_parts(read))
 
     async def _commit(
         self, source: PushSource, read: Read, raw: bytes, given: list[str | int] | None, unread: list[str]

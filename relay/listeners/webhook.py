@@ -127,7 +127,7 @@ class WebhookListener:
                 source.defaults.source, f"a bug in the format: {error!r}", kept
             ) from error
         self._intake.drop(source.defaults.source, read.dropped)
-        return _answer(outcome, read, unread_parts(wanted.payload, read), alertmanager=source.alertmanager)
+        return _answer(outcome, read, unread_parts(read), alertmanager=source.alertmanager)
 
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
         """Raise `RefusedRequestError` for all that can be refused before the body is read."""

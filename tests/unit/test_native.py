@@ -72,6 +72,21 @@ def test_every_field_is_read_and_unknown_ones_are_left() -> None:
     assert (draft.files, draft.occurred_at) == (("https://example.org/f.png",), 1_772_331_000)
 
 
+@pytest.mark.parametrize(
+    ("fields", "cleared"),
+    [
+        ({}, ()),
+        ({"body": None, "links": None}, ()),
+        ({"body": ""}, ("body",)),
+        ({"body": "", "message": "still here"}, ()),
+        ({"body": "x", "links": [], "files": []}, ("links", "files")),
+        ({"body": "", "links": [{"url": "https://example.org"}]}, ("body",)),
+    ],
+)
+def test_what_is_there_and_empty_is_removed_and_what_is_absent_stays(fields: Any, cleared: Any) -> None:
+    assert read({"title": "t", "key": "k", "status": "firing", **fields})[0].cleared == cleared
+
+
 def test_an_end_needs_its_key_and_no_title() -> None:
     assert read({"status": "resolved", "key": "k"}) == [Draft(title="k", status="resolved", key="k")]
 
@@ -238,7 +253,7 @@ def test_of_many_names_the_first_are_looked_at_and_few_are_named() -> None:
 def test_parts_of_a_list_are_named_by_their_place() -> None:
     payload = [{"title": "a"}, {"n": 1}, {"title": "b", "titel": "c"}]
     found = read_payload(FORMATS["relay"], Request(payload=payload, source="s"))
-    assert unread_parts(payload, found) == ["[2].titel (did you mean title?)"]
+    assert unread_parts(found) == ["[2].titel (did you mean title?)"]
 
 
 APPRISE = {"version": "1.0", "title": "Night backup", "message": "3 of 4 discs\nare full", "attachments": []}
