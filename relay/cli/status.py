@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, SilentError, load_to_ask, print_json, print_table
+from relay.cli.common import ConfigOption, Output, OutputOption, SilentError, load_to_ask, print_json, print_table, say
 
 CODES = {"ok": (0, "OK"), "warning": (1, "WARNING"), "critical": (2, "CRITICAL")}
 """A plugin's exit code and word, by how well the relay is."""
@@ -53,9 +53,9 @@ def status(
 def _print_findings(state: dict[str, Any]) -> None:
     """Print what is wrong and what to do about it, worst first."""
     for one in state["findings"]:
-        print(f"{one['severity']}: {one['sentence']}\n    {one['remedy']}")
+        say(f"{one['severity']}: {one['sentence']}\n    {one['remedy']}")
         for line in one["detail"].splitlines():
-            print(f"    {line}")
+            say(f"    {line}")
     print("" if state["findings"] else "all is well\n")
 
 

@@ -165,7 +165,5 @@ class Chronicle:
             )
         if lease.note is not None:  # a note belongs to no event, so it has no time from event to room
             return
-        if settlement.state != "done":
-            self._changed()
-        elif lease.action == "post" and lease.kind != "digest" and not again:
+        if settlement.state == "done" and lease.action == "post" and lease.kind != "digest" and not again:
             self._telemetry.posted_after(max(0.0, now - lease.event.received_at))

@@ -87,6 +87,7 @@ class StatusBoard:
         queue = await self._queries.snapshot(list(self._settings().rooms), everything=True)
         facts = self._finder.facts(queue)
         findings = look(facts)
+        refused = {account.name: account.refused for account in facts.accounts}
         why = self._ready()
         return {
             "version": __version__,
@@ -100,7 +101,7 @@ class StatusBoard:
             "accounts": [
                 {
                     "account": account.name,
-                    "refused": account.refused,
+                    "refused": refused.get(account.name),
                     "rests_for_seconds": round(max(0.0, account.open_at - now), 1),
                     **_ends(self._keeper.states.get(account.name, Credentials())),
                 }
@@ -181,16 +182,18 @@ class StatusBoard:
         ages = {room: max(0.0, now - at) for room, at in queue.oldest.items()}
         self._metrics.set_rooms(queue.waiting, ages, queue.dead, self._pipeline.planner.diversions.rooms)
         self._metrics.set_aside({room: aside.counts for room, aside in queue.aside.items()})
+        facts = self._finder.facts(queue)
+        refused = {account.name: account.refused for account in facts.accounts}
         for account in self._pipeline.book.accounts():
             state = self._keeper.states.get(account.name, Credentials())
             self._metrics.set_account(
                 account.name,
-                refused=account.refused is not None,
+                refused=refused.get(account.name) is not None,
                 access_until=state.access_until,
                 refresh_until=state.refresh_until,
             )
         self._metrics.set_silent(self._hearing.silent)
-        self._metrics.set_findings(look(self._finder.facts(queue)))
+        self._metrics.set_findings(look(facts))
         for name, feed in self._feed_states():
             self._metrics.set_feed(name, connected=feed.connected, last_message_at=feed.last_message_at)
         return self._metrics.expose()

@@ -25,10 +25,10 @@ export function drawTiles(state, points) {
   ]);
 }
 
-/** Show what is wrong, worst first, each with what to do about it. */
+/** Show what is wrong, worst first, each with what to do about it. Its detail changes too often to be read aloud. */
 export function drawTroubles(state) {
   put(byId("troubles"), state.findings.map((one) => make("div", { key: `${one.code} ${one.about}`, class: one.severity === "warning" ? "finding warn" : "finding" },
-    make("p", {}, make("strong", {}, one.sentence), ` ${one.remedy}`), one.detail && make("p", { class: "dim detail" }, one.detail))));
+    make("p", {}, make("strong", {}, one.sentence), ` ${one.remedy}`), one.detail && make("p", { class: "dim detail", "aria-live": "off" }, one.detail))));
 }
 
 const cell = (text, name) => make("td", { class: name }, text);
