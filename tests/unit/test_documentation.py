@@ -77,6 +77,20 @@ def test_the_readme_is_short() -> None:
     assert len(read_page("README.md").splitlines()) <= LONGEST_README
 
 
+def test_every_module_of_the_pipeline_is_described() -> None:
+    page = read_page("relay/README.md")
+    modules = {path.stem for path in (ROOT / "relay/pipeline").glob("*.py")} - {"__init__", "pipeline"}
+    described = {
+        name for row in re.findall(r"^\| (`[a-z`, ]+`) \|", page, re.MULTILINE) for name in row.split("`")[1::2]
+    }
+    assert modules - described == set()
+
+
+def test_the_glossary_is_in_the_order_of_its_words() -> None:
+    words = re.findall(r"^\| ([^|]+) \|", read_page("relay/README.md").split("| word | means |")[1], re.MULTILINE)
+    assert words[1:] == sorted(set(words[1:]), key=str.lower)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_sentence_is_long(page: str) -> None:
     long = [one for one in sentences_of(read_page(page)) if count_words(one) > LONGEST_SENTENCE]
