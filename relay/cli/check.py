@@ -24,26 +24,18 @@ def check(
 
     Example: relay check --no-secrets relay.yaml
     """
-    from relay.app.trial.checks import adapter_problems
+    from relay.app.trial.checks import check_file
     from relay.app.trial.trying import template_times
-    from relay.formats import FORMATS
-    from relay.settings.load import Loaded, check_machine, load
-    from relay.settings.problems import ConfigurationError, problem_json
 
     if file is not None and config is not None:
         fail(f"expected one configuration, found {file} and --config {config}", 2)
     path = config_path(file or config, EXIT_NO)
-    times: dict[str, float] = {}
-    try:
-        loaded = load(path, FORMATS)
-        problems = [*loaded.warnings, *adapter_problems(loaded), *(check_machine(loaded) if secrets else ())]
-        errors = [problem for problem in problems if problem.level == "error"]
-        times = {} if errors else template_times(loaded.templates, loaded.settings.timezone)
-    except ConfigurationError as error:
-        problems = [*error.problems, *(adapter_problems(error.rest) if isinstance(error.rest, Loaded) else ())]
-        errors = [problem for problem in problems if problem.level == "error"]
-    problems.sort()
+    loaded, problems = check_file(path, machine=secrets)
+    errors = [problem for problem in problems if problem.level == "error"]
+    times = {} if loaded is None else template_times(loaded.templates, loaded.settings.timezone)
     if output is Output.json:
+        from relay.settings.problems import problem_json
+
         print_json([problem_json(problem) for problem in problems])
     else:
         print_problems(problems)

@@ -78,6 +78,7 @@ def load_config(given: Path | None, code: int = EXIT_CONFIGURATION, *, running: 
 
     `running` says whether the file of a running relay is a default.
     """
+    from relay.app.trial.checks import every_problem
     from relay.formats import FORMATS
     from relay.settings.load import load
     from relay.settings.problems import ConfigurationError
@@ -85,7 +86,7 @@ def load_config(given: Path | None, code: int = EXIT_CONFIGURATION, *, running: 
     try:
         return load(config_path(given, code, running=running), FORMATS)
     except ConfigurationError as error:
-        print_problems(error.problems)
+        print_problems(every_problem(error, machine=False))
         raise typer.Exit(code) from None
 
 

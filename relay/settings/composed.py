@@ -79,7 +79,10 @@ class Composed(ABC):
             if name in values:
                 self.add((*path, name), "given twice; remove one", mark_of(key, file))
             self.keys.setdefault((*path, name), mark_of(key, file))
-            values[name] = self._build(value, (*path, name), file, above)
+            built = self._build(value, (*path, name), file, above)
+            before = values.get(name)
+            both = isinstance(before, dict) and isinstance(built, dict)
+            values[name] = {**before, **built} if both else built  # type: ignore[dict-item]  # both are mappings
         return self._join(values, merged, path)
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
+from typing import Any
 
 import yaml
 
@@ -99,6 +100,17 @@ class Document(Composed):
                     known[name] = item
             else:
                 self.add((section,), "given in two files; remove one")
+
+    def rename(self, path: Path, name: str) -> None:
+        """Give a key another name, as if it had been written so."""
+        above: Any = self.values
+        for step in path[:-1]:
+            above = above[step]
+        if path[-1] in above:
+            above[name] = above.pop(path[-1])
+        for marks in (self.marks, self.keys):
+            moved = {at: mark for at, mark in marks.items() if at[: len(path)] == path}
+            marks.update({(*path[:-1], name, *at[len(path) :]): mark for at, mark in moved.items()})
 
     def _scalar(self, node: yaml.Node, path: Path, file: str) -> object:
         if node.tag == _TIMESTAMP or (node.tag in _NUMBERS and ":" in node.value):

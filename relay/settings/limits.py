@@ -41,7 +41,9 @@ class Retry(Strict):
         if self.first > self.longest:
             raise wrong(
                 f"expected first to be at most longest, found {self.first:g}s and {self.longest:g}s: the delay grows "
-                "from first to longest"
+                "from first to longest",
+                "first",
+                "longest",
             )
         return self
 

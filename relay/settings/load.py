@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import msgspec
-from pydantic import ValidationError
 
 from relay.settings.crosscheck import cross_check
-from relay.settings.document import Document, Expanded, read_text
+from relay.settings.document import Document, read_text
+from relay.settings.mending import Mending
 from relay.settings.model import Settings
 from relay.settings.problems import ConfigurationError, Problem, dotted
 from relay.settings.problems import Path as Path_
 from relay.settings.rooms import TemplateFile
 from relay.settings.routing import RouteSettings
 from relay.settings.secrets import SecretError, secrets_of
-from relay.settings.sentences import TOO_SHORT, located
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration that can be used, with its `warnings`. `digest` changes when the text of a file changes."""
+    """A configuration that can be used, with its `warnings`.
+
+    `digest` changes when the text of a file changes. `follows` says of a problem that it is only a consequence of
+    another one: such problems occur in the `rest` of a `ConfigurationError`, in which faults are mended.
+    """
 
     settings: Settings
     templates: dict[str, str]
@@ -33,6 +35,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     formats: Mapping[str, object]
     digest: int
     document: Document
+    follows: Callable[[Problem], bool]
 
     def again(self) -> Loaded:
         """Return the configuration read again from the same file. Raises `ConfigurationError`."""
@@ -51,23 +54,18 @@ def default_storage() -> Path:
     return Path(os.environ.get("STATE_DIRECTORY", ".").split(":")[0]) / "relay.db"
 
 
-NAMED = ("accounts", "rooms", "sources", "templates")
-MOST_ROUNDS = 5
-"""Times that invalid parts are removed and the rest is validated again, before loading gives up."""
-
-
 def load(file: Path, formats: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Loaded:
     """Return a configuration that may name these formats. Raises `ConfigurationError` with all problems."""
     document = Document(environment)
     document.read(file)
-    problems = list(document.problems)
-    settings, faults = _validate(document, file.parent)
-    problems += faults
+    mending = Mending(document, file.parent)
+    settings = mending.settings()
+    problems = [*document.problems, *mending.problems]
     if settings is None:
         raise ConfigurationError(sorted(set(problems)))
     templates = _templates(settings, document, problems)
     cards = _cards(settings, document, problems)
-    problems += cross_check(settings, document, formats)
+    problems += (one for one in cross_check(settings, document, formats) if not mending.follows(one))
     loaded = Loaded(
         settings=settings,
         templates=templates,
@@ -77,56 +75,11 @@ def load(file: Path, formats: Mapping[str, object], environment: Mapping[str, st
         formats=formats,
         digest=crc32(repr((document.text, templates, cards)).encode()),
         document=document,
+        follows=mending.follows,
     )
     if any(problem.level == "error" for problem in problems):
         raise ConfigurationError(sorted(set(problems)), loaded)
     return loaded
-
-
-def _validate(document: Document, base: Path) -> tuple[Settings | None, list[Problem]]:
-    """Return the settings and their problems. Invalid parts are removed, so that the rest can be checked as well."""
-    values = plain(document.values)
-    problems: list[Problem] = []
-    for _ in range(MOST_ROUNDS):
-        try:
-            return Settings.model_validate(values, context={"base": base}), problems
-        except ValidationError as error:
-            fresh = [located(detail, document) for detail in error.errors(include_url=False)]
-        if not problems:
-            problems = [problem for path, problem in fresh if not _follows(path, problem, fresh)]
-        left_out = [_leave_out(values, path) for path, _ in fresh]
-        if not any(left_out):
-            break
-    return None, problems
-
-
-def plain(value: Any) -> Any:
-    """Return a copy of a document's values with plain types only."""
-    if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [plain(inner) for inner in value]
-    return str(value) if isinstance(value, Expanded) else value
-
-
-def _follows(path: Path_, problem: Problem, others: Sequence[tuple[Path_, Problem]]) -> bool:
-    """Return whether a list is too short only because its entries are invalid and were removed."""
-    return problem.message == TOO_SHORT and any(len(at) > len(path) and at[: len(path)] == path for at, _ in others)
-
-
-def _leave_out(values: dict[str, Any], path: Path_) -> bool:
-    """Remove the part of a configuration at a path, or the whole named thing around it; False if nothing is there."""
-    if not path:
-        return False
-    *above, last = path[: 2 if path[0] in NAMED else len(path)]
-    at: Any = values
-    try:
-        for step in above:
-            at = at[step]
-        del at[last]
-    except (KeyError, IndexError, TypeError):
-        return False
-    return True
 
 
 def _templates(settings: Settings, document: Document, problems: list[Problem]) -> dict[str, str]:

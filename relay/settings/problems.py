@@ -52,8 +52,13 @@ def dotted(path: Path) -> str:
 
 def near(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean …?)` if a known name is similar, else an empty text."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    found = nearest(name, known)
+    return "" if found is None else f" (did you mean {found!r}?)"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most similar, or None if none is similar."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:

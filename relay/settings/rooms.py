@@ -55,10 +55,11 @@ class Room(Strict):
         require_one(id=self.id, title=self.title, person=self.person)
         if self.person is not None and "@" not in self.person and len(self.person) < PERSON_ID:
             raise wrong(
-                f"person: expected an e-mail address like oncall@example.net, or a person's id; found {self.person!r}"
+                f"person: expected an e-mail address like oncall@example.net, or a person's id; found {self.person!r}",
+                "person",
             )
         if (self.create or self.members) and self.title is None:
-            raise wrong("create and members work only with a title; give the room a title")
+            raise wrong("create and members work only with a title; give the room a title", "create", "members")
         return self
 
 

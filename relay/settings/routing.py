@@ -81,7 +81,7 @@ class Clocks(Strict):
         try:
             parse_times(self.start_time, self.end_time)
         except ValueError as error:
-            raise wrong(str(error)) from error
+            raise wrong(str(error), "start_time", "end_time") from error
         return self
 
 

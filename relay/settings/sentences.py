@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from relay.settings.document import Document
+from relay.settings.foreign import hint_of
 from relay.settings.model import Settings
 from relay.settings.problems import Path, Problem, dotted, expected, near
 
-TOO_SHORT = "expected at least one entry, found none"
 _EXPECTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
@@ -43,14 +43,18 @@ _EXAMPLES = {
 }
 
 
-def located(error: ErrorDetails, document: Document) -> tuple[Path, Problem]:
-    """Return the path of an error as steps, and the problem with its place and a sentence."""
+def located(error: ErrorDetails, document: Document, values: Mapping[str, Any]) -> tuple[Path, Problem]:
+    """Return the path of an error as steps, and the problem with its place and a sentence.
+
+    `values` are those that were validated.
+    """
     kind = error["type"]
-    path = _path_in(error["loc"], document.values, missing=kind == "missing")
+    path = _path_in(error["loc"], values, missing=kind == "missing")
     if kind == "extra_forbidden":
         name = str(path[-1])
-        known = _known_keys(error["loc"][:-1])
-        message = f"unknown key{near(name, known)}{_listed(known)}"
+        known = known_keys(error["loc"][:-1])
+        hint = hint_of(path)
+        message = f"unknown key{near(name, known)}{_listed(known)}" if hint is None else f"unknown key; {hint.text}"
         return path, Problem(document.mark(path, key=True), dotted(path), message)
     where = document.mark(path[:-1], key=True) if kind == "missing" else document.mark(path)
     return path, Problem(where, dotted(path), _sentence(error, path))
@@ -80,7 +84,7 @@ def _type_sentence(error: ErrorDetails) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "too_short":
-        return TOO_SHORT
+        return "expected at least one entry, found none"
     if kind == "greater_than":
         return f"expected more than {error['ctx']['gt']:g}, found {value}"
     if kind == "string_type":
@@ -122,13 +126,22 @@ def _path_in(location: tuple[int | str, ...], values: Any, *, missing: bool) -> 
     return tuple(path)
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+def known_keys(location: tuple[int | str, ...]) -> list[str]:
     """Return the keys that the model at a location knows."""
     kind: Any = Settings
     for step in location:
         kind = _step(kind, step)
     model = _model(kind, None)
     return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def types_at(path: Path) -> list[str]:
+    """Return the words that `type` may have at a path."""
+    kind: Any = Settings
+    for step in path:
+        kind = _step(kind, step)
+    fields = [one.model_fields.get("type") for one in _options(kind) if issubclass(one, BaseModel)]
+    return [word for field in fields if field is not None for word in get_args(field.annotation)]
 
 
 def _step(kind: Any, step: int | str) -> Any:

@@ -65,7 +65,7 @@ class SourceBase(Strict):
     @model_validator(mode="after")
     def _one_format(self) -> SourceBase:
         if self.format is not None and self.map is not None:
-            raise wrong("expected format or map, found both; remove one")
+            raise wrong("expected format or map, found both; remove one", "format")
         return self
 
 
@@ -103,7 +103,7 @@ class PushSettings(PostedSettings):
     @model_validator(mode="after")
     def _authenticates_at_the_handshake(self) -> PushSettings:
         if isinstance(self.auth, AuthSettings) and (self.auth.signature or self.auth.sns):
-            raise wrong("expected bearer, basic or header: the frames of a websocket are not signed")
+            raise wrong("expected bearer, basic or header: the frames of a websocket are not signed", "auth")
         return self
 
 
@@ -119,7 +119,11 @@ class AlertmanagerApiSettings(PostedSettings):
     @model_validator(mode="after")
     def _reads_alerts(self) -> AlertmanagerApiSettings:
         if self.format is not None or self.map is not None:
-            raise wrong("format and map do not apply to this type: Prometheus posts alerts in one form; remove them")
+            raise wrong(
+                "format and map do not apply to this type: Prometheus posts alerts in one form; remove them",
+                "format",
+                "map",
+            )
         return self
 
 
@@ -220,7 +224,9 @@ class ApicSettings(SourceBase):
     @model_validator(mode="after")
     def _reads_objects(self) -> ApicSettings:
         if self.format is not None or self.map is not None:
-            raise wrong("format and map do not apply to this type: an APIC answers in one form; remove them")
+            raise wrong(
+                "format and map do not apply to this type: an APIC answers in one form; remove them", "format", "map"
+            )
         return self
 
 

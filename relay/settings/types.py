@@ -23,9 +23,12 @@ _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]\s]*)):(?P
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
-def wrong(message: str) -> PydanticCustomError:
-    """Return an error with a message of our own."""
-    return PydanticCustomError("relay", "{message}", {"message": message})
+def wrong(message: str, *keys: str, one: bool = False) -> PydanticCustomError:
+    """Return an error with a message of our own.
+
+    `keys` of the section are at fault; without them, or with `one` of them alone, the rest is right.
+    """
+    return PydanticCustomError("relay", "{message}", {"message": message, "keys": keys, "one": one})
 
 
 def require_one(**settings: object) -> None:
@@ -34,7 +37,7 @@ def require_one(**settings: object) -> None:
     if len(given) != 1:
         *names, last = settings
         found = " and ".join(given) or "none"
-        raise wrong(f"expected exactly one of {', '.join(names)} and {last}, found {found}")
+        raise wrong(f"expected exactly one of {', '.join(names)} and {last}, found {found}", *settings, one=True)
 
 
 def _parser(parse: Callable[[str], Any], kind: str) -> Callable[[Any], Any]:
@@ -228,8 +231,8 @@ def _email(value: str) -> str:
 Email = Annotated[str, AfterValidator(_email)]
 
 
-def _name(value: str) -> str:
-    if _NAME.fullmatch(value) is None:
+def _name(value: str, info: ValidationInfo) -> str:
+    if _NAME.fullmatch(value) is None and value not in (info.context or {}).get("names", ()):
         raise wrong(f"expected a name of letters, digits, - _ and . only; found {value[:50]!r}")
     return value
 

@@ -291,6 +291,7 @@ async def test_check_tells_everything_in_one_run_whatever_else_is_wrong(tmp_path
     paths = [line.split(": ")[1] for line in error.splitlines() if ": warning: " not in line]
     assert code == 1
     assert paths == [
+        "accounts.w.token",
         "rooms.noc.account",
         "rooms.bad",
         "sources.b.map.title",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path as FilePath
 
 from relay.app.assembly.reading import defaults_of, format_name, mapping_of
 from relay.app.assembly.tls import client_context, server_context
@@ -15,9 +16,9 @@ from relay.formats.mapping import OPTIONAL, make_mapping
 from relay.formats.wanted import When
 from relay.settings.accounts import ClientTls
 from relay.settings.auth import AuthSettings
-from relay.settings.load import Loaded, card_files
+from relay.settings.load import Loaded, card_files, check_machine, load
 from relay.settings.maps import MapSettings
-from relay.settings.problems import Path, Problem, dotted
+from relay.settings.problems import ConfigurationError, Path, Problem, dotted
 from relay.settings.secrets import SecretError, secrets_of
 from relay.settings.sources import ApicSettings, PostedSettings, WebsocketSettings
 
@@ -33,12 +34,36 @@ def _signature_problems(loaded: Loaded) -> list[Problem]:
         if auth.sns is not None and format_ != "aws-sns":
             message = f"works only with the format aws-sns, found {format_}"
             found.append(_problem(loaded, ("sources", name, "auth", "sns"), message))
-        if auth.signature is None:
+        if auth.signature is None or format_ not in FORMATS:  # an unknown format is reported as such
             continue
-        if format_ not in FORMATS or FORMATS[format_].scheme is None:
+        if FORMATS[format_].scheme is None:
             message = f"expected bearer, basic or header: senders of the format {format_} do not sign"
             found.append(_problem(loaded, ("sources", name, "auth", "signature"), message))
     return found
+
+
+def check_file(file: FilePath, *, machine: bool) -> tuple[Loaded | None, list[Problem]]:
+    """Return a configuration, or None if it has errors, and all problems in the order of the file.
+
+    With `machine`, check also that secrets and directories exist on this machine.
+    """
+    try:
+        loaded = load(file, FORMATS)
+    except ConfigurationError as error:
+        return None, every_problem(error, machine=machine)
+    problems = sorted({*loaded.warnings, *_of_adapters(loaded, machine=machine)})
+    return None if any(problem.level == "error" for problem in problems) else loaded, problems
+
+
+def every_problem(error: ConfigurationError, *, machine: bool) -> list[Problem]:
+    """Return the problems of an error, and those that only the adapters find in what is right or was mended."""
+    rest = error.rest
+    return sorted({*error.problems, *(_of_adapters(rest, machine=machine) if isinstance(rest, Loaded) else ())})
+
+
+def _of_adapters(loaded: Loaded, *, machine: bool) -> list[Problem]:
+    found = [*adapter_problems(loaded), *(check_machine(loaded) if machine else ())]
+    return [problem for problem in found if not loaded.follows(problem)]
 
 
 def adapter_problems(loaded: Loaded) -> list[Problem]:
