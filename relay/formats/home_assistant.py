@@ -18,7 +18,7 @@ import msgspec
 
 from relay.core.event import Draft, Status
 from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
-from relay.formats.reading import Reading, join, labels, trial
+from relay.formats.reading import Reading, join, labels, taken_up, trial, withdrawn
 
 _BAD = ("battery", "carbon_monoxide", "cold", "gas", "heat", "moisture", "problem", "safety", "smoke", "tamper")
 _GOOD = ("connectivity", "plug", "power", "running")
@@ -114,13 +114,10 @@ def _judged(entity: _Entity, was: str | None) -> list[Draft]:
 def _alert(entity: _Entity, was: str | None) -> list[Draft]:
     """Return the drafts about an alert that is `on` or `off`. Both say that it fires: the state before may be lost."""
     fires = entity.draft(entity.name, "firing", "major")
-    notice = entity.draft(f"{entity.name}: acknowledged", "notice", "info")
+    about: dict[str, Any] = {"labels": fires.labels, "occurred_at": entity.at}
     if entity.state == "off":
-        return [fires, msgspec.structs.replace(notice, acknowledged_by=_SOMEONE)]
-    if was not in ("off", None):
-        return [fires]
-    withdrawn = msgspec.structs.replace(notice, title=f"{entity.name}: acknowledgement withdrawn")
-    return [fires, msgspec.structs.replace(withdrawn, unacknowledged_by=_SOMEONE)]
+        return [fires, taken_up(entity.name, entity.id, _SOMEONE, "", **about)]
+    return [fires, withdrawn(entity.name, entity.id, _SOMEONE, "", **about)] if was in ("off", None) else [fires]
 
 
 def _state(entity: _Entity, was: str | None, *, back: bool) -> list[Draft]:
@@ -129,7 +126,7 @@ def _state(entity: _Entity, was: str | None, *, back: bool) -> list[Draft]:
     if kind == "alert" and now in ("on", "off"):
         return _alert(entity, was)
     if kind == "alert" and now == "idle":
-        return [entity.draft(entity.name, "resolved", None)]
+        return [entity.draft(f"{entity.name}: no longer", "resolved", None)]
     return [_other(entity, was, back=back)]
 
 
