@@ -38,7 +38,8 @@ def refused_items(unread: Sequence[Unread]) -> tuple[list[RefusedItem], int]:
 
 def unread_parts(read: Read) -> list[str]:
     """Return the parts of a payload that its events do not show, as an answer names them: `[2].serverity`."""
-    found = [part for draft in read.drafts for part in draft.unread]
+    dropped = [one.draft for one in read.dropped if one.draft is not None]
+    found = [part for draft in (*read.drafts, *dropped) for part in draft.unread]
     more = len(found) - MOST_NAMED
     return [*found[:MOST_NAMED], f"and {more} more"] if more > 0 else found
 
@@ -84,9 +85,15 @@ def _placed(one: Item, index: int, where: str) -> Item:
     """Return what was read of an item, with the place in the whole payload of all that could not be read."""
     if isinstance(one, Unread):
         return Unread(index, f"{where}[{index}].{one.error}", one.item)
-    if isinstance(one, Draft) and one.unread:
-        return msgspec.structs.replace(one, unread=tuple(f"{where}[{index}].{part}" for part in one.unread))
-    return one
+    if isinstance(one, Dropped):
+        return one if one.draft is None else Dropped(one.why, _draft_placed(one.draft, index, where))
+    return _draft_placed(one, index, where)
+
+
+def _draft_placed(draft: Draft, index: int, where: str) -> Draft:
+    if not draft.unread:
+        return draft
+    return msgspec.structs.replace(draft, unread=tuple(f"{where}[{index}].{part}" for part in draft.unread))
 
 
 def read_known(

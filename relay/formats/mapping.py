@@ -118,7 +118,7 @@ class CompiledMapping:
             if self._feed:
                 raise
             return [unrecognised(request, f"the mapping does not know this payload: {error}")]
-        if unknown and not self._feed and not any(isinstance(one, Draft) for one in found):
+        if unknown and not self._feed and not any(isinstance(one, (Draft, Dropped)) for one in found):
             return [unrecognised(request, f"the mapping does not know this payload: {unknown[0]}")]
         return found
 

@@ -45,11 +45,22 @@ async def test_a_webhook_is_told_how_many_events_were_dropped(tmp_path: Path, sa
         assert len(top(relay)) == 2
 
 
+async def test_what_was_not_read_of_a_dropped_event_is_named(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = {"lab": {"type": "webhook", "when": "severity == 'major'"}}
+    async with running(tmp_path, sandbox, sources=sources) as relay:
+        good = {"title": "a", "severity": "major"}
+        given = [good, {"title": "b", "serverity": "major"}, {"no": 1}, good, {**good, "lables": {"a": "b"}}]
+        _, answer = await relay.post(given)
+        assert (answer["accepted"], answer["dropped"], len(answer["refused"])) == (3, 1, 1)
+        assert sorted(part.partition(" ")[0] for part in answer["unread"]) == ["[1].serverity", "[4].lables"]
+
+
 async def test_an_alert_ends_though_its_end_has_no_severity(tmp_path: Path, sandbox: Sandbox) -> None:
     sources = {"lab": {"type": "webhook", "when": "contains(['critical', 'major'], severity)"}}
     async with running(tmp_path, sandbox, sources=sources) as relay:
         for key, severity in (("bad", "critical"), ("dull", "minor")):
             await relay.post({"title": key, "status": "firing", "key": key, "severity": severity})
+        await relay.until(lambda: top(relay))
         for key in ("bad", "dull"):
             await relay.post({"title": key, "status": "resolved", "key": key})
         await relay.until(lambda: any("resolved" in message.text for message in top(relay)))
@@ -83,7 +94,7 @@ async def test_readings_of_home_assistant_are_not_messages(tmp_path: Path, sandb
             assert not any("temperature" in title for title in await titles(relay))
             firsts = sorted(message.text.splitlines()[0] for message in top(relay))
             assert [line.partition(" · ")[2] for line in firsts] == [
-                "Gate is open",
+                "Gate is open: no longer",
                 "binary_sensor.cellar (moisture: on)",
             ]
             _, status = await relay.get("/api/v1/status")
