@@ -108,7 +108,6 @@ class _Counting(TreeInterpreter):
     def __init__(self, purse: Purse) -> None:
         super().__init__(_OPTIONS)
         self._purse = purse
-        self.drawn = False
 
     def visit(self, node: Any, *arguments: Any, **named: Any) -> Any:
         """Visit a node. Raises `TooMuchWorkError`, and the errors of the expression."""
@@ -116,8 +115,6 @@ class _Counting(TreeInterpreter):
         found = super().visit(node, *arguments, **named)
         if node["type"] in _MAKERS:
             self._purse.spend(size(found))
-        elif node["type"] in _READERS and not self.drawn:
-            self.drawn = _is_drawn(found)
         return found
 
     def visit_comparator(self, node: Any, value: Any) -> Any:
@@ -144,6 +141,19 @@ class _Counting(TreeInterpreter):
         return {"type": "literal", "value": found, "children": []}
 
 
+class _Drawing(_Counting):
+    """A counting interpreter that notices whether an expression reads a value of the payload that says something."""
+
+    drawn = False
+
+    def visit(self, node: Any, *arguments: Any, **named: Any) -> Any:
+        """Visit a node. Raises as `_Counting` does."""
+        found = super().visit(node, *arguments, **named)
+        if not self.drawn and node["type"] in _READERS:
+            self.drawn = _is_drawn(found)
+        return found
+
+
 def _is_drawn(value: Any) -> bool:
     """Return whether a value of the payload says something. Objects and lists say nothing by themselves."""
     return isinstance(value, (str, int, float)) and value is not False and value != ""
@@ -164,6 +174,8 @@ class Expression:
         if unknown is not None:
             raise ValueError(f"{text!r} is not a JMESPath expression: there is no function {unknown}()")
         self._parsed = compiled.parsed
+        self.is_plain = compiled.parsed["type"] == "field"
+        """Whether it is a name alone, and so has no value but one of the payload."""
         self._is_constant = _READERS.isdisjoint(_kinds(compiled.parsed))
 
     def roots(self) -> set[str]:
@@ -174,12 +186,18 @@ class Expression:
         """Return the expression's value for an item. Raises `TooMuchWorkError`, and `FAILURES` if they don't fit."""
         return _Counting(purse).visit(self._parsed, value)
 
+    def search_text(self, value: Any, purse: Purse) -> Any:
+        """Return the same value after paying for all of it, since the caller may write it as text."""
+        found = self.search(value, purse)
+        purse.weigh(found)
+        return found
+
     def find(self, value: Any, purse: Purse) -> Found:
-        """Return the same value after paying for all of it, since the caller may write it as text.
+        """Return the same as `search_text`, and whether it was drawn from the payload.
 
         A constant counts as drawn: whoever writes one means it for every payload.
         """
-        interpreter = _Counting(purse)
+        interpreter = _Drawing(purse)
         found = interpreter.visit(self._parsed, value)
         purse.weigh(found)
         return Found(found, interpreter.drawn or self._is_constant)

@@ -18,6 +18,7 @@ from relay.formats.statuses import status_of
 
 OWN_NAMES = ("title", "status", "severity", "key", "body", "labels", "links", "files", "occurred_at", "id")
 """Names that the relay's own JSON has. `id` is the producer's own, which an answer repeats."""
+_OWN = frozenset(OWN_NAMES)
 _TITLES = ("summary", "subject", "headline", "alertname", "alert_name", "short_description", "name")
 _TEXTS = ("message", "text", "description", "details", "msg", "content")
 """Names of texts, which are the body if something else is the title."""
@@ -43,7 +44,7 @@ class Rest:
     """The names of an object that are not the relay's own. Each is taken once; `unread` collects what is left over."""
 
     def __init__(self, item: dict[str, Any]) -> None:
-        others = [name for name in item if name not in OWN_NAMES and item[name] not in _EMPTY]
+        others = () if item.keys() <= _OWN else [one for one in item if one not in _OWN and item[one] not in _EMPTY]
         self._left: dict[str, str] = {}
         for name in others[:MOST_NAMES]:
             plain = _plain(name)
@@ -53,6 +54,11 @@ class Rest:
         more = len(others) - MOST_NAMES
         self.unread = [f"{more} names after the first {MOST_NAMES}"] if more > 0 else []
         self._sent_by_apprise = {"version", "message", "attachments"} <= item.keys()
+
+    @property
+    def has_names(self) -> bool:
+        """Return whether a name is left that nothing has taken, or a text of which only the first line is the title."""
+        return bool(self._left or self._whole)
 
     def _has(self, name: str) -> Any:
         return self._item[self._left[name]] if name in self._left else None

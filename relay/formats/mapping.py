@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import jmespath.exceptions
@@ -18,15 +19,12 @@ from relay.formats.contract import (
     misfit,
     unrecognised,
 )
-from relay.formats.expressions import FAILURES, Expression, Found, Purse, TooMuchWorkError
-from relay.formats.reading import moment
+from relay.formats.expressions import FAILURES, Expression, Purse, TooMuchWorkError
+from relay.formats.mapped import NOTHING, downtime_of, files_of, name_of, time_of
 from relay.formats.statuses import status_of
 
 MOST_SHOWN = 100
 """Items whose values a trial of a mapping shows."""
-_NOTHING: tuple[Any, ...] = (None, False, "", [], {})
-"""Values that JMESPath counts as false."""
-_DOWNTIMES = {"true": True, "began": True, "ended": False}
 OPTIONAL = (
     "status",
     "severity",
@@ -82,7 +80,7 @@ class CompiledMapping:
 
     def __init__(self, settings: MappingSettings, *, feed: bool = False) -> None:
         """Compile the expressions of a mapping. Raises ValueError if one can't be compiled."""
-        self._settings = settings
+        self.settings = settings
         self._feed = feed
         self._each = None if settings.each is None else Expression(settings.each)
         self._title = Expression(settings.title)
@@ -95,37 +93,25 @@ class CompiledMapping:
     def read(self, request: Request) -> list[Item]:
         """Read a payload: the items that `each` selects, else those of a list, else one item. Raises `UnreadableError`.
 
-        If the mapping knows none of them, the whole payload becomes the notice of an unrecognised one. All items share
-        the work that a payload may cost. Items after it is spent can't be read.
+        Of a list from which `each` selects nothing, it selects the items of each document. If the mapping knows none of
+        the items, the whole payload becomes the notice of an unrecognised one. All items share the work that a payload
+        may cost. Items after it is spent can't be read.
         """
-        purse, payload, each = Purse(), request.payload, self._settings.each
-        unknown: list[UnrecognisedError] = []
-
-        def read(item: Any) -> list[Item]:
-            try:
-                draft = self.draft_of(item, purse)
-            except UnrecognisedError as error:
-                unknown.append(error)
-                raise
-            return [Dropped(f"`map.when: {self._settings.when}` gives nothing")] if draft is None else [draft]
-
+        reading = _Reading(self, Purse())
+        found: list[Item] = []
         try:
-            if each is None:
-                found = read_each(payload, read) if isinstance(payload, list) else read(payload)
-            else:
-                found = read_each(self._items(payload, purse), lambda item: read(_within(payload, item)), each)
-        except UnrecognisedError as error:
+            found = reading.payload(request.payload)
+        except UnrecognisedError:
             if self._feed:
                 raise
-            return [unrecognised(request, f"the mapping does not know this payload: {error}")]
-        if unknown and not self._feed and not any(isinstance(one, (Draft, Dropped)) for one in found):
-            return [unrecognised(request, f"the mapping does not know this payload: {unknown[0]}")]
+        if reading.unknown and not self._feed and not any(isinstance(one, (Draft, Dropped)) for one in found):
+            return [unrecognised(request, f"the mapping does not know this payload: {reading.unknown[0]}")]
         return found
 
     def items(self, payload: Any) -> list[Any]:
         """Return the items of a payload. Raises `UnreadableError`."""
         if self._each is not None:
-            return [_within(payload, item) for item in self._items(payload, Purse())]
+            return [_within(payload, item) for item in self.items_of(payload, Purse())]
         return payload if isinstance(payload, list) else [payload]
 
     def trials(self, payload: Any) -> Iterator[tuple[dict[str, Any], Draft | str | None]]:
@@ -142,22 +128,23 @@ class CompiledMapping:
         for item in self.items(payload)[:MOST_SHOWN]:
             values: dict[str, Any] = {}
             try:
-                values |= {name: self._search(name, one, item, Purse(), []).value for name, one in expressions.items()}
+                values |= {name: self._search(name, one, item, Purse(), []) for name, one in expressions.items()}
                 yield values, self.draft_of(item, Purse())
             except UnreadableError as error:
                 yield values, str(error)
 
-    def _items(self, payload: Any, purse: Purse) -> list[Any]:
+    def items_of(self, payload: Any, purse: Purse) -> list[Any]:
+        """Return what `each` selects. Raises `UnreadableError`, and `UnrecognisedError` if that is no list."""
         assert self._each is not None  # noqa: S101 - narrowed by the caller
         try:
             items = self._each.search(payload, purse)
         except TooMuchWorkError as error:
             raise UnreadableError("each", str(error)) from error
         except FAILURES as error:
-            raise UnrecognisedError("each", f"{self._settings.each!r} fails: {error}") from error
+            raise UnrecognisedError("each", f"{self.settings.each!r} fails: {error}") from error
         if isinstance(items, list):
             return items
-        raise UnrecognisedError("each", f"{misfit(f'a list from {self._settings.each!r}', items)}; check the path")
+        raise UnrecognisedError("each", f"{misfit(f'a list from {self.settings.each!r}', items)}; check the path")
 
     def draft_of(self, item: Any, purse: Purse) -> Draft | None:
         """Return the draft of an item, or None if `when` is false for it.
@@ -165,13 +152,15 @@ class CompiledMapping:
         Raises `UnreadableError`, and `UnrecognisedError` if `requires` or the title finds nothing.
         """
         notes: list[str] = []
-        sought = {name: self._search(name, one, item, purse, notes) for name, one in self._optional.items()}
-        found = {name: one.value for name, one in sought.items()}
-        if "requires" in found and found["requires"] in _NOTHING and not _is_zero(found["requires"]):
-            raise UnrecognisedError("requires", f"{self._settings.requires!r} finds nothing{_has(item)}")
-        if "when" in found and found["when"] in _NOTHING and (sought["when"].drawn or self._title_of(item, purse)):
-            return None
-        key = as_text(found["key"]) if "key" in sought and sought["key"].drawn else ""
+        found = {name: self._search(name, one, item, purse, notes) for name, one in self._optional.items()}
+        if "requires" in found and found["requires"] in NOTHING and not _is_zero(found["requires"]):
+            raise UnrecognisedError("requires", f"{self.settings.requires!r} finds nothing{_has(item)}")
+        if "when" in found and found["when"] in NOTHING:
+            meant = self._optional["when"].find(item, purse).drawn  # else its fields are not there at all
+            if meant or self._title_of(item, purse):
+                return None
+        key = as_text(found.get("key"))
+        key = key if key and self._is_drawn_key(item, purse) else ""
         status = self._status(found.get("status"), notes)
         severity = self._severity(found.get("severity"))
         title = self._read_title(item, key, status, purse)
@@ -187,26 +176,31 @@ class CompiledMapping:
             labels={
                 name: as_text(value)
                 for name, expression in self._labels.items()
-                if (value := self._search(f"labels.{name}", expression, item, purse, notes).value) is not None
+                if (value := self._search(f"labels.{name}", expression, item, purse, notes)) is not None
             },
             links=self._read_links(item, purse, notes),
-            files=_files(found.get("files"), notes),
-            occurred_at=_time(found.get("occurred_at"), notes),
-            acknowledged_by=_name(found.get("acknowledged_by")),
-            unacknowledged_by=_name(found.get("unacknowledged_by")),
-            downtime=_downtime(found.get("downtime"), notes),
+            files=files_of(found.get("files"), notes),
+            occurred_at=time_of(found.get("occurred_at"), notes),
+            acknowledged_by=name_of(found.get("acknowledged_by")),
+            unacknowledged_by=name_of(found.get("unacknowledged_by")),
+            downtime=downtime_of(found.get("downtime"), notes),
             notes=tuple(notes),
         )
 
     def _read_links(self, item: Any, purse: Purse, notes: list[str]) -> tuple[Link, ...]:
         found = []
         for name, expression in self._links.items():
-            url = self._search(f"links.{name}", expression, item, purse, notes).value
+            url = self._search(f"links.{name}", expression, item, purse, notes)
             if isinstance(url, str) and url.startswith(("http://", "https://")):
                 found.append(Link(name, url))
-            elif url not in _NOTHING:
+            elif url not in NOTHING:
                 notes.append(f"map.links.{name} counts as absent: {misfit('an address like https://…', url)}")
         return tuple(found)
+
+    def _is_drawn_key(self, item: Any, purse: Purse) -> bool:
+        """Return whether a value of the item has a part in its key, which is there."""
+        expression = self._optional["key"]
+        return expression.is_plain or expression.find(item, purse).drawn
 
     def _title_of(self, item: Any, purse: Purse) -> str:
         """Return the title of an item, or an empty text if its expression fails or finds nothing in the item."""
@@ -228,36 +222,73 @@ class CompiledMapping:
         except TooMuchWorkError as error:
             raise UnreadableError("title", str(error)) from error
         except FAILURES as error:
-            raise UnrecognisedError("title", f"{self._settings.title!r} {_failure(error, item)}") from error
+            raise UnrecognisedError("title", f"{self.settings.title!r} {_failure(error, item)}") from error
         if as_text(value).strip():
-            raise UnrecognisedError("title", f"{self._settings.title!r} finds nothing{_has(item)}")
-        raise UnrecognisedError("title", f"{misfit(f'a text from {self._settings.title!r}', value)}; check the path")
+            raise UnrecognisedError("title", f"{self.settings.title!r} finds nothing{_has(item)}")
+        raise UnrecognisedError("title", f"{misfit(f'a text from {self.settings.title!r}', value)}; check the path")
 
     @staticmethod
-    def _search(name: str, expression: Expression, item: Any, purse: Purse, notes: list[str]) -> Found:
+    def _search(name: str, expression: Expression, item: Any, purse: Purse, notes: list[str]) -> Any:
         """Return the value of an optional expression. An expression that fails adds a note and counts as absent."""
         try:
-            return expression.find(item, purse)
+            return expression.search_text(item, purse)
         except TooMuchWorkError as error:
             raise UnreadableError(name, str(error)) from error
         except FAILURES as error:
             lines = str(error).splitlines() or [type(error).__name__]
             notes.append(f"map.{name} counts as absent: {lines[0]}")
-            return Found(None, drawn=False)
+            return None
 
     def _severity(self, value: Any) -> str | None:
         """Return the mapping's own severity for a word, else the word itself, which the intake then looks up."""
         word = as_text(value).strip()
-        return self._settings.severities.get(word) or self._severities.get(word.lower(), word) or None
+        return self.settings.severities.get(word) or self._severities.get(word.lower(), word) or None
 
     def _status(self, value: Any, notes: list[str]) -> Status:
         if value is None:
             return "notice"
         word = as_text(value)
-        known = status_of(self._settings.statuses.get(word) or self._statuses.get(word.lower(), word))
+        known = status_of(self.settings.statuses.get(word) or self._statuses.get(word.lower(), word))
         if known is None:
             notes.append(f"map.status: {word[:40]!r} is not in `statuses` and counts as firing; add it there")
         return known or "firing"
+
+
+class _Reading:
+    """The reading of one payload: the work that is left for it, and why its mapping does not know parts of it."""
+
+    def __init__(self, mapping: CompiledMapping, purse: Purse) -> None:
+        self._mapping = mapping
+        self._purse = purse
+        self.unknown: list[UnrecognisedError] = []
+
+    def payload(self, payload: Any) -> list[Item]:
+        """Read a payload as one document, or a list as many unless `each` selects from the list itself."""
+        if not isinstance(payload, list):
+            return self._document(payload)
+        if self._mapping.settings.each is not None:
+            with suppress(UnrecognisedError):
+                return self._document(payload)
+        return read_each(payload, self._document)
+
+    def _document(self, document: Any) -> list[Item]:
+        each = self._mapping.settings.each
+        if each is None:
+            return self._item(document)
+        try:
+            items = self._mapping.items_of(document, self._purse)
+        except UnrecognisedError as error:
+            self.unknown.append(error)
+            raise
+        return read_each(items, lambda item: self._item(_within(document, item)), each)
+
+    def _item(self, item: Any) -> list[Item]:
+        try:
+            draft = self._mapping.draft_of(item, self._purse)
+        except UnrecognisedError as error:
+            self.unknown.append(error)
+            raise
+        return [Dropped(f"`map.when: {self._mapping.settings.when}` gives nothing")] if draft is None else [draft]
 
 
 def _within(payload: Any, item: Any) -> Any:
@@ -280,37 +311,3 @@ def _is_zero(value: Any) -> bool:
 def _has(item: Any) -> str:
     """Return a phrase with the names that an item has."""
     return f"; it has {', '.join(name[:40] for name in list(item)[:12])}" if isinstance(item, dict) else ""
-
-
-def _name(value: Any) -> str | None:
-    return None if value in _NOTHING else as_text(value)
-
-
-def _downtime(value: Any, notes: list[str]) -> bool | None:
-    """Return True if a downtime began or is in effect, False if it ended, else None.
-
-    False and 0 give None: a comparison gives them when the payload says nothing of a downtime.
-    """
-    word = as_text(value).strip().lower()
-    if value in _NOTHING or word in ("false", "0"):
-        return None
-    if word not in _DOWNTIMES and not word.isdecimal():
-        notes.append(f"map.downtime counts as absent: expected true, 'began' or 'ended', found {word[:40]!r}")
-    return True if word.isdecimal() else _DOWNTIMES.get(word)
-
-
-def _files(value: Any, notes: list[str]) -> tuple[str, ...]:
-    files = [value] if isinstance(value, str) else value or []
-    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        notes.append(f"map.files counts as absent: {misfit('an address or a list of addresses', value)}")
-        return ()
-    return tuple(file for file in files if file)
-
-
-def _time(value: Any, notes: list[str]) -> float | None:
-    if value is None or value == "":
-        return None
-    found = moment(value)
-    if found is None:
-        notes.append(f"map.occurred_at counts as absent: {misfit('a time like 2026-03-01T02:10:00Z', value)}")
-    return found

@@ -36,7 +36,7 @@ def read_one(item: Any, source: str = "") -> Draft:
     labels = _labels(item["labels"], "labels") if "labels" in item else {}
     links = _links(item["links"], "links") if "links" in item else ()
     rest = Rest(item)
-    word = _text(item, "status") or rest.status()
+    word = _text(item, "status") or (rest.status() if rest.has_names else "")
     status = _status(word)
     severity = _text(item, "severity") or rest.severity() or _severity_in(word)
     key = key or rest.key()
@@ -45,11 +45,13 @@ def read_one(item: Any, source: str = "") -> Draft:
         raise UnreadableError("title", f"expected a text that is not empty, found none{_instead(item)}")
     if status == "resolved" and not key:
         status, severity = _ended_without_key(word, rest), severity or "info"
-    body = rest.body(_text(item, "body"), title)
+    body = _text(item, "body")
+    body = rest.body(body, title) if rest.has_names else body
     at = _time(item["occurred_at"], "occurred_at") if "occurred_at" in item else rest.time()
-    links += rest.links()
-    labels = {**rest.labels(), **labels}
-    unread = say_unread(rest.unread)
+    if rest.has_names:
+        links += rest.links()
+        labels = {**rest.labels(), **labels}
+    unread = say_unread(rest.unread) if rest.unread else ()
     unknown = severity and severity_of(severity.strip().lower()) is None  # its note is made with the event
     return Draft(
         title=title or key,
@@ -61,7 +63,7 @@ def read_one(item: Any, source: str = "") -> Draft:
         links=links,
         files=_files(item["files"], "files") if "files" in item else (),
         occurred_at=at,
-        cleared=tuple(name for name in CLEARED if item.get(name) in _EMPTY and not (name == "body" and body)),
+        cleared=tuple([name for name in CLEARED if item.get(name) in _EMPTY and not (name == "body" and body)]),
         notes=(f"not read: {', '.join(unread)}",) if unread else (),
         unread=(*unread, f"severity ({misfit('a word like major or P2', severity)})") if unknown else unread,
     )

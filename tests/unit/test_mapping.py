@@ -75,6 +75,16 @@ def test_without_each_an_object_is_one_event_and_a_list_is_many(payload: Any) ->
     assert len(drafts) == (len(payload) if isinstance(payload, list) else 1)
 
 
+def test_each_selects_from_each_document_of_a_list() -> None:
+    settings = MappingSettings(title="join(' ', [_payload.site, what])", each="alarms")
+    first, second = {"site": "ams", "alarms": [{"what": "dry"}]}, {"site": "lon", "alarms": [{"what": "wet"}]}
+    assert [one.title for one in read(settings, [first, second])] == ["ams dry", "lon wet"]
+    found = read_payload(make_mapping(settings), Request([first, {"x": 1}, {**second, "alarms": [{}]}], "s"))
+    assert [one.title for one in found.drafts] == ["ams dry"]
+    assert [one.error.partition(": ")[0] for one in found.unread] == ["[1].each", "[2].alarms[0].title"]
+    assert [type(one) for one in read(settings, [{"x": 1}, {"y": 2}])] == [Unrecognised]
+
+
 def test_each_may_build_its_items_with_braces() -> None:
     settings = MappingSettings(title="name", each="hosts[].{name: host, up: state}")
     assert [draft.title for draft in read(settings, {"hosts": [{"host": "a"}, {"host": "b"}]})] == ["a", "b"]
