@@ -1,4 +1,4 @@
-"""The loops (planner, dispatcher, janitor, hearing, credentials, operator) and the parts that they share.
+"""The loops (planner, dispatcher, janitor, hearing, credentials, watch, operator) and the parts that they share.
 
 They depend on core and ports only.
 """
