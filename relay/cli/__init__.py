@@ -31,7 +31,7 @@ from relay.cli import (
     support,
     trial,
 )
-from relay.cli.common import EXIT_NO, SilentError
+from relay.cli.common import EXIT_NO, SilentError, complain
 
 EXIT_INTERNAL = 70
 
@@ -89,7 +89,7 @@ def main() -> None:
     try:
         app(prog_name="relay")
     except SilentError as error:
-        print(f"relay: {error}", file=sys.stderr)
+        complain(str(error))
         sys.exit(EXIT_NO)
     except BrokenPipeError:  # like `relay events tail | head`; what is left in the buffer must not fail at the exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,6 +97,6 @@ def main() -> None:
     except Exception as error:  # the last border: one line, or the traceback if RELAY_TRACEBACK asks for it
         if os.environ.get("RELAY_TRACEBACK"):
             raise
-        print(f"relay: internal error: {type(error).__name__}: {error}", file=sys.stderr)
-        print("relay: run it with RELAY_TRACEBACK=1 to see where the error comes from", file=sys.stderr)
+        complain(f"internal error: {type(error).__name__}: {error}")
+        complain("run it with RELAY_TRACEBACK=1 to see where the error comes from")
         sys.exit(EXIT_INTERNAL)

@@ -155,6 +155,34 @@ async def test_at_info_each_request_and_each_message_has_a_line(tmp_path: Path, 
     assert {"room": "noc", "action": "post", "event_id": lines[0]["event_id"]}.items() <= lines[1].items()
 
 
+async def test_below_systemd_each_line_has_a_priority(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    journal = tmp_path / "journal"
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("rooms: 5\n", encoding="utf-8")
+    for file, words in ((config, ("run",)), (wrong, ("run",)), (config, ("ack", "17"))):
+        with journal.open("wb") as stream:
+            found = os.fstat(stream.fileno())
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "relay", *words, "-c", str(file)),
+                env=environment(JOURNAL_STREAM=f"{found.st_dev}:{found.st_ino}"),
+                cwd=tmp_path,
+                stderr=stream,
+            )
+            if (file, words) == (config, ("run",)):
+                await until_seen(lambda: written(journal), lambda text: '"listening"' in text)
+                process.send_signal(signal.SIGTERM)
+            await process.wait()
+        lines = (await written(journal)).splitlines()
+        assert [line for line in lines if line[:3] not in ("<3>", "<4>", "<5>")] == []
+        assert lines
+
+
+async def written(file: Path) -> str:
+    """The text of a file."""
+    return await asyncio.to_thread(file.read_text, encoding="utf-8")
+
+
 async def test_the_configuration_is_looked_for_in_order_and_the_places_are_named(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
