@@ -90,6 +90,12 @@ def load_config(given: Path | None, code: int = EXIT_CONFIGURATION, *, running: 
         raise typer.Exit(code) from None
 
 
+def refuse_comment(config: Path | None) -> None:
+    """Exit if --config names no file in a command that takes a comment, too: `-c` was the comment once."""
+    if config is not None and not config.exists() and str(config) != "-":
+        fail(f"there is no configuration {str(config)!r}; `-c` is --config, and a comment follows -m", 2)
+
+
 def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
     """Return the configuration for a command that asks the relay, or print its problems and exit with the code.
 

@@ -15,6 +15,7 @@ from relay.cli.common import (
     load_to_ask,
     print_json,
     print_table,
+    refuse_comment,
 )
 from relay.cli.silence import whoever
 
@@ -85,6 +86,7 @@ def ack(
     """
     from relay.cli.access import access
 
+    refuse_comment(config)
     reached = access(load_to_ask(config))
     by = author or whoever()
     _report(reached.acknowledge(incident, by, comment), incident, by, reached.name, output, "is acknowledged by")
@@ -103,6 +105,7 @@ def unack(
     """
     from relay.cli.access import access
 
+    refuse_comment(config)
     reached = access(load_to_ask(config))
     by, change = author or whoever(), "is no longer acknowledged, by"
     _report(reached.unacknowledge(incident, by, comment), incident, by, reached.name, output, change)

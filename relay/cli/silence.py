@@ -8,7 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.common import ConfigOption, Output, OutputOption, complain, fail, load_to_ask, print_json, print_table
+from relay.cli.common import (
+    ConfigOption,
+    Output,
+    OutputOption,
+    complain,
+    fail,
+    load_to_ask,
+    print_json,
+    print_table,
+    refuse_comment,
+)
 
 app = typer.Typer(help="Silences: add, list, expire.", no_args_is_help=True)
 COLUMNS = ("id", "state", "matchers", "from", "until", "by", "comment")
@@ -43,6 +53,7 @@ def add(
     from relay.core.words import iso, parse_duration, parse_time
     from relay.lifecycle import SystemClock
 
+    refuse_comment(config)
     if comment is None:
         fail("give a reason with -m (--comment): whoever looks for a missing alert needs it", 2)
     if words := [text for text in matchers if "=" not in text and "!~" not in text]:

@@ -140,6 +140,10 @@ async def test_without_a_relay_they_are_kept_for_its_next_start(tmp_path: Path, 
     assert (code, "found 'soon'" in error) == (2, True)
     code, _, error = await command("silence", "add", "-m", "quiet", "key=~.*", *named)
     assert (code, "this would silence everything" in error) == (2, True)
+    for words in (("ack", "1"), ("unack", "1"), ("silence", "add", "key=p")):
+        code, _, error = await command(*words, "-c", "on my way")
+        said = "relay: there is no configuration 'on my way'; `-c` is --config, and a comment follows -m\n"
+        assert (code, error) == (2, said)
     code, _, error = await command("silence", "add", "key=p", *named)
     assert (code, "give a reason with -m" in error) == (2, True)
     async with relay_process(config):

@@ -59,11 +59,12 @@ async def test_a_bad_configuration_changes_nothing_and_the_operator_hears_of_it(
 ) -> None:
     operator = {"operator": {"room": "noc"}}
     async with running(tmp_path, sandbox, **operator) as relay:
-        status, said = await relay.reload(**operator, route={"rooms": ["nowhere"]}, sources={"lab": {"type": "web"}})
+        wrong = {"route": {"rooms": ["nowhere"]}, "sources": {"lab": {"type": "web"}}, "templates": {"t": "{{ x("}}
+        status, said = await relay.reload(**operator, **wrong)
         assert status == 422
         assert said["good"] is False
         paths = {problem["path"] for problem in said["problems"]}
-        assert "route.rooms[0]" in paths
+        assert {"route.rooms[0]", "templates.t"} <= paths
         assert any(path.startswith("sources.lab") for path in paths)
         assert all(problem["file"] == str(relay.file) and problem["line"] >= 1 for problem in said["problems"])
         await relay.until(lambda: any("configuration was refused" in m.text for m in relay.messages()))

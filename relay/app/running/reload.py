@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from relay.app.assembly.arrangement import Arrangement
-from relay.app.trial.checks import adapter_problems
+from relay.app.trial.checks import adapter_problems, every_problem
 from relay.core.routing import confusable
 from relay.lifecycle import notify
 from relay.pipeline.loop import LONGEST_REST, Loop
@@ -117,7 +117,7 @@ class Reloader(Loop):
             made = self._prepare(candidate)
         except ConfigurationError as error:
             rest = error.rest if isinstance(error.rest, Loaded) else candidate
-            return self._refused(error.problems, rest)
+            return self._refused(await asyncio.to_thread(every_problem, error, machine=False), rest)
         except (SecretError, TemplateError, ValueError, OSError) as error:
             return self._refused((self._problem(str(error)),), candidate)
         except Exception as error:  # noqa: BLE001 - the border around an operator's configuration
