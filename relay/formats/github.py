@@ -66,6 +66,15 @@ _ALERTS: dict[str, Status] = {
 ZERO = "0" * 40
 _AROUND = ("pull_request", "issue", "discussion")
 """Objects that a comment or a review is about."""
+_THINGS = {
+    "issues": ("issue", "info"),
+    "gollum": ("wiki page changed", "info"),
+    "meta": ("webhook to the relay", "warning"),
+    "public": ("repository made public", "warning"),
+    "secret_scanning_alert_location": ("place of a leaked secret", "info"),
+    "team_add": ("team added", "info"),
+}
+"""Kinds whose names say little to a person, in words, with the severity of their notices."""
 _NAMED = (
     "alert.secret_type_display_name",
     "member.login",
@@ -73,6 +82,7 @@ _NAMED = (
     "key.title",
     "forkee.full_name",
     "pages.0.title",
+    "team.name",
 )
 """Names of the objects of other kinds, which have no title: an alert's location, a member, a rule, a deploy key, …"""
 
@@ -248,13 +258,14 @@ def _notice(kind: str, payload: Reading) -> Draft:
     one = payload.sub(name)
     repository, action, who = payload.text("repository.full_name"), payload.text("action"), payload.text("sender.login")
     number = one.text("number") or payload.text(*(f"{name}.number" for name in _AROUND))
-    thing = "issue" if kind == "issues" else (kind or "event").replace("_", " ")
-    what = join(" ", thing, f"#{number}" if number else "", action.replace("_", " "))
+    thing, usual = _THINGS.get(kind, ((kind or "event").replace("_", " "), "info"))
+    did = "merged" if action == "closed" and one.text("merged") == "true" else action.replace("_", " ")
+    what = join(" ", thing, f"#{number}" if number else "", clause("on", one.text("head_branch")), did)
     title = one.text("title", "name", "summary", "tag_name", "conclusion")
     title = title or payload.text(*(f"{name}.title" for name in _AROUND), *_NAMED)
     return Draft(
         title=join(": ", repository, join(" by ", what, who), title),
-        severity=severity(one.text("severity")) or "info",
+        severity=severity(one.text("severity")) or usual,
         body=lines(
             payload.text("comment.body", "review.body", "answer.body") or one.text("body", "description"),
             _place(payload.sub("location.details")),
