@@ -36,7 +36,7 @@ def read_catalyst_sdwan(request: Request) -> list[Draft]:
     worst = _NUMBERS.get(payload.text("severity_number")) or severity(payload.text("severity"))
     status = _status(rule, payload.text("active").lower(), cleared)
     place = "/".join(sorted({_place(one) for one in places} - {""}))
-    key = join("/", _family(rule), place) if place else payload.text("uuid") or _family(rule) or None
+    key = join("/", _family(rule), place) if place else payload.text("uuid") or join("/", _family(rule), device) or None
     return [
         Draft(
             title=title,

@@ -17,8 +17,13 @@ from relay.formats.reading import Reading, clause, join, labels, lines, links, s
 from relay.formats.signatures import grafana
 
 _STATE = re.compile(r"^\[(?:Alerting|OK|No Data|Paused|Pending)\]\s*", re.IGNORECASE)
-_STATES_OF_RULES = {"DatasourceNoData": "no data", "DatasourceError": "the query failed"}
+_STATES_OF_RULES = {
+    "DatasourceNoData": ("no data", "has data again"),
+    "DatasourceError": ("the query failed", "the query works again"),
+}
 """Alerts that Grafana makes if a rule has no data or can't be evaluated. The label `rulename` names the rule."""
+_FIRES_FOR = {"NoData": "no data", "Error": "the query failed"}
+"""Reasons for which a rule's own alert fires without a measured value."""
 _NO_RECOVERY = {
     "MissingSeries": "its series is gone",
     "NoData": "there is no data any more",
@@ -56,6 +61,7 @@ def _alert(alert: Reading, payload: Reading) -> Draft:
     summary, reason = notes.text("summary", "title"), notes.text("grafana_state_reason")
     title = _title(name, given, summary, over=resolved)
     why = _NO_RECOVERY.get(reason, "") if resolved else ""
+    title = title if resolved else join(": ", title, _FIRES_FOR.get(reason, ""))
     about = links(
         ("Panel", alert.text("panelURL")),
         ("Dashboard", alert.text("dashboardURL")),
@@ -69,7 +75,7 @@ def _alert(alert: Reading, payload: Reading) -> Draft:
         notes.text("Error", "error"),
         notes.text("description", "message"),
         _values(alert),
-        clause("state reason:", reason if not why else ""),
+        clause("state reason:", reason if not why and reason not in _FIRES_FOR else ""),
     )
     if name == "TestAlert":
         return trial(summary or "Grafana's test alert", "Grafana", body, links=about)
@@ -92,7 +98,7 @@ def _title(name: str, given: dict[str, str], summary: str, *, over: bool) -> str
     """Return the alert's name with its summary, or the rule's name if Grafana speaks of the state of a rule."""
     state, rule = _STATES_OF_RULES.get(name), given.get("rulename", "")
     if state is not None and rule:
-        return f"{rule}: {'can be evaluated again' if over else state}"
+        return f"{rule}: {state[over]}"
     return summary if name.lower() in summary.lower() else join(": ", name, summary)
 
 
