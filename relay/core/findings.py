@@ -51,6 +51,31 @@ CRITICAL: frozenset[Code] = frozenset(
     }
 )
 """Codes that are always critical: alerts do not get in, or do not get out."""
+OVER: dict[Code, str] = {
+    "not_running": "The relay runs.",
+    "hangs": "The relay goes on.",
+    "disk_full": "There is room for events again.",
+    "store_broken": "The database can be written again.",
+    "queue_full": "The queue has room again.",
+    "reload_refused": "The configuration is good again.",
+    "restart_needed": "No change of the configuration waits for a restart.",
+    "heartbeat_failed": "The heartbeat reaches its address again.",
+    "account_refused": "Account {about} is accepted again.",
+    "token_trouble": "The tokens of account {about} are renewed.",
+    "token_ends": "Account {about} has a new refresh token.",
+    "room_refused": "Room {about} takes messages again.",
+    "untold_incident": "Room {about} knows of all open incidents.",
+    "dead": "Room {about} has no dead deliveries.",
+    "room_diverted": "Room {about} can be reached again.",
+    "room_failing": "Messages for room {about} get through again.",
+    "late": "Deliveries for room {about} wait no longer than they should.",
+    "set_aside": "Nothing for room {about} is set aside any more.",
+    "room_gone": "Nothing is left of room {about}, which had left the configuration.",
+    "feed_down": "Feed {about} is back.",
+    "source_silent": "Source {about} is heard again.",
+    "source_echoes": "Source {about} no longer repeats the relay's messages.",
+}
+"""The sentence that ends a finding, by its code."""
 MOST_DETAIL = 1_000
 """Characters of a finding's detail, which may come from outside."""
 WELL = "all is well"
@@ -61,14 +86,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     `about` names the account, room or source, empty if it is the relay itself; `rooms` are those that suffer.
     `remedy` says what to do. `detail` may change while the sentence stays. `notice` is the severity of the operator's
-    notice, and `over` the sentence that ends it.
+    notice.
     """
 
     code: Code
     severity: Degree
     sentence: str
     remedy: str
-    over: str
     about: str = ""
     rooms: tuple[str, ...] = ()
     detail: str = ""
@@ -84,7 +108,6 @@ def found(
     code: Code,
     sentence: str,
     remedy: str,
-    over: str,
     *,
     about: str = "",
     rooms: tuple[str, ...] = (),
@@ -98,12 +121,17 @@ def found(
         severity="critical" if critical else "warning",
         sentence=sentence,
         remedy=remedy,
-        over=over,
         about=about,
         rooms=rooms,
         detail=detail[:MOST_DETAIL],
         notice=notice or ("critical" if critical else "major"),
     )
+
+
+def over(key: str) -> str:
+    """Return the sentence that a finding is over, by its key, which may be of another release."""
+    code, _, about = key.partition(":")
+    return next((text.format(about=about) for known, text in OVER.items() if known == code), f"{key} is over.")
 
 
 def health(findings: Iterable[Finding]) -> Health:

@@ -58,14 +58,12 @@ def _of_relay(facts: Facts) -> Iterator[Finding]:
             "not_running",
             "No relay runs on this database.",
             "Start it: `systemctl start relay`, or `relay run`.",
-            "The relay runs.",
         )
     if facts.stuck is not None:
         yield found(
             "hangs",
             "The relay hangs in one of its steps.",
             "Restart it if it does not go on by itself: `systemctl restart relay`.",
-            "The relay goes on.",
             detail=facts.stuck,
         )
     if facts.store == "full":
@@ -73,7 +71,6 @@ def _of_relay(facts: Facts) -> Iterator[Finding]:
             "disk_full",
             "There is no room for new events; their senders are asked to send again later.",
             "Make room on the disk, or raise `keep.size` and reload. Events are taken again without a restart.",
-            "There is room for events again.",
             detail=facts.store_trouble,
         )
     if facts.store == "broken":
@@ -81,7 +78,6 @@ def _of_relay(facts: Facts) -> Iterator[Finding]:
             "store_broken",
             "The database can't be written.",
             "Look at the disk and at the rights of the database's folder. The relay goes on by itself.",
-            "The database can be written again.",
             detail=facts.store_trouble,
         )
     if facts.queue_full:
@@ -89,7 +85,6 @@ def _of_relay(facts: Facts) -> Iterator[Finding]:
             "queue_full",
             "The queue is full; senders are asked to send again later.",
             "See `relay status` for the room that holds it up, or raise `limits.queue` and reload.",
-            "The queue has room again.",
         )
 
 
@@ -99,7 +94,6 @@ def _of_settings(facts: Facts) -> Iterator[Finding]:
             "reload_refused",
             "The last configuration was refused; the one before it stays in force.",
             "`relay check` lists its problems. Mend them, then `relay reload`.",
-            "The configuration is good again.",
             detail="\n".join(facts.problems),
         )
     if facts.restart:
@@ -107,7 +101,6 @@ def _of_settings(facts: Facts) -> Iterator[Finding]:
             "restart_needed",
             "Changes of the configuration wait for a restart.",
             "Restart the relay: `systemctl restart relay`.",
-            "No change of the configuration waits for a restart.",
             detail=", ".join(facts.restart),
         )
     if facts.heartbeat is not None:
@@ -115,7 +108,6 @@ def _of_settings(facts: Facts) -> Iterator[Finding]:
             "heartbeat_failed",
             "The heartbeat does not reach its address.",
             "Look at `heartbeat.url` and at the way there.",
-            "The heartbeat reaches its address again.",
             detail=facts.heartbeat,
         )
 
@@ -127,7 +119,6 @@ def _of_account(account: AccountFacts, now: float) -> Iterator[Finding]:
             "account_refused",
             f"Account {name} is refused; everything for its rooms waits.",
             "Put in a good token. What waits is then sent by itself.",
-            f"Account {name} is accepted again.",
             about=name,
             rooms=account.rooms,
             detail=account.refused,
@@ -137,7 +128,6 @@ def _of_account(account: AccountFacts, now: float) -> Iterator[Finding]:
             "token_trouble",
             f"The tokens of account {name} can't be renewed.",
             f"Look at the detail. If it stays so, `relay login {name}` gets new ones.",
-            f"The tokens of account {name} are renewed.",
             about=name,
             rooms=account.rooms,
             detail=account.token_trouble,
@@ -147,7 +137,6 @@ def _of_account(account: AccountFacts, now: float) -> Iterator[Finding]:
             "token_ends",
             f"The refresh token of account {name} ends within a week; then nothing is sent.",
             f"Get a new one: `relay login {name}`.",
-            f"Account {name} has a new refresh token.",
             about=name,
             rooms=account.rooms,
         )
@@ -163,7 +152,6 @@ def _of_room(room: RoomFacts, *, waits: bool) -> Iterator[Finding]:
             "room_refused",
             f"Room {name} is refused.",
             f"Add the bot to the room, or correct `id` or `title` and reload. Then `{retry}`.",
-            f"Room {name} takes messages again.",
             about=name,
             rooms=(name,),
             detail=room.refused,
@@ -173,7 +161,6 @@ def _of_room(room: RoomFacts, *, waits: bool) -> Iterator[Finding]:
             "untold_incident",
             f"Room {name} does not know of an incident that is open: its delivery is dead.",
             f"`{dead}` shows why. Mend that, then `{retry}`.",
-            f"Room {name} knows of all open incidents.",
             about=name,
             rooms=(name,),
             detail=room.death,
@@ -183,7 +170,6 @@ def _of_room(room: RoomFacts, *, waits: bool) -> Iterator[Finding]:
             "dead",
             f"Room {name} has dead deliveries.",
             f"`{dead}` shows why. Mend that, then `{retry}`; or give them up with `drop`.",
-            f"Room {name} has no dead deliveries.",
             about=name,
             rooms=(name,),
             detail=room.death,
@@ -195,7 +181,6 @@ def _of_room(room: RoomFacts, *, waits: bool) -> Iterator[Finding]:
             "room_diverted",
             f"Room {name} can't be reached; its messages go to {room.goes_to}.",
             "`relay status` has the error. The relay goes back by itself once the room can be reached.",
-            f"Room {name} can be reached again.",
             about=name,
             rooms=(name,),
             detail=room.last_error or "",
@@ -205,7 +190,6 @@ def _of_room(room: RoomFacts, *, waits: bool) -> Iterator[Finding]:
             "room_failing",
             f"Messages for room {name} do not get through.",
             "Nothing, if it passes: the relay keeps trying. Else look at the service and the way there.",
-            f"Messages for room {name} get through again.",
             about=name,
             rooms=(name,),
             detail=room.last_error or "",
@@ -215,7 +199,6 @@ def _of_room(room: RoomFacts, *, waits: bool) -> Iterator[Finding]:
             "late",
             f"Deliveries for room {name} wait for over five minutes.",
             "If the service throttles, set `pace` on the account or group more: `relay status` shows a room's rest.",
-            f"Deliveries for room {name} wait no longer than they should.",
             about=name,
             rooms=(name,),
         )
@@ -228,7 +211,6 @@ def _set_aside(room: RoomFacts) -> Finding:
         "set_aside",
         f"{what} for room {name} are set aside, as they failed while others got through.",
         f"They are tried again by themselves; to try now: `relay deliveries retry --state waiting --room {name}`.",
-        f"Nothing for room {name} is set aside any more.",
         about=name,
         rooms=(name,),
         detail=f"{room.aside} set aside, {room.aside_critical} of them critical",
@@ -242,7 +224,6 @@ def _gone(room: RoomFacts) -> Finding:
         "room_gone",
         f"Room {room.name} left the configuration and has dead deliveries.",
         f"Configure it again, then `{retry}`; or give them up with `drop`.",
-        f"Nothing is left of room {room.name}, which had left the configuration.",
         about=room.name,
         rooms=(room.name,),
         detail=room.death,
@@ -256,7 +237,6 @@ def _of_source(source: SourceFacts) -> Iterator[Finding]:
             "feed_down",
             f"Feed {name} is {source.feed}.",
             "Correct the token or the address, and reload. The relay connects again by itself.",
-            f"Feed {name} is back.",
             about=name,
             detail=source.feed_error or "",
         )
@@ -265,7 +245,6 @@ def _of_source(source: SourceFacts) -> Iterator[Finding]:
             "source_silent",
             f"Source {name} has been silent for more than {source.silent}.",
             "Look at the sender: whether it runs, and whether it reaches the relay.",
-            f"Source {name} is heard again.",
             about=name,
             notice=source.silence_is,
         )
@@ -274,6 +253,5 @@ def _of_source(source: SourceFacts) -> Iterator[Finding]:
             "source_echoes",
             f"Source {name} repeats the relay's own messages; such events are not posted.",
             "Have it leave out the relay's own messages. This ends after five minutes without one.",
-            f"Source {name} no longer repeats the relay's messages.",
             about=name,
         )

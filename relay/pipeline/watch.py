@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from relay.core.findings import Code, Finding
+from relay.core.findings import Code, Finding, over
 from relay.pipeline.loop import Loop
 from relay.ports import Clock, NotifyOperator
 
@@ -53,12 +53,11 @@ class Watch(Loop):
             self._told[one.key] = _Told(one, self._clock.now())
             body = "\n".join(part for part in (one.remedy, one.detail) if part)
             self._notify(one.key, f"relay: {one.sentence}", one.notice, "firing", body)
-        over = [key for key in self._told if key not in findings and self._is_known(key)]
-        for key in over:
-            finding = self._told.pop(key).finding
-            sentence = "It is over." if finding is None else finding.over
-            self._notify(key, f"relay: {sentence}", "info", "resolved", "")
-        return len(changed) + len(over)
+        ended = [key for key in self._told if key not in findings and self._is_known(key)]
+        for key in ended:
+            del self._told[key]
+            self._notify(key, f"relay: {over(key)}", "info", "resolved", "")
+        return len(changed) + len(ended)
 
     def _is_news(self, one: Finding) -> bool:
         told = self._told.get(one.key)

@@ -263,7 +263,7 @@ async def test_a_revoked_grant_holds_everything_until_a_login(tmp_path: Path, sa
         assert len(relay.messages()) == 1
         await log_in(relay)
         await relay.until(lambda: len(relay.messages()) == 6)
-        await relay.until(lambda: "resolved · relay: Account people is refused" in _last(relay, "Ops"))
+        await relay.until(lambda: "resolved · relay: Account people is accepted again" in _last(relay, "Ops"))
         _, exposed = await relay.get("/metrics")
         assert 'relay_account_refused{account="people"} 0.0' in exposed
 
@@ -284,7 +284,7 @@ async def test_a_refresh_token_that_ends_soon_is_told_in_time(tmp_path: Path, sa
         assert account["refresh_token_expires_at"][:16] == granted["refresh_token_expires_at"][:16]
         sandbox.oauth.switches = OAuthSwitches()
         await log_in(relay)
-        await relay.until(lambda: "resolved · relay: The refresh token of account people" in _last(relay, "Ops"))
+        await relay.until(lambda: "resolved · relay: Account people has a new refresh token" in _last(relay, "Ops"))
 
 
 def _last(relay: Running, title: str) -> str:

@@ -61,7 +61,7 @@ async def test_a_refused_token_holds_everything_until_the_file_has_a_good_one(tm
         relay.daemon.loops["credentials"].nudge()
         await relay.until(lambda: any("held" in m.text for m in relay.messages()))
         await relay.until(
-            lambda: any("✅ resolved · relay: Account webex is refused" in m.text for m in relay.messages())
+            lambda: any("✅ resolved · relay: Account webex is accepted again" in m.text for m in relay.messages())
         )
     assert "wrong" not in (tmp_path / "relay.log").read_text(encoding="utf-8")
 
@@ -192,7 +192,7 @@ async def test_trouble_that_an_earlier_process_told_is_told_to_be_over(tmp_path:
         await relay.until_shown("/api/v1/events?source=relay")
     async with running(tmp_path, sandbox, **options) as relay:
         await relay.until(
-            lambda: any("✅ resolved · relay: Account webex is refused" in m.text for m in relay.messages())
+            lambda: any("✅ resolved · relay: Account webex is accepted again" in m.text for m in relay.messages())
         )
 
 

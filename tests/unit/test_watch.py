@@ -15,7 +15,7 @@ from tests.fakes.simulated import ManualClock
 
 
 def finding(code: Code = "room_failing", about: str = "noc", **changes: Any) -> Finding:
-    return found(code, f"{about} fails.", "Look.", f"{about} works.", about=about, **changes)
+    return found(code, f"{about} fails.", "Look.", about=about, **changes)
 
 
 class Operator:
@@ -58,7 +58,7 @@ async def test_a_finding_is_told_once_and_so_is_its_end() -> None:
     assert operator.texts == ["relay: noc fails.\nLook.\n503"]
     assert await operator.after(one, finding(detail="504")) == []
     assert await operator.after() == [(one.key, "resolved")]
-    assert operator.texts[1:] == ["relay: noc works.\n"]
+    assert operator.texts[1:] == ["relay: Messages for room noc get through again.\n"]
     assert await operator.after() == []
 
 
@@ -82,6 +82,10 @@ async def test_what_an_earlier_process_told_is_over_only_once_that_is_known() ->
     operator.unknown = {"token_ends:webex"}
     operator.restart("token_ends:webex", "late:noc", "of an older release")
     assert await operator.after() == [("late:noc", "resolved"), ("of an older release", "resolved")]
+    assert operator.texts == [
+        "relay: Deliveries for room noc wait no longer than they should.\n",
+        "relay: of an older release is over.\n",
+    ]
     operator.unknown = set()
     assert await operator.after() == [("token_ends:webex", "resolved")]
 

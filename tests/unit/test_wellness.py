@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.core.event import SEVERITIES
 from relay.core.facts import AccountFacts, Facts, RoomFacts, SourceFacts
-from relay.core.findings import CODES, CRITICAL, DEGREES, MOST_DETAIL, WELL, Code, found, health, in_short
+from relay.core.findings import CODES, CRITICAL, DEGREES, MOST_DETAIL, OVER, WELL, Code, found, health, in_short, over
 from relay.core.wellness import ENDING, FAILING, LATE, health_of_room, look, state_of_room
 
 NOW = 1_000_000.0
@@ -69,12 +69,13 @@ def test_each_trouble_is_one_finding(known: Facts, code: str, severity: str) -> 
     assert (one.code, one.severity) == (code, severity)
     assert one.sentence.endswith(".")
     assert one.remedy.endswith(".")
-    assert one.over.endswith(".")
+    assert over(one.key).endswith(".")
+    assert one.about in over(one.key)
 
 
 def test_every_code_has_a_case_and_a_degree() -> None:
     assert {code for _, code, _ in CASES} == set(CODES) == set(get_args(Code))
-    assert set(CODES) > CRITICAL
+    assert set(CODES) == set(OVER) > CRITICAL
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,6 @@ def test_a_sentence_stays_while_its_trouble_lasts(before: str, after: str) -> No
 
 
 def test_several_findings_are_said_in_short_by_the_worst() -> None:
-    some = [found("hangs", "It hangs.", "Restart it.", "It goes on."), found("dead", "It is dead.", "Retry.", "Over.")]
+    some = [found("hangs", "It hangs.", "Restart it."), found("dead", "It is dead.", "Retry.")]
     assert in_short(some[:1]) == "It hangs. Restart it."
     assert in_short(some) == "It hangs. Restart it. (1 more)"
