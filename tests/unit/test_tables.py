@@ -18,6 +18,7 @@ LONG = "Pod checkout-7d9f of the shop is crash looping and nobody has looked at 
 SILENCE = {"state": "active", "matchers": ['alertname="KubePodCrashLooping"', 'site=~"ams|fra"'], "starts_at": AT}
 SILENCE |= {"ends_at": AT.replace("02", "04"), "created_by": "anna@noc-desk-01.example.net", "comment": LONG}
 INCIDENT = {"id": 4711, "room": "noc-amsterdam", "held": None, "state": "firing", "severity": "critical", "title": LONG}
+INCIDENT |= {"undelivered": None, "flapping": False, "name": LONG}
 INCIDENT |= {"source": "prometheus-ams", "started_at": AT, "acknowledged_by": "anna@noc-desk-01.example.net"}
 DELIVERY = {
     "id": 123456,
