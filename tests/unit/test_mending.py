@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "    auht: {bearer: {env: RELAY_TEST_TOKEN}}": "5: sources.prometheus.auht: unknown key (did you mean 'auth'?)",
     },
     "    severity: minor": {"    severity: hihg": "15: sources.prometheus.severity: 'hihg' is not one of critical"},
-    "    rate: 100/s": {"    rate: quick": "11: sources.prometheus.rate: 'quick' is not a rate"},
+    "    rate: 100/s": {"    rate: quick": "11: sources.prometheus.rate: expected a rate"},
     "      title: join(' ', [site, what])": {
         "      title: what[": "14: sources.cameras.map.title: 'what[' is not a JMES"
     },
@@ -162,10 +163,10 @@ FAULTS: dict[str, dict[str, str]] = {
         "    subscribe: [faultInst]": "17: sources.fabric.subscribe[0]: expected a mapping, found text",
     },
     '          - start_time: "22:00"': {
-        '          - start_time: "25:00"': "25: time_intervals[0].time_intervals[0].times[0].start_time: '25:00'",
+        '          - start_time: "25:00"': "25: time_intervals[0].time_intervals[0].times[0].start_time: expected a",
     },
     "        weekdays: [monday, friday]": {
-        "        weekdays: [funday, friday]": "20: time_intervals[0].time_intervals[0].weekdays[0]: 'funday' is not",
+        "        weekdays: [funday, friday]": "20: time_intervals[0].time_intervals[0].weekdays[0]: expected a day",
     },
     "    target_matchers: ['severity=\"minor\"']": {
         "    target_match: {severity: minor}": "5: inhibit_rules[0].target_match: unknown key; write matchers",
@@ -191,7 +192,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "    - match_re: {source: cam.*}": "7: route.routes[1].match_re: unknown key; write matchers, like",
         "    - matchers: source=cameras": "17: route.routes[1].matchers: expected a list, found text",
         "    - matchers: [{source: cameras}]": "18: route.routes[1].matchers[0]: expected text, found a mapping",
-        "    - matchers: ['source=~\"(\"']": "18: route.routes[1].matchers[0]: '(' is not a regular expression",
+        "    - matchers: ['source=~\"(\"']": "18: route.routes[1].matchers[0]: expected a regular expression",
     },
     "      group_by: [site]": {"      group_by: site": "17: route.routes[1].group_by: expected a list, found text"},
     "      mention: [oncall@example.net]": {
@@ -209,7 +210,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "limits: {queue: 0}": "17: limits.queue: expected more than 0",
         "global: {resolve_timeout: 5m}": "1: global: unknown key; Alertmanager's global settings",
     },
-    "stop_grace: 10s": {"stop_grace: soon": "13: stop_grace: 'soon' is not a duration"},
+    "stop_grace: 10s": {"stop_grace: soon": "13: stop_grace: expected a duration, like 30s, 5m or 1h30m; found 'soon'"},
 }
 LINES = GOOD.splitlines()
 TABLE = [(line, wrong, said) for line, faults in FAULTS.items() for wrong, said in faults.items()]
@@ -291,7 +292,7 @@ def test_whatever_is_damaged_loading_ends_with_problems_or_a_configuration(folde
         at = document
         for step in above:
             at = at[step]
-        at[last] = data.draw(st.sampled_from(JUNK))
+        at[last] = deepcopy(data.draw(st.sampled_from(JUNK)))  # later damage may go into it
     file = folder / "relay.yaml"
     file.write_text(yaml.safe_dump(document), encoding="utf-8")
     found: ConfigurationError | None = None
@@ -308,7 +309,9 @@ def test_a_section_given_twice_adds_up_so_that_no_name_is_missed(folder: Path) -
     text = GOOD.replace("templates:\n", "rooms:\n  late: {account: webex, id: x}\ntemplates:\n")
     text = text.replace("    fallback: backup", "    fallback: late")
     line = text.splitlines().index("rooms:", text.splitlines().index("rooms:") + 1) + 1
-    found = problems(folder, text)
+    found = [
+        one for one in problems(folder, text) if "a sample" not in one
+    ]  # how long a template takes is another matter
     assert found[-1] == f"{line}:1: rooms: given twice; remove one"
     assert len(found) == 2
     assert "is a room of the same account" in found[0]
