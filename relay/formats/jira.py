@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from relay.core.event import MAX_BODY, Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, clause, join, labels, lines, links, severity
+from relay.formats.reading import Reading, clause, join, labels, links, severity
 from relay.formats.signatures import hexadecimal
 
 _PRIORITIES = {"minor": "warning"}
@@ -42,15 +42,15 @@ def read_jira(request: Request) -> list[Draft]:
     summary = fields.text("summary")
     status = _status(event, payload, fields)
     said = join(": ", author, comment) if comment else ""
-    news = lines(*changes[:MOST_CHANGES], "" if said or not changes else clause("by", who), said)
-    story = lines(join(" by ", did, who) if did else "", _words(fields.at("description")).strip())
+    news = join(" · ", *changes[:MOST_CHANGES], "" if said or not changes else clause("by", who), said)
     return [
         Draft(
             title=f"{key} {summary}".strip(),
             status=status,
             severity=severity(fields.text("priority.name"), _PRIORITIES),
             key=key,
-            body=news or story,
+            body=_words(fields.at("description")).strip(),
+            done=news or (join(" by ", did, who) if did else ""),
             labels=labels(
                 project=fields.text("project.key", "project.name"),
                 type=fields.text("issuetype.name"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request
-from relay.formats.reading import Reading, join, labels, lines, severity, taken_up, unknown, withdrawn
+from relay.formats.reading import Reading, join, labels, severity, taken_up, unknown, withdrawn
 
 _ENDS = ("close", "delete")
 _UPDATES = (
@@ -66,8 +66,8 @@ def read_opsgenie(request: Request) -> list[Draft]:
     subject = title or f"alert {alert.text('tinyId', 'alertId') or key}"
     who, at = alert.text("username", "actor"), alert.moment("updatedAt", "createdAt")
     did = _spoken(action)
-    body = lines(
-        alert.text("description"),
+    done = join(
+        " · ",
         join(" by ", did, who) if verb != "create" else "",
         *(f"{name} {alert.text(field)}" for name, field in _DETAILS if alert.text(field)),
     )
@@ -82,7 +82,8 @@ def read_opsgenie(request: Request) -> list[Draft]:
             status="resolved" if verb in _ENDS else "firing" if known else "notice",
             severity=_NUMBERS.get(alert.text("priority")) or severity(alert.text("priority")),
             key=key,
-            body=body,
+            body=alert.text("description"),
+            done=done,
             labels=labels(
                 action=action,
                 entity=alert.text("entity"),

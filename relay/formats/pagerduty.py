@@ -7,7 +7,7 @@ from relay.core.event import Draft
 from relay.core.severity import severity_of
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, misfit, unrecognised
-from relay.formats.reading import Reading, clause, join, labels, lines, links, severity, taken_up, trial, withdrawn
+from relay.formats.reading import Reading, clause, join, labels, links, severity, taken_up, trial, withdrawn
 from relay.formats.signatures import hexadecimal
 
 _NOTES = ("annotated", "status_update_published", "responder.added", "responder.replied")
@@ -92,7 +92,8 @@ def _incident(incident: Reading, verb: str, who: str, at: float | None) -> Draft
         status="resolved" if closed else "firing",
         severity=severity_of(incident.text("priority.summary")) or severity(incident.text("urgency"), _URGENCY),
         key=key,
-        body=lines(
+        done=join(
+            " · ",
             join(" by ", _DONE.get(verb, verb).replace("_", " "), who) if verb not in ("triggered", "trigger") else "",
             clause("assigned to", join(", ", *assigned)),
         ),

@@ -79,7 +79,8 @@ def _issue(data: Reading, action: str, actor: str) -> Draft:
         status=status,
         severity=severity(issue.text("level")),
         key=issue.text("id") or None,
-        body=lines(issue.text("culprit"), change),
+        body=issue.text("culprit"),
+        done=change,
         labels=labels(
             project=issue.text("project.slug", "project.name"),
             platform=issue.text("platform"),
