@@ -113,7 +113,7 @@ async def test_what_can_not_be_done_says_why(tmp_path: Path, sandbox: Sandbox) -
     (tmp_path / "bad.json").write_text('{"type": "AdaptiveCard", "version": "9"}', encoding="utf-8")
     cases = {
         ("rooms", "show", "nowhere"): (1, "no room of this account has the name, id or title 'nowhere'"),
-        ("rooms", "show", "snv", "--account", "webx"): (2, "no account is called 'webx' (did you mean 'webex'?)"),
+        ("rooms", "show", "snv", "--account", "webx"): (2, "(did you mean 'webex'?)"),
         ("rooms", "show", "unmade"): (1, "room unmade does not exist yet; its first message creates it"),
         ("rooms", "create", "New", "--member", "anna"): (2, "found 'anna'"),
         ("rooms", "list", "--type", "team"): (2, "expected group or direct, found 'team'"),

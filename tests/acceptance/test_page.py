@@ -569,7 +569,7 @@ async def test_a_critical_that_is_set_aside_is_told_by_all_ways_of_asking(
         assert (code, out.startswith(said)) == (2, True)
         assert "set_aside=1" in out
         assert "1 set aside until" in (await command("status", "-c", str(relay.file)))[1]
-        assert "set aside until" in (await command("deliveries", "list", "-c", str(relay.file)))[1]
+        assert "SET ASIDE UNTIL" in (await command("deliveries", "list", "-c", str(relay.file)))[1]
         assert 'relay_deliveries_set_aside{room="core",severity="critical"} 1.0' in (await relay.get("/metrics"))[1]
         sandbox.state.faults = []
         await relay.post({"title": "newer", "severity": "critical"})

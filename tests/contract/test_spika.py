@@ -113,7 +113,7 @@ async def test_a_token_that_is_not_taken_is_told_before_the_first_alert(tmp_path
     settings["rooms"]["own"] = {"account": "webex", "title": "OWN", "create": True}
     async with running(tmp_path, sandbox, operator={"room": "own"}, **settings) as relay:
         await relay.until(lambda: len(relay.messages("OWN")) == 1)
-        assert "account spika is refused" in relay.messages("OWN")[0].text
+        assert "Account spika is refused" in relay.messages("OWN")[0].text
         await relay.post(fault())
         sandbox.state.add_token("another", "bot@sandbox.example", "Bot")
         relay.daemon.pipeline.book.accounts()[0].open_at = 0.0

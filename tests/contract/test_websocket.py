@@ -127,7 +127,7 @@ async def test_a_refused_handshake_is_loud_and_told_to_the_operator(tmp_path: Pa
         port = next(iter(server.sockets)).getsockname()[1]
         sources = {"feed": {"type": "websocket", "url": f"ws://127.0.0.1:{port}"}}
         async with running(tmp_path, sandbox, sources=sources, operator={"room": "noc"}) as relay:
-            await relay.until(lambda: any("feed feed is refused" in m.text for m in relay.messages()))
+            await relay.until(lambda: any("Feed feed is refused" in m.text for m in relay.messages()))
             assert tries == 1
             _, status = await relay.get("/api/v1/status")
             assert "401" in status["feeds"][0]["last_error"]
