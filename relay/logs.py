@@ -58,7 +58,7 @@ def make_log(level: str = "notice", stream: TextIO | None = None) -> Log:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING))
-    return cast(Log, structlog.get_logger())
+    return cast(Log, structlog.get_logger().bind())  # bound once: an unbound logger is made anew at each line
 
 
 def _bound_logger(number: int) -> type:

@@ -183,7 +183,9 @@ class _Planner:
             decision = decide(event, self._rules, self._known)
             if decision.event != event:
                 self.result.adopted.append(msgspec.structs.replace(waiting, event=decision.event))
-            self._why = self._why_idle(decision)
+            self._why = "repeat" if decision.rooms or decision.open_in else "unrouted"
+            if event.status == "resolved" and self._why == "repeat" and not self._is_open(event):
+                self._why = "nothing_open"
             if event.status == "notice":
                 self._notice(seq, decision, waiting.at)
             else:
@@ -191,14 +193,8 @@ class _Planner:
         if not self._taken:
             self.result.suppressed.append((seq, self._why))
 
-    def _why_idle(self, decision: Decision) -> Suppression:
-        """Return why an event changes nothing, unless its incidents show another reason."""
-        event = decision.event
-        if not (decision.rooms or decision.open_in):
-            return "unrouted"
-        incidents = self._known.incidents.get((event.source, event.key), {}).values()
-        ends_nothing = event.status == "resolved" and not any(one.firing for one in incidents)
-        return "nothing_open" if ends_nothing else "repeat"
+    def _is_open(self, event: Event) -> bool:
+        return any(one.firing for one in self._known.incidents.get((event.source, event.key), {}).values())
 
     def _notice(self, seq: int, decision: Decision, now: float) -> None:
         event = decision.event

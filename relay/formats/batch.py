@@ -38,8 +38,9 @@ def refused_items(unread: Sequence[Unread]) -> tuple[list[RefusedItem], int]:
 
 def unread_parts(read: Read) -> list[str]:
     """Return the parts of a payload that its events do not show, as an answer names them: `[2].serverity`."""
-    dropped = [one.draft for one in read.dropped if one.draft is not None]
-    found = [part for draft in (*read.drafts, *dropped) for part in draft.unread]
+    found = [part for draft in read.drafts for part in draft.unread]
+    if read.dropped:
+        found += [part for one in read.dropped if one.draft is not None for part in one.draft.unread]
     more = len(found) - MOST_NAMED
     return [*found[:MOST_NAMED], f"and {more} more"] if more > 0 else found
 

@@ -13,9 +13,12 @@ _TITLES = frozenset({"title", "message", "text", "summary", "subject", "name", "
 """Fields that make a form of the relay's own fields: `title=x&severity=major`. Other texts may have a `=` too."""
 
 
+_JSON = (b"{", b"[")
+
+
 def decode(format_: Format, body: bytes, kind: str = "") -> Any:
     """Return a body for a format to read; `kind` is its content type. Raises `NotJsonError`."""
-    if not format_.texts:
+    if not format_.texts or body[:1] in _JSON:
         return decode_body(body, kind, forms=format_.forms)
     try:
         found = decode_body(body, kind, forms=format_.forms)

@@ -44,16 +44,22 @@ class Rest:
     """The names of an object that are not the relay's own. Each is taken once; `unread` collects what is left over."""
 
     def __init__(self, item: dict[str, Any]) -> None:
-        others = () if item.keys() <= _OWN else [one for one in item if one not in _OWN and item[one] not in _EMPTY]
+        self._item = item
         self._left: dict[str, str] = {}
+        self._whole = ""
+        self.unread: list[str] = []
+        self._sent_by_apprise = False
+        if not item.keys() <= _OWN:
+            self._collect()
+
+    def _collect(self) -> None:
+        others = [one for one in self._item if one not in _OWN and self._item[one] not in _EMPTY]
         for name in others[:MOST_NAMES]:
             plain = _plain(name)
             self._left[plain if plain not in self._left else f"{name} {len(self._left)}"] = name
-        self._item = item
-        self._whole = ""
-        more = len(others) - MOST_NAMES
-        self.unread = [f"{more} names after the first {MOST_NAMES}"] if more > 0 else []
-        self._sent_by_apprise = {"version", "message", "attachments"} <= item.keys()
+        if (more := len(others) - MOST_NAMES) > 0:
+            self.unread.append(f"{more} names after the first {MOST_NAMES}")
+        self._sent_by_apprise = {"version", "message", "attachments"} <= self._item.keys()
 
     @property
     def has_names(self) -> bool:

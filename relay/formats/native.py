@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay.core.event import CLEARED, STATUSES, Draft, Link, Status
+from relay.core.event import CLEARED, RANK, STATUSES, Cleared, Draft, Link, Status
 from relay.core.severity import severity_of
 from relay.core.words import parse_time
 from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit
@@ -36,23 +36,24 @@ def read_one(item: Any, source: str = "") -> Draft:
     labels = _labels(item["labels"], "labels") if "labels" in item else {}
     links = _links(item["links"], "links") if "links" in item else ()
     rest = Rest(item)
-    word = _text(item, "status") or (rest.status() if rest.has_names else "")
+    foreign = rest.has_names  # few items have any: the others need none of its searches
+    word = _text(item, "status") or (rest.status() if foreign else "")
     status = _status(word)
-    severity = _text(item, "severity") or rest.severity() or _severity_in(word)
-    key = key or rest.key()
+    severity = _text(item, "severity") or (rest.severity() if foreign else "") or _severity_in(word)
+    key = key or (rest.key() if foreign else "")
     title = title or rest.title(word if status != "resolved" or not key else "", key or source)
     if not title and not (status == "resolved" and key):
         raise UnreadableError("title", f"expected a text that is not empty, found none{_instead(item)}")
     if status == "resolved" and not key:
         status, severity = _ended_without_key(word, rest), severity or "info"
     body = _text(item, "body")
-    body = rest.body(body, title) if rest.has_names else body
-    at = _time(item["occurred_at"], "occurred_at") if "occurred_at" in item else rest.time()
-    if rest.has_names:
+    at = _time(item["occurred_at"], "occurred_at") if "occurred_at" in item else rest.time() if foreign else None
+    if foreign:
+        body = rest.body(body, title)
         links += rest.links()
         labels = {**rest.labels(), **labels}
     unread = say_unread(rest.unread) if rest.unread else ()
-    unknown = severity and severity_of(severity.strip().lower()) is None  # its note is made with the event
+    unknown = severity and severity not in RANK and severity_of(severity.strip().lower()) is None
     return Draft(
         title=title or key,
         status=status,
@@ -63,10 +64,15 @@ def read_one(item: Any, source: str = "") -> Draft:
         links=links,
         files=_files(item["files"], "files") if "files" in item else (),
         occurred_at=at,
-        cleared=tuple([name for name in CLEARED if item.get(name) in _EMPTY and not (name == "body" and body)]),
+        cleared=_cleared(item, body) if "" in item.values() or [] in item.values() else (),
         notes=(f"not read: {', '.join(unread)}",) if unread else (),
         unread=(*unread, f"severity ({misfit('a word like major or P2', severity)})") if unknown else unread,
     )
+
+
+def _cleared(item: dict[str, Any], body: str) -> tuple[Cleared, ...]:
+    """Return the parts that the item has and that are empty. A body of another name is one, too."""
+    return tuple([name for name in CLEARED if item.get(name) in _EMPTY and not (name == "body" and body)])
 
 
 def _status(word: str) -> Status:
