@@ -106,10 +106,8 @@ def differences(alerts: Sequence[Named]) -> list[list[str]]:
                 found[place].append(_said(name, value))
         if _unique(alerts, found) or max(map(len, found)) == MOST_VALUES:
             break
-    if not _unique(alerts, found):
-        _add(found, [one.source for one in alerts])
-    if not _unique(alerts, found):
-        _add(found, [one.key for one in alerts])
+    _add_to_equals(alerts, found, [one.source for one in alerts])
+    _add_to_equals(alerts, found, [one.key for one in alerts])
     return found
 
 
@@ -136,10 +134,15 @@ def _unique(alerts: Sequence[Named], found: Sequence[Sequence[str]]) -> bool:
     return len({(one.title, *values) for one, values in zip(alerts, found, strict=True)}) == len(alerts)
 
 
-def _add(found: list[list[str]], values: Sequence[str]) -> None:
-    if len(set(values)) > 1:
-        for one, value in zip(found, values, strict=True):
-            one.append(one_line(value, LONGEST_VALUE))
+def _add_to_equals(alerts: Sequence[Named], found: list[list[str]], values: Sequence[str]) -> None:
+    """Add a value to each alert whose line another has as well, if it tells the two apart."""
+    equals: dict[tuple[str, ...], list[int]] = {}
+    for place, (one, line) in enumerate(zip(alerts, found, strict=True)):
+        equals.setdefault((one.title, *line), []).append(place)
+    for places in equals.values():
+        if len({values[place] for place in places}) > 1:
+            for place in places:
+                found[place].append(one_line(values[place], LONGEST_VALUE))
 
 
 def _place(label: str) -> int:
