@@ -262,12 +262,16 @@ def test_apic_tells_that_an_acknowledgement_was_set_and_withdrawn() -> None:
 ICINGA: list[tuple[str, dict[str, Any], bool]] = [
     *((kind, {"comment": {"host_name": "pier-db", "text": "x"}}, False) for kind in ("CommentAdded", "CommentRemoved")),
     *((kind, {"object_type": "Host"}, False) for kind in ("ObjectCreated", "ObjectModified", "ObjectDeleted")),
-    *((kind, {"downtime": {"host_name": "pier-db", "fixed": True}}, kind != "DowntimeAdded")
-      for kind in ("DowntimeAdded", "DowntimeRemoved", "DowntimeStarted", "DowntimeTriggered")),
-    *((kind, {"host": "pier-db", "state": 1, "state_type": 1, "notification_type": "CUSTOM"}, kind != "CheckResult")
-      for kind in ("CheckResult", "StateChange", "Notification", "Flapping")),
+    *(
+        (kind, {"downtime": {"host_name": "pier-db", "fixed": True}}, kind != "DowntimeAdded")
+        for kind in ("DowntimeAdded", "DowntimeRemoved", "DowntimeStarted", "DowntimeTriggered")
+    ),
+    *(
+        (kind, {"host": "pier-db", "state": 1, "state_type": 1, "notification_type": "CUSTOM"}, kind != "CheckResult")
+        for kind in ("CheckResult", "StateChange", "Notification", "Flapping")
+    ),
     *((kind, {"host": "pier-db", "comment": "x"}, True) for kind in ("AcknowledgementSet", "AcknowledgementCleared")),
-]  # fmt: skip
+]
 """All types of Icinga's event stream, what each says, and whether that is an event."""
 
 
