@@ -1,14 +1,10 @@
-"""Clients of Alertmanager see every annotation, link and state: a strict decoder as karma has one, and amtool."""
+"""A client of Alertmanager, strict as karma's, sees every annotation, link and state."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from relay.core.fingerprint import fingerprint
@@ -200,39 +196,3 @@ async def test_the_status_says_which_alertmanager_is_spoken(tmp_path: Path, sand
         assert yaml.safe_load(status.config.original)["route"]["receiver"] == "noc"
         await relay.reload(**HELD, listen={**listen, "alertmanager_version": "0.28.1"})
         assert (await Client(relay).status()).versionInfo.version == "0.28.1"
-
-
-async def amtool(relay: Running, *arguments: str) -> str:
-    """Run amtool on a relay; it may neither fail nor warn."""
-    made = await asyncio.create_subprocess_exec(
-        "amtool",
-        f"--alertmanager.url={relay.admin}",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await made.communicate()
-    assert (made.returncode, err.decode()) == (0, "")
-    return out.decode()
-
-
-@pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool is not installed")
-async def test_amtool_works_without_a_warning(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with running(tmp_path, sandbox, **HELD) as relay:
-        await send(relay, posted("Lag", notes=NOTES, graph=GRAPH, team="db", site="a"), posted("Free"))
-        (lag,) = json.loads(await amtool(relay, "-o", "json", "alert", "query", "alertname=Lag"))
-        assert (lag["annotations"], lag["generatorURL"]) == (NOTES, GRAPH)
-        extended = await amtool(relay, "-o", "extended", "alert", "query", "alertname=Lag")
-        assert GRAPH in extended
-        assert NOTES["runbook_url"] in extended
-        made = (await amtool(relay, "silence", "add", "-a", "anna", "-c", "change", "site=a")).strip()
-        assert made in await amtool(relay, "silence", "query")
-        assert "Lag" in await amtool(relay, "alert", "query", "--silenced")
-        assert "Lag" not in await amtool(relay, "alert", "query")
-        await amtool(relay, "silence", "update", "-c", "longer", "-d", "3h", made)
-        assert "longer" in await amtool(relay, "-o", "json", "silence", "query")
-        await amtool(relay, "silence", "expire", made)
-        assert "dba" in await amtool(relay, "config", "routes", "test", "team=office")
-        assert 'team="db"' in await amtool(relay, "config", "routes", "show")
-        assert "receiver: noc" in await amtool(relay, "config", "show")
-        assert "disabled" in await amtool(relay, "cluster", "show")
