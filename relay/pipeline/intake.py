@@ -252,15 +252,11 @@ class Intake:
         for event in submission.events:
             self._telemetry.received(source, event.status, 1)
         if submission.events:
-            self._log_accepted(submission)
+            events = submission.events  # one line for a request of thousands
+            self._log.info("request_accepted", source=source, events=len(events), event_id=events[0].id)
             self.last_at[source] = submission.received_at
             placed = enumerate(submission.events, outcome.first_seq)
             self._arrivals.offer([Waiting(seq, event, now) for seq, event in placed])
-
-    def _log_accepted(self, submission: Submission) -> None:
-        events = submission.events
-        first = events[0].id  # one line for a request of thousands
-        self._log.info("request_accepted", source=submission.source, events=len(events), event_id=first)
 
     def _record_refused(self, source: str, refused: Sequence[Refusal]) -> None:
         """Count the refused items of a request; write one log line for all of them."""
