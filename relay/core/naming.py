@@ -107,7 +107,8 @@ def differences(alerts: Sequence[Named]) -> list[list[str]]:
         if _unique(alerts, found) or max(map(len, found)) == MOST_VALUES:
             break
     _add_to_equals(alerts, found, [one.source for one in alerts])
-    _add_to_equals(alerts, found, [one.key for one in alerts])
+    for _ in range(3):  # a key may be what another's label says: then both have theirs
+        _add_to_equals(alerts, found, [one.key for one in alerts])
     return found
 
 
