@@ -25,7 +25,7 @@ SUPPRESSED = {
     "muted": "its route is muted: {by}",
     "downtime": "source {by} is in a downtime",
 }
-"""What suppresses an alert in a room."""
+"""The cause that suppresses an alert in a room, by reason."""
 
 
 def group_phrase(name: str | None) -> str:

@@ -54,7 +54,7 @@ class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a relay. `now` is the machine's time in Unix seconds, as the ends of tokens are.
+    """The facts about a relay. `now` is the machine's time in Unix seconds, as the ends of tokens are.
 
     `stuck` names loops that hang. `gone` are rooms that left the configuration and have dead deliveries. `problems` are
     those of a configuration that was refused, `restart` the changed keys that wait for a restart.

@@ -79,7 +79,7 @@ def list_incidents(connection: Connection, *, ended: bool = False, limit: int = 
 
 
 class MessageNow(msgspec.Struct, frozen=True):
-    """What is needed to render the living message of an incident as it is now. `labels` are those of its group."""
+    """The values from which the living message of an incident is rendered. `labels` are those of its group."""
 
     room: str
     template: str | None

@@ -53,7 +53,7 @@ class PostedSilence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Suppressed(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds an alert back: ids of silences, fingerprints of alerts, and names of time intervals."""
+    """The causes that suppress an alert: ids of silences, fingerprints of alerts, and names of time intervals."""
 
     silences: Sequence[str] = ()
     alerts: Sequence[str] = ()

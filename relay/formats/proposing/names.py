@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 ALERTS = frozenset({"alert", "alarm", "incident", "problem", "fault", "issue", "outage", "trigger", "finding"})
-"""What an alert is called. A list of that name holds the alerts, and an object of that name is the alert."""
+"""Names of an alert. A list of that name holds the alerts, and an object of that name is the alert."""
 BATCHES = frozenset({"event", "notification", "message", "record", "item", "result", "entry", "data", "row"})
-"""What else a list of alerts may be called."""
+"""Further names of a list of alerts."""
 TELLING = frozenset({"status", "state", "severity", "level", "priority", "id", "alert_id", "alarm_id", "starts_at"})
 """Names that an alert has, and a resource that it concerns has less often."""
 _CHECKS = frozenset(
