@@ -244,7 +244,7 @@ class Files(Protocol):
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to send: markdown and its plain text.
+    """One message to send.
 
     `message` is the service's id of the message that is edited or replied to, `space` that of its room if known.
     `file` goes with a reply, `link` is the address of a file that the service fetches, `card` the content of a card.
@@ -253,7 +253,6 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     room: str
     markdown: str
-    text: str
     message: str | None = None
     space: str | None = None
     delivery: str

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Set
 import msgspec
 
 from relay.core.event import Event, is_about_alert
+from relay.core.markdown import plain_text
 
 ROUNDS = 3
 """Rounds after which a source counts as answering itself. Fewer may be a person's quote, and a quote of that."""
@@ -55,9 +56,9 @@ class Echoes:
         self._look_for(self._firsts)
         self._braked: dict[str, float] = {}
 
-    def sent(self, event: Event, message: str, now: float) -> None:
+    def sent(self, event: Event, markdown: str, now: float) -> None:
         """Remember a message that is about to be sent of an event."""
-        run = _run_of_message(message[:_LOOKED_AT], _text_of(event))
+        run = _run_of_message(markdown[:_LOOKED_AT], _text_of(event))
         if run is None:
             return
         known = len(self._firsts)
@@ -138,11 +139,11 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def _run_of_message(message: str, own: str) -> Run | None:
-    opening = _OPENING.match(message)
+def _run_of_message(markdown: str, own: str) -> Run | None:
+    opening = _OPENING.match(plain_text(markdown.partition("\n")[0]))
     if opening is not None and opening[1].casefold() not in own:  # nearly always: the severity
         return " ".join(opening.groups("")).rstrip().casefold()
-    text = message.casefold()
+    text = plain_text(markdown).casefold()
     return _run_of(_words(text.partition("\n")[0]), _words(own)) or _run_of(_words(text), _words(own))
 
 

@@ -199,14 +199,6 @@ def _take_down(found: re.Match[str]) -> str:
     return "@" + found["name"] if kind == "name" else ""
 
 
-def cut(text: str, limit: int) -> str:
-    """Cut text to at most `limit` bytes of UTF-8, never within a character, with an ellipsis at the cut."""
-    if len(text) * 4 <= limit:
-        return text
-    raw = text.encode()
-    return text if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"
-
-
 _FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 _UNSAFE_END = re.compile(r"(?:\\|&[a-z]{0,4})\Z")
 

@@ -34,13 +34,13 @@ class Brake:
                 self.braked.add(source)
                 self._echoes.brake(source, self._clock.now())
 
-    async def sending(self, event: Event, message: str) -> None:
+    async def sending(self, event: Event, markdown: str) -> None:
         """Record that a message is about to be sent; its echo may come before the service's answer.
 
         If its source may answer itself, wait a moment to see whether the source is silent in that time.
         """
         now = self._clock.now()
-        self._echoes.sent(event, message, now)
+        self._echoes.sent(event, markdown, now)
         if event.source == OPERATOR_SOURCE:
             return
         if (seconds := self._steps.probe(event, now)) > 0.0:

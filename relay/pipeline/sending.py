@@ -9,7 +9,7 @@ from typing import Any
 
 from relay.core.delivery import Lease, Outcome, Refused
 from relay.core.leasing import remark_of
-from relay.core.markdown import escape_markdown, file_name, hard_breaks, numbered, plain_text
+from relay.core.markdown import escape_markdown, file_name, hard_breaks, numbered
 from relay.core.phrases import file_is_missing
 from relay.pipeline.brake import Brake
 from relay.pipeline.chronicle import Chronicle
@@ -84,14 +84,12 @@ class Sending:
     async def _send(
         self, sender: Sender, lease: Lease, markdown: str, file: File | None, link: str | None = None
     ) -> Outcome:
-        text = plain_text(markdown)
         if self._brake is not None:  # before the send: an echo may come before the service's answer
-            await self._brake.sending(lease.event, text)
+            await self._brake.sending(lease.event, markdown)
         message = Send(
             action=lease.action,
             room=lease.room,
             markdown=markdown,
-            text=text,
             message=None if lease.action == "post" else lease.remote,
             space=None if lease.action == "post" else lease.space,
             delivery=str(lease.id),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from relay.core.delivery import Delivered, Failed, Outcome, Reason, Refused, Scope, Throttled
+from relay.core.markdown import plain_text
 from relay.ports import Credentials, Send, Service
 from relay.senders.http import HttpClient
 from relay.senders.outcomes import DEFAULT_THROTTLE, Answer, describe, read_retry_after
@@ -74,7 +75,7 @@ class SpikaSender:
     async def send(self, message: Send) -> Outcome:
         """Post once. A lone surrogate in the text would crash the server, so it is replaced."""
         number = self._rooms[message.room]
-        text = message.text.encode("utf-8", "replace").decode()
+        text = plain_text(message.markdown).encode("utf-8", "replace").decode()
         body = {"roomId": number, "type": "text", "body": {"text": text}, "localId": message.delivery}
         answer = await self._http.call("POST", "/api/messaging/messages", body)
         if not isinstance(answer, Answer):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from relay.core.delivery import Delivered, Failed, Outcome, Refused, Throttled, Trouble
-from relay.core.markdown import WEBEX_MAX_BYTES, cut
+from relay.core.markdown import WEBEX_MAX_BYTES
 from relay.ports import Credentials, Log, Send, Service
 from relay.senders.outcomes import OPERATIONS
 from relay.senders.webex_client import Message, Outgoing, Page, Person, Room, WebexClient
@@ -97,15 +97,13 @@ class WebexSender:
         return Delivered(posted.id, posted.room_id)
 
     async def _call(self, message: Send, address: RoomAddress, room_id: str | None) -> Message | Trouble:
-        text = cut(message.text, WEBEX_MAX_BYTES)
         if message.action == "edit" and message.message is not None and room_id is not None:
-            return await self.client.edit(message.message, room_id, markdown=message.markdown, text=text)
+            return await self.client.edit(message.message, room_id, markdown=message.markdown)
         person = address.person
         outgoing = Outgoing(
             room_id=room_id,
             person_email=person if room_id is None and "@" in (person or "") else None,
             person_id=person if room_id is None and "@" not in (person or "") else None,
-            text=text,
             markdown=message.markdown,
             parent_id=message.message if message.action in ("reply", "file") else None,
             link=message.link,

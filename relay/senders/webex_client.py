@@ -189,9 +189,9 @@ class WebexClient:
         """Post a message; a local file is streamed as a form."""
         return await self._one("POST", "/messages", Message, message.fields(), message.file, operation)
 
-    async def edit(self, message_id: str, room_id: str, *, markdown: str, text: str) -> Message | Trouble:
+    async def edit(self, message_id: str, room_id: str, *, markdown: str) -> Message | Trouble:
         """Replace the text of a message. Webex allows ten edits, and none if the message has a file or a card."""
-        body = {"roomId": room_id, "markdown": markdown, "text": text}
+        body = {"roomId": room_id, "markdown": markdown}
         return await self._one("PUT", f"/messages/{_quoted(message_id)}", Message, body, operation="edit")
 
     async def message(self, message_id: str) -> Message | Trouble:

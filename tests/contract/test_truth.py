@@ -182,6 +182,6 @@ def test_the_witness_finds_a_header_that_lies(tmp_path: Path, text: str) -> None
     clock = ManualClock()
     room = Witness(clock, Random(0), tmp_path / "relay.db")  # noqa: S311 - as above
     one = {"key": "b0", "state": "firing", "quiet": False, "held": None, "over": False, "event": {"body": ""}}
-    message = Send(action="edit", room="noc", markdown=text, text=text, delivery="1")
+    message = Send(action="edit", room="noc", markdown=text, delivery="1")
     with pytest.raises(AssertionError):
         room._look(message, text, [one, {**one, "over": True}])

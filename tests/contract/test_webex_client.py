@@ -55,7 +55,7 @@ async def test_every_call(client: WebexClient, sandbox: Sandbox) -> None:  # noq
     first = await client.post(Outgoing(room_id=room.id, markdown="**one**", text="one"))
     assert isinstance(first, Message)
     assert (first.html, first.person_id) == ("<p><strong>one</strong></p>", me.id)
-    changed = await client.edit(first.id, room.id, markdown="**two**", text="two")
+    changed = await client.edit(first.id, room.id, markdown="**two**")
     assert await client.message(first.id) == changed
     file = File(name="plan.pdf", content_type="application/pdf", open=lambda: BytesIO(b"%PDF"))
     posted = [

@@ -15,7 +15,6 @@ from relay.core.markdown import (
     Markdown,
     clean,
     code,
-    cut,
     escape_markdown,
     fenced,
     hard_breaks,
@@ -237,13 +236,6 @@ def test_a_text_cut_in_the_middle_keeps_both_ends(text: str, longest: int) -> No
     head, _, tail = got.partition("…") if got != text else (text, "", "")
     assert text.startswith(head)
     assert text.endswith(tail)
-
-
-@given(st.text(max_size=100), st.integers(3, 100))
-def test_a_cut_text_is_within_its_limit_in_bytes_and_a_beginning(text: str, limit: int) -> None:
-    got = cut(text, limit)
-    assert len(got.encode()) <= limit
-    assert got == text or (got.endswith("…") and text.startswith(got[:-1]))
 
 
 long_texts = st.lists(

@@ -9,7 +9,6 @@ import msgspec
 
 from relay.app.assembly.accounts import MadeAccount
 from relay.core.delivery import Failed, Outcome, Refused, Throttled, Trouble
-from relay.core.markdown import plain_text
 from relay.core.words import iso
 from relay.ports import Credentials, File, Send, SendNow
 from relay.senders.webex import RoomAddress, WebexSender
@@ -199,7 +198,6 @@ async def post_now(made: MadeAccount, wanted: SendNow, file: File | None) -> Out
         action="post" if wanted.parent is None else "file",
         room=wanted.room,
         markdown=wanted.markdown,
-        text=plain_text(wanted.markdown),
         message=wanted.parent,
         delivery="now",
         link=wanted.link,

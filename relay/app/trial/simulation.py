@@ -18,6 +18,7 @@ import msgspec
 from relay.app.assembly.accounts import make_fallbacks, make_lanes, make_renderer, retry_policy, service_of
 from relay.core.delivery import Action, Delivered, Outcome
 from relay.core.event import Event
+from relay.core.markdown import plain_text
 from relay.core.plan import Waiting
 from relay.core.rules import Rules
 from relay.core.suppression import Silence
@@ -82,7 +83,8 @@ class _Service:
     async def send(self, message: Send) -> Outcome:
         if message.room in self._failing:
             return self._failing[message.room]
-        self._sent.append(Sent(self._clock.time, message.room, message.action, message.text, message.markdown))
+        text = plain_text(message.markdown)
+        self._sent.append(Sent(self._clock.time, message.room, message.action, text, message.markdown))
         return Delivered(f"message-{len(self._sent)}")
 
     async def renew(self) -> bool:
