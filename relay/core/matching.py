@@ -22,6 +22,9 @@ _SYNTAX = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _BARE_NAME = re.compile(r"""[^\s"'`{},=!~\\]+""")
+_NAMED_VALUES = re.compile(r"(?:[^\\.+*?()|\[\]{}^$]|\\[^\w\s|]|\|)*", re.ASCII)
+"""An expression of literal texts with `|` between them. It needs no search."""
+_ESCAPED_SIGN = re.compile(r"\\(.)")
 _ESCAPE = re.compile(r'\\(["\\n])')
 """The only escapes (prometheus/alertmanager, `pkg/labels/parse.go`): any other backslash stands for itself."""
 
@@ -30,17 +33,24 @@ class BadMatcherError(ValueError):
     """A matcher that can't be read. Its text names the fault and the expected form."""
 
 
-class _Pattern(Protocol):
-    def fullmatch(self, text: str) -> object: ...
+class Pattern(Protocol):
+    """A compiled regular expression."""
+
+    def fullmatch(self, text: str) -> object: ...  # noqa: D102 - as in `re`
 
 
 class Matcher(msgspec.Struct, frozen=True):
-    """One comparison of a label with a value. An absent label counts as the empty string."""
+    """One comparison of a label with a value. An absent label counts as the empty string.
+
+    `values` are those that the value stands for: itself, or each one that an expression like `a|b` names. Any other
+    expression has none of them and a `pattern`.
+    """
 
     name: str
     op: Operator
     value: str
-    pattern: _Pattern | None = None
+    values: frozenset[str] = frozenset()
+    pattern: Pattern | None = None
 
     def __str__(self) -> str:
         name = self.name if _BARE_NAME.fullmatch(self.name) else _quote(self.name)
@@ -49,9 +59,8 @@ class Matcher(msgspec.Struct, frozen=True):
     def matches(self, view: Mapping[str, str]) -> bool:
         """Return whether an event's view (see `view_of`) satisfies the matcher."""
         actual = view.get(self.name, "")
-        if self.pattern is None:
-            return (actual == self.value) is (self.op == "=")
-        return (self.pattern.fullmatch(actual) is not None) is (self.op == "=~")
+        found = actual in self.values if self.pattern is None else self.pattern.fullmatch(actual) is not None
+        return found is (self.op in ("=", "=~"))
 
 
 class Matchable(Protocol):
@@ -130,15 +139,20 @@ def make_matcher(name: str, op: Operator, value: str) -> Matcher:
     """Build a matcher, its RE2 expression anchored at both ends. Raises `BadMatcherError`."""
     if name.startswith(LABEL_PREFIX) and name.removeprefix(LABEL_PREFIX) not in EVENT_NAMES:
         name = name.removeprefix(LABEL_PREFIX)
-    return Matcher(name, op, value, compile_re2(value) if op in ("=~", "!~") else None)
+    if op in ("=", "!="):
+        return Matcher(name, op, value, frozenset((value,)))
+    pattern = compile_re2(value)
+    if _NAMED_VALUES.fullmatch(value):
+        return Matcher(name, op, value, frozenset(_ESCAPED_SIGN.sub(r"\1", one) for one in value.split("|")))
+    return Matcher(name, op, value, pattern=pattern)
 
 
-def compile_re2(expression: str) -> _Pattern:
+def compile_re2(expression: str) -> Pattern:
     """Compile a user's regular expression with RE2 (linear time). Raises `BadMatcherError`."""
     options = re2.Options()
     options.log_errors = False
     try:
-        pattern: _Pattern = re2.compile(expression, options)
+        pattern: Pattern = re2.compile(expression, options)
     except (re2.error, UnicodeEncodeError) as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise BadMatcherError(f"expected a regular expression of RE2; found {expression!r}: {reason}") from error

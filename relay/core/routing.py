@@ -17,6 +17,7 @@ import msgspec
 
 from relay.core.incident import Policy
 from relay.core.matching import Matcher
+from relay.core.siblings import SiblingIndex
 
 _ORDINAL = re.compile(r"#\d+$")
 
@@ -37,26 +38,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     lineage: str = "{}"
     policy: Policy = Policy()
     routes: tuple[Route, ...] = ()
-    index: ChildIndex | None = None
+    index: SiblingIndex | None = None
 
     def matches(self, view: Mapping[str, str]) -> bool:
         """Return whether all matchers of this node accept the view."""
         return all(matcher.matches(view) for matcher in self.matchers)
-
-
-class ChildIndex(msgspec.Struct, frozen=True):
-    """An index of children by an equality matcher on one `label`. `others` have none on it and are always tried."""
-
-    label: str
-    by_value: dict[str, tuple[int, ...]]
-    others: tuple[int, ...]
-
-    def candidates(self, view: Mapping[str, str]) -> Sequence[int]:
-        """Return the positions of the children that can match, in their order."""
-        indexed = self.by_value.get(view.get(self.label, ""), ())
-        if not self.others:
-            return indexed
-        return sorted((*indexed, *self.others)) if indexed else self.others
 
 
 class RouteTrace(msgspec.Struct, frozen=True):
@@ -128,20 +114,6 @@ def walk(route: Route) -> Iterator[Route]:
     yield route
     for child in route.routes:
         yield from walk(child)
-
-
-def index_children(routes: Sequence[Route]) -> ChildIndex | None:
-    """Index siblings by the label that most of them compare with `=`; return None if that would not help."""
-    counts = Counter(matcher.name for route in routes for matcher in route.matchers if matcher.op == "=")
-    if len(routes) < 8 or not counts:
-        return None
-    label = counts.most_common(1)[0][0]
-    by_value: dict[str, list[int]] = {}
-    others: list[int] = []
-    for position, route in enumerate(routes):
-        wanted = next((m.value for m in route.matchers if m.op == "=" and m.name == label), None)
-        (others if wanted is None else by_value.setdefault(wanted, [])).append(position)
-    return ChildIndex(label, {value: tuple(places) for value, places in by_value.items()}, tuple(others))
 
 
 def resolve(root: Route, view: Mapping[str, str]) -> list[Route]:

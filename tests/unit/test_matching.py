@@ -13,7 +13,7 @@ from tests.fakes.made import event
 OPERATORS: tuple[Operator, ...] = ("=", "!=", "=~", "!~")
 operators = st.sampled_from(OPERATORS)
 words = st.text("ab-.7\n", max_size=4)
-_atoms = st.sampled_from(["a", "b", ".", "7", "-", "[ab]", "[^a]", "\\.", "\\d", "(a|b)"])
+_atoms = st.sampled_from(["a", "b", ".", "7", "-", "\\-", "\n", "[ab]", "[^a]", "\\.", "\\d", "(a|b)"])
 _repeated = st.tuples(_atoms, st.sampled_from(["", "", "*", "+", "?"])).map("".join)
 expressions = st.lists(st.lists(_repeated, max_size=4).map("".join), min_size=1, max_size=3).map("|".join)
 

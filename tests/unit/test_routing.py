@@ -11,11 +11,11 @@ from relay.core.routing import (
     Route,
     confusable,
     destinations,
-    index_children,
     resolve,
     trace,
     walk,
 )
+from relay.core.siblings import MOST_SEEN, index_siblings
 from tests.fakes.trees import LABELS, ROOT, VALUES, Tree, grown, plain_trees, views
 
 
@@ -32,7 +32,7 @@ def route(
 
 def indexed(node: Route) -> Route:
     children = tuple(map(indexed, node.routes))
-    return msgspec.structs.replace(node, routes=children, index=index_children(children))
+    return msgspec.structs.replace(node, routes=children, index=index_siblings([child.matchers for child in children]))
 
 
 def placed(node: Route, path: str) -> Route:
@@ -40,8 +40,10 @@ def placed(node: Route, path: str) -> Route:
     return msgspec.structs.replace(node, path=path, routes=children)
 
 
-matchers: st.SearchStrategy[Matcher] = st.builds(
-    make_matcher, st.sampled_from(LABELS), st.sampled_from(["=", "=", "=", "!=", "=~"]), st.sampled_from(VALUES)
+_expressions = st.sampled_from([*VALUES, "|".join(VALUES), f".*{VALUES[-1]}", "[ab]", ".+", ""])
+matchers: st.SearchStrategy[Matcher] = st.one_of(
+    st.builds(make_matcher, st.sampled_from(LABELS), st.sampled_from(["=", "=", "!="]), st.sampled_from(VALUES)),
+    st.builds(make_matcher, st.sampled_from(LABELS), st.sampled_from(["=~", "!~"]), _expressions),
 )
 _rooms = st.lists(st.sampled_from(["noc", "core", "oncall"]), min_size=1, max_size=2, unique=True).map(tuple)
 
@@ -118,12 +120,26 @@ def test_a_room_belongs_to_the_first_route_that_leads_there() -> None:
     ]
 
 
-def test_few_siblings_or_none_with_an_equality_get_no_index() -> None:
-    assert index_children([route("x", 'site="a"')] * 7) is None
-    assert index_children([route("x", 'site!="a"')] * 20) is None
-    index = index_children([route("x", 'site="a"')] * 7 + [route("y", 'team="b"')])
+def test_few_siblings_or_none_that_want_a_value_get_no_index() -> None:
+    assert index_siblings([parse_matchers('site="a"')] * 7) is None
+    assert index_siblings([parse_matchers('site!="a"')] * 20) is None
+
+
+def test_the_index_leaves_few_candidates_whatever_way_the_values_are_written() -> None:
+    siblings = [parse_matchers(f'team=~"team-{number}|squad-{number}"') for number in range(1_000)]
+    siblings += [parse_matchers('site="ams"'), parse_matchers('host=~"edge-.*"'), parse_matchers('site!="ams"')]
+    index = index_siblings(siblings)
     assert index is not None
-    assert (index.label, index.others) == ("site", (7,))
+    assert list(index.candidates({"team": "squad-7"})) == [7, 1_002]
+    assert list(index.candidates({"site": "ams", "host": "edge-1"})) == [1_000, 1_001, 1_002]
+
+
+def test_an_index_keeps_a_bounded_number_of_values() -> None:
+    index = index_siblings([parse_matchers(f'host=~".*-{number}"') for number in range(8)])
+    assert index is not None
+    for number in range(3 * MOST_SEEN):
+        assert list(index.candidates({"host": f"{number}-3"})) == [3]
+    assert len(index.by_label[0].seen) <= MOST_SEEN
 
 
 def test_the_trace_says_why_in_words() -> None:

@@ -1,0 +1,77 @@
+"""An index of sibling routes by the labels that they look at. It finds the few that can match an event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from relay.core.matching import Matcher, Pattern
+
+FEW = 8
+"""Siblings below this number are tried one after the other: an index would not be faster."""
+MOST_SEEN = 1_024
+"""The most values of a label for which the result of the regular expressions is kept."""
+
+
+class ByLabel(msgspec.Struct, frozen=True):
+    """The positions of siblings that want certain values of one label.
+
+    `named` has them by the values that they name. `searching` are those with a regular expression. `seen` keeps what
+    was found for a value, because the values of most labels come again and again.
+    """
+
+    label: str
+    named: dict[str, list[int]]
+    searching: list[tuple[Pattern, int]]
+    seen: dict[str, list[int]]
+
+    def find(self, value: str) -> Sequence[int]:
+        """Return the positions of the siblings that accept a value."""
+        if not self.searching:
+            return self.named.get(value, ())
+        found = self.seen.get(value)
+        if found is None:
+            found = [*self.named.get(value, ()), *(at for pattern, at in self.searching if pattern.fullmatch(value))]
+            if len(self.seen) >= MOST_SEEN:
+                self.seen.clear()
+            self.seen[value] = found
+        return found
+
+
+class SiblingIndex(msgspec.Struct, frozen=True):
+    """The siblings by label, each under one label; `others` want no certain value and are always tried."""
+
+    by_label: tuple[ByLabel, ...]
+    others: tuple[int, ...]
+
+    def candidates(self, view: Mapping[str, str]) -> Sequence[int]:
+        """Return the positions of the siblings that can match, in their order."""
+        found = list(self.others)
+        for one in self.by_label:
+            found += one.find(view.get(one.label, ""))
+        found.sort()
+        return found
+
+
+def index_siblings(siblings: Sequence[Sequence[Matcher]]) -> SiblingIndex | None:
+    """Index siblings by their matchers; return None if they are few or none of them wants a certain value."""
+    wanted = [[matcher for matcher in matchers if matcher.op in ("=", "=~")] for matchers in siblings]
+    common = Counter(matcher.name for matchers in wanted for matcher in matchers)
+    if len(siblings) < FEW or not common:
+        return None
+    by_label: dict[str, ByLabel] = {}
+    others: list[int] = []
+    for position, matchers in enumerate(wanted):
+        if not matchers:
+            others.append(position)
+            continue
+        # the fewer labels, the fewer lookups; and a named value is found faster than an expression
+        chosen = max(matchers, key=lambda one: (one.pattern is None, common[one.name]))
+        by = by_label.setdefault(chosen.name, ByLabel(chosen.name, {}, [], {}))
+        if chosen.pattern is not None:
+            by.searching.append((chosen.pattern, position))
+        for value in chosen.values:
+            by.named.setdefault(value, []).append(position)
+    return SiblingIndex(tuple(by_label.values()), tuple(others))
