@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
@@ -199,9 +200,16 @@ def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
         or len(labels) > MAX_LABELS
         or len(draft.links) > MAX_LINKS
         or len(draft.files) > MAX_FILES
-        or any(len(name) > MAX_LABEL_VALUE or len(value) > MAX_LABEL_VALUE for name, value in labels.items())
-        or (draft.annotations != {} and draft.annotations != _cut_annotations(draft.annotations))
+        or len(draft.annotations) > MAX_LABELS
+        or _longest(labels) > MAX_LABEL_VALUE
+        or _longest(labels.values()) > MAX_LABEL_VALUE
+        or _longest(draft.annotations) > MAX_LABEL_VALUE
+        or _longest(draft.annotations.values()) > MAX_ANNOTATION
     )
+
+
+def _longest(texts: Collection[str]) -> int:
+    return max(map(len, texts)) if texts else 0
 
 
 def _bounded(

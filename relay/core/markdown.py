@@ -7,6 +7,7 @@ Source: Webex for Developers, "Formatting Messages" (markdown is CommonMark with
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 from markupsafe import Markup
@@ -37,6 +38,8 @@ _ESCAPES = {**_CLEAN, **{ord(char): "\\" + char for char in "\\`*_[]~|"}, **_ENT
 _LINE_START = re.compile(r"^( *)(?:([#+\-=.)])|(\d+)(?=[.)]))?", re.MULTILINE)
 _NOTABLE = re.compile(r"""[^ !"#$%'()+,\-./0-9:;=?@A-Z^a-z{}]|^[ #+\-=.)0-9]""")
 """A sign that may need escaping. Most titles have none, and are returned as they are."""
+LONGEST_URL = 2_000
+"""Characters of a link's address. A longer one is no link."""
 LONGEST_NAME = 100
 """Characters of a file's name."""
 _MENTION = re.compile(r"<(?=/?\s*(?:@|spark-mention))", re.IGNORECASE)
@@ -103,7 +106,13 @@ def middle(text: str, longest: int) -> str:
 
 def link(text: str, url: str) -> Markdown:
     """Return a link if the address is plain http or https, else the text alone."""
-    shown = escape_markdown(one_line(text, 80)) or "link"
+    return _link(one_line(text, 80), url[: LONGEST_URL + 1])
+
+
+@lru_cache(maxsize=1_024)
+def _link(text: str, url: str) -> Markdown:
+    """Return a link. Cached, as the alerts of a rule or a device have the same links again and again."""
+    shown = escape_markdown(text) or "link"
     address = safe_url(url)
     return Markdown(shown if address is None else f"[{shown}]({address})")
 
@@ -125,7 +134,7 @@ def mention(email: str) -> Markdown:
 def safe_url(url: str) -> str | None:
     """Return an http or https address with every sign that could end a markdown link encoded, or None for others."""
     url = whole(url).strip()
-    if len(url) > 2_000:
+    if len(url) > LONGEST_URL:
         return None
     try:
         parts = urlsplit(url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from relay.core.markdown import one_line
@@ -65,8 +66,10 @@ def telling(labels: Mapping[str, str], title: str = "") -> list[str]:
     shown: dict[str, None] = {}
     lower = title.lower()
     for name in sorted(labels, key=_place):
+        if name.lower() in SHOWN_ELSEWHERE:
+            continue
         value = one_line(labels[name], LONGEST_VALUE)
-        if value and name.lower() not in SHOWN_ELSEWHERE and value.lower() not in lower:
+        if value and value.lower() not in lower:
             shown[_said(name, value)] = None
             if len(shown) == MOST_VALUES:
                 break
@@ -146,6 +149,7 @@ def _add_to_equals(alerts: Sequence[Named], found: list[list[str]], values: Sequ
                 found[place].append(one_line(values[place], LONGEST_VALUE))
 
 
+@lru_cache(maxsize=1_024)
 def _place(label: str) -> int:
     return _PLACES.get(label.lower(), len(DISTINCTIVE))
 
