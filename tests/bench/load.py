@@ -7,9 +7,18 @@ import json
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import uvloop
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.bench.work import body, native
+
+PATHS = {"relay": "/hooks/bench", "ceiling": "/hooks/bench", "alertmanager": "/api/v2/alerts"}
+
+MOST_PREPARED = 100_000
+"""The most events whose requests are made before the first is sent; more would fill the memory."""
 
 
 class Sink(asyncio.Protocol):
@@ -100,24 +109,13 @@ def request(path: str, body: bytes) -> bytes:
     ).encode() + body
 
 
-def event(number: int, rooms: int) -> dict[str, object]:
-    return {
-        "title": f"link down on port {number}",
-        "severity": "major",
-        "body": "Physical interface is down",
-        "labels": {"room": f"r{number % rooms}", "site": "ams1", "device": f"node-{number % 500}"},
-    }
+async def post(port: int, to: str, kind: str, count: int, connections: int, batch: int, first: int = 0) -> None:
+    """Post `count` requests of `batch` events to a subject over keep-alive connections; print the seconds it took."""
 
+    def made(number: int) -> bytes:
+        return request(PATHS[to], body(kind, first + number * batch, batch, to))
 
-async def post(port: int, path: str, count: int, connections: int, batch: int, rooms: int) -> None:
-    """Post `count` requests of `batch` events over keep-alive connections; print the seconds that it took."""
-    bodies = [
-        request(
-            path,
-            json.dumps([event(n * batch + i, rooms) for i in range(batch)] if batch > 1 else event(n, rooms)).encode(),
-        )
-        for n in range(min(count, 2000))
-    ]
+    prepared = [made(number) for number in range(count if count * batch <= MOST_PREPARED else 0)]
     sent = 0
     left = connections
     finished = asyncio.Event()
@@ -127,7 +125,7 @@ async def post(port: int, path: str, count: int, connections: int, batch: int, r
         if sent >= count:
             return None
         sent += 1
-        return bodies[sent % len(bodies)]
+        return prepared[sent - 1] if prepared else made(sent - 1)
 
     def done() -> None:
         nonlocal left
@@ -143,48 +141,31 @@ async def post(port: int, path: str, count: int, connections: int, batch: int, r
     print(time.monotonic() - began, flush=True)
 
 
-async def steady(port: int, path: str, rate: float, count: int, rooms: int) -> None:
-    """Post marked events at a steady rate; print, as JSON, when each was answered."""
-    answered: dict[str, float] = {}
+async def steady(port: int, to: str, kind: str, rate: float, count: int) -> None:
+    """Post marked events at a steady rate; print, as JSON, when each was due and when it was answered."""
+    times: dict[str, tuple[float, float]] = {}
     loop = asyncio.get_running_loop()
-    connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = [
-        await asyncio.open_connection("127.0.0.1", port) for _ in range(16)
-    ]
+    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(16)]
     free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for connection in connections:
         free.put_nowait(connection)
 
-    async def one(number: int) -> None:
+    async def one(number: int, prepared: bytes, due: float) -> None:
         reader, writer = await free.get()
-        mark = f"mark-{number:07}"
-        writer.write(request(path, json.dumps({**event(number, rooms), "title": mark}).encode()))
+        writer.write(prepared)
         head = await reader.readuntil(b"\r\n\r\n")
         await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
-        answered[mark] = time.monotonic()
+        times[f"mark-{number:07}"] = (due, time.monotonic())
         free.put_nowait((reader, writer))
 
-    began = loop.time()
-    tasks = []
+    prepared = [request(PATHS[to], body(kind, n, 1, to, marked=True)) for n in range(count)]
+    began, tasks = time.monotonic(), []
     for number in range(count):
-        await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
-        tasks.append(loop.create_task(one(number)))
+        due = began + number / rate
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        tasks.append(loop.create_task(one(number, prepared[number], due)))
     await asyncio.wait(tasks)
-    print(json.dumps(answered), flush=True)
-
-
-async def noop(port: int) -> None:
-    from aiohttp import web
-
-    async def handle(_: web.Request) -> web.Response:
-        return web.Response(body=b"{}", status=202, content_type="application/json")
-
-    application = web.Application()
-    application.router.add_post("/hooks/bench", handle)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
-    print("ready", flush=True)
-    await asyncio.Event().wait()
+    print(json.dumps(times), flush=True)
 
 
 async def bare_client(port: int, count: int, concurrency: int) -> None:
@@ -211,11 +192,11 @@ async def bare_client(port: int, count: int, concurrency: int) -> None:
         print(time.monotonic() - began, flush=True)
 
 
-async def feed(port: int, count: int, rooms: int) -> None:
+async def feed(port: int, count: int) -> None:
     """A websocket server that sends `count` events to each client as fast as it takes them."""
     from websockets.asyncio.server import ServerConnection, serve
 
-    frames = [json.dumps(event(n, rooms)) for n in range(1000)]
+    frames = [json.dumps(native(n)) for n in range(1000)]
 
     async def handle(connection: ServerConnection) -> None:
         for number in range(count):
@@ -227,25 +208,12 @@ async def feed(port: int, count: int, rooms: int) -> None:
         await asyncio.Event().wait()
 
 
-async def bare_feed(port: int, count: int) -> None:
-    """Receive and decode `count` frames with a bare client; print the seconds that it took."""
-    from websockets.asyncio.client import connect
-
-    async with connect(f"ws://127.0.0.1:{port}", compression=None, max_size=None) as connection:
-        began = time.monotonic()
-        for _ in range(count):
-            json.loads(await connection.recv())
-        print(time.monotonic() - began, flush=True)
-
-
 ROLES: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
     "sink": sink,
     "post": post,
     "steady": steady,
-    "noop": noop,
     "bare_client": bare_client,
     "feed": feed,
-    "bare_feed": bare_feed,
 }
 
 if __name__ == "__main__":

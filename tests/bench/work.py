@@ -1,0 +1,100 @@
+"""The two kinds of work that the benchmark measures: small native events, and alerts as Alertmanager sends them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+ROOMS = 20
+SITES = ("ams1", "fra2", "lon3", "par1")
+KINDS = ("native", "alertmanager")
+POSTED = ("labels", "annotations", "startsAt", "generatorURL")
+"""The fields of an alert that is posted to Alertmanager's API v2. It makes the others itself."""
+DOWN = "The device has not answered for five minutes, and its neighbours have lost their sessions with it."
+WHAT_TO_DO = "Look at the power of the rack first, then at the uplink; call the site if both are well."
+
+
+def native(number: int) -> dict[str, Any]:
+    """Return a small event in the relay's own JSON: a title, three labels and a line of text."""
+    return {
+        "title": f"link down on port {number}",
+        "severity": "major",
+        "body": "Physical interface is down",
+        "labels": {"room": f"r{number % ROOMS}", "site": "ams1", "device": f"node-{number % 500}"},
+    }
+
+
+def alert(number: int, *, resolved: bool = False, times: int = 0) -> dict[str, Any]:
+    """Return an alert as Alertmanager has it: ten labels, two annotations, two sentences of text, and a link.
+
+    `times` changes its text, as an update does. Its key is its labels, so all versions of a number are one alert.
+    """
+    site = SITES[number % len(SITES)]
+    instance = f"node-{number}.{site}.example.net:9100"
+    again = f" It was seen {times} times." if times else ""
+    return {
+        "status": "resolved" if resolved else "firing",
+        "labels": {
+            "alertname": "DeviceUnreachable",
+            "severity": "critical",
+            "instance": instance,
+            "job": "node",
+            "site": site,
+            "rack": f"rack-{number % 40}",
+            "team": f"team-{number % ROOMS}",
+            "environment": "production",
+            "role": "leaf",
+            "cluster": f"{site}-fabric-{number % 3}",
+        },
+        "annotations": {"summary": f"{instance} does not answer", "description": f"{DOWN} {WHAT_TO_DO}{again}"},
+        "startsAt": "2026-03-01T02:10:00.000Z",
+        "endsAt": "2026-03-01T02:40:00.000Z" if resolved else "0001-01-01T00:00:00Z",
+        "generatorURL": "https://prometheus.example.net/graph?g0.expr=up%7Bjob%3D%22node%22%7D+%3D%3D+0&g0.tab=1",
+        "fingerprint": f"{number:016x}",
+    }
+
+
+def webhook(alerts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return alerts as the body of Alertmanager's webhook, version 4 (its documentation, `webhook_config`)."""
+    return {
+        "version": "4",
+        "groupKey": '{}:{alertname="DeviceUnreachable"}',
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "relay",
+        "groupLabels": {"alertname": "DeviceUnreachable"},
+        "commonLabels": {},
+        "commonAnnotations": {},
+        "externalURL": "https://alertmanager.example.net",
+        "alerts": alerts,
+    }
+
+
+def body(kind: str, first: int, batch: int, to: str = "relay", *, marked: bool = False) -> bytes:
+    """Return the body of a request with `batch` events of a kind, numbered from `first`, as a subject takes them.
+
+    `marked`: the text of each event has a mark with its number, by which the sink knows it.
+    """
+    numbers = range(first, first + batch)
+    if kind == "native":
+        events = [native(number) for number in numbers]
+        if marked:
+            events = [{**event, "title": mark(number)} for number, event in zip(numbers, events, strict=True)]
+        return json.dumps(events if batch > 1 else events[0]).encode()
+    alerts = [alert(number) for number in numbers]
+    if marked:
+        for number, one in zip(numbers, alerts, strict=True):
+            one["annotations"]["summary"] += f" {mark(number)}"
+    if to == "alertmanager":
+        return json.dumps([{name: one[name] for name in POSTED} for one in alerts]).encode()
+    return json.dumps(webhook(alerts)).encode()
+
+
+def mark(number: int) -> str:
+    return f"mark-{number:07}"
+
+
+def route(kind: str, room: int) -> dict[str, Any]:
+    """Return the route of a room: by an equal label, or by a regular expression as Alertmanager's users write them."""
+    matcher = f'team=~"team-{room}|squad-{room}"' if kind == "alertmanager" else f'room="r{room}"'
+    return {"matchers": [matcher], "rooms": [f"r{room}"]}
