@@ -10,6 +10,7 @@ import jmespath.exceptions
 import msgspec
 
 from relay.core.event import Draft, Dropped, Link, Status
+from relay.core.severity import severity_of
 from relay.formats.batch import Item, read_each
 from relay.formats.contract import (
     Format,
@@ -162,7 +163,7 @@ class CompiledMapping:
         key = as_text(found.get("key"))
         key = key if key and self._is_drawn_key(item, purse) else ""
         status = self._status(found.get("status"), notes)
-        severity = self._severity(found.get("severity"))
+        severity = self._severity(found.get("severity"), status)
         title = self._read_title(item, key, status, purse)
         if status == "resolved" and not key:
             notes.append("map.key found nothing: an end without a key ends no alert, so the event is a notice")
@@ -239,10 +240,16 @@ class CompiledMapping:
             notes.append(f"map.{name} counts as absent: {lines[0]}")
             return None
 
-    def _severity(self, value: Any) -> str | None:
-        """Return the mapping's own severity for a word, else the word itself, which the intake then looks up."""
+    def _severity(self, value: Any, status: Status) -> str | None:
+        """Return the mapping's own severity for a word, else the word itself, which the intake then looks up.
+
+        At the end the word may be that of the status, as `recovered` is, and says no severity.
+        """
         word = as_text(value).strip()
-        return self.settings.severities.get(word) or self._severities.get(word.lower(), word) or None
+        found = self.settings.severities.get(word) or self._severities.get(word.lower(), word) or None
+        if status == "resolved" and found is not None and severity_of(found.lower()) is None:
+            return None if status_of(found) == "resolved" else found
+        return found
 
     def _status(self, value: Any, notes: list[str]) -> Status:
         if value is None:

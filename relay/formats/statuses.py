@@ -13,14 +13,15 @@ FOREIGN: Mapping[Status, tuple[str, ...]] = {
         *("unreachable", "unhealthy", "degraded", "critical", "warning", "major", "minor", "fatal", "bad", "breached"),
         *("open", "opened", "reopen", "reopened", "new", "created", "raised", "set", "trigger", "triggered", "fired"),
         *("active", "activate", "activated", "act", "start", "begin", "in alarm", "fail", "failing", "failed"),
-        *("failure", "error", "firing again", "still firing"),
+        *("failure", "error", "firing again", "still firing", "anomalous", "abnormal", "violated", "exceeded", "lost"),
+        *("disconnected", "not responding", "unresponsive", "impaired", "investigating", "identified", "ongoing"),
     ),
     "resolved": (
         *("resolve", "ok", "okay", "up", "online", "available", "reachable", "healthy", "operational", "good"),
         *("close", "closed", "clear", "cleared", "recover", "recovered", "recovery", "restored", "fixed", "solved"),
         *("normal", "back to normal", "return to normal", "returned to normal", "rtn", "end", "ended", "reset"),
         *("inactive", "deactivated", "success", "succeeded", "successful", "passed", "passing", "cancelled"),
-        *("canceled", "no alarm"),
+        *("canceled", "no alarm", "connected", "responding", "responsive"),
     ),
     "notice": (
         *("info", "information", "informational", "test", "ack", "acked", "acknowledge", "acknowledged"),
@@ -28,13 +29,17 @@ FOREIGN: Mapping[Status, tuple[str, ...]] = {
     ),
 }
 """Words of vendors and protocols. `act` and `rtn` (return to normal) are those of alarm panels."""
-_JOINTS = re.compile(r"[\s_.:/-]+")
+_JOINTS = re.compile(r"[\s_.:/-]+|(?<=[a-z])(?=[A-Z])")
+_NOUNS = frozenset({"alert", "alarm", "problem", "trouble", "incident", "event", "issue", "fault", "ticket"})
+"""Words behind which nothing is said: what a `RESOLVED_ALERT` is says the word in front."""
+_ENDS = frozenset({"resolve", "resolved", "clear", "cleared", "close", "closed", "recover", "recovered", "recovery"})
+"""Words that mean an end whatever it is the end of: `ResolvedCritical`."""
 _NEGATIONS = frozenset({"not", "no", "non", "un", "never", "without"})
 LONGEST_WORD = 100
 
 
 def _squeezed(word: str) -> str:
-    return _JOINTS.sub(" ", word.strip().lower())
+    return _JOINTS.sub(" ", word.strip()).lower()
 
 
 WORDS: dict[str, Status] = {_squeezed(word): status for status, words in FOREIGN.items() for word in (status, *words)}
@@ -45,7 +50,8 @@ def status_of(word: str) -> Status | None:
     """Return the status that a sender's word means, or None if nobody knows the word.
 
     Case and joints do not matter. A prefix does not matter either: `ALERT_STATUS_ACTIVE` is `active`, and
-    `incident.resolved` is `resolved`. A word behind a negation is not known.
+    `incident.resolved` and `IncidentResolved` are `resolved`, and so is `RESOLVED_ALERT`. A word behind a negation is
+    not known.
     """
     if (found := WORDS.get(word)) is not None:
         return found  # nearly always, and on the way of every event
@@ -55,7 +61,11 @@ def status_of(word: str) -> Status | None:
     if (found := WORDS.get(plain)) is not None:
         return found
     *before, last = plain.split(" ") if plain else [""]
-    return None if _NEGATIONS.intersection(before) else WORDS.get(last)
+    if _NEGATIONS.intersection(before):
+        return None
+    if before and (before[0] in _ENDS or last in _NOUNS) and before[0] in WORDS:
+        return WORDS[before[0]]
+    return WORDS.get(last)
 
 
 def is_status(word: str) -> bool:

@@ -19,7 +19,10 @@ from relay.formats.batch import read_payload
 from relay.formats.contract import Request, Unrecognised
 from relay.formats.mapping import MappingSettings, make_mapping
 from relay.formats.proposing import propose
+from tests.fakes.unknown_systems import SYSTEMS
 from tests.fakes.unknown_vendors import VENDORS
+
+KNOWN = {**VENDORS, **SYSTEMS}
 
 PUMPS = {
     "sentBy": "pumps",
@@ -97,9 +100,9 @@ def at_its_end(payload: Any, end: dict[str, Any]) -> Any:
     return ended
 
 
-@pytest.mark.parametrize("name", VENDORS)
+@pytest.mark.parametrize("name", KNOWN)
 def test_the_proposal_for_a_vendors_payload_leads_to_a_right_source(name: str) -> None:
-    vendor = VENDORS[name]
+    vendor = KNOWN[name]
     event = read(vendor.payload, **vendor.edits)[0]
     wanted = (vendor.title, vendor.severity, vendor.key or "own-id")
     assert (event.title, event.severity, event.key) == wanted
@@ -111,9 +114,9 @@ def test_the_proposal_for_a_vendors_payload_leads_to_a_right_source(name: str) -
 
 
 def test_there_are_enough_vendors_and_few_of_them_need_an_edit() -> None:
-    assert len(VENDORS) >= 20
-    assert all(len(vendor.edits) <= 1 for vendor in VENDORS.values())
-    assert sum(not vendor.edits for vendor in VENDORS.values()) >= 15
+    assert len(KNOWN) >= 40
+    assert all(len(vendor.edits) <= 1 for vendor in KNOWN.values())
+    assert sum(not vendor.edits for vendor in KNOWN.values()) >= 30
 
 
 @pytest.mark.parametrize(
@@ -131,6 +134,12 @@ def test_there_are_enough_vendors_and_few_of_them_need_an_edit() -> None:
         ({"when": "2026-03-01 02:00:00 (UTC)", "memo": "stuck"}, "memo", True),
         ({"id": "a b c", "memo": "stuck"}, "memo", True),
         ({"n": 1}, "join(' ', ['n', to_string(n)])", True),
+        ({"subject": "You have a new alert!", "alarm_name": "Gate is stuck"}, "alarm_name", False),
+        ({"subject": "A new alert was triggered"}, "subject", False),
+        ({"response_summary": "Bad Gateway", "text": "Gate is stuck"}, "text", False),
+        ({"user": {"title": "Dr"}, "msg": "Gate is stuck"}, "msg", False),
+        ({"device_name": "gate-3", "type": "GATE_STUCK"}, "join(': ', [device_name || '', type || ''])", True),
+        ({"alerts": [{"x": "Gate is stuck"}]}, "x", True),
     ],
 )
 def test_a_title_is_always_proposed_and_a_guess_is_marked(payload: Any, title: str, is_guess: bool) -> None:
@@ -157,6 +166,16 @@ def test_a_title_is_always_proposed_and_a_guess_is_marked(payload: Any, title: s
         ({"resolvedAt": None}, "resolvedAt && 'resolved' || 'firing'", "firing"),
         ({"resolved_at": "2026-03-01T02:00:00Z"}, "resolved_at && 'resolved' || 'firing'", "resolved"),
         ({"status": "Jammed"}, "status", "firing"),
+        ({"status": "open", "previousState": "closed", "newState": "closed"}, "newState", "resolved"),
+        ({"state": {"value": "ALARM"}, "previousState": {"value": "OK"}}, "state.value", "firing"),
+        ({"state_text": "Cleared", "state": 1}, "state_text", "resolved"),
+        ({"is_up": False}, "is_up && 'resolved' || 'firing'", "firing"),
+        ({"fixed": True}, "fixed && 'resolved' || 'firing'", "resolved"),
+        ({"type": "AP_CONNECTED"}, "type", "resolved"),
+        ({"type": "INCIDENT_CLOSED"}, "type", "resolved"),
+        ({"event_type": "user.created"}, None, "notice"),
+        ({"event_type": "Gate Down"}, None, "notice"),
+        ({"event": "the gate is down"}, None, "notice"),
         ({"status_code": 500}, None, "notice"),
     ],
 )
@@ -190,6 +209,13 @@ def test_the_bracket_in_front_of_a_title_is_its_status() -> None:
         ({"status": "down", "host": "pier-7", "check": "ping"}, "join('/', [host || '', check || ''])"),
         ({"status": "down", "host": "pier-7"}, "host"),
         ({"hash_code": "x", "error_code": "E5", "status_code": 5}, None),
+        ({"alert_type_id": "a", "alarm_policy_id": "b", "incident_source_id": "c", "publisher_id": "d"}, None),
+        ({"alert_rule_id": "r", "alert_id": "x"}, "alert_id"),
+        ({"status": "down", "rule_id": "r", "host": "pier-7"}, "join('/', [rule_id || '', host || ''])"),
+        ({"host": "pier-7"}, None),
+        ({"event_id": "delivery-1", "device_id": "d"}, None),
+        ({"id": "delivery-1", "data": {"status": "down", "id": "gate-3", "title": "Gate"}}, "data.id"),
+        ({"status": "down", "check": {"url": "https://gate.example.net"}}, "check.url"),
     ],
 )
 def test_a_key_is_what_belongs_to_the_alert_alone(fields: dict[str, Any], key: str | None) -> None:

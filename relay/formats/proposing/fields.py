@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,7 +17,6 @@ MOST_FIELDS = 500
 MOST_ITEMS = 100
 """Items of a list in which a value is looked for, to see whether all of them share it."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_JOINTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s.]+")
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -42,9 +41,26 @@ class Field(msgspec.Struct, frozen=True):
         return as_text(self.value).strip()
 
     @property
+    def home(self) -> str:
+        """Return the expression of the object that the field belongs to, or an empty text."""
+        return self.path.rpartition(".")[0]
+
+    @property
+    def is_label(self) -> bool:
+        """Return whether the value can be a label, or a part of a key."""
+        known = not isinstance(self.value, bool) and self.value is not None
+        return known and 0 < len(self.text) <= 100 and "\n" not in self.text
+
+    @property
     def words(self) -> list[str]:
         """Return the different values of all items as texts."""
         return list(dict.fromkeys(text for one in (self.value, *self.others) if (text := as_text(one).strip())))
+
+
+def best(fields: Sequence[Field], rank: Callable[[Field], tuple[float, ...] | None]) -> Field | None:
+    """Return the field with the lowest rank, and of equals the least nested one."""
+    ranked = [(found, one.outer, one.depth, number) for number, one in enumerate(fields) if (found := rank(one))]
+    return fields[min(ranked)[3]] if ranked else None
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -66,6 +82,8 @@ def find_item(payload: Any) -> Item:
         if _is_the_alert(name, inner, found):
             outer = [msgspec.structs.replace(one, path=f"_payload.{one.path}", outer=True) for one in found]
             return Item(path, (*inner, *outer))
+    if lists and not any(one.text for one in found):
+        return Item(lists[0][1], _of_list(lists[0][2]))
     return Item(None, found)
 
 
@@ -76,13 +94,15 @@ def plain_fields(value: Any) -> tuple[Field, ...]:
 
 def _is_the_alert(name: str, inner: Sequence[Field], outer: Sequence[Field]) -> bool:
     """Return whether the items of a list are the alerts, rather than the object around it."""
-    if not any(names.title_rank(one.name, one.parent) is not None for one in inner):
-        return False
     kind = names.stem(name)
+    is_batch = kind in names.ALERTS or kind in names.BATCHES
+    telling = any(one.name in names.TELLING or one.name in names.SUBJECTS for one in inner)
     best = min((rank for one in outer if (rank := names.title_rank(one.name, one.parent)) is not None), default=None)
+    if not any(names.title_rank(one.name, one.parent) is not None for one in inner):
+        return is_batch and best is None and telling
     if kind in names.ALERTS:
-        return best is None or any(one.name in names.TELLING for one in inner)
-    return best is None or (best >= names.WEAK and kind in names.BATCHES)
+        return best is None or telling
+    return best is None or (best >= names.WEAK and is_batch)
 
 
 def _lists(value: Any, path: str, depth: int) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
@@ -90,7 +110,7 @@ def _lists(value: Any, path: str, depth: int) -> Iterator[tuple[str, str, list[d
     for name, inner in value.items() if isinstance(value, dict) else ():
         at = f"{path}.{quoted(name)}" if path else quoted(name)
         if isinstance(inner, list) and inner and all(isinstance(one, dict) for one in inner[:MOST_ITEMS]):
-            yield plain(name), at, inner[:MOST_ITEMS]
+            yield names.plain(name), at, inner[:MOST_ITEMS]
         elif depth < 2:
             yield from _lists(inner, at, depth + 1)
 
@@ -112,11 +132,11 @@ def _fields(value: Any, path: str, parent: str, depth: int) -> Iterator[Field]:
     for name, inner in value.items():
         at = f"{path}.{quoted(name)}" if path else quoted(name)
         if isinstance(inner, Mapping):
-            yield from _fields(inner, at, plain(name), depth + 1)
+            yield from _fields(inner, at, names.plain(name), depth + 1)
         elif isinstance(inner, str) and isinstance(opened := _opened(inner), Mapping):
-            yield from _fields(opened, f"json({at})", plain(name), depth + 1)
+            yield from _fields(opened, f"json({at})", names.plain(name), depth + 1)
         elif not isinstance(inner, list):
-            yield Field(at, plain(name), parent, depth, inner)
+            yield Field(at, names.plain(name), parent, depth, inner)
 
 
 def _opened(text: str) -> Any:
@@ -126,11 +146,6 @@ def _opened(text: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return None
-
-
-def plain(name: str) -> str:
-    """Return a name in small words joined by `_`: `problem_id` for `ProblemID` and `Problem ID`."""
-    return _JOINTS.sub("_", name[:100]).lower()
 
 
 def quoted(name: str) -> str:

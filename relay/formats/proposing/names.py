@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-ALERTS = frozenset({"alert", "alarm", "incident", "problem", "fault", "issue", "outage", "trigger", "finding"})
+import re
+
+from relay.formats.statuses import is_status
+
+ALERTS = frozenset(
+    {
+        "alert",
+        "alarm",
+        "incident",
+        "problem",
+        "fault",
+        "issue",
+        "outage",
+        "trigger",
+        "finding",
+        "detection",
+        "violation",
+    }
+)
 """Names of an alert. A list of that name holds the alerts, and an object of that name is the alert."""
 BATCHES = frozenset({"event", "notification", "message", "record", "item", "result", "entry", "data", "row"})
 """Further names of a list of alerts."""
 TELLING = frozenset({"status", "state", "severity", "level", "priority", "id", "alert_id", "alarm_id", "starts_at"})
 """Names that an alert has, and a resource that it concerns has less often."""
-_CHECKS = frozenset(
+CHECKS = frozenset(
     {"rule", "condition", "check", "monitor", "test", "detector", "event", "spec", "attribute", "sensor"}
 )
 """Objects whose name says what is wrong, if nothing else does."""
@@ -20,6 +38,8 @@ GUESSES = ("info", "memo", "note", "reason", "cause", "failure_reason", "details
 """Names of texts that may be a title if nothing else is."""
 WEAK = 4
 """The first rank of a title that is as likely a text or the name of something else."""
+NOTHING_SAID = WEAK + 3
+"""The rank of a title that only says that there is one."""
 BODIES = (
     *("body", "description", "detailed_description", "long_description", "details", "detail", "message", "msg"),
     *("text", "content", "info", "information", "output", "error_message", "error", "failure_reason", "reason"),
@@ -33,72 +53,143 @@ STATUSES = (
     *("status", "state", "current_state", "current_status", "new_state", "new_status", "transition"),
     *("alert_transition", "lifecycle"),
 )
+_ABOUT = re.compile(r"^(?:alert|alarm|event)_(?=[a-z_]+_name$)")
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s.]+")
+_JOINTS = re.compile(r"[_:/]+")
+_CARRIERS = ("value", "name", "label", "display_name", "text")
+"""Names of a value that the object around it names: `{"priority": {"name": "High"}}`."""
+_SPELT = re.compile(r"_(?:string|str|text|name|label|display|value)$")
+"""What is at the end of a name beside which another has the number: `severity_string` beside `severity`."""
 KINDS = ("type", "alert_type", "trigger_type")
 """Names of a type, which often ends in `alert` or `problem` whatever the status is."""
-ACTIONS = (*("action", "event_action", "alert_event", "event", "event_type", "notification_type", *KINDS),)
+ACTIONS = (
+    *(
+        "action",
+        "event_action",
+        "alert_event",
+        "event",
+        "event_type",
+        "notification_type",
+        "health",
+        "result",
+        "outcome",
+        *KINDS,
+    ),
+)
 """Names that have the status in a word of theirs, if it is a known one."""
-ENDED = ("resolved", "cleared", "closed", "recovered", "is_resolved", "is_cleared", "is_ok", "acknowledged_and_closed")
-"""Flags that are true at the end."""
-FIRING = ("active", "is_active", "firing", "is_firing", "triggered", "alarm", "in_alarm", "open", "is_open")
-"""Flags that are true at the beginning."""
+ENDED = ("resolved", "cleared", "closed", "recovered", "recovery", "fixed", "ok", "up", "online", "healthy", "normal")
+"""Flags that are true at the end, also as `is_resolved`."""
+FIRING = (
+    *("active", "firing", "triggered", "alarm", "alert", "in_alarm", "in_alert", "alerting", "open", "down", "offline"),
+    *("failing", "breached"),
+)
+"""Flags that are true at the beginning, also as `is_active`."""
 END_TIMES = ("resolved_at", "closed_at", "cleared_at", "ended_at", "recovered_at", "end_time", "resolved_time")
 TIMES = (
     *("occurred_at", "triggered_at", "fired_at", "started_at", "starts_at", "start_time", "start_date", "start"),
-    *("detected_at", "detected_time", "opened_at", "raised_at", "event_time", "alert_time", "timestamp", "time"),
-    *("date", "datetime", "created_at", "created", "ts", "when", "at", "last_updated", "updated_at"),
+    *(
+        "detected_at",
+        "detected_time",
+        "opened_at",
+        "raised_at",
+        "occurred",
+        "triggered",
+        "fired",
+        "started",
+        "detected",
+    ),
+    *(
+        "opened",
+        "raised",
+        "event_time",
+        "eventtime",
+        "alert_time",
+        "timestamp",
+        "time_stamp",
+        "time",
+        "date",
+        "datetime",
+    ),
+    *("created_at", "created", "ts", "when", "at", "last_updated", "updated_at"),
 )
 _NO_TIMES = ("resolved", "closed", "cleared", "ended", "end", "recovered", "acknowledged", "expires", "next", "due")
-KEYS = ("dedup_key", "deduplication_key", "fingerprint", "incident_key", "alert_key", "aggregation_key", "key")
-"""Names that promise to be the same for an alert and its end."""
-_IDS = ("id", "uuid", "guid", "number", "identifier", "key", "alias", "code")
-_STRANGERS = frozenset(
+_SENDERS = frozenset(
     (
-        *("account", "organization", "organisation", "org", "tenant", "policy", "site", "customer", "company", "user"),
-        *("owner", "project", "team", "group", "workspace", "sender", "integration", "webhook", "app", "application"),
-        *("channel", "region", "subscription", "message", "notification", "delivery", "request", "trace", "span"),
-        *("session", "transaction", "batch", "template", "version", "schema", "api", "token", "public", "secret"),
-        *("routing", "access", "license", "space", "zone", "error", "status", "response", "exit", "postal", "country"),
-        *("parent", "actor", "credential", "environment", "commcell", "http", "created_by", "updated_by", "reporter"),
+        *("account", "organization", "organisation", "org", "tenant", "policy", "customer", "company", "user", "owner"),
+        *("project", "team", "group", "workspace", "sender", "integration", "webhook", "app", "application", "channel"),
+        *("actor", "reporter", "template", "created_by", "updated_by", "response", "request", "subscription"),
+        *("publisher", "producer", "provider", "recipient", "contact", "workflow"),
+    )
+)
+"""Those who send, and those for whom: their texts are not about an alert."""
+STRANGERS = _SENDERS | frozenset(
+    (
+        *("site", "region", "message", "notification", "delivery", "trace", "span", "session", "transaction", "batch"),
+        *("version", "schema", "api", "token", "public", "secret", "routing", "access", "license", "space", "zone"),
+        *("error", "status", "exit", "postal", "country", "parent", "credential", "environment", "commcell", "http"),
         *("node", "host", "hub", "gateway", "agent", "server", "instance", "process", "vendor", "product", "model"),
+        *("run", "execution", "attempt"),
     )
 )
 """Things whose id is the sender's own, a secret, or shared by many alerts."""
-_THINGS = frozenset(("monitor", "check", "sensor", "rule", "probe", "job", "test", "device", "service", "resource"))
+THINGS = frozenset(
+    (
+        *("monitor", "check", "sensor", "rule", "probe", "job", "test", "device", "service", "resource", "object"),
+        *("entity", "item", "component", "target", "ne", "endpoint"),
+    )
+)
 """Things whose id tells alerts apart, if each has one alert at most."""
+_GENERIC = ALERTS | BATCHES | CHECKS | THINGS | {"state", "status", "type", "host", "system", "threshold"}
+"""Words in front of a status that make it a change of an alert: `alert.fired`, `CHECK_FAILED`; not `user.created`."""
+_NOUNS = ALERTS - {"trigger"}
+_CONDITIONS = frozenset(
+    (
+        *("down", "up", "offline", "online", "unreachable", "reachable", "connected", "disconnected", "recovered"),
+        *("unhealthy", "healthy", "unavailable", "available"),
+    )
+)
+"""Words for how a thing is, whatever the thing: `AP_DISCONNECTED`."""
+PLACES = ("host", "hostname", "device", "devname", "node", "server", "client", "instance", "ne", "ap")
+"""Where an alert is, also as `host_name`."""
 LABELS = (
-    *("host", "hostname", "host_name", "device", "device_name", "node", "node_name", "server", "client", "site"),
-    *("site_name", "location", "region", "service", "service_name", "instance", "environment", "env", "cluster"),
+    *(*PLACES, "site", "location", "region", "service", "environment", "env", "cluster", "namespace", "resource"),
+    *("entity", "impacted_entity", "object", "involved_object", "item", "component", "target", "sensor", "interface"),
     *(
-        "namespace",
+        "ip",
+        "address",
+        "src_ip",
+        "metric",
+        "check",
+        "monitor",
+        "endpoint",
+        "app",
+        "project",
+        "source",
+        "team",
+        "customer",
+    ),
+)
+"""Labels, also as `service_name`."""
+IDENTITIES = (
+    *(
+        *PLACES,
         "resource",
-        "resource_name",
+        "resource_id",
         "entity",
-        "impacted_entity",
-        "object",
-        "involved_object",
+        "item",
+        "component",
+        "service",
+        "app",
+        "application",
         "sensor",
         "interface",
-        "ip",
+        "check",
     ),
-    *("address", "src_ip", "metric", "check", "monitor", "app", "app_name", "project", "source", "team", "customer"),
+    *("endpoint", "monitor", "metric", "rule", "chart", "job", "alert", "alarm", "alarm_type", "alert_type"),
 )
-IDENTITIES = (
-    *("host", "hostname", "host_name", "device", "device_name", "node", "node_name", "server", "client", "instance"),
-    *("resource", "resource_name", "resource_id", "entity", "service", "service_name", "sensor", "interface", "check"),
-    *(
-        "monitor",
-        "metric",
-        "rule",
-        "rule_name",
-        "alert_name",
-        "alarm_type",
-        "alert_type",
-        "check_name",
-        "chart",
-        "alert",
-    ),
-)
-"""Names of which a key can be made if there is no id: where it is, and what is watched."""
+"""Names of which a key can be made if there is no id, also as `rule_name`: where it is, and what is watched."""
+SUBJECTS = ("type", "event_type", "alert_type", "alarm_type", "kind", "event", "category", "subtype", "reason")
+"""Names of a word that says what happened, if no text does."""
 LINKS = (
     "url",
     "link",
@@ -111,9 +202,23 @@ LINKS = (
     "details_url",
     "web_url",
 )
+_FILLERS = frozenset(
+    (
+        *("a", "an", "the", "you", "your", "have", "has", "had", "been", "is", "was", "of", "for", "from", "in", "on"),
+        *("new", "alert", "alerts", "alarm", "incident", "problem", "notification", "event", "test", "webhook"),
+        *("triggered", "fired", "raised", "created", "opened", "received", "update", "updated"),
+        *("cleared", "resolved", "closed", "ended"),
+    )
+)
+"""Words of a title that says no more than that there is one."""
 NO_LINKS = ("image", "icon", "logo", "avatar", "favicon", "screenshot", "picture")
 BEFORE = ("previous", "old", "last", "prev", "former", "was", "original")
 """Words for how something was before."""
+
+
+def plain(name: str) -> str:
+    """Return a name in small words joined by `_`: `problem_id` for `ProblemID` and `Problem ID`."""
+    return _HUMPS.sub("_", name[:100]).lower().lstrip("_")
 
 
 def stem(name: str) -> str:
@@ -127,6 +232,8 @@ def stem(name: str) -> str:
 def title_rank(name: str, parent: str) -> int | None:
     """Return how likely a name is that of a title: 0 for the likeliest, None if it is not."""
     first, _, last = name.rpartition("_")
+    if _SENDERS & {stem(parent), stem(first)}:
+        return None
     if last in _TITLES:
         return 0
     if name in _SUMMARIES or last == "summary":
@@ -137,7 +244,7 @@ def title_rank(name: str, parent: str) -> int | None:
         return 3
     if name in _TEXTS:
         return WEAK
-    if last == "name" and (first in _CHECKS or (not first and stem(parent) in _CHECKS)):
+    if last == "name" and (first in CHECKS or (not first and stem(parent) in CHECKS)):
         return WEAK + 1
     return WEAK + 2 if name in _OTHERS and not parent else None
 
@@ -147,40 +254,50 @@ def is_before(name: str) -> bool:
     return name.partition("_")[0] in BEFORE
 
 
+def meant(name: str, parent: str) -> str:
+    """Return the name of what a value says: `severity` for `severity_string`, and for the `name` of a `severity`."""
+    return parent if name in _CARRIERS and parent else _SPELT.sub("", name)
+
+
+def bare(name: str, parent: str) -> str:
+    """Return the name of a thing: `device` for `alert_device_name`, and for the `name` or `id` of a `device`."""
+    name = _ABOUT.sub("", name)
+    return parent if name in ("name", "id") and parent else name.removesuffix("_name")
+
+
+def is_change(word: str, name: str) -> bool:
+    """Return whether a word in a field of this name tells a change of an alert: `alert.fired`, but not `user.created`.
+
+    A `type` is rather the kind of an alert if it ends in a noun: `GATE_PROBLEM`.
+    """
+    *before, last = _JOINTS.split(plain(word).strip("_"))
+    if " " in word.strip() or not before:
+        return is_status(word)
+    return last in _CONDITIONS or (
+        all(stem(one) in _GENERIC for one in before) and not (name in KINDS and last in _NOUNS)
+    )
+
+
+def is_kind(word: str) -> bool:
+    """Return whether a word may say what kind of event it is, though it is a status too: `Alert`, `AP_DISCONNECTED`."""
+    *before, last = _JOINTS.split(plain(word).strip("_"))
+    return not all(stem(one) in _GENERIC for one in before) or (not before and last in _NOUNS)
+
+
+def says_nothing(text: str) -> bool:
+    """Return whether a text has no word of its own: `You have a new alert!`."""
+    return all(word in _FILLERS for word in re.findall(r"\w+", text.lower()))
+
+
 def time_rank(name: str, parent: str) -> int | None:
     """Return how likely a name is that of the time at which it happened, or None: not of a project or a user."""
-    if name.partition("_")[0] in _NO_TIMES or stem(parent) in _STRANGERS:
+    if name.partition("_")[0] in _NO_TIMES or is_before(parent) or stem(parent) in STRANGERS:
         return None
     if name in TIMES:
         return TIMES.index(name)
     ends = [number for number, known in enumerate(TIMES) if name.endswith(f"_{known}")]
     ends += [len(TIMES)] if name.endswith(("_at", "_timestamp")) else []
     return len(TIMES) + ends[0] if ends else None
-
-
-def key_rank(name: str, parent: str) -> int | None:
-    """Return how likely a name is that of an alert's key, or None: for the sender's own ids, secrets and shared ones.
-
-    0: promises to be one; 1: the id of an alert; 2: an id alone; 3: the id of what is watched, or another id.
-    """
-    first, _, last = name.rpartition("_")
-    words = set(first.split("_")) if first else set()
-    if last not in _IDS and name not in KEYS and not name.endswith("id"):
-        return None
-    if name in KEYS[:-1] or "correlation" in words or "dedup" in words:
-        return 0
-    about = {stem(one) for one in words} or {stem(parent)} - {""}
-    if about & ALERTS and last in _IDS:
-        return 1
-    if about & _STRANGERS or (last == "code" and about) or name == "code":
-        return None
-    if name == "key":
-        return 0 if not parent else 3
-    if not about:
-        return 2 if last in _IDS else None
-    if about & (_THINGS | BATCHES | {"attribute", "data"}):
-        return 2 if about & {"attribute", "data"} else 3
-    return 3 if last in ("id", "uuid", "guid", "key") and not parent else None
 
 
 def near(name: str, known: tuple[str, ...]) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from relay.core.markdown import middle
 from relay.core.severity import severity_of
 from relay.formats.mapping import MappingSettings
-from relay.formats.proposing import choosing
+from relay.formats.proposing import choosing, keys
 from relay.formats.proposing.fields import Field, Item, find_item
 from relay.formats.statuses import status_of
 
@@ -36,13 +36,13 @@ def propose(payload: Any) -> Proposal | None:
     if not any(one.text for one in item.fields):
         return None
     remarks: list[str] = []
-    title = _title(item, remarks)
+    title, named = _title(item, remarks)
     status, statuses, status_field = _status(item, title, remarks)
     severity = choosing.severity(item.fields, status_field)
     if status is None:
         remarks.append(_without_status(severity))
     severities = _severities(severity, remarks)
-    key = _key(item, status_field, remarks, is_alert=status is not None or severity is not None)
+    key = _key(item, title, status_field, remarks, is_alert=status is not None)
     at = choosing.time(item.fields)
     if at is None:
         remarks.append("no time was found: the time of arrival is used")
@@ -50,7 +50,7 @@ def propose(payload: Any) -> Proposal | None:
     body = choosing.body(item.fields, used)
     used |= {body.path} if body is not None else set()
     settings = MappingSettings(
-        title=_titled(item, title),
+        title=_titled(item, title, is_text=named or (title is not None and " " in title.text)),
         each=item.each,
         body=None if body is None else body.path,
         status=status,
@@ -65,17 +65,21 @@ def propose(payload: Any) -> Proposal | None:
     return Proposal(settings, (*remarks, *_unused(item, settings)))
 
 
-def _title(item: Item, remarks: list[str]) -> Field | None:
+def _title(item: Item, remarks: list[str]) -> tuple[Field | None, bool]:
     found, named = choosing.title(item.fields)
     if found is None:
         remarks.append("title: no text was found; write one, with what the person at night has to know")
     elif not named:
         remarks.append(f"title: {found.path} is a guess, since no field is called title, summary, message or the like")
-    return found
+    return found, named
 
 
-def _titled(item: Item, title: Field | None) -> str:
-    """Return the expression of a title; without a text, the first value with its name."""
+def _titled(item: Item, title: Field | None, *, is_text: bool) -> str:
+    """Return the expression of a title; without a text, the place and a word for what happened, else any value."""
+    subject = choosing.subject(item.fields)
+    places = keys.identities(item.fields)[:1] or ([] if title is None else [title])
+    if subject is not None and subject not in places and places and not is_text:
+        return _joined(": ", [*places, subject])
     if title is not None:
         return title.path
     one = next((one for one in item.fields if one.text and one.value is not False), None)
@@ -85,6 +89,12 @@ def _titled(item: Item, title: Field | None) -> str:
     return f"join(' ', ['{said}', to_string({one.path})])"
 
 
+def _joined(glue: str, parts: Sequence[Field]) -> str:
+    """Return an expression that joins fields, of which some may be absent at another time."""
+    written = [f"{one.path} || ''" if isinstance(one.value, str) else f"to_string({one.path})" for one in parts]
+    return written[0].removesuffix(" || ''") if len(written) == 1 else f"join('{glue}', [{', '.join(written)}])"
+
+
 def _status(item: Item, title: Field | None, remarks: list[str]) -> tuple[str | None, dict[str, str], Field | None]:
     """Return the expression of the status, the meanings of words that nobody knows, and the field."""
     found, known = choosing.status(item.fields)
@@ -92,6 +102,9 @@ def _status(item: Item, title: Field | None, remarks: list[str]) -> tuple[str | 
         others = dict.fromkeys(_unplaced(found, status_of), "firing")
         if others:
             remarks.append(f"statuses: could not be placed, so it is a guess: {', '.join(others)} mean firing")
+        if choosing.is_kind(found):
+            why = f"{middle(found.text, 40)!r} may be the kind of the event"
+            remarks.append(f"status: {found.path} is a guess, since {why}; try the payload of an end too")
         return found.path, others, found
     if (flag := choosing.status_flag(item.fields)) is not None:
         remarks.append(f"status: taken from {flag[1]}, which is a guess; try the payload of an end too")
@@ -110,7 +123,7 @@ def _status(item: Item, title: Field | None, remarks: list[str]) -> tuple[str | 
 def _without_status(severity: Field | None) -> str:
     """Return the remark on a payload without a status, and what to write if its severity says how things are."""
     lack = "no status was found: each item is a notice, and nothing fires or ends"
-    if severity is None:
+    if severity is None or severity.text.replace(".", "", 1).isdecimal():
         return lack
     return f"{lack}; if the severity says OK or the like at the end, write `status: {severity.path}`"
 
@@ -133,20 +146,20 @@ def _unplaced(field: Field, known: Callable[[str], object]) -> list[str]:
     return found[:MOST_WORDS]
 
 
-def _key(item: Item, status: Field | None, remarks: list[str], *, is_alert: bool) -> str | None:
+def _key(item: Item, title: Field | None, status: Field | None, remarks: list[str], *, is_alert: bool) -> str | None:
     """Return the expression of the key: an id, else the fields that say where it is and what is watched."""
-    found, rank = choosing.key(item.fields, status)
+    found, named = keys.choose(item.fields, title, status)
     if found is not None:
-        if rank > 1:
+        if not named:
             remarks.append(
                 f"key: {found.path} is a guess; it must be the same for an alert and its end, and for no other"
             )
-        return found.path if isinstance(found.value, str) else f"to_string({found.path})"
-    parts = choosing.identities(item.fields) if is_alert else []
+        place = keys.place_of(found, item.fields)
+        return _joined("/", [found] if place is None else [found, place])
+    parts = keys.instead_of_an_id(item.fields, title, is_alert=is_alert)
     if parts:
         remarks.append("key: no id of an alert was found; the place and what is watched are a guess")
-        written = [f"{one.path} || ''" if isinstance(one.value, str) else f"to_string({one.path})" for one in parts]
-        return written[0].removesuffix(" || ''") if len(written) == 1 else f"join('/', [{', '.join(written)}])"
+        return _joined("/", parts)
     remarks.append("no key was found: a resolved event can't be matched with its firing one")
     return None
 
