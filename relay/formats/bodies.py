@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from relay.core.encoding import whole
@@ -13,12 +14,13 @@ _TITLES = frozenset({"title", "message", "text", "summary", "subject", "name", "
 """Fields that make a form of the relay's own fields: `title=x&severity=major`. Other texts may have a `=` too."""
 
 
-_JSON = (b"{", b"[")
+_LIST = re.compile(rb"\[\s*(?:[\[{\"\]\d-]|(?:true|false|null)\b|$)")
+"""The beginning of a list, also of one that was cut. `[FIRING] disk full` is a text."""
 
 
 def decode(format_: Format, body: bytes, kind: str = "") -> Any:
     """Return a body for a format to read; `kind` is its content type. Raises `NotJsonError`."""
-    if not format_.texts or body[:1] in _JSON:
+    if not format_.texts or body[:1] == b"{":
         return decode_body(body, kind, forms=format_.forms)
     try:
         found = decode_body(body, kind, forms=format_.forms)
@@ -38,8 +40,9 @@ def _is_form(found: dict[str, Any], kind: str) -> bool:
 
 def _may_be_text(body: bytes, kind: str) -> bool:
     """Return whether a body that is not JSON is a person's words, by its content type and its first character."""
-    is_text = bool(body.strip()) and b"\0" not in body and body.lstrip()[:1] not in (b"{", b"[", b'"')
-    return is_text and not _is_declared(kind)
+    start = body.lstrip()
+    is_json = start[:1] == b"{" or _LIST.match(start) is not None or (start[:1] == b'"' and start.count(b'"') == 1)
+    return bool(start) and not is_json and b"\0" not in body and not _is_declared(kind)
 
 
 def _is_declared(kind: str) -> bool:

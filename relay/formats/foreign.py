@@ -10,8 +10,9 @@ from typing import Any
 
 from relay.core.event import Link
 from relay.core.markdown import middle
-from relay.core.severity import severity_of
-from relay.formats.contract import as_text, describe
+from relay.core.severity import NO_TROUBLE, severity_of
+from relay.formats.cards import CARDS, texts_of
+from relay.formats.contract import as_text, describe, misfit
 from relay.formats.reading import links as addresses
 from relay.formats.reading import moment
 from relay.formats.statuses import status_of
@@ -23,12 +24,15 @@ _TITLES = ("summary", "subject", "headline", "alertname", "alert_name", "short_d
 _TEXTS = ("message", "text", "description", "details", "msg", "content")
 """Names of texts, which are the body if something else is the title."""
 _STATUSES = ("state", "alert_status", "current_state")
-_SEVERITIES = ("sev", "level", "priority", "criticality", "urgency", "importance")
+_PRIORITIES = ("priority", "urgency", "importance")
+"""Names whose `normal` says nothing of how bad it is."""
+_SEVERITIES = ("sev", "level", "criticality", *_PRIORITIES)
 _KEYS = ("dedup_key", "fingerprint", "incident_key", "alert_id", "incident_id")
 _TIMES = ("timestamp", "time", "date", "datetime", "created_at", "started_at", "starts_at", "event_time", "ts")
 _SERVICES = ("service", "check", "check_name", "monitor", "sensor", "job")
 _PLACES = ("host", "hostname", "device", "node", "instance", "server", "resource")
 _LINKS = ("url", "link", "href", "click")
+_SECRET = re.compile(r"(?:.*_)?(?:token|secret|password|passwd|api_?key|authorization|credentials?)")
 _KINDS = ("alert", "alerts", "alarm", "event", "notification", "notifications", "notice")
 """Words of `type` that say neither a severity nor a status."""
 LONGEST_TITLE = 200
@@ -40,6 +44,14 @@ MOST_NAMES = 200
 """Names of an object that are looked at."""
 
 
+def respelt(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with the relay's own names as the relay writes them: `Title` and `occurredAt` are meant."""
+    if item.keys() <= _OWN:
+        return item
+    meant = {name: own for name in item if name not in _OWN and (own := _plain(name)) in _OWN and own not in item}
+    return {meant.get(name, name): value for name, value in item.items()} if meant else item
+
+
 class Rest:
     """The names of an object that are not the relay's own. Each is taken once; `unread` collects what is left over."""
 
@@ -47,6 +59,7 @@ class Rest:
         self._item = item
         self._left: dict[str, str] = {}
         self._whole = ""
+        self._texts: list[str] = []
         self.unread: list[str] = []
         self._sent_by_apprise = False
         if not item.keys() <= _OWN:
@@ -59,12 +72,16 @@ class Rest:
             self._left[plain if plain not in self._left else f"{name} {len(self._left)}"] = name
         if (more := len(others) - MOST_NAMES) > 0:
             self.unread.append(f"{more} names after the first {MOST_NAMES}")
+        for name in CARDS:
+            if name in self._left and (texts := texts_of(self._has(name))):
+                self._texts += texts
+                self.unread.append(f"{self._left.pop(name)} (only the texts are shown)")
         self._sent_by_apprise = {"version", "message", "attachments"} <= self._item.keys()
 
     @property
     def has_names(self) -> bool:
         """Return whether a name is left that nothing has taken, or a text of which only the first line is the title."""
-        return bool(self._left or self._whole)
+        return bool(self._left or self._whole or self._texts)
 
     def _has(self, name: str) -> Any:
         return self._item[self._left[name]] if name in self._left else None
@@ -82,17 +99,28 @@ class Rest:
 
     def status(self) -> str:
         """Return a word for the status, or an empty text."""
-        found = self._take(_STATUSES, lambda value: isinstance(value, str) and status_of(value) is not None)
+        found: str | None = self._take(_STATUSES, lambda value: isinstance(value, str) and status_of(value) is not None)
         kind = self._has("type")
         if found is None and _is_word(kind) and severity_of(kind.lower()) is None and status_of(kind) is not None:
             found = self._take(("type",), _is_word)
+        if found is None:
+            self._say_unknown(_STATUSES, "a word like down or ok")
         return found or ""
 
     def severity(self) -> str:
         """Return a word for the severity, or an empty text. The `type` of Apprise is one."""
-        names = (*_SEVERITIES, "type")
-        found: str | None = self._take(names, lambda value: _is_word(value) and severity_of(value.lower()) is not None)
+        usual = [name for name in _PRIORITIES if _is_usual(self._has(name))]
+        names = [name for name in (*_SEVERITIES, "type") if name not in usual]
+        found: str | None = self._take(names, _is_severity)
+        if found is None and not usual:
+            self._say_unknown(_SEVERITIES, "a word like major or P2")
         return found or ""
+
+    def _say_unknown(self, names: Sequence[str], expected: str) -> None:
+        """Collect in `unread` the first of these names, since its value is not understood. It stays as a label."""
+        name = next((name for name in names if _is_scalar(self._has(name))), None)
+        if name is not None:
+            self.unread.append(f"{_shown(self._left[name])} ({misfit(expected, self._has(name))})")
 
     def key(self) -> str:
         """Return what tells alerts apart, or an empty text."""
@@ -100,11 +128,10 @@ class Rest:
 
     def title(self, status: str, other: str) -> str:
         """Return a title: a text of that meaning, else the place, or `other`, with its `status`; else an empty text."""
-        text: str | None = self._take((*_TITLES, *_TEXTS), _is_text)
+        text: str | None = self._take((*_TITLES, *_TEXTS), _is_text) or (self._texts.pop(0) if self._texts else None)
         if text is not None:
             first = text.strip().split("\n", 1)[0].strip()
-            if first != text.strip() or len(first) > LONGEST_TITLE:
-                self._whole = text
+            self._whole = text if len(first) > LONGEST_TITLE else text.strip().removeprefix(first).strip()
             return middle(first, LONGEST_TITLE)
         service, place = (self._first(names) for names in (_SERVICES, _PLACES))
         about = f"{service} on {place}" if service and place else service or place or other
@@ -120,6 +147,7 @@ class Rest:
             text = self._take((name,), _is_text)
             if text is not None and text.strip() != title:
                 found.setdefault(text)
+        found |= dict.fromkeys(text for text in self._texts if text != title)
         return "\n".join(found) or body
 
     def time(self) -> float | None:
@@ -141,6 +169,9 @@ class Rest:
             meant = spelt_like(plain)
             if plain == "version" and self._sent_by_apprise:
                 continue  # that of Apprise's own JSON, in each message
+            if _SECRET.fullmatch(plain):
+                self.unread.append(f"{_shown(name)} (it looks like a secret, so it is not shown)")
+                continue
             if (text := _label(value)) is not None:
                 found[name] = text
             if meant is not None:
@@ -173,6 +204,15 @@ def _shown(name: str) -> str:
 
 def _is_word(value: Any) -> bool:
     return isinstance(value, str) and value.strip().lower() not in _KINDS
+
+
+def _is_severity(value: Any) -> bool:
+    return _is_word(value) and severity_of(value.lower()) is not None
+
+
+def _is_usual(value: Any) -> bool:
+    """Return whether a priority is that of all that is not urgent."""
+    return isinstance(value, str) and value.strip().lower() in NO_TROUBLE | {"default", "regular", "standard"}
 
 
 def _is_text(value: Any) -> bool:

@@ -11,11 +11,13 @@ from relay.core.event import CLEARED, RANK, STATUSES, Cleared, Draft, Link, Stat
 from relay.core.severity import severity_of
 from relay.core.words import parse_time
 from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit
-from relay.formats.foreign import OWN_NAMES, Rest, say_unread, spelt_like
+from relay.formats.foreign import OWN_NAMES, Rest, respelt, say_unread, spelt_like
 from relay.formats.statuses import status_of
 
 _EMPTY: tuple[Any, ...] = ("", [])
 """Values that remove a part of an alert: it is there, and empty. Null is as good as absent."""
+_NUMBERS = ("key", "severity")
+"""Names of texts that may be numbers."""
 _NO_SEVERITY = ("alert", "alerting")
 """Words of a status that are no severity, though syslog has a severity of that name."""
 
@@ -32,6 +34,7 @@ def read_one(item: Any, source: str = "") -> Draft:
     """
     if not isinstance(item, dict):
         raise UnreadableError("", misfit('an object like {"title": "…"}, or a list of them', item))
+    item = respelt(item)
     title, key = _text(item, "title").strip(), _text(item, "key")
     labels = _labels(item["labels"], "labels") if "labels" in item else {}
     links = _links(item["links"], "links") if "links" in item else ()
@@ -117,7 +120,7 @@ def _text(item: dict[str, Any], name: str, at: str = "", default: str = "") -> s
         return default
     if isinstance(value, str):
         return value
-    if name == "key" and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if name in _NUMBERS and isinstance(value, (int, float)) and not isinstance(value, bool):
         return as_text(value)
     raise UnreadableError(f"{at}{name}", misfit("text", value))
 

@@ -14,7 +14,7 @@ from relay.formats import FORMATS, Request
 from relay.formats.batch import read_payload, unread_parts
 from relay.formats.bodies import decode
 from relay.formats.contract import NotJsonError, UnreadableError, as_text, decode_body, decode_json, unrecognised
-from relay.formats.foreign import OWN_NAMES
+from relay.formats.foreign import OWN_NAMES, respelt
 from relay.formats.native import read_native
 
 values = st.recursive(
@@ -153,7 +153,10 @@ def test_what_cannot_be_read_names_its_field(payload: Any, said: str) -> None:
         ({"title": "t", "status": "acknowledged"}, "notice", None),
         ({"title": "t", "level": "high"}, "notice", "high"),
         ({"title": "t", "Priority": "P1"}, "notice", "P1"),
-        ({"title": "t", "priority": 5, "type": "alert"}, "notice", None),
+        ({"title": "t", "type": "alert"}, "notice", None),
+        ({"title": "t", "priority": "normal"}, "notice", None),
+        ({"title": "t", "priority": "normal", "level": "high"}, "notice", "high"),
+        ({"Title": "t", "STATUS": "down", "Severity": "high"}, "firing", "high"),
         ({"title": "t", "severity": "low", "level": "high"}, "notice", "low"),
     ],
 )
@@ -166,7 +169,7 @@ def test_the_words_of_other_senders_are_known(payload: Any, status: str, severit
     ("payload", "title", "body"),
     [
         ({"message": "tide gate is stuck"}, "tide gate is stuck", ""),
-        ({"text": "tide gate\nis stuck"}, "tide gate", "tide gate\nis stuck"),
+        ({"text": "tide gate\nis stuck"}, "tide gate", "is stuck"),
         ({"title": "gate", "message": "it is stuck"}, "gate", "it is stuck"),
         ({"title": "gate", "body": "it is stuck", "description": "since noon"}, "gate", "it is stuck\nsince noon"),
         ({"summary": "gate", "description": "it is stuck"}, "gate", "it is stuck"),
@@ -185,6 +188,47 @@ def test_the_words_of_other_senders_are_known(payload: Any, status: str, severit
 def test_texts_are_taken_for_what_they_are(payload: Any, title: str, body: str) -> None:
     (draft,) = read(payload)
     assert (draft.title, draft.body) == (title, body)
+
+
+@pytest.mark.parametrize(
+    ("fields", "unread"),
+    [
+        ({"priority": 5}, "priority (expected a word like major or P2, found the number 5)"),
+        ({"level": "H"}, "level (expected a word like major or P2, found the text 'H')"),
+        ({"severity": 2}, "severity (expected a word like major or P2, found the text '2')"),
+        ({"state": "Störung"}, "state (expected a word like down or ok, found the text 'Störung')"),
+        ({"current_state": 2}, "current_state (expected a word like down or ok, found the number 2)"),
+        ({"apiKey": "abc"}, "apiKey (it looks like a secret, so it is not shown)"),
+        ({"user_token": "abc"}, "user_token (it looks like a secret, so it is not shown)"),
+    ],
+)
+def test_a_word_that_nobody_knows_is_named(fields: Any, unread: str) -> None:
+    (draft,) = read({"title": "t", **fields})
+    assert draft.unread == (unread,)
+    assert "abc" not in draft.labels.values()
+
+
+@pytest.mark.parametrize(
+    ("payload", "title", "body"),
+    [
+        ({"text": "Gate", "attachments": [{"title": "stuck", "text": "since noon"}]}, "Gate", "stuck\nsince noon"),
+        ({"attachments": [{"color": "danger", "fallback": "Gate is stuck"}]}, "Gate is stuck", ""),
+        ({"attachments": [{"title": "Gate", "fields": [{"title": "site", "value": "east"}]}]}, "Gate", "site: east"),
+        ({"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "Gate\nstuck"}}]}, "Gate", "stuck"),
+        ({"content": "", "embeds": [{"title": "Gate", "description": "stuck"}]}, "Gate", "stuck"),
+        ({"title": "Gate", "sections": [{"facts": [{"name": "site", "value": "east"}]}]}, "Gate", "site: east"),
+        (
+            {"attachments": [{"content": {"body": [{"text": "Gate"}, {"columns": [{"items": [{"text": "stuck"}]}]}]}}]},
+            "Gate",
+            "stuck",
+        ),
+    ],
+    ids=["slack", "fallback", "mattermost", "blocks", "discord", "teams", "adaptive card"],
+)
+def test_the_texts_of_a_chat_message_are_read(payload: Any, title: str, body: str) -> None:
+    (draft,) = read(payload)
+    assert (draft.title, draft.body) == (title, body)
+    assert "(only the texts are shown)" in draft.unread[0]
 
 
 def test_an_end_in_other_words_without_a_key_is_told_as_a_notice() -> None:
@@ -274,7 +318,8 @@ def test_the_json_of_apprise_is_read(kind: str, severity: str) -> None:
 
 @given(st.dictionaries(st.text(max_size=12) | st.sampled_from(["host", "message", "type", "url", "state"]), values))
 def test_no_value_of_another_name_is_lost(others: dict[str, Any]) -> None:
-    payload = {"title": "t", **{name: value for name, value in others.items() if name not in OWN_NAMES}}
+    foreign = {name: value for name, value in others.items() if not set(respelt({name: value})) & set(OWN_NAMES)}
+    payload = {"title": "t", **foreign}
     (draft,) = read(payload)
     said = str([draft, draft.unread])
     for name, value in payload.items():
@@ -297,6 +342,9 @@ def test_no_value_of_another_name_is_lost(others: dict[str, Any]) -> None:
         ("<b>gate</b>", {"title": "<b>gate</b>"}),
         ("5", {"title": "5"}),
         ('"quoted"', {"title": "quoted"}),
+        ('"gate" is stuck', {"title": '"gate" is stuck'}),
+        ("[FIRING] gate is stuck", {"title": "[FIRING] gate is stuck"}),
+        ("[lock-3] gate is stuck", {"title": "[lock-3] gate is stuck"}),
         ("title=gate+3&severity=major", {"title": "gate 3", "severity": "major"}),
         ("message=stuck&host=lock-3", {"message": "stuck", "host": "lock-3"}),
         ('{"title": "gate"}', {"title": "gate"}),
@@ -314,6 +362,8 @@ def test_a_text_without_a_type_is_an_event_with_that_title(kind: str, body: str,
         (b"gate", "application/vnd.x+json"),
         (b'{"title": "ga', ""),
         (b"[1, ", "text/plain"),
+        (b'[{"title": "a"}, {"ti', "text/plain"),
+        (b"[null, ", ""),
         (b'"ga', ""),
         (b" \n", "text/plain"),
         (b"\x00\x01", "application/octet-stream"),
