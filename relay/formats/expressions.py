@@ -1,5 +1,6 @@
 """JMESPath expressions of users, bounded in work (jmespath.org), with one function beside the standard's.
 
+`to_string` of an absent field is an empty text, where the standard has `null`.
 The function is `json(text)`, which reads JSON within a text. Each visited node costs a step. Its result costs a step
 for each item of a list, or for every few characters of a text. All expressions of a payload share one purse, so that no
 payload holds up the relay.
@@ -7,6 +8,7 @@ payload holds up the relay.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -88,7 +90,14 @@ def size(value: Any) -> int:
 
 
 class _OurFunctions(Functions):
-    """The standard's functions, and `json`."""
+    """The standard's functions, and `json`. `to_string` gives an empty text for an absent field, and not `null`."""
+
+    @signature({"types": []})
+    def _func_to_string(self, value: Any) -> str:
+        """Return a value as text. People would read the `null` of an absent one in titles, labels and keys."""
+        if isinstance(value, str):
+            return value
+        return "" if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
     @signature({"types": ["string", "null"]})
     def _func_json(self, text: str | None) -> Any:
@@ -169,22 +178,24 @@ class Expression:
         except RecursionError as error:
             raise ValueError(f"{middle(text, 60)!r} is nested too deeply; write a simpler expression") from error
         except jmespath.exceptions.JMESPathError as error:
-            raise ValueError(f"{text!r} is not a JMESPath expression: {_first_line(error)}") from error
+            hint = "; compare with == or !=" if "token '='" in str(error) else ""
+            raise ValueError(f"{text!r} is not a JMESPath expression: {_first_line(error)}{hint}") from error
         unknown = next((name for name in _functions(compiled.parsed) if name not in _OurFunctions.FUNCTION_TABLE), None)
         if unknown is not None:
             raise ValueError(f"{text!r} is not a JMESPath expression: there is no function {unknown}()")
-        self._parsed = compiled.parsed
+        self.parsed: Any = compiled.parsed
+        """The tree of the expression, as the library makes it."""
         self.is_plain = compiled.parsed["type"] == "field"
         """Whether it is a name alone, and so has no value but one of the payload."""
         self._is_constant = _READERS.isdisjoint(_kinds(compiled.parsed))
 
     def roots(self) -> set[str]:
         """Return the names of the fields that the expression looks up in the item itself."""
-        return set(_roots(self._parsed))
+        return set(_roots(self.parsed))
 
     def search(self, value: Any, purse: Purse) -> Any:
         """Return the expression's value for an item. Raises `TooMuchWorkError`, and `FAILURES` if they don't fit."""
-        return _Counting(purse).visit(self._parsed, value)
+        return _Counting(purse).visit(self.parsed, value)
 
     def search_text(self, value: Any, purse: Purse) -> Any:
         """Return the same value after paying for all of it, since the caller may write it as text."""
@@ -198,7 +209,7 @@ class Expression:
         A constant counts as drawn: whoever writes one means it for every payload.
         """
         interpreter = _Drawing(purse)
-        found = interpreter.visit(self._parsed, value)
+        found = interpreter.visit(self.parsed, value)
         purse.weigh(found)
         return Found(found, interpreter.drawn or self._is_constant)
 

@@ -177,7 +177,7 @@ class CompiledMapping:
             labels={
                 name: as_text(value)
                 for name, expression in self._labels.items()
-                if (value := self._search(f"labels.{name}", expression, item, purse, notes)) is not None
+                if (value := self._search(f"labels.{name}", expression, item, purse, notes)) not in (None, "")
             },
             links=self._read_links(item, purse, notes),
             files=files_of(found.get("files"), notes),

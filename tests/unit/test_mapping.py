@@ -162,6 +162,15 @@ def test_a_title_that_is_constant_is_meant_for_every_payload() -> None:
     assert [one.title for one in read(MappingSettings(title="'door bell'"), {"x": 1})] == ["door bell"]
 
 
+def test_an_absent_field_is_an_empty_text_and_no_null() -> None:
+    text = "join('/', [to_string(a), b || '', to_string(c)])"
+    absent = "to_string(a)"
+    settings = MappingSettings(title=text, key=text, body=absent, severity=absent, labels={"a": absent})
+    (draft,) = read(settings, {"b": "x", "c": 5})
+    assert (draft.title, draft.key, draft.body, draft.severity, draft.labels) == ("/x/5", "/x/5", "", None, {})
+    assert read(settings, {"a": {"ü": 1}, "c": True})[0].title == '{"ü":1}//true'
+
+
 def test_a_key_of_which_no_part_came_from_the_payload_is_none() -> None:
     settings = MappingSettings(title="t", key="join('/', [a || '', b || ''])")
     assert [one.key for one in read(settings, [{"t": "x"}, {"t": "x", "b": 0}, {"t": "x", "b": "y"}])] == [
