@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli.common import EXIT_NO, Output, OutputOption, fail, load_config, print_json, read_input, say
+from relay.cli.common import EXIT_NO, Output, OutputOption, complain, fail, load_config, print_json, read_input, say
 
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
@@ -27,14 +27,22 @@ def diff(
 
     Example: relay diff /etc/relay/relay.yaml relay.new.yaml --last 24h
     """
-    from relay.app.trial.difference import UnreadableEventError, difference, event_of
+    from relay.app.trial.difference import UnreadableEventError, difference, event_of, when_of
 
     before, after = load_config(old, EXIT_NO), load_config(new, EXIT_NO)
     try:
         found = [event_of(shown) for shown in _shown(before, events, last)]
     except UnreadableEventError as error:
         fail(f"{events or 'the record'}: {error}", 2)
-    moved = difference(found, before, after)
+    try:
+        blind = sorted(name for name, when in when_of(after).items() if when.reads_payload)
+        moved = difference(found, before, after)
+    except ValueError as error:
+        fail(f"when: {error}; see relay check", EXIT_NO)
+    if blind:
+        complain(
+            f"the record has no payloads, so all events count as wanted whose `when` reads one: {', '.join(blind)}"
+        )
     if output is Output.json:
         print_json(
             [{"event_id": m.event.id, "title": m.event.title, "before": m.before, "after": m.after} for m in moved]

@@ -318,6 +318,11 @@ class Unrecognised(Draft, frozen=True, kw_only=True):
     """The notice of a payload that the source's format does not know."""
 
 
+def unrecognised_title(source: str) -> str:
+    """Return the title of the notice of a payload that a source's format does not know."""
+    return f"unrecognised payload from {source}"
+
+
 def unrecognised(request: Request, why: str = "the source's format does not know this payload") -> Draft:
     """Return the notice of authenticated JSON that the source's format does not know. It is shown, and never lost.
 
@@ -328,7 +333,7 @@ def unrecognised(request: Request, why: str = "the source's format does not know
         msgspec.json.format(encoded, indent=2) if len(encoded) <= MOST_INDENTED else encoded[:MOST_INDENTED]
     ).decode(errors="replace")
     return Unrecognised(
-        title=f"unrecognised payload from {request.source}",
+        title=unrecognised_title(request.source),
         body=shown[:2_000],
         notes=(why,),
         unread=(f"the whole payload ({why})",),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.app.trial.difference import UnreadableEventError, difference, event_of
+from relay.app.trial.difference import DROPPED, UnreadableEventError, difference, event_of, when_of
 from relay.app.trial.routing_tests import Verdict, read_tests, report, run_case
 from relay.app.trial.steps import BadTestError
 from relay.core.words import say_duration
@@ -127,7 +127,7 @@ async def test_a_day_of_groups_silences_mutes_and_inhibition_passes_at_once(tmp_
         ({"events": [alert(source="fabrik")]}, "no source is called 'fabrik' (did you mean 'fabric'?)"),
         ({"events": [alert(titel="x")]}, "unknown key 'titel' (did you mean 'title'?)"),
         ({"events": [alert(at="soon")]}, "expected a duration, like 30s, 5m or 1h30m; found 'soon'"),
-        ({"events": [alert(severity=3)]}, "severity: expected text, found the number 3"),
+        ({"events": [alert(severity=["major"])]}, "severity: expected text, found a list"),
         ({"events": [{"source": "fabric", "payload": "nowhere.json"}]}, "nowhere.json can't be read"),
         ({"events": [], "start": "soon"}, "start: expected a time, like 2026-03-01T02:10:00Z; found 'soon'"),
         ({"events": [], "silences": [{"matchers": []}]}, "expected at least one matcher"),
@@ -153,6 +153,17 @@ def test_a_change_of_routes_tells_which_events_it_moves(tmp_path: Path) -> None:
     )
     with pytest.raises(UnreadableEventError, match="occurred_at is missing"):
         event_of({"id": "x"})
+
+
+def test_a_changed_when_tells_which_events_it_drops(tmp_path: Path) -> None:
+    text = CONFIG.replace("{fabric: {", "{fabric: {when: severity != 'minor', ", 1)
+    assert text != CONFIG
+    events = [event(severity="critical"), event(key="k2", severity="minor"), event(key="k2", status="resolved")]
+    (moved,) = difference(events, loaded(tmp_path), loaded(tmp_path, text, "new.yaml"))
+    assert (moved.event.key, moved.after) == ("k2", (DROPPED,))
+    blind = loaded(tmp_path, text.replace("severity != 'minor'", "payload.x"), "blind.yaml")
+    assert difference(events, loaded(tmp_path), blind) == []
+    assert [when.reads_payload for when in when_of(blind).values()] == [True]
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,13 @@ def test_every_type_of_source_takes_when(kind: type[SourceBase]) -> None:
         ("severity != info", "write a text as 'info'"),
         ("site == 'ams'", "a label as labels.site"),
         ("contains(title, prod) && labels.x", "no field 'prod'"),
+        ("serverity != 'info'", "(did you mean 'severity'?)"),
+        ("label.site == 'ams'", "(did you mean 'labels'?)"),
+        ("severity == 'CRITICAL'", "and never 'CRITICAL' (did you mean 'critical'?)"),
+        ("title == 'x' || !(severity == 'P2')", "and never 'P2' (did you mean 'major'?)"),
+        ("contains(['critical', 'high'], severity)", "and never 'high' (did you mean 'major'?)"),
+        ("status == 'down'", "status is one of firing, resolved, notice, and never 'down'"),
+        ("title =~ 'x'", "compare with == or !="),
         ("[severity, sevrity]", "no field 'sevrity'"),
         ("{a: level}", "no field 'level'"),
         ("links[?url == 'x'] && lables.y", "no field 'lables'"),
@@ -178,7 +185,15 @@ def test_a_bad_expression_is_an_error_of_check_with_its_place(when: str, message
 
 @pytest.mark.parametrize(
     "when",
-    ["links[?url == 'x'].text", "labels.a.b || @", "payload.items[*].n | [0]", "join(',', map(&url, links))", "labels"],
+    [
+        "payload.severity == 'P1'",
+        "payload.rows[?status == 'down']",
+        "links[?url == 'x'].text",
+        "labels.a.b || @",
+        "payload.items[*].n | [0]",
+        "join(',', map(&url, links))",
+        "labels",
+    ],
 )
 def test_a_name_within_a_field_is_none_of_the_events_own(when: str) -> None:
     When(when, DEFAULTS)
