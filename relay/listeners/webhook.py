@@ -127,7 +127,10 @@ class WebhookListener:
                 source.defaults.source, f"a bug in the format: {error!r}", kept
             ) from error
         self._intake.drop(source.defaults.source, read.dropped)
-        return _answer(outcome, read, unread_parts(read), alertmanager=source.alertmanager)
+        unread = unread_parts(read)
+        if source.format.texts and "?" in request.raw_path:
+            unread.append(_query(request))
+        return _answer(outcome, read, unread, alertmanager=source.alertmanager)
 
     def _admit(self, source: WebhookSource, request: web.BaseRequest) -> None:
         """Raise `RefusedRequestError` for all that can be refused before the body is read."""
@@ -142,8 +145,10 @@ class WebhookListener:
         if (kind := request.headers.get("Content-Type", "")) not in _JSON_TYPES:
             kind = request.content_type  # without its parameters
         forms = _FORM_TYPES if source.format.forms else ()
-        if kind not in _JSON_TYPES and kind not in forms and not kind.endswith("+json"):
-            message = f"expected the Content-Type application/json, found {kind[:80]!r}"
+        is_text = source.format.texts and kind.startswith("text/")
+        if kind not in _JSON_TYPES and kind not in forms and not kind.endswith("+json") and not is_text:
+            wanted = "application/json or text/plain" if source.format.texts else "application/json"
+            message = f"expected the Content-Type {wanted}, found {kind[:80]!r}"
             raise RefusedRequestError(415, "unsupported_media_type", message, "malformed")
         key = request.headers.get("Idempotency-Key")
         if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
@@ -234,6 +239,12 @@ def _answer(outcome: Accepted | Conflict, read: Read, unread: list[str], *, aler
     done, again = (0, count) if outcome.duplicate else (count, 0)
     taken = _Taken(done, again, outcome.ids, unread, refused, more, len(read.dropped))
     return _json_answer(taken, 200 if alertmanager else 202)
+
+
+def _query(request: web.BaseRequest) -> str:
+    """Return the words for a query that nothing reads. It may hold secrets, so only its names are told."""
+    names = ", ".join(name[:40] for name in list(request.query)[:5])
+    return f"the query ({names}; send these as a form or as JSON)"
 
 
 def _nobody_at(path: str) -> str:

@@ -64,6 +64,14 @@ async def test_what_cannot_be_read_is_refused_with_its_code(
     assert body["error"]["message"]
 
 
+async def test_a_text_of_any_kind_is_taken_and_a_query_is_named(relay: Running) -> None:
+    address = relay.events + "/hooks/lab?severity=major&token=abc"
+    async with relay.session.post(address, data=b"# Gate", headers={"Content-Type": "text/markdown"}) as answer:
+        body = await answer.json()
+    assert (answer.status, body["accepted"]) == (202, 1)
+    assert body["unread"] == ["the query (severity, token; send these as a form or as JSON)"]
+
+
 @pytest.mark.parametrize(
     "sent",
     [
