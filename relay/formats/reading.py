@@ -17,6 +17,7 @@ _NO_TIME = ("", "0", "never", "null", "none", "n/a")
 _EARLIEST = 3e8
 """The earliest epoch seconds of an alert (1979). A smaller number is not a time."""
 _OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
+_COMPACT = re.compile(r"(?:19|20)\d{12}")
 _ZONE = re.compile(r" ?(?:UTC|GMT|Z|\((?:UTC|GMT)\))$")
 _PLACEHOLDER = re.compile(
     r"\$[A-Z][A-Z_]{2,60}|\$?\{[^{}]{1,100}\}|\{\{[^{}]{0,100}\}\}|\*\w{1,60}\*|<[A-Z_]{1,60}>|&lt;[A-Z_]{1,60}&gt;"
@@ -98,7 +99,7 @@ def moment(value: Any) -> float | None:
     """Return the Unix seconds of a time as vendors write it, or None for a word like `never` or an unreadable time.
 
     Reads epoch seconds, milliseconds, microseconds and nanoseconds, and RFC 3339 with any fraction, `+0000`,
-    `+0000 UTC`, a zone after a space, or dots in its date. A time without a zone is UTC.
+    `+0000 UTC`, a zone after a space, dots in its date, or no signs in it. A time without a zone is UTC.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
@@ -107,6 +108,8 @@ def moment(value: Any) -> float | None:
         return None
     if text.lower() in _NO_TIME or text.startswith("0001-"):
         return None
+    if _COMPACT.fullmatch(text):
+        text = f"{text[:8]}T{text[8:]}"
     try:
         return _epoch(float(text))
     except ValueError:

@@ -162,6 +162,14 @@ def test_a_title_that_is_constant_is_meant_for_every_payload() -> None:
     assert [one.title for one in read(MappingSettings(title="'door bell'"), {"x": 1})] == ["door bell"]
 
 
+@pytest.mark.parametrize(
+    "at", ["20260301021000", 20260301021000, "2026/03/01 02:10:00", 1_772_331_000, "1772331000000"]
+)
+def test_a_time_is_read_however_it_is_written(at: Any) -> None:
+    (draft,) = read(MappingSettings(title="t", occurred_at="at"), {"t": "x", "at": at})
+    assert draft.occurred_at == 1_772_331_000.0
+
+
 def test_an_absent_field_is_an_empty_text_and_no_null() -> None:
     text = "join('/', [to_string(a), b || '', to_string(c)])"
     absent = "to_string(a)"

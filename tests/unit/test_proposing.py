@@ -213,6 +213,8 @@ def test_the_bracket_in_front_of_a_title_is_its_status() -> None:
         ({"alert_rule_id": "r", "alert_id": "x"}, "alert_id"),
         ({"status": "down", "rule_id": "r", "host": "pier-7"}, "join('/', [rule_id || '', host || ''])"),
         ({"host": "pier-7"}, None),
+        ({"app": "tides"}, None),
+        ({"status": "down", "app": "tides"}, "app"),
         ({"event_id": "delivery-1", "device_id": "d"}, None),
         ({"id": "delivery-1", "data": {"status": "down", "id": "gate-3", "title": "Gate"}}, "data.id"),
         ({"status": "down", "check": {"url": "https://gate.example.net"}}, "check.url"),
@@ -222,6 +224,11 @@ def test_a_key_is_what_belongs_to_the_alert_alone(fields: dict[str, Any], key: s
     payload = {"message": "Gate is stuck", **fields}
     assert settings_of(payload).key == key
     assert ("no key was found" in remarks_of(payload)) is (key is None)
+
+
+def test_what_makes_the_key_is_a_label_too() -> None:
+    settings = settings_of({"text": "It has failed 3 times", "status": "down", "endpoint": "gate"})
+    assert (settings.key, settings.labels) == ("endpoint", {"endpoint": "endpoint"})
 
 
 def test_what_all_items_share_is_no_key() -> None:

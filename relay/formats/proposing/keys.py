@@ -126,14 +126,14 @@ def identities(fields: Sequence[Field]) -> list[Field]:
 
 
 def instead_of_an_id(fields: Sequence[Field], title: Field | None, *, is_alert: bool) -> list[Field]:
-    """Return the fields that make a key without an id, or none. A place alone is one only of an alert.
+    """Return the fields that make a key without an id, or none. A place or a thing alone is one only of an alert.
 
     Without a place or a thing, the name of an alert is its key if that is the title, else the address of a check.
     """
     found = identities(fields)
     if found:
-        places = all(names.bare(one.name, one.parent) in names.PLACES for one in found)
-        return [] if places and not is_alert else found
+        is_enough = len(found) > 1 and any(names.bare(one.name, one.parent) not in names.PLACES for one in found)
+        return found if is_alert or is_enough else []
     if not is_alert:
         return []
     if title is not None and title.name.endswith("name"):

@@ -206,6 +206,7 @@ _FILLERS = frozenset(
     (
         *("a", "an", "the", "you", "your", "have", "has", "had", "been", "is", "was", "of", "for", "from", "in", "on"),
         *("new", "alert", "alerts", "alarm", "incident", "problem", "notification", "event", "test", "webhook"),
+        *("detection", "detections"),
         *("triggered", "fired", "raised", "created", "opened", "received", "update", "updated"),
         *("cleared", "resolved", "closed", "ended"),
     )

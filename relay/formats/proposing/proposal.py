@@ -59,7 +59,7 @@ def propose(payload: Any) -> Proposal | None:
         severities=severities,
         key=key,
         occurred_at=None if at is None else at.path,
-        labels=choosing.labels(item.fields, used | {key or ""}, MOST_LABELS),
+        labels=choosing.labels(item.fields, used, MOST_LABELS),
         links=choosing.links(item.fields, MOST_LINKS),
     )
     return Proposal(settings, (*remarks, *_unused(item, settings)))
