@@ -32,8 +32,9 @@ FOREIGN: Mapping[Status, tuple[str, ...]] = {
 _JOINTS = re.compile(r"[\s_.:/-]+|(?<=[a-z])(?=[A-Z])")
 _NOUNS = frozenset({"alert", "alarm", "problem", "trouble", "incident", "event", "issue", "fault", "ticket"})
 """Words behind which nothing is said: what a `RESOLVED_ALERT` is says the word in front."""
+_DEGREES = frozenset({"critical", "warning", "major", "minor", "fatal", "error"})
 _ENDS = frozenset({"resolve", "resolved", "clear", "cleared", "close", "closed", "recover", "recovered", "recovery"})
-"""Words that mean an end whatever it is the end of: `ResolvedCritical`."""
+"""Words that mean an end in front of how bad it was: `ResolvedCritical`."""
 _NEGATIONS = frozenset({"not", "no", "non", "un", "never", "without"})
 LONGEST_WORD = 100
 
@@ -63,7 +64,9 @@ def status_of(word: str) -> Status | None:
     *before, last = plain.split(" ") if plain else [""]
     if _NEGATIONS.intersection(before):
         return None
-    if before and (before[0] in _ENDS or last in _NOUNS) and before[0] in WORDS:
+    if last in _DEGREES and _ENDS.intersection(before):
+        return "resolved"
+    if before and last in _NOUNS and before[0] in WORDS:
         return WORDS[before[0]]
     return WORDS.get(last)
 

@@ -174,6 +174,9 @@ def test_a_title_is_always_proposed_and_a_guess_is_marked(payload: Any, title: s
         ({"type": "AP_CONNECTED"}, "type", "resolved"),
         ({"type": "INCIDENT_CLOSED"}, "type", "resolved"),
         ({"event_type": "user.created"}, None, "notice"),
+        ({"event_type": "POLICY_CLOSE_CRITICAL"}, "event_type", "resolved"),
+        ({"event_type": "ALERT", "is_resolved": True}, "is_resolved && 'resolved' || 'firing'", "resolved"),
+        ({"hoststate": "UP", "servicestate": "CRITICAL"}, "servicestate", "firing"),
         ({"event_type": "Gate Down"}, None, "notice"),
         ({"event": "the gate is down"}, None, "notice"),
         ({"status_code": 500}, None, "notice"),
@@ -184,6 +187,12 @@ def test_a_status_is_found_in_words_flags_and_times(fields: dict[str, Any], stat
     assert settings_of(payload).status == status
     assert read(payload)[0].status == event
     assert ("no status was found" in remarks_of(payload)) is (status is None)
+
+
+def test_a_number_for_a_status_is_named() -> None:
+    payload = {"alert": "Gate is stuck", "state": 2, "severity": "high"}
+    assert "if state is one, write `status: state` and what 2 means in `statuses`" in remarks_of(payload)
+    assert read(payload, status="state", statuses={"2": "firing"})[0].status == "firing"
 
 
 def test_the_bracket_in_front_of_a_title_is_its_status() -> None:
@@ -211,10 +220,13 @@ def test_the_bracket_in_front_of_a_title_is_its_status() -> None:
         ({"hash_code": "x", "error_code": "E5", "status_code": 5}, None),
         ({"alert_type_id": "a", "alarm_policy_id": "b", "incident_source_id": "c", "publisher_id": "d"}, None),
         ({"alert_rule_id": "r", "alert_id": "x"}, "alert_id"),
+        ({"checkid": "c", "alertid": "x"}, "alertid"),
+        ({"tenantid": "c", "hostid": "x"}, None),
         ({"status": "down", "rule_id": "r", "host": "pier-7"}, "join('/', [rule_id || '', host || ''])"),
         ({"host": "pier-7"}, None),
         ({"app": "tides"}, None),
         ({"status": "down", "app": "tides"}, "app"),
+        ({"status": "down", "host": "pier-7", "check_name": "ping"}, "join('/', [host || '', check_name || ''])"),
         ({"event_id": "delivery-1", "device_id": "d"}, None),
         ({"id": "delivery-1", "data": {"status": "down", "id": "gate-3", "title": "Gate"}}, "data.id"),
         ({"status": "down", "check": {"url": "https://gate.example.net"}}, "check.url"),
@@ -238,6 +250,13 @@ def test_what_all_items_share_is_no_key() -> None:
         del one["alarm_id"]
     assert settings_of({"alarms": items}).key is None
     assert settings_of(items).key is None
+    for number, one in enumerate(items):
+        one |= {"host": "pier-7", "status": "down", "metric": f"m{number}"}
+    assert settings_of({"alarms": items}).key == "join('/', [host || '', metric || ''])"
+    for one in items:
+        del one["metric"]
+    assert settings_of({"alarms": items}).key is None
+    assert settings_of({"host": "pier-7", "alarms": [{"text": "hot", "status": "down"}]}).key is None
 
 
 @pytest.mark.parametrize(

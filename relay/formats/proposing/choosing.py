@@ -10,7 +10,7 @@ from relay.core.severity import NO_TROUBLE, severity_of
 from relay.formats.proposing import names
 from relay.formats.proposing.fields import Field, best
 from relay.formats.reading import moment
-from relay.formats.statuses import status_of
+from relay.formats.statuses import is_status, status_of
 
 LONGEST_TITLE = 200
 _CONSTANT = re.compile(r"[A-Z0-9_.:-]+|[a-z0-9]+(?:[_.][a-z0-9]+)+|[0-9a-fA-F-]{16,}")
@@ -45,7 +45,7 @@ def title(fields: Sequence[Field]) -> tuple[Field | None, bool]:
         return (names.NOTHING_SAID if names.says_nothing(one.text) else rank,)
 
     def by_value(one: Field) -> tuple[float, ...] | None:
-        if not is_title(one) or not is_words(one) or one.outer or names.is_id(one.name):
+        if not is_title(one) or not is_words(one) or one.outer or names.is_id(one.name) or is_status(one.text):
             return None
         weak = names.near(one.name, names.GUESSES)
         is_name = one.name.endswith("name")
@@ -75,12 +75,12 @@ def status(fields: Sequence[Field]) -> tuple[Field | None, bool]:
         if not isinstance(one.value, str) or names.is_before(one.name) or status_of(one.text) is None:
             return None
         if (found := strong(one)) is not None:
-            return found
+            return (*found, status_of(one.text) != "firing")
         # of other names only a word that speaks of an event: `alert.fired`, `RECOVERY`, but not `info`
         weak = names.near(one.name, names.ACTIONS)
         if weak is None or status_of(one.text) == "notice" or not names.is_change(one.text, one.name):
             return None
-        return (1, 0, weak)
+        return (1, 0, weak, False)
 
     def unknown(one: Field) -> tuple[float, ...] | None:
         words = isinstance(one.value, str) and 0 < len(one.text) <= 40 and not one.text.isdecimal()
@@ -88,6 +88,16 @@ def status(fields: Sequence[Field]) -> tuple[Field | None, bool]:
 
     found = best(fields, known)
     return (found, True) if found is not None else (best(fields, unknown), False)
+
+
+def number(fields: Sequence[Field]) -> Field | None:
+    """Return a status that is a number, of which nobody knows what it means."""
+
+    def rank(one: Field) -> tuple[float, ...] | None:
+        known = one.name in names.STATUSES and not isinstance(one.value, bool) and one.text.isdecimal()
+        return (names.STATUSES.index(one.name),) if known and len(one.text) < 3 else None
+
+    return best(fields, rank)
 
 
 def is_kind(status: Field) -> bool:

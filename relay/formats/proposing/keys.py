@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from relay.formats.proposing import names
@@ -19,12 +20,17 @@ _RECIPES = names.CHECKS | {"definition", "config", "configuration", "setting"}
 """Things that may watch many places: their id alone is not enough."""
 _WRAPPERS = frozenset(("attribute", "data", "detail", "payload", "content"))
 """Objects that only wrap the alert."""
+_JOINED = re.compile(rf"^({'|'.join(sorted(names.ALERTS | names.THINGS | names.BATCHES | names.STRANGERS))})id$")
+"""A name that is written without a joint: `alertid`."""
+_ADDRESSED = names.CHECKS | {"site"}
+"""Things that are known by their address."""
 _NAMED, _ALERT, _ALONE, _GUESS = range(4)
 """Ranks: promises to be a key; the id of an alert; an id alone; the id of what is watched, or another id."""
 
 
 def rank_of(name: str, parent: str) -> int | None:
     """Return how likely a name is that of an alert's key, or None: for the sender's ids, secrets and shared ones."""
+    name = _JOINED.sub(r"\1_id", name)
     first, _, last = name.rpartition("_")
     words = set(first.split("_")) if first else set()
     if name in _KEYS or words & _SERIES or name.startswith("dedup"):
@@ -128,14 +134,14 @@ def identities(fields: Sequence[Field]) -> list[Field]:
 def instead_of_an_id(fields: Sequence[Field], title: Field | None, *, is_alert: bool) -> list[Field]:
     """Return the fields that make a key without an id, or none. A place or a thing alone is one only of an alert.
 
-    Without a place or a thing, the name of an alert is its key if that is the title, else the address of a check.
+    The name of an alert is a part of its key if that is the title. Without any of these it is the address of a check.
     """
     found = identities(fields)
-    if found:
-        is_enough = len(found) > 1 and any(names.bare(one.name, one.parent) not in names.PLACES for one in found)
-        return found if is_alert or is_enough else []
+    only_places = all(names.bare(one.name, one.parent) in names.PLACES for one in found)
     if not is_alert:
-        return []
-    if title is not None and title.name.endswith("name"):
-        return [title]
-    return [one for one in fields if one.name == "url" and names.stem(one.parent) in (*names.CHECKS, "site")][:1]
+        return found if len(found) > 1 and not only_places else []
+    if only_places and title is not None and title.name.endswith("name") and title.text not in [a.text for a in found]:
+        found.append(title)
+    if found and all(one.shared or one.outer for one in found):
+        return []  # all items would have it
+    return found or [one for one in fields if one.name == "url" and names.stem(one.parent) in _ADDRESSED][:1]

@@ -139,7 +139,7 @@ THINGS = frozenset(
     )
 )
 """Things whose id tells alerts apart, if each has one alert at most."""
-_GENERIC = ALERTS | BATCHES | CHECKS | THINGS | {"state", "status", "type", "host", "system", "threshold"}
+_GENERIC = ALERTS | BATCHES | CHECKS | THINGS | {"state", "status", "type", "host", "system", "policy"}
 """Words in front of a status that make it a change of an alert: `alert.fired`, `CHECK_FAILED`; not `user.created`."""
 _NOUNS = ALERTS - {"trigger"}
 _CONDITIONS = frozenset(
@@ -212,7 +212,7 @@ _FILLERS = frozenset(
     )
 )
 """Words of a title that says no more than that there is one."""
-NO_LINKS = ("image", "icon", "logo", "avatar", "favicon", "screenshot", "picture")
+NO_LINKS = ("unsubscribe", "image", "icon", "logo", "avatar", "favicon", "screenshot", "picture")
 BEFORE = ("previous", "old", "last", "prev", "former", "was", "original")
 """Words for how something was before."""
 
@@ -275,14 +275,14 @@ def is_change(word: str, name: str) -> bool:
     if " " in word.strip() or not before:
         return is_status(word)
     return last in _CONDITIONS or (
-        all(stem(one) in _GENERIC for one in before) and not (name in KINDS and last in _NOUNS)
+        all(stem(one) in _GENERIC or is_status(one) for one in before) and not (name in KINDS and last in _NOUNS)
     )
 
 
 def is_kind(word: str) -> bool:
     """Return whether a word may say what kind of event it is, though it is a status too: `Alert`, `AP_DISCONNECTED`."""
     *before, last = _JOINTS.split(plain(word).strip("_"))
-    return not all(stem(one) in _GENERIC for one in before) or (not before and last in _NOUNS)
+    return not all(stem(one) in _GENERIC or is_status(one) for one in before) or (not before and last in _NOUNS)
 
 
 def says_nothing(text: str) -> bool:
@@ -294,6 +294,7 @@ def time_rank(name: str, parent: str) -> int | None:
     """Return how likely a name is that of the time at which it happened, or None: not of a project or a user."""
     if name.partition("_")[0] in _NO_TIMES or is_before(parent) or stem(parent) in STRANGERS:
         return None
+    name = name.removesuffix("_utc")
     if name in TIMES:
         return TIMES.index(name)
     ends = [number for number, known in enumerate(TIMES) if name.endswith(f"_{known}")]
@@ -302,10 +303,11 @@ def time_rank(name: str, parent: str) -> int | None:
 
 
 def near(name: str, known: tuple[str, ...]) -> int | None:
-    """Return the place of a name in a table, or of the known name that it ends with, or None."""
+    """Return the place of a name in a table, or of the one that it ends with, or None: `hoststate` is a state."""
     if name in known:
         return known.index(name)
     ends = [number for number, one in enumerate(known) if name.endswith(f"_{one}")]
+    ends += [len(known) + number for number, one in enumerate(known) if len(one) > 4 and name.endswith(one)]
     return len(known) + ends[0] if ends else None
 
 

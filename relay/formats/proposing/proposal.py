@@ -40,7 +40,7 @@ def propose(payload: Any) -> Proposal | None:
     status, statuses, status_field = _status(item, title, remarks)
     severity = choosing.severity(item.fields, status_field)
     if status is None:
-        remarks.append(_without_status(severity))
+        remarks.append(_without_status(severity, choosing.number(item.fields)))
     severities = _severities(severity, remarks)
     key = _key(item, title, status_field, remarks, is_alert=status is not None)
     at = choosing.time(item.fields)
@@ -98,7 +98,8 @@ def _joined(glue: str, parts: Sequence[Field]) -> str:
 def _status(item: Item, title: Field | None, remarks: list[str]) -> tuple[str | None, dict[str, str], Field | None]:
     """Return the expression of the status, the meanings of words that nobody knows, and the field."""
     found, known = choosing.status(item.fields)
-    if found is not None and known:
+    flag = choosing.status_flag(item.fields)
+    if found is not None and known and (flag is None or not choosing.is_kind(found)):
         others = dict.fromkeys(_unplaced(found, status_of), "firing")
         if others:
             remarks.append(f"statuses: could not be placed, so it is a guess: {', '.join(others)} mean firing")
@@ -106,7 +107,7 @@ def _status(item: Item, title: Field | None, remarks: list[str]) -> tuple[str | 
             why = f"{middle(found.text, 40)!r} may be the kind of the event"
             remarks.append(f"status: {found.path} is a guess, since {why}; try the payload of an end too")
         return found.path, others, found
-    if (flag := choosing.status_flag(item.fields)) is not None:
+    if flag is not None:
         remarks.append(f"status: taken from {flag[1]}, which is a guess; try the payload of an end too")
         return flag[0], {}, None
     if title is not None and (bracket := choosing.bracket(title)) is not None:
@@ -120,9 +121,13 @@ def _status(item: Item, title: Field | None, remarks: list[str]) -> tuple[str | 
     return None, {}, None
 
 
-def _without_status(severity: Field | None) -> str:
-    """Return the remark on a payload without a status, and what to write if its severity says how things are."""
+def _without_status(severity: Field | None, number: Field | None) -> str:
+    """Return the remark on a payload without a status, and what to write if another field says how things are."""
     lack = "no status was found: each item is a notice, and nothing fires or ends"
+    if number is not None:
+        return (
+            f"{lack}; if {number.path} is one, write `status: {number.path}` and what {number.text} means in `statuses`"
+        )
     if severity is None or severity.text.replace(".", "", 1).isdecimal():
         return lack
     return f"{lack}; if the severity says OK or the like at the end, write `status: {severity.path}`"
