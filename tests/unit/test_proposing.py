@@ -173,6 +173,7 @@ def test_a_title_is_always_proposed_and_a_guess_is_marked(payload: Any, title: s
         ({"fixed": True}, "fixed && 'resolved' || 'firing'", "resolved"),
         ({"type": "AP_CONNECTED"}, "type", "resolved"),
         ({"type": "INCIDENT_CLOSED"}, "type", "resolved"),
+        ({"type": "incident.status.resolved"}, "type", "resolved"),
         ({"event_type": "user.created"}, None, "notice"),
         ({"event_type": "POLICY_CLOSE_CRITICAL"}, "event_type", "resolved"),
         ({"event_type": "ALERT", "is_resolved": True}, "is_resolved && 'resolved' || 'firing'", "resolved"),
@@ -270,11 +271,16 @@ def test_what_all_items_share_is_no_key() -> None:
         ({"source": "x", "records": [{"subject": "hot"}], "tags": [{"key": "a", "value": "b"}]}, "records", "subject"),
         ({"name": "ams", "events": [{"title": "hot"}]}, "events", "title"),
         ([{"title": "hot"}, {"title": "cold"}], None, "title"),
+        (["it is hot", "it is cold"], None, "@"),
+        ({"messages": ["it is hot", "it is cold"]}, "messages", "@"),
+        ({"rows": [[1, 2], [3, 4]]}, None, "join(' ', ['rows', to_string(rows[0][0])])"),
+        ({"a": {"b": {"c": {"d": {"e": {"f": {"title": "x"}}}}}}}, None, "a.b.c.d.e.f.title"),
     ],
 )
 def test_the_alert_is_preferred_to_the_resources_that_it_concerns(payload: Any, each: str | None, title: str) -> None:
     settings = settings_of(payload)
     assert (settings.each, settings.title) == (each, title)
+    assert "unrecognised" not in read(payload)[0].title
 
 
 def test_what_stands_beside_a_list_is_in_reach() -> None:

@@ -30,7 +30,7 @@ def is_words(one: Field) -> bool:
 
 def is_title(one: Field) -> bool:
     """Return whether a value can stand in one line as a title."""
-    return isinstance(one.value, str) and "\n" not in one.text and 1 < len(one.text) <= LONGEST_TITLE
+    return isinstance(one.value, str) and "\n" not in one.text and 0 < len(one.text) <= LONGEST_TITLE
 
 
 def title(fields: Sequence[Field]) -> tuple[Field | None, bool]:

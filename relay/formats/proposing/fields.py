@@ -12,7 +12,7 @@ import msgspec
 from relay.formats.contract import as_text
 from relay.formats.proposing import names
 
-MAX_DEPTH = 4
+MAX_DEPTH = 8
 MOST_FIELDS = 500
 MOST_ITEMS = 100
 """Items of a list in which a value is looked for, to see whether all of them share it."""
@@ -74,7 +74,7 @@ def find_item(payload: Any) -> Item:
     """Return the part of a payload that is an alert."""
     if isinstance(payload, list):
         items = [one for one in payload[:MOST_ITEMS] if isinstance(one, dict)]
-        return Item(None, _of_list(items)) if items else Item(None, ())
+        return Item(None, _of_list(items) if items else _of_texts(payload))
     found = plain_fields(payload)
     lists = sorted(_lists(payload, "", 0), key=lambda one: (names.stem(one[0]) not in names.ALERTS, one[1].count(".")))
     for name, path, items in lists:
@@ -82,9 +82,30 @@ def find_item(payload: Any) -> Item:
         if _is_the_alert(name, inner, found):
             outer = [msgspec.structs.replace(one, path=f"_payload.{one.path}", outer=True) for one in found]
             return Item(path, (*inner, *outer))
-    if lists and not any(one.text for one in found):
-        return Item(lists[0][1], _of_list(lists[0][2]))
-    return Item(None, found)
+    if any(one.text for one in found):
+        return Item(None, found)
+    return Item(lists[0][1], _of_list(lists[0][2])) if lists else _without_fields(payload)
+
+
+def _without_fields(payload: Any) -> Item:
+    """Return the first list of texts in an object, else the object with the first value of each list."""
+    inner = payload if isinstance(payload, dict) else {}
+    lists = [(quoted(name), value) for name, value in inner.items() if isinstance(value, list) and value]
+    found = [Item(path, texts) for path, value in lists if (texts := _of_texts(value))]
+    return found[0] if found else Item(None, tuple(_first(path, value) for path, value in lists))
+
+
+def _first(path: str, value: Any) -> Field:
+    at = path
+    while isinstance(value, list) and value:
+        at, value = f"{at}[0]", value[0]
+    return Field(at, names.plain(path), "", 0, None if isinstance(value, (dict, list)) else value)
+
+
+def _of_texts(items: Sequence[Any]) -> tuple[Field, ...]:
+    """Return the one field of a list of texts: the text itself."""
+    texts = [one for one in items[:MOST_ITEMS] if isinstance(one, str) and one.strip()]
+    return (Field("@", "text", "", 0, texts[0], others=tuple(texts[1:])),) if texts else ()
 
 
 def plain_fields(value: Any) -> tuple[Field, ...]:

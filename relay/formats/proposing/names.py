@@ -8,17 +8,8 @@ from relay.formats.statuses import is_status
 
 ALERTS = frozenset(
     {
-        "alert",
-        "alarm",
-        "incident",
-        "problem",
-        "fault",
-        "issue",
-        "outage",
-        "trigger",
-        "finding",
-        "detection",
-        "violation",
+        *("alert", "alarm", "incident", "problem", "fault", "issue", "outage", "trigger", "finding"),
+        *("detection", "violation"),
     }
 )
 """Names of an alert. A list of that name holds the alerts, and an object of that name is the alert."""
@@ -63,18 +54,9 @@ _SPELT = re.compile(r"_(?:string|str|text|name|label|display|value)$")
 KINDS = ("type", "alert_type", "trigger_type")
 """Names of a type, which often ends in `alert` or `problem` whatever the status is."""
 ACTIONS = (
-    *(
-        "action",
-        "event_action",
-        "alert_event",
-        "event",
-        "event_type",
-        "notification_type",
-        "health",
-        "result",
-        "outcome",
-        *KINDS,
-    ),
+    *("action", "event_action", "alert_event", "event", "event_type", "notification_type", "health", "result"),
+    "outcome",
+    *KINDS,
 )
 """Names that have the status in a word of theirs, if it is a known one."""
 ENDED = ("resolved", "cleared", "closed", "recovered", "recovery", "fixed", "ok", "up", "online", "healthy", "normal")
@@ -87,29 +69,10 @@ FIRING = (
 END_TIMES = ("resolved_at", "closed_at", "cleared_at", "ended_at", "recovered_at", "end_time", "resolved_time")
 TIMES = (
     *("occurred_at", "triggered_at", "fired_at", "started_at", "starts_at", "start_time", "start_date", "start"),
-    *(
-        "detected_at",
-        "detected_time",
-        "opened_at",
-        "raised_at",
-        "occurred",
-        "triggered",
-        "fired",
-        "started",
-        "detected",
-    ),
-    *(
-        "opened",
-        "raised",
-        "event_time",
-        "eventtime",
-        "alert_time",
-        "timestamp",
-        "time_stamp",
-        "time",
-        "date",
-        "datetime",
-    ),
+    *("detected_at", "detected_time", "opened_at", "raised_at", "occurred", "triggered", "fired", "started"),
+    "detected",
+    *("opened", "raised", "event_time", "eventtime", "alert_time", "timestamp", "time_stamp", "time", "date"),
+    "datetime",
     *("created_at", "created", "ts", "when", "at", "last_updated", "updated_at"),
 )
 _NO_TIMES = ("resolved", "closed", "cleared", "ended", "end", "recovered", "acknowledged", "expires", "next", "due")
@@ -154,36 +117,15 @@ PLACES = ("host", "hostname", "device", "devname", "node", "server", "client", "
 LABELS = (
     *(*PLACES, "site", "location", "region", "service", "environment", "env", "cluster", "namespace", "resource"),
     *("entity", "impacted_entity", "object", "involved_object", "item", "component", "target", "sensor", "interface"),
-    *(
-        "ip",
-        "address",
-        "src_ip",
-        "metric",
-        "check",
-        "monitor",
-        "endpoint",
-        "app",
-        "project",
-        "source",
-        "team",
-        "customer",
-    ),
+    *("ip", "address", "src_ip", "metric", "check", "monitor", "endpoint", "app", "project", "source", "team"),
+    "customer",
 )
 """Labels, also as `service_name`."""
 IDENTITIES = (
     *(
         *PLACES,
-        "resource",
-        "resource_id",
-        "entity",
-        "item",
-        "component",
-        "service",
-        "app",
-        "application",
-        "sensor",
-        "interface",
-        "check",
+        *("resource", "resource_id", "entity", "item", "component", "service", "app", "application", "sensor"),
+        *("interface", "check"),
     ),
     *("endpoint", "monitor", "metric", "rule", "chart", "job", "alert", "alarm", "alarm_type", "alert_type"),
 )
@@ -191,15 +133,7 @@ IDENTITIES = (
 SUBJECTS = ("type", "event_type", "alert_type", "alarm_type", "kind", "event", "category", "subtype", "reason")
 """Names of a word that says what happened, if no text does."""
 LINKS = (
-    "url",
-    "link",
-    "href",
-    "html_url",
-    "permalink",
-    "alert_url",
-    "problem_url",
-    "issue_url",
-    "details_url",
+    *("url", "link", "href", "html_url", "permalink", "alert_url", "problem_url", "issue_url", "details_url"),
     "web_url",
 )
 _FILLERS = frozenset(
@@ -227,7 +161,7 @@ def stem(name: str) -> str:
     last = name.rpartition("_")[2]
     if last.endswith("ies"):
         return f"{last[:-3]}y"
-    return last[:-1] if last.endswith("s") and not last.endswith("ss") else last
+    return last[:-1] if last.endswith("s") and not last.endswith(("ss", "us")) else last
 
 
 def title_rank(name: str, parent: str) -> int | None:
