@@ -226,7 +226,7 @@ def says_nothing(text: str) -> bool:
 
 def time_rank(name: str, parent: str) -> int | None:
     """Return how likely a name is that of the time at which it happened, or None: not of a project or a user."""
-    if name.partition("_")[0] in _NO_TIMES or is_before(parent) or stem(parent) in STRANGERS:
+    if name.partition("_")[0] in _NO_TIMES or is_before(parent) or stem(parent) in _SENDERS:
         return None
     name = name.removesuffix("_utc")
     if name in TIMES:
