@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from relay.formats.contract import as_text
+
 CARDS = ("attachments", "embeds", "blocks", "sections")
 """Names of the parts of a chat message."""
 _TEXTS = ("pretext", "title", "activityTitle", "activitySubtitle", "text", "description")
@@ -16,6 +18,8 @@ MAX_DEPTH = 16
 
 def texts_of(parts: Any) -> list[str]:
     """Return the texts in the parts of a chat message, each once, in their order."""
+    if isinstance(parts, str):
+        return []  # the address of a file, perhaps
     found = islice(_texts(parts, MAX_DEPTH), MOST_TEXTS)
     return list(dict.fromkeys(text for one in found if (text := one.strip())))
 
@@ -35,8 +39,8 @@ def _texts(part: Any, depth: int) -> Iterator[str]:
 
 def _of_object(part: dict[str, Any], depth: int) -> Iterator[str]:
     value = part.get("value")
-    if isinstance(value, str):  # a field or a fact
-        yield f"{part.get('title') or part.get('name') or ''}: {value}".removeprefix(": ")
+    if isinstance(value, (str, int, float)):  # a field or a fact
+        yield f"{as_text(part.get('title') or part.get('name'))}: {as_text(value)}".removeprefix(": ")
         return
     found = False
     for name in (*_TEXTS, *_WITHIN):

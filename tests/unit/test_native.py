@@ -213,7 +213,7 @@ def test_a_word_that_nobody_knows_is_named(fields: Any, unread: str) -> None:
     [
         ({"text": "Gate", "attachments": [{"title": "stuck", "text": "since noon"}]}, "Gate", "stuck\nsince noon"),
         ({"attachments": [{"color": "danger", "fallback": "Gate is stuck"}]}, "Gate is stuck", ""),
-        ({"attachments": [{"title": "Gate", "fields": [{"title": "site", "value": "east"}]}]}, "Gate", "site: east"),
+        ({"attachments": [{"title": "Gate", "fields": [{"title": "pump", "value": 5}]}]}, "Gate", "pump: 5"),
         ({"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "Gate\nstuck"}}]}, "Gate", "stuck"),
         ({"content": "", "embeds": [{"title": "Gate", "description": "stuck"}]}, "Gate", "stuck"),
         ({"title": "Gate", "sections": [{"facts": [{"name": "site", "value": "east"}]}]}, "Gate", "site: east"),
@@ -229,6 +229,11 @@ def test_the_texts_of_a_chat_message_are_read(payload: Any, title: str, body: st
     (draft,) = read(payload)
     assert (draft.title, draft.body) == (title, body)
     assert "(only the texts are shown)" in draft.unread[0]
+
+
+def test_an_attachment_that_is_an_address_is_a_link() -> None:
+    (draft,) = read({"title": "Gate", "attachments": "https://gate.example.net/1.png"})
+    assert ([link.url for link in draft.links], draft.unread) == (["https://gate.example.net/1.png"], ())
 
 
 def test_an_end_in_other_words_without_a_key_is_told_as_a_notice() -> None:
