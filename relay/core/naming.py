@@ -29,6 +29,7 @@ SHOWN_ELSEWHERE = frozenset(
     {
         "action",
         "alertname",
+        "conclusion",
         "event",
         "event_type",
         "severity",
@@ -39,6 +40,7 @@ SHOWN_ELSEWHERE = frozenset(
         "description",
         "prometheus",
         "monitor",
+        "transition",
     }
 )
 """Labels that a message shows in another place, or that say nothing about the alert."""
