@@ -15,6 +15,8 @@ from relay.formats.reading import Reading, join, key_of, labels, lines, links, s
 
 _CATEGORIES = {"error": "major", "alert": "critical", "warn": "warning", "task_failure": "major"}
 MOST_FACTS = 10
+_OF_AN_EVENT = ("details", "category", "domain", "namespace", "ciscoDnaEventLink")
+"""Fields of which an event without an `instanceId` has at least one. ThousandEyes has an `eventId` too."""
 _NEWS = ("info", "task_progress", "task_complete")
 """Categories of events that are no trouble, whatever their number of severity is."""
 _HOST = re.compile(r"(?:<|&lt;)DNAC_IP_ADDRESS(?:>|&gt;)")
@@ -24,7 +26,7 @@ _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning", "5": "i
 def read_catalyst_center(request: Request) -> list[Draft]:
     """Read a notification; anything else gives a notice."""
     payload = Reading(request.payload)
-    if not payload.text("eventId", "instanceId"):
+    if not payload.text("eventId", "instanceId") or not payload.has("instanceId", *_OF_AN_EVENT):
         return [unrecognised(request)]
     details = payload.sub("details")
     state = details.text("Assurance Issue Status").lower()

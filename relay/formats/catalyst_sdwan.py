@@ -19,6 +19,16 @@ _NUMBERS = {"1": "critical", "2": "major", "3": "minor", "4": "warning"}
 _END = re.compile(r"[_-](up|down)$", re.IGNORECASE)
 _WHERE = ("system-ip", "if-name", "color", "remote-system-ip", "remote-color")
 MOST_FACTS = 15
+_OF_AN_ALARM = (
+    "rule_name_display",
+    "rulename",
+    "eventname",
+    "values",
+    "values_short_display",
+    "severity_number",
+    "uuid",
+)
+"""Fields of which an alarm has at least one. Other senders have a `type` or a `message` too."""
 _SHOWN = ("host-name", "system-ip", "vmanage-system-ip", "site-id", "if-name", "color", "remote-color", "vpn-id")
 
 
@@ -26,7 +36,7 @@ def read_catalyst_sdwan(request: Request) -> list[Draft]:
     """Read an alarm; anything else gives a notice."""
     payload = Reading(request.payload)
     rule = payload.text("rule_name_display", "rulename", "eventname", "type")
-    if not (rule or payload.text("message")):
+    if not payload.has(*_OF_AN_ALARM) or not (rule or payload.text("message")):
         return [unrecognised(request)]
     places = payload.each("values") or payload.each("values_short_display")
     first = places[0] if places else Reading(None)

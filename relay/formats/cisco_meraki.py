@@ -46,6 +46,8 @@ _WHICH = (
     "alertConfigId",
 )
 """Fields of an alert's data that distinguish several parts of one device."""
+_OF_AN_ALERT = ("organizationId", "organizationName", "networkId", "networkName", "deviceSerial", "deviceMac")
+"""Fields of which an alert without an `alertTypeId` has at least one. UptimeRobot has an `alertType` too."""
 _TRUE = ("true", "1", "connected", "up", "online")
 _STATES = (("connectivity", True), ("connected", True), ("startedAlerting", False))
 """Fields of an alert's data that hold its state, and whether true means that all is well."""
@@ -61,7 +63,7 @@ def read_meraki(request: Request) -> list[Draft]:
     """Read an alert; anything else gives a notice."""
     payload = Reading(request.payload)
     kind = payload.text("alertTypeId") or payload.text("alertType").lower().replace(" ", "_")
-    if not kind:
+    if not kind or not payload.has("alertTypeId", *_OF_AN_ALERT):
         return [unrecognised(request)]
     status, name = _status(kind, payload)
     device = payload.text("deviceName", "deviceMac", "deviceSerial")

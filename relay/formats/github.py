@@ -64,6 +64,11 @@ _ALERTS: dict[str, Status] = {
     "auto_dismissed": "resolved",
 }
 ZERO = "0" * 40
+_OF_A_DELIVERY = (
+    *("repository.full_name", "organization.login", "sender.login", "installation.id", "hook_id"),
+    "security_advisory.ghsa_id",
+)
+"""Fields of which a delivery has at least one. Without the header that names the kind, they show whose it is."""
 _AROUND = ("pull_request", "issue", "discussion")
 """Objects that a comment or a review is about."""
 _THINGS = {
@@ -92,10 +97,10 @@ def read_github(request: Request) -> list[Draft]:
     payload = Reading(request.payload)
     if not payload.is_object:
         return [unrecognised(request)]
-    kind = request.header("X-GitHub-Event") or _kind(payload)
+    kind = request.header("X-GitHub-Event") or (_kind(payload) if payload.has(*_OF_A_DELIVERY) else "")
     if kind == "ping":
         return []
-    if not kind and not payload.has("repository"):
+    if not kind and not payload.has("repository.full_name"):
         return [unrecognised(request)]
     if kind in ("check_run", "workflow_run", "workflow_job"):
         return [_run(kind, payload) if payload.has(kind) else unrecognised(request)]

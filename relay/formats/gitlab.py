@@ -25,13 +25,18 @@ _DONE = {
 }
 """Actions as they are said of what was done."""
 ZERO = "0" * 40
+_OF_A_HOOK = (
+    *("object_attributes", "project", "project_id", "project_name", "group_id", "group_name", "group_path", "user"),
+    *("user_id", "user_name", "username", "owner_name", "path_with_namespace", "full_path"),
+)
+"""Fields of which a delivery has at least one. Other senders have an `event_name` or an `event_type` too."""
 
 
 def read_gitlab(request: Request) -> list[Draft]:
     """Read a delivery; anything else gives a notice."""
     payload = Reading(request.payload)
     kind = payload.text("object_kind", "event_name", "event_type")
-    if not kind:
+    if not kind or not payload.has(*_OF_A_HOOK):
         return [unrecognised(request)]
     if kind in ("pipeline", "build", "deployment"):
         draft = _run(kind, payload)

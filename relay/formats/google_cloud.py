@@ -10,13 +10,16 @@ from relay.core.event import Draft
 from relay.formats.contract import Format, NotJsonError, Request, decode_json, unrecognised
 from relay.formats.reading import Reading, key_of, labels, lines, links, severity, trial
 
+_OF_AN_INCIDENT = ("incident_id", "policy_name", "condition_name", "condition", "summary")
+"""Fields of which an incident has at least one. Statuspage has an `incident` too."""
+
 
 def read_google_cloud(request: Request) -> list[Draft]:
     """Read an incident; anything else gives a notice."""
     payload = _unwrapped(Reading(request.payload))
     incident = payload.sub("incident")
-    if not incident.is_object:
-        return [unrecognised(request)]
+    if not incident.is_object or not incident.has(*_OF_AN_INCIDENT):
+        return [unrecognised(Request(payload.value, request.source))]
     policy = incident.text("policy_name")
     condition = incident.text("condition_name", "condition.displayName")
     name = condition or ("" if policy.startswith("projects/") else policy) or incident.text("summary") or "incident"

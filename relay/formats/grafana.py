@@ -34,6 +34,8 @@ _NO_RECOVERY = {
 }
 """Reasons for which Grafana ends an alert although nothing recovered (Grafana documentation, "Stale alert
 instances")."""
+_OF_A_LEGACY_ALERT = ("ruleId", "ruleName", "ruleUrl", "evalMatches")
+"""Fields of which a legacy alert has at least one. Other senders have a `title` and a `state` too."""
 _LEGACY = {"alerting": "firing", "no_data": "firing", "ok": "resolved"}
 
 
@@ -41,10 +43,10 @@ def read_grafana(request: Request) -> list[Item]:
     """Read alerts; anything else gives a notice."""
     payload = Reading(request.payload)
     alerts = payload.at("alerts")
-    if isinstance(alerts, list) and alerts:
+    if isinstance(alerts, list):
         found = read_known(request, alerts, lambda alert: [_alert(Reading(alert), payload)], "alerts")
         return [*found, *left_out(request.payload, "Grafana")]
-    if payload.text("state") and payload.text("ruleName", "title"):
+    if payload.text("state") and payload.text("ruleName", "title") and payload.has(*_OF_A_LEGACY_ALERT):
         return [_legacy(payload)]
     return [unrecognised(request)]
 

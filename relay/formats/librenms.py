@@ -19,6 +19,8 @@ _STATES: dict[str, Literal["firing", "resolved"]] = {
     "ok": "resolved",
 }
 """The state of an alert by LibreNMS's number or word; 2 means acknowledged and is read apart."""
+_OF_AN_ALERT = ("sysName", "display", "device_id", "rule_id", "alert_notes", "faults")
+"""Fields of which an alert has at least one, or both `hostname` and `state`. Many senders have a `title`."""
 
 
 def read_librenms(request: Request) -> list[Draft]:
@@ -28,7 +30,7 @@ def read_librenms(request: Request) -> list[Draft]:
     if isinstance(raw, str) and "{{" in raw:
         return [trial("", "LibreNMS", "its template is not filled: this is what its test button sends")]
     title = payload.text("title", "name") or without_tags(payload.text("msg")).partition("\n")[0].strip()
-    if not title:
+    if not title or not (payload.has(*_OF_AN_ALERT) or (payload.has("hostname") and payload.has("state"))):
         return [unknown(request, "LibreNMS")]
     host, state = payload.text("display", "hostname", "sysName"), payload.text("state").lower()
     rule, device = payload.text("rule_id") or payload.text("name"), payload.text("device_id") or host

@@ -17,7 +17,7 @@ def read_netbox(request: Request) -> list[Draft]:
     """Read a delivery; anything else gives a notice."""
     payload = Reading(request.payload)
     data, did = payload.sub("data"), payload.text("event")
-    if not data.is_object or not did:
+    if not data.is_object or not did or not payload.text("model", "object_type"):
         return [unrecognised(request)]
     kind = payload.text("model") or payload.text("object_type").rpartition(".")[2] or "item"
     name, who = data.text("display", "name", "id"), payload.text("username", "request.user")

@@ -16,6 +16,11 @@ _STATES: dict[str, Literal["firing", "resolved"]] = {
     "closed": "resolved",
     "recovered": "resolved",
 }
+_OF_AN_ISSUE = (
+    *("issueUrl", "issueId", "impactedEntities", "totalIncidents", "alertPolicyNames", "alertConditionNames"),
+    *("workflowName", "incident_id", "incident_url", "violationChartUrl", "condition_name", "policy_name"),
+)
+"""Fields of which an issue or an incident has at least one, unless its `state` is one of New Relic's."""
 
 
 def read_newrelic(request: Request) -> list[Draft]:
@@ -23,10 +28,11 @@ def read_newrelic(request: Request) -> list[Draft]:
     payload = Reading(request.payload)
     title = payload.text("title", "condition_name", "details") or payload.text("policy_name")
     key = payload.text("id", "incident_id", "issueId")
-    if not title and not key:
+    state = payload.text("state", "current_state").lower()
+    known = payload.has(*_OF_AN_ISSUE) or (key and state in (*_STATES, "acknowledged"))
+    if not known or not (title or key):
         return [unknown(request, "New Relic")]
     entities = [as_text(one.value) for one in payload.each("impactedEntities")]
-    state = payload.text("state", "current_state").lower()
     about = links(
         ("New Relic", payload.text("issueUrl", "incident_url", "violationChartUrl")),
         ("Runbook", payload.text("runbook_url")),

@@ -25,21 +25,19 @@ def read_pagerduty(request: Request) -> list[Item]:
     payload = Reading(request.payload)
     event = payload.sub("event")
     if event.is_object:
-        return _event(event, request)
+        return _event(event) if "." in event.text("event_type") else [unrecognised(request)]
     messages = payload.at("messages")
     if not isinstance(messages, list) or not messages:
         return [unrecognised(request)]
     return read_known(request, messages, lambda message: [_message(Reading(message))], "messages")
 
 
-def _event(event: Reading, request: Request) -> list[Item]:
+def _event(event: Reading) -> list[Item]:
     kind, data = event.text("event_type"), event.sub("data")
     if kind == "pagey.ping":
         return [trial("PagerDuty's test event", "PagerDuty", data.text("message"))]
     what, _, verb = kind.partition(".")
     if what != "incident":
-        if not kind:
-            return [unrecognised(request)]
         name = data.text("summary", "name", "title")
         return [
             Draft(

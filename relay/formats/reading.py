@@ -20,7 +20,7 @@ _OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
 _COMPACT = re.compile(r"(?:19|20)\d{12}")
 _ZONE = re.compile(r" ?(?:UTC|GMT|Z|\((?:UTC|GMT)\))$")
 _PLACEHOLDER = re.compile(
-    r"\$[A-Z][A-Z_]{2,60}|\$?\{[^{}]{1,100}\}|\{\{[^{}]{0,100}\}\}|\*\w{1,60}\*|<[A-Z_]{1,60}>|&lt;[A-Z_]{1,60}&gt;"
+    r"\$[A-Z][A-Z_]{2,60}|\$?\{(?!\s*\")[^{}]{1,100}\}|\{\{[^{}]{0,100}\}\}|\*\w{1,60}\*|<[A-Z_]{1,60}>|&lt;[A-Z_]{1,60}&gt;"
 )
 _LONGEST_PLACEHOLDER = 120
 _LONGEST_TIME = 64
@@ -69,9 +69,9 @@ class Reading:
         """Return the first time of these paths, in Unix seconds."""
         return next((at for path in paths if (at := moment(self.at(path))) is not None), None)
 
-    def has(self, path: str) -> bool:
-        """Return whether a path leads to a value other than null."""
-        return self.at(path) is not None
+    def has(self, *paths: str) -> bool:
+        """Return whether one of these paths leads to a value other than null."""
+        return any(self.at(path) is not None for path in paths)
 
     @property
     def is_object(self) -> bool:
@@ -205,10 +205,14 @@ def trial(title: str, vendor: str, body: str = "", **more: Any) -> Draft:
 
 
 def unknown(request: Request, vendor: str) -> Draft:
-    """Return the notice of a payload that a format does not know, or of a test whose variables nobody filled."""
+    """Return the notice of a payload that a format does not know, or of a test whose variables nobody filled.
+
+    In a test most texts are placeholders. A payload with only some is another sender's, and is shown.
+    """
     values = request.payload.values() if isinstance(request.payload, dict) else ()
-    texts = [value.strip() for value in values if isinstance(value, str)]
-    if any(text and is_empty(text) for text in texts):
+    texts = [text for value in values if isinstance(value, str) and (text := value.strip())]
+    unfilled = [text for text in texts if is_empty(text)]
+    if unfilled and 2 * len(unfilled) >= len(texts):
         return trial("", vendor, "its variables are not filled: this is what its test button sends")
     return unrecognised(request)
 

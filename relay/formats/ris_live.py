@@ -22,10 +22,15 @@ def read_ris_live(request: Request) -> list[Draft]:
     kind, data = frame.text("type"), frame.sub("data")
     if kind == "ris_error":
         return [Draft(title=f"RIS Live answers: {data.text('message') or 'an error'}", severity="major")]
-    if kind in _CONTROL or (kind and kind != "ris_message"):
+    if kind in _CONTROL or (kind.startswith("ris_") and kind != "ris_message"):
         return []
-    if not data.is_object:
+    if (kind and kind != "ris_message") or not data.has("type", "peer", "host"):
         return [unrecognised(request)]
+    return _message(data)
+
+
+def _message(data: Reading) -> list[Draft]:
+    """Read a BGP message. Keep-alives give no event."""
     what = data.text("type")
     if what == "UPDATE":
         return _update(data)

@@ -23,8 +23,8 @@ def read_statuspage(request: Request) -> list[Draft]:
     """Read an update of an incident or of a component; anything else gives a notice."""
     payload = Reading(request.payload)
     page = links(("Page", payload.text("page.url")))
-    if payload.sub("incident").is_object:
-        incident = payload.sub("incident")
+    incident = payload.sub("incident")
+    if incident.is_object and incident.text("name", "status") and not incident.text("incident_id"):
         name, state = incident.text("name") or "an incident", incident.text("status")
         ended, planned = state in _ENDS, state in _PLANNED
         return [

@@ -17,7 +17,7 @@ def read_thousandeyes(request: Request) -> list[Draft]:
     alert = payload.sub("alert") if payload.has("alert") else payload.sub("agentAlert")
     if "TEST" in kind and not alert.text("alertId", "id"):
         return [trial("ThousandEyes' test notification", "ThousandEyes")]
-    if not alert.text("ruleName", "alertId"):
+    if not alert.text("ruleName") and not (alert.text("alertId") and payload.text("eventType", "eventId")):
         return [unrecognised(request)]
     what = alert.text("testName", "agentName", "hostname")
     rule = alert.text("ruleName") or f"alert {alert.text('alertId')}"

@@ -46,6 +46,11 @@ _OF_A_PROBLEM = (
     "host",
 )
 """Fields of which a problem always has one. A message with macros in their place was made by the test button."""
+_OWN = (
+    *("alert_subject", "event_value", "event_status", "event_source", "event_severity", "event_nseverity"),
+    *("trigger_id", "host_name", "zabbix_url"),
+)
+"""Fields that Zabbix's own media types have. Other senders have a `trigger` or a `name` too."""
 _TRIGGER = re.compile(r"triggerid=(\d+)")
 
 
@@ -53,8 +58,8 @@ def read_zabbix(request: Request) -> list[Draft]:
     """Read a message; anything else gives a notice."""
     payload = Reading(request.payload)
     inner = payload.sub("details") if payload.has("details") else payload
-    title = payload.text("alert_subject", "trigger", "event_name", "subject") or inner.text("name")
-    if not title or (_MACRO.search(title) and not payload.text(*_OF_A_PROBLEM)):
+    title = payload.text("alert_subject", "trigger", "event_name", "subject", "details.name")
+    if not title or not _is_problem(payload, inner) or (_MACRO.search(title) and not payload.text(*_OF_A_PROBLEM)):
         return [unknown(request, "Zabbix")]
     title = _PREFIX.sub("", title) or title
     host = payload.text("host_name", "hostname", "host") or inner.text("hostname")
@@ -80,6 +85,14 @@ def read_zabbix(request: Request) -> list[Draft]:
         return [draft]
     by, words = payload.text("event_update_user", "user"), payload.text("event_update_message", "update_message")
     return _update(draft, action, by, words)
+
+
+def _is_problem(payload: Reading, inner: Reading) -> bool:
+    """Return whether a message has Zabbix's own fields, or a host beside fields of common scripts."""
+    if payload.has(*_OWN):
+        return True
+    has_host = payload.has("hostname", "host") or inner.has("hostname")
+    return has_host and (payload.has("trigger", "status", "value") or inner.has("status", "value"))
 
 
 def _update(draft: Draft, action: str, by: str, words: str) -> list[Draft]:
