@@ -1,7 +1,8 @@
 """Amazon SNS, and the alarms of CloudWatch in it (Amazon SNS Developer Guide, "HTTP/HTTPS notification JSON format";
 Amazon CloudWatch User Guide, "Notify users on alarm changes").
 
-An alarm fires in ALARM and ends in OK; INSUFFICIENT_DATA is a notice. A message in the relay's own JSON is an event.
+An alarm fires in ALARM and ends in OK; INSUFFICIENT_DATA is a notice. An event of EventBridge ("Events" in the Amazon
+EventBridge User Guide) is a notice, but the change of an alarm. A message in the relay's own JSON is an event.
 Any other message is a notice with its subject. Confirmations of a subscription give no event.
 """
 
@@ -11,11 +12,12 @@ from typing import Literal
 from urllib.parse import quote
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, NotJsonError, Request, UnreadableError, decode_json, unrecognised
+from relay.formats.contract import Format, NotJsonError, Request, UnreadableError, as_text, decode_json, unrecognised
 from relay.formats.native import read_one
 from relay.formats.reading import Reading, join, key_of, labels, lines, links
 
 CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
+MOST_FACTS = 12
 _STATES: dict[str, Literal["firing", "resolved"]] = {"ALARM": "firing", "OK": "resolved"}
 
 
@@ -24,8 +26,8 @@ def read_aws_sns(request: Request) -> list[Draft]:
     payload = Reading(request.payload)
     if payload.text("Type") in CONFIRMATIONS:
         return []
-    if payload.text("AlarmName"):
-        return [_alarm(payload, "")]
+    if (draft := _known(payload, "")) is not None:
+        return [draft]
     text = payload.at("Message")
     if not isinstance(text, str) or not payload.text("TopicArn", "Type"):
         return [unrecognised(request)]
@@ -34,13 +36,53 @@ def read_aws_sns(request: Request) -> list[Draft]:
         inner = decode_json(text.encode())
     except NotJsonError:
         return [_notice(payload, text, topic)]
-    message = Reading(inner)
-    if message.text("AlarmName"):
-        return [_alarm(message, topic)]
+    if (draft := _known(Reading(inner), topic)) is not None:
+        return [draft]
     try:
         return [read_one(inner)]
     except UnreadableError:
         return [_notice(payload, text, topic)]
+
+
+def _known(message: Reading, topic: str) -> Draft | None:
+    """Read an alarm of CloudWatch or an event of EventBridge; return None if a message is neither."""
+    if message.text("AlarmName"):
+        return _alarm(message, topic)
+    return _bridged(message, topic) if message.text("detail-type") and message.text("source") else None
+
+
+def _bridged(event: Reading, topic: str) -> Draft:
+    """Read an event of EventBridge. The change of an alarm is read as the alarm."""
+    detail, arn = event.sub("detail"), event.text("resources.0")
+    if detail.text("alarmName"):
+        return _alarm(
+            Reading(
+                {
+                    "AlarmName": detail.text("alarmName"),
+                    "AlarmArn": arn,
+                    "AlarmDescription": detail.text("configuration.description"),
+                    "NewStateValue": detail.text("state.value"),
+                    "NewStateReason": detail.text("state.reason"),
+                    "StateChangeTime": event.text("time"),
+                    "Region": event.text("region"),
+                    "AWSAccountId": event.text("account"),
+                }
+            ),
+            topic,
+        )
+    facts = detail.value.items() if detail.is_object else ()
+    what = detail.text("instance-id", "clusterArn", "DBInstanceIdentifier", "service") or arn.rpartition("/")[2]
+    return Draft(
+        title=join(": ", event.text("detail-type"), what, detail.text("state", "status", "lastStatus", "statusCode")),
+        body=lines(*[f"{name}: {as_text(value)[:200]}" for name, value in list(facts)[:MOST_FACTS] if value]),
+        labels=labels(
+            service=event.text("source"),
+            region=event.text("region"),
+            account=event.text("account"),
+            topic=topic.rpartition(":")[2],
+        ),
+        occurred_at=event.moment("time"),
+    )
 
 
 def _notice(payload: Reading, text: str, topic: str) -> Draft:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, join, labels, lines, links, severity
+from relay.formats.reading import Reading, clause, join, labels, lines, links, severity, without_tags
 
 _ENDS = ("resolved", "deactivated")
 _NUMBERS = {"0": "critical", "1": "major", "2": "minor", "3": "warning", "4": "info"}
@@ -34,19 +34,29 @@ def _common(essentials: Reading, context: Reading) -> Draft:
     state, alert = essentials.text("monitorCondition").lower(), essentials.text("alertId")
     raw = essentials.at("alertTargetIDs")
     targets = [as_text(one) for one in raw] if isinstance(raw, list) else [as_text(raw)] if raw else []
-    what = targets[0].rpartition("/")[2] if targets else ""
-    over, incident = _health(essentials.text("monitoringService"), context, targets[0] if targets else "")
+    target = targets[0] if targets else ""
+    over, incident = _health(essentials.text("monitoringService"), context, target)
+    news = context.text("properties.title") if incident else ""
+    is_service = incident.startswith("service")  # its target is only the subscription
+    what = "" if is_service else essentials.text("configurationItems.0") or target.rpartition("/")[2]
+    news = "available again" if over and incident and not is_service else news
     rule, ended = essentials.text("alertRule") or "alert", state in _ENDS or over
     return Draft(
-        title=f"{rule}: {what}" if what else rule,
+        title=join(": ", rule, what, news),
         status="resolved" if ended else "firing",
-        severity=severity(essentials.text("severity")),
+        severity=None if incident else severity(essentials.text("severity")),  # Azure gives all of these Sev4
         key=incident or essentials.text("originAlertId") or alert or essentials.text("alertRule") or None,
-        body=lines(essentials.text("description"), *_conditions(context)),
+        body=lines(
+            essentials.text("description"), *_conditions(context), _activity(context, rule), *_health_news(context)
+        ),
         labels=labels(
             rule=rule, signal=essentials.text("signalType"), service=essentials.text("monitoringService"), target=what
         ),
-        links=links(("Azure", PORTAL + quote(alert, safe=""))) if alert else (),
+        links=links(
+            ("Results", context.text("condition.allOf.0.linkToFilteredSearchResultsUI")),
+            ("Results", context.text("condition.allOf.0.linkToSearchResultsUI")),
+            ("Azure", PORTAL + quote(alert, safe="") if alert else ""),
+        ),
         occurred_at=essentials.moment("resolvedDateTime") if ended else essentials.moment("firedDateTime"),
     )
 
@@ -69,22 +79,47 @@ def _conditions(context: Reading) -> list[str]:
     """Return the measured values and their limits in words."""
     conditions = []
     for one in context.each("condition.allOf")[:5]:
-        name, value = one.text("metricName"), one.text("metricValue")
+        name, value = one.text("metricName", "metricMeasureColumn", "timeAggregation"), one.text("metricValue")
         if name:
             limit = join(" ", one.text("operator"), one.text("threshold"))
-            conditions.append(join(" ", name, value, f"({limit})" if value and limit else limit))
+            where = [join(" ", place.text("name"), place.text("value")) for place in one.each("dimensions")[:10]]
+            conditions.append(join(" ", name, value, f"({limit})" if value and limit else limit, *map(_within, where)))
     return conditions
+
+
+def _within(place: str) -> str:
+    return f"· {place}" if place else ""
+
+
+def _activity(context: Reading, name: str) -> str:
+    """Return what was done in the activity log, by whom and how it ended. The title has the `name` already."""
+    done, state = context.text("operationName"), context.text("status")
+    if not done:
+        return ""
+    return join(" ", done if done != name else "", clause("by", context.text("caller")), f"({state})" if state else "")
+
+
+def _health_news(context: Reading) -> list[str]:
+    """Return what an event of Service Health or Resource Health says of itself."""
+    facts = context.sub("properties")
+    words = without_tags(facts.text("communication", "details"))
+    state = join(" → ", facts.text("previousHealthStatus"), facts.text("currentHealthStatus"))
+    return [
+        join(", ", facts.text("incidentType", "type"), facts.text("service"), facts.text("region"), state),
+        facts.text("cause"),
+        words,
+    ]
 
 
 def _older(outer: Reading, context: Reading) -> Draft:
     state, name = outer.text("status", "data.status").lower(), context.text("name", "operationName") or "alert"
     target = context.text("resourceName") or context.text("resourceId").rpartition("/")[2]
     return Draft(
-        title=f"{name}: {target}" if target else name,
+        title=join(": ", name, target),
         status="resolved" if state in _ENDS else "firing",
         severity=_NUMBERS.get(context.text("severity")) or severity(context.text("level")),
         key=context.text("id", "correlationId", "name", "operationName") or None,
-        body=lines(context.text("description"), *_conditions(context)),
+        body=lines(context.text("description"), *_conditions(context), _activity(context, name)),
         labels=labels(rule=name, target=target, group=context.text("resourceGroupName")),
         links=links(("Azure", context.text("portalLink"))),
         occurred_at=context.moment("timestamp", "eventTimestamp"),
