@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, join, key_of, labels, lines, links, severity, trial
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, join, key_of, labels, lines, links, severity, spoken, trial
 
 _CATEGORIES = {"error": "major", "alert": "critical", "warn": "warning", "task_failure": "major"}
 MOST_FACTS = 10
@@ -73,9 +73,7 @@ def _address(payload: Reading) -> str:
 def _facts(details: Reading, said: str) -> str:
     """Return the details of an event, like the reason of a reboot, without those that are said already."""
     given = details.value.items() if isinstance(details.value, dict) else ()
-    found = [
-        (name, as_text(value)) for name, value in given if not name.startswith(("Assurance Issue ", "isSimulated"))
-    ]
+    found = [(name, spoken(value)) for name, value in given if not name.startswith(("Assurance Issue ", "isSimulated"))]
     return lines(*[f"{name}: {value}" for name, value in found if value and value not in said][:MOST_FACTS])
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Literal
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, join, labels, links, severity
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, join, labels, lines, links, severity, spoken, trial
 from relay.formats.signatures import field
 
 _PAIRS = (
@@ -51,6 +51,14 @@ _OF_AN_ALERT = ("organizationId", "organizationName", "networkId", "networkName"
 _TRUE = ("true", "1", "connected", "up", "online")
 _STATES = (("connectivity", True), ("connected", True), ("startedAlerting", False))
 """Fields of an alert's data that hold its state, and whether true means that all is well."""
+MOST_FACTS = 20
+_SAID = frozenset(
+    {"timestamp", "alertConfigId", "alertConfigName", "clientUrl", "imageUrl"} | {name for name, _ in _STATES}
+)
+"""Fields of an alert's data that are shown elsewhere, or say nothing to a person."""
+_TESTS = ("webhook_test", "test_webhook")
+SAMPLE = "Q234-ABCD-5678"
+"""The serial number in the sample that the dashboard's test button sends."""
 _WORDS = {
     "connectivity": ("disconnected", "connected"),
     "connected": ("disconnected", "connected"),
@@ -69,23 +77,29 @@ def read_meraki(request: Request) -> list[Draft]:
     device = payload.text("deviceName", "deviceMac", "deviceSerial")
     network = payload.text("networkName")
     what = payload.text("alertType") or kind.replace("_", " ")
-    where = device or network
-    data = payload.at("alertData")
-    facts = data.items() if isinstance(data, dict) else ()
+    data = payload.sub("alertData")
+    where = device or data.text("clientName", "mac") or network
     owner, place = payload.text("organizationId", "organizationName"), payload.text("networkId", "networkName")
     unit = payload.text("deviceSerial", "deviceMac")
     key = "/".join((owner, place, unit, name)) if owner or place or unit else None
     if key is not None and (which := payload.text(*(f"alertData.{field}" for field in _WHICH))):
         key = f"{key}/{which}"
+    about = links(
+        ("Device", payload.text("deviceUrl")),
+        ("Client", data.text("clientUrl")),
+        ("Image", data.text("imageUrl")),
+        ("Network", payload.text("networkUrl")),
+    )
+    title = join(" ", join(": ", data.text("alertConfigName") or what, where), _state(payload))
+    if kind in _TESTS or payload.text("deviceSerial") == SAMPLE:
+        return [trial("", "Meraki", lines(title, _facts(data, where)), links=about)]
     return [
         Draft(
-            title=join(" ", join(": ", what, where), _state(payload)),
+            title=title,
             status=status,
             severity=None if status == "resolved" else severity(payload.text("alertLevel")),
             key=key if status != "notice" else None,
-            body="\n".join(
-                f"{name}: {as_text(value)}" for name, value in list(facts)[:20] if value not in (None, "", [], {})
-            ),
+            body=_facts(data, where),
             labels=labels(
                 organization=payload.text("organizationName"),
                 network=network,
@@ -94,10 +108,20 @@ def read_meraki(request: Request) -> list[Draft]:
                 model=payload.text("deviceModel"),
                 alert_type=kind,
             ),
-            links=links(("Device", payload.text("deviceUrl")), ("Network", payload.text("networkUrl"))),
+            links=about,
             occurred_at=payload.moment("occurredAt", "sentAt"),
         )
     ]
+
+
+def _facts(data: Reading, where: str) -> str:
+    """Return what an alert's data say, but what its title and its links say already."""
+    given = data.value.items() if data.is_object else ()
+    measured = [
+        join(" ", one.text("trigger.type"), one.text("trigger.sensorValue")) for one in data.each("triggerData")
+    ]
+    facts = [(name, spoken(value)) for name, value in given if name not in _SAID]
+    return lines(*measured[:5], *[f"{name}: {value}" for name, value in facts[:MOST_FACTS] if value not in ("", where)])
 
 
 def _state(payload: Reading) -> str:

@@ -7,10 +7,10 @@ import msgspec
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, clause, join, labels, lines, severity
+from relay.formats.reading import Reading, clause, join, labels, lines, severity, taken_up
 from relay.formats.signatures import intersight
 
-_STATES = ("Status", "WorkflowStatus", "OperState", "State")
+_STATES = ("Status", "WorkflowStatus", "OperState", "State", "ConfigContext.ConfigState")
 """Fields that say how an object is, or how a workflow or a task ended."""
 _STATES_OF_TROUBLE = {
     **dict.fromkeys(("failed", "failure", "timeout", "timedout", "error", "critical"), "major"),
@@ -26,8 +26,10 @@ def read_intersight(request: Request) -> list[Draft]:
     event = payload.sub("Event")
     if not payload.text("ClassId", "Operation", "EventObjectType"):
         return [unrecognised(request)]
-    if not event.is_object:
+    if not payload.has("Event"):
         return []
+    if not event.is_object:
+        return [unrecognised(request)]
     kind = payload.text("EventObjectType") or event.text("ObjectType", "ClassId")
     operation = payload.text("Operation")
     name = event.text("Name", "Code", "Moid")
@@ -39,7 +41,7 @@ def read_intersight(request: Request) -> list[Draft]:
     state, who = event.text(*_STATES), event.text("Email", "UserIdOrEmail")
     draft = Draft(
         title=join(" ", kind, f"{name}:" if state else name, state or f"was {operation.lower() or 'changed'}"),
-        severity=_STATES_OF_TROUBLE.get(state.lower().replace("_", "").replace(" ", ""), "info"),
+        severity=_STATES_OF_TROUBLE.get(state.lower().replace("_", "").replace(" ", "")) or severity(word) or "info",
         key=event.text("Moid") or None,
         body=lines(event.text("Description", "Message"), _facts(event), clause("by", who)),
         labels=labels(object_type=kind, code=event.text("Code"), affected=about, operation=operation, status=state),
@@ -47,15 +49,19 @@ def read_intersight(request: Request) -> list[Draft]:
     )
     if kind != "cond.Alarm":
         return [draft]
-    return [
-        msgspec.structs.replace(
-            draft,
-            title=name if about in name else join(": ", name, about),
-            body=event.text("Description"),
-            status="resolved" if over else "firing",
-            severity=severity(event.text("OrigSeverity")) if over else severity(word),
-        )
-    ]
+    named = event.text("Name", "Code", "Description")
+    title = named if about in named else join(": ", named, about)
+    alarm = msgspec.structs.replace(
+        draft,
+        title=title or ("" if over else f"alarm {name}"),
+        body=event.text("Description"),
+        status="resolved" if over else "firing",
+        severity=severity(event.text("OrigSeverity")) if over else severity(word),
+    )
+    by, at = event.text("AcknowledgeBy"), event.moment("AcknowledgeTime")
+    if over or event.text("Acknowledge").lower() != "acknowledge":
+        return [alarm]
+    return [alarm, taken_up(alarm.title, alarm.key, by, "Intersight", occurred_at=at)]
 
 
 def _audit(event: Reading, kind: str) -> Draft:

@@ -176,6 +176,15 @@ def lines(*texts: str) -> str:
     return join("\n", *texts)
 
 
+def spoken(value: Any) -> str:
+    """Return a JSON value as a person would say it: `a, b` for a list, `name: value, …` for an object."""
+    if isinstance(value, list):
+        return join(", ", *[as_text(one) if isinstance(one, (dict, list)) else spoken(one) for one in value[:10]])
+    if isinstance(value, dict):
+        return join(", ", *[f"{name}: {text}" for name, one in list(value.items())[:10] if (text := as_text(one))])
+    return as_text(value)
+
+
 def clause(word: str, text: str) -> str:
     """Return a text after the word that leads it, like `on main`, or nothing if the text is empty."""
     return f"{word} {text}" if text else ""

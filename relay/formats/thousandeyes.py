@@ -4,8 +4,8 @@ Notification Webhook"). The key is the `alertId`, which an alert's trigger and i
 from __future__ import annotations
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, join, labels, lines, links, severity, trial
+from relay.formats.contract import Format, Request, as_text, unrecognised
+from relay.formats.reading import Reading, clause, join, labels, lines, links, severity, trial
 
 MOST_AGENTS = 10
 
@@ -22,18 +22,21 @@ def read_thousandeyes(request: Request) -> list[Draft]:
     what = alert.text("testName", "agentName", "hostname")
     rule = alert.text("ruleName") or f"alert {alert.text('alertId')}"
     cleared = kind.endswith("CLEAR") or (not kind and alert.text("active") in ("0", "2"))
-    agents = [_agent(agent, cleared) for agent in alert.each("agents")[:MOST_AGENTS]]
-    more = len(alert.each("agents")) - len(agents)
+    places = alert.each("agents") or alert.each("monitors")
+    agents = [_agent(place, cleared) for place in places[:MOST_AGENTS]]
+    more = len(places) - len(agents)
+    targets = [as_text(one.value) for one in alert.each("testTargetsDescription")[:MOST_AGENTS]]
     return [
         Draft(
             title=f"{rule}: {what}" if what else rule,
             status="resolved" if cleared else "firing",
             severity=severity(alert.text("severity")),
             key=alert.text("alertId", "id") or f"{rule}/{what}",
-            body=lines(alert.text("ruleExpression"), *agents, f"and {more} more agents" if more > 0 else ""),
+            body=lines(alert.text("ruleExpression"), *agents, f"and {more} more" if more > 0 else ""),
             labels=labels(
                 rule=alert.text("ruleName"),
                 test=alert.text("testName"),
+                target=join(", ", *targets),
                 alert_type=alert.text("type"),
                 agent=alert.text("agentName"),
             ),
@@ -45,7 +48,9 @@ def read_thousandeyes(request: Request) -> list[Draft]:
 
 def _agent(agent: Reading, cleared: bool) -> str:
     metrics = agent.text("metricsAtEnd" if cleared else "metricsAtStart", "metricsAtStart")
-    return join(": ", agent.text("agentName", "agentId"), metrics)
+    return join(
+        ": ", agent.text("agentName", "monitorName") or clause("agent", agent.text("agentId", "monitorId")), metrics
+    )
 
 
 FORMAT = Format(read=read_thousandeyes)
