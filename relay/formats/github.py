@@ -11,7 +11,8 @@ from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, clause, join, key_of, labels, lines, links, severity
+from relay.formats.github_news import common, notice, place, push, ref
+from relay.formats.reading import Reading, clause, join, key_of, lines, links, severity
 from relay.formats.signatures import hexadecimal
 
 Status = Literal["firing", "resolved", "notice"]
@@ -63,33 +64,11 @@ _ALERTS: dict[str, Status] = {
     "closed_by_user": "resolved",
     "auto_dismissed": "resolved",
 }
-ZERO = "0" * 40
 _OF_A_DELIVERY = (
     *("repository.full_name", "organization.login", "sender.login", "installation.id", "hook_id"),
     "security_advisory.ghsa_id",
 )
 """Fields of which a delivery has at least one. Without the header that names the kind, they show whose it is."""
-_AROUND = ("pull_request", "issue", "discussion")
-"""Objects that a comment or a review is about."""
-_THINGS = {
-    "issues": ("issue", "info"),
-    "gollum": ("wiki page changed", "info"),
-    "meta": ("webhook to the relay", "warning"),
-    "public": ("repository made public", "warning"),
-    "secret_scanning_alert_location": ("place of a leaked secret", "info"),
-    "team_add": ("team added", "info"),
-}
-"""Kinds whose names say little to a person, in words, with the severity of their notices."""
-_NAMED = (
-    "alert.secret_type_display_name",
-    "member.login",
-    "rule.name",
-    "key.title",
-    "forkee.full_name",
-    "pages.0.title",
-    "team.name",
-)
-"""Names of the objects of other kinds, which have no title: an alert's location, a member, a rule, a deploy key, …"""
 
 
 def read_github(request: Request) -> list[Draft]:
@@ -109,8 +88,8 @@ def read_github(request: Request) -> list[Draft]:
     if kind.endswith("_alert"):
         return [_alert(kind, payload)]
     if kind in ("push", "create", "delete"):
-        return [_push(payload) if kind == "push" else _ref(kind, payload)]
-    return [_notice(kind, payload)]
+        return [push(payload) if kind == "push" else ref(kind, payload)]
+    return [notice(kind, payload)]
 
 
 def _kind(payload: Reading) -> str:
@@ -122,16 +101,6 @@ def _kind(payload: Reading) -> str:
             return "repository_vulnerability_alert"
         return "secret_scanning_alert" if alert.has("secret_type") else "code_scanning_alert"
     return next((kind for name, kind in _OBJECTS.items() if payload.has(name)), "")
-
-
-def _common(kind: str, payload: Reading, **more: str) -> dict[str, str]:
-    return labels(
-        repository=payload.text("repository.full_name"),
-        event=kind,
-        action=payload.text("action"),
-        sender=payload.text("sender.login"),
-        **more,
-    )
 
 
 def _run(kind: str, payload: Reading) -> Draft:
@@ -148,7 +117,7 @@ def _run(kind: str, payload: Reading) -> Draft:
         severity=_LEVELS[_CONCLUSIONS.get(conclusion, "notice")],
         key=key_of(repository, *which, branch, kind=kind),
         body=lines(run.text("output.title", "display_title"), run.text("output.summary")),
-        labels=_common(kind, payload, branch=branch, conclusion=conclusion),
+        labels=common(kind, payload, branch=branch, conclusion=conclusion),
         links=links(("GitHub", run.text("html_url", "details_url"))),
         occurred_at=run.moment("completed_at", "updated_at", "started_at"),
     )
@@ -175,7 +144,7 @@ def _state(kind: str, payload: Reading) -> Draft:
         severity=_LEVELS[_CONCLUSIONS.get(state, "notice")],
         key=f"{kind}/{repository}/{what}/{branch}" if repository or branch else None,
         body=one.text("description", "error.message"),
-        labels=_common(kind, payload, branch=branch, state=state),
+        labels=common(kind, payload, branch=branch, state=state),
         links=links(("GitHub", url)),
         occurred_at=one.moment("updated_at", "created_at"),
     )
@@ -200,19 +169,14 @@ def _alert(kind: str, payload: Reading) -> Draft:
         key=f"{kind}/{repository}/{number}" if repository and number else None,
         body=lines(
             alert.text("most_recent_instance.message.text"),
-            _place(alert.sub("most_recent_instance.location")) or _place(alert.sub("first_location_detected")),
+            place(alert.sub("most_recent_instance.location")) or place(alert.sub("first_location_detected")),
             advisory.text("cve_id", "ghsa_id"),
             _verdict(alert, action, payload.text("sender.login")),
         ),
-        labels=_common(kind, payload, package=package, rule=alert.text("rule.id")),
+        labels=common(kind, payload, package=package, rule=alert.text("rule.id")),
         links=links(("GitHub", alert.text("html_url", "external_reference"))),
         occurred_at=alert.moment("fixed_at", "dismissed_at") or alert.moment("updated_at", "created_at"),
     )
-
-
-def _place(location: Reading) -> str:
-    """Return the file and the line of a finding."""
-    return join(" line ", location.text("path"), location.text("start_line")) if location.text("path") else ""
 
 
 def _verdict(alert: Reading, action: str, who: str) -> str:
@@ -222,70 +186,6 @@ def _verdict(alert: Reading, action: str, who: str) -> str:
     if not why and not words:
         return ""
     return join(": ", join(" by ", action.replace("_", " "), who), why, words)
-
-
-def _ref(kind: str, payload: Reading) -> Draft:
-    """Read the creation or deletion of a branch or a tag."""
-    repository, who = payload.text("repository.full_name"), payload.text("sender.login")
-    ref = join(" ", payload.text("ref_type") or "ref", payload.text("ref"))
-    return Draft(
-        title=join(": ", repository, join(" by ", f"{ref} {kind}d", who)),
-        severity="info",
-        labels=_common(kind, payload, branch=payload.text("ref")),
-        links=links(("GitHub", payload.text("repository.html_url"))),
-    )
-
-
-def _push(payload: Reading) -> Draft:
-    repository, who = payload.text("repository.full_name"), payload.text("pusher.name", "sender.login")
-    given = payload.text("ref")
-    ref = given.removeprefix("refs/heads/").removeprefix("refs/tags/").removeprefix("refs/")
-    named = join(" ", "tag" if given.startswith("refs/tags/") else "branch", ref)
-    commits = payload.each("commits")
-    did = f"pushed {len(commits)} commit{'' if len(commits) == 1 else 's'} to {ref or 'a branch'}"
-    if payload.text("after") == ZERO or payload.text("deleted") == "true":
-        did = f"deleted {named}"
-    elif payload.text("before") == ZERO and not commits:
-        did = f"created {named}"
-    shown = [join(" ", one.text("id")[:8], one.text("message").partition("\n")[0].strip()) for one in commits[:5]]
-    return Draft(
-        title=join(": ", repository, f"{who or 'someone'} {did}"),
-        severity="info",
-        body=lines(*shown),
-        labels=_common("push", payload, branch=ref),
-        links=links(("GitHub", payload.text("compare", "repository.html_url"))),
-        occurred_at=payload.moment("head_commit.timestamp", "repository.pushed_at"),
-    )
-
-
-def _notice(kind: str, payload: Reading) -> Draft:
-    name = {"issues": "issue", "issue_comment": "issue", "security_advisory": "security_advisory"}.get(kind, kind)
-    one = payload.sub(name)
-    repository, action, who = payload.text("repository.full_name"), payload.text("action"), payload.text("sender.login")
-    number = one.text("number") or payload.text(*(f"{name}.number" for name in _AROUND))
-    thing, usual = _THINGS.get(kind, ((kind or "event").replace("_", " "), "info"))
-    did = "merged" if action == "closed" and one.text("merged") == "true" else action.replace("_", " ")
-    what = join(" ", thing, f"#{number}" if number else "", clause("on", one.text("head_branch")), did)
-    title = one.text("title", "name", "summary", "tag_name", "conclusion")
-    title = title or payload.text(*(f"{name}.title" for name in _AROUND), *_NAMED)
-    return Draft(
-        title=join(": ", repository, join(" by ", what, who), title),
-        severity=severity(one.text("severity")) or usual,
-        body=lines(
-            payload.text("comment.body", "review.body", "answer.body") or one.text("body", "description"),
-            _place(payload.sub("location.details")),
-        ),
-        labels=_common(kind, payload),
-        links=links(
-            (
-                "GitHub",
-                payload.text("comment.html_url", "review.html_url", "alert.html_url")
-                or one.text("html_url")
-                or payload.text("repository.html_url"),
-            )
-        ),
-        occurred_at=one.moment("updated_at", "published_at", "created_at"),
-    )
 
 
 FORMAT = Format(

@@ -1,7 +1,8 @@
 """GitLab: its webhooks (GitLab documentation, "Webhook events").
 
 Pipelines, jobs and deployments fire when they fail. They end when the next one of the same branch or environment
-succeeds. An access token that is about to expire fires. All other events are notices.
+succeeds. A job that is allowed to fail is a notice. Vulnerabilities fire until they are resolved or dismissed, and an
+access token that is about to expire fires. All other events are notices.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, clause, join, key_of, labels, lines, links, trial
+from relay.formats.reading import Reading, clause, join, key_of, labels, lines, links, severity, trial
 from relay.formats.signatures import gitlab
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {"failed": "firing", "success": "resolved"}
@@ -24,6 +25,18 @@ _DONE = {
     "merge": "merged",
 }
 """Actions as they are said of what was done."""
+_SYSTEM = {
+    "add": "added",
+    "create": "created",
+    "destroy": "destroyed",
+    "remove": "removed",
+    "rename": "renamed",
+    "transfer": "transferred",
+    "update": "updated",
+}
+"""Actions in the names of system hooks."""
+_TITLES = ("issue.title", "merge_request.title", "commit.title", "snippet.title", "name", "tag")
+MOST_JOBS = 5
 ZERO = "0" * 40
 _OF_A_HOOK = (
     *("object_attributes", "project", "project_id", "project_name", "group_id", "group_name", "group_path", "user"),
@@ -44,6 +57,8 @@ def read_gitlab(request: Request) -> list[Draft]:
         draft = _push(kind, payload)
     elif kind == "access_token":
         draft = _token(payload)
+    elif kind == "vulnerability":
+        draft = _vulnerability(payload)
     else:
         draft = _notice(kind, payload)
     if request.header("X-Gitlab-Event-Test") or request.header("X-Gitlab-Test"):
@@ -74,25 +89,64 @@ def _run(kind: str, payload: Reading) -> Draft:
     owner = payload.text("project.id", "project_id") or project
     run = one.text("id") or payload.text("build_id", "deployment_id")
     url = one.text("url") or payload.text("deployable_url")
+    tolerated = state == "failed" and payload.text("build_allow_failure") == "true"
+    request = payload.sub("merge_request")
     base = payload.text("project.web_url", "repository.homepage")
     if not url and base and run:
         url = f"{base}/-/{'jobs' if kind == 'build' else 'pipelines'}/{run}"
     return Draft(
         title=join(
-            ": ", project, join(" ", name, clause("on", ref if kind != "deployment" else "")), state or "state unknown"
+            ": ",
+            project,
+            join(" ", name, clause("on", _branch(ref, request) if kind != "deployment" else "")),
+            f"{state or 'state unknown'}{', which is allowed' if tolerated else ''}",
         ),
-        status=_STATES.get(state, "notice"),
-        severity={"failed": "minor", "success": None}.get(state, "info"),
+        status="notice" if tolerated else _STATES.get(state, "notice"),
+        severity="info" if tolerated else {"failed": "minor", "success": None}.get(state, "info"),
         key=f"{kind}/{owner}/{name}/{where}" if owner or where else None,
         body=lines(
             payload.text("commit.title", "commit_title", "commit.message"),
             payload.text("build_failure_reason").replace("_", " ") if state == "failed" else "",
+            request.text("title"),
+            *(_failed_jobs(payload) if state == "failed" else ()),
         ),
         labels=_common(kind, payload, ref=ref, state=state),
         links=links(("GitLab", url)),
         occurred_at=one.moment(
             "finished_at", "build_finished_at", "status_changed_at", "created_at", "build_created_at"
         ),
+    )
+
+
+def _branch(ref: str, request: Reading) -> str:
+    """Return a branch as people call it: a merge request's own ref says only its number."""
+    return f"merge request !{request.text('iid')}" if request.text("iid") and ref.startswith("refs/") else ref
+
+
+def _failed_jobs(payload: Reading) -> list[str]:
+    """Return the jobs for which a pipeline failed, and why."""
+    failed = [
+        one for one in payload.each("builds") if one.text("status") == "failed" and one.text("allow_failure") != "true"
+    ]
+    return [
+        join(": ", f"job {one.text('name')}", one.text("failure_reason").replace("_", " "))
+        for one in failed[:MOST_JOBS]
+    ]
+
+
+def _vulnerability(payload: Reading) -> Draft:
+    """Read a finding of a security scan. It fires until somebody resolves or dismisses it."""
+    one = payload.sub("object_attributes")
+    state, where = one.text("state"), one.text("location.file")
+    return Draft(
+        title=join(": ", _project(payload), one.text("title") or "vulnerability", state if state != "detected" else ""),
+        status="resolved" if state in ("resolved", "dismissed") else "firing",
+        severity=severity(one.text("severity")),
+        key=key_of(one.text("project_id"), one.text("url", "id", "title"), kind="vulnerability"),
+        body=lines(join(" line ", where, one.text("location.start_line") if where else ""), one.text("report_type")),
+        labels=_common("vulnerability", payload, state=state),
+        links=links(("GitLab", one.text("url"))),
+        occurred_at=one.moment("resolved_at", "dismissed_at", "confirmed_at", "created_at"),
     )
 
 
@@ -134,8 +188,12 @@ def _token(payload: Reading) -> Draft:
         key=key_of(owner, token.text("id", "name"), kind="access_token"),
         labels=_common("access_token", payload),
         links=links(("GitLab", payload.text("project.web_url"))),
-        occurred_at=token.moment("created_at"),
     )
+
+
+def _said(kind: str) -> str:
+    """Return the name of a kind in words: `user added to group` for `user_add_to_group`."""
+    return " ".join(_SYSTEM.get(word, word) for word in kind.split("_"))
 
 
 def _notice(kind: str, payload: Reading) -> Draft:
@@ -145,8 +203,8 @@ def _notice(kind: str, payload: Reading) -> Draft:
     action = one.text("action", "state") or payload.text("action")
     did = _DONE.get(action, action) or {"true": "switched on", "false": "switched off"}.get(one.text("active"), "")
     number = one.text("iid") or payload.text("issue.iid", "merge_request.iid")
-    title = one.text("title", "name") or payload.text("issue.title", "merge_request.title", "name", "tag")
-    what = join(" ", kind.replace("_", " "), f"#{number}" if number else "", did)
+    title = one.text("title", "name") or payload.text(*_TITLES)
+    what = join(" ", _said(kind), f"#{number}" if number else "", did)
     body = one.text("note", "description", "message") or payload.text("description")
     return Draft(
         title=join(": ", project, join(" by ", what, who), member or title),

@@ -49,7 +49,7 @@ def _read(payload: Reading, action: str, data: Reading) -> Draft | None:
         return _event(data.sub("event"), data.text("triggered_rule"))
     if data.sub("error").is_object:
         return _event(data.sub("error"), "")
-    if data.text("comment"):
+    if data.has("comment", "comment_id"):
         return _comment(payload, action, data)
     return _plugin(payload) if payload.text("project_name", "project") and payload.has("event") else None
 
@@ -69,7 +69,8 @@ def _comment(payload: Reading, action: str, data: Reading) -> Draft:
 def _issue(data: Reading, action: str, actor: str) -> Draft:
     issue = data.sub("issue")
     who = data.text("assignee.name")
-    did = f"assigned to {who}" if who else action if action != "created" else ""
+    state = issue.text("substatus").replace("_", " ") if action == "unresolved" else ""
+    did = f"assigned to {who}" if who else state or (action if action != "created" else "")
     change = join(" by ", did, actor if actor != who else "") if did and (actor or did != "resolved") else ""
     status = _ISSUE.get(action, "notice")
     if action in ("assigned", "unassigned") and issue.text("status") in ("resolved", "ignored"):
@@ -77,7 +78,7 @@ def _issue(data: Reading, action: str, actor: str) -> Draft:
     return Draft(
         title=join(": ", issue.text("title") or "an issue", action if status == "notice" else ""),
         status=status,
-        severity=severity(issue.text("level")),
+        severity=severity(issue.text("level")) if status != "notice" else "info",  # somebody has looked at it
         key=issue.text("id") or None,
         body=issue.text("culprit"),
         done=change,
