@@ -18,7 +18,7 @@ import msgspec
 
 from relay.core.event import Draft, Status
 from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
-from relay.formats.reading import Reading, join, labels, taken_up, trial, withdrawn
+from relay.formats.reading import Reading, clause, join, labels, taken_up, trial, withdrawn
 
 _BAD = ("battery", "carbon_monoxide", "cold", "gas", "heat", "moisture", "problem", "safety", "smoke", "tamper")
 _GOOD = ("connectivity", "plug", "power", "running")
@@ -37,7 +37,8 @@ def read_home_assistant(request: Request) -> list[Draft]:
 def _frame(frame: Reading, request: Request) -> list[Draft]:
     kind = frame.text("type")
     if kind == "result" and frame.text("success") == "false":
-        return [Draft(title=f"Home Assistant refuses a request: {frame.text('error.message')}", severity="major")]
+        why = frame.text("error.message", "error.code")
+        return [Draft(title=join(": ", "Home Assistant refuses a request", why), severity="major")]
     if kind in _CONTROL:
         return []
     event = frame.sub("event")
@@ -48,24 +49,46 @@ def _frame(frame: Reading, request: Request) -> list[Draft]:
     data = event.sub("data")
     if event.text("event_type") == "state_changed":
         return _change(data.text("entity_id"), data.sub("old_state"), data.sub("new_state"), event)
-    name = event.text("event_type") or "event"
+    trigger = event.sub("variables.trigger")
+    if trigger.is_object:
+        return _triggered(trigger)
+    name = event.text("event_type")
     if name == "test":
         return [trial("Home Assistant's test event", "Home Assistant")]
+    what = data.text("name", "entity_id", "service_data.entity_id", "device_id", "command")
+    service = join(".", data.text("domain"), data.text("service"))
+    title, message = data.text("title"), data.text("message")
     return [
         Draft(
-            title=data.text("title", "message") or f"event {name}",
+            title=title or message or join(": ", clause("event", name) or "an event", join(" ", service, what)),
             severity="info",
-            body=data.text("message"),
+            body=message if title else "",
             labels=labels(event_type=name),
             occurred_at=event.moment("time_fired"),
         )
     ]
 
 
+def _triggered(trigger: Reading) -> list[Draft]:
+    """Read what `subscribe_trigger` tells: a change of state, or else a notice of what triggered."""
+    if trigger.has("to_state"):
+        at = trigger.sub("to_state").moment("last_changed", "last_updated")
+        return _moved(trigger.text("entity_id"), trigger.sub("from_state"), trigger.sub("to_state"), at)
+    said = trigger.text("description", "payload") or join(
+        " ", trigger.text("platform"), trigger.text("entity_id", "topic")
+    )
+    return [
+        Draft(title=join(": ", "triggered", said), severity="info", labels=labels(entity=trigger.text("entity_id")))
+    ]
+
+
 def _change(entity: str, old: Reading, new: Reading, event: Reading) -> list[Draft]:
     """Read a change of state. A change of attributes alone gives no event."""
+    return _moved(entity, old, new, event.moment("time_fired") or new.moment("last_changed"))
+
+
+def _moved(entity: str, old: Reading, new: Reading, at: float | None) -> list[Draft]:
     was, now = old.text("state"), new.text("state")
-    at = event.moment("time_fired") or new.moment("last_changed")
     if not new.is_object:
         return _removed(_Entity.of(entity, old.sub("attributes"), was, at))
     if was == now:

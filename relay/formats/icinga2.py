@@ -38,7 +38,7 @@ def _one(payload: Reading, request: Request) -> list[Draft]:
     about = payload.sub("downtime")
     host, service = payload.text("host") or about.text("host_name"), payload.text("service")
     service = service or about.text("service_name")
-    if payload.has("error"):
+    if payload.text("error") and not kind:
         return [Draft(title=join(": ", f"Icinga answers {payload.text('error')}".strip(), payload.text("status")))]
     if kind in _CONTROL:
         return []

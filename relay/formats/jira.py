@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from relay.core.event import MAX_BODY, Draft
 from relay.formats.contract import Format, Request, unrecognised
-from relay.formats.reading import Reading, clause, join, labels, links, severity
+from relay.formats.reading import Reading, change, clause, join, labels, lines, links, severity
 from relay.formats.signatures import hexadecimal
 
 _PRIORITIES = {"minor": "warning"}
@@ -18,6 +18,8 @@ _PRIORITIES = {"minor": "warning"}
 _DONE = ("done", "closed", "resolved", "fixed", "won't do", "cancelled", "canceled")
 _MARKUP = re.compile(r"\{(?:code|noformat|quote|color|panel)[^{}]{0,200}\}")
 MOST_CHANGES = 5
+_NAMED = ("sprint.name", "version.name", "project.name", "project.key", "board.name", "issueLink.issueLinkType.name")
+"""Names of what a webhook without an issue is about."""
 
 
 def read_jira(request: Request) -> list[Draft]:
@@ -33,10 +35,15 @@ def read_jira(request: Request) -> list[Draft]:
     at = payload.moment("timestamp") or fields.moment("updated", "created")
     if not key:
         what = event.removeprefix("jira:").replace("_", " ")
-        return [Draft(title=f"Jira: {join(' by ', what, who)}", severity="info", body=comment, occurred_at=at)]
+        who = who or payload.text("worklog.author.displayName", "worklog.updateAuthor.displayName")
+        name = payload.text(*_NAMED)
+        body = lines(comment, payload.text("worklog.timeSpent"), _words(payload.at("worklog.comment")).strip())
+        return [
+            Draft(title=join(": ", "Jira", join(" by ", what, who), name), severity="info", body=body, occurred_at=at)
+        ]
     did = payload.text("issue_event_type_name").removeprefix("issue_").replace("_", " ")
     changes = [
-        f'{one.text("field") or "a field"}: "{one.text("fromString")}" → "{one.text("toString")}"'
+        change(one.text("field") or "a field", one.text("fromString"), one.text("toString"))
         for one in payload.each("changelog.items")
     ]
     summary = fields.text("summary")
@@ -89,9 +96,11 @@ def _words(body: Any, depth: int = 20) -> str:
         return _MARKUP.sub("", body[:MAX_BODY])
     if not depth or not isinstance(body, dict):
         return ""
-    own, content = body.get("text"), body.get("content")
+    own, content, about = body.get("text"), body.get("content"), body.get("attrs")
+    if body.get("type") in ("mention", "emoji", "inlineCard") and isinstance(about, dict):
+        own = next((about[name] for name in ("text", "shortName", "url") if name in about), "")
     inner = "".join(_words(item, depth - 1) for item in content) if isinstance(content, list) else ""
-    end = "\n" if body.get("type") in ("paragraph", "heading", "listItem") else ""
+    end = "\n" if body.get("type") in ("paragraph", "heading", "listItem", "hardBreak") else ""
     return (own if isinstance(own, str) else "") + inner + end
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, NotJsonError, Request, decode_json
-from relay.formats.reading import Reading, labels, lines, links, severity, unknown
+from relay.formats.reading import Reading, join, labels, lines, links, severity, unknown
 
+_WHOLE = ("*", "query matched")
+"""Ids of the only alert of a rule that has no groups."""
 MAX_TEXTS = 3
 """Levels of JSON texts within JSON that are read."""
 
@@ -44,11 +46,13 @@ def _rule(body: Reading) -> Draft | None:
     name = rule.text("name") or body.text("rule_name", "rulename")
     if not name or not (alert.is_object or context.is_object):
         return None
-    which, group = alert.text("id"), alert.text("actionGroup", "actionGroupName").lower()
+    which = alert.text("id")
+    named_by = "" if which.lower() in _WHOLE else which
+    group = alert.text("actionGroup", "actionGroupName").lower()
     tags = [tag.value for tag in rule.each("tags") if isinstance(tag.value, str)]
     named = dict(tag.split("=", 1) for tag in tags if "=" in tag)
     return Draft(
-        title=f"{name}: {which}" if which and which != name else name,
+        title=join(": ", name, named_by if named_by != name else ""),
         status="resolved" if group == "recovered" else "firing",
         severity=severity(named.get("severity", "") or context.text("severity", "alertSeverity")),
         key=f"{rule.text('id') or name}/{which}" if which else alert.text("uuid") or rule.text("id") or name,

@@ -6,11 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, clause, join, key_of, labels, links
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, change, clause, join, key_of, labels, links, spoken
 from relay.formats.signatures import hexadecimal
 
 MOST_CHANGES = 20
+_CHANGES = ("created", "updated", "deleted")
+_BAD = {"failed", "errored"}
+"""Ends of a job that are trouble."""
 
 
 def read_netbox(request: Request) -> list[Draft]:
@@ -25,10 +28,12 @@ def read_netbox(request: Request) -> list[Draft]:
         _changes(payload.at("snapshots.prechange"), payload.at("snapshots.postchange")) if did == "updated" else []
     )
     more = f"and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
+    ended = data.text("status.value", "status") if did.startswith("job_") else ""
+    done = f"was {did}" if did in _CHANGES else join(" ", did.replace("_", " "), f"({ended})" if ended else "")
     return [
         Draft(
-            title=join(" ", kind, name, "was", did, clause("by", who)),
-            severity="info",
+            title=join(" ", kind, name, done, clause("by", who)),
+            severity="warning" if {ended, did.removeprefix("job_")} & _BAD else "info",
             key=key_of(data.text("id"), kind=kind),
             body="\n".join([*changes[:MOST_CHANGES], *([more] if more else [])]) or data.text("description"),
             labels=labels(
@@ -44,15 +49,20 @@ def _changes(before: Any, after: Any) -> list[str]:
     """Return `name: "a" → "b"` for each difference."""
     if not isinstance(before, dict) or not isinstance(after, dict):
         return []
+    old, new = _flat(before), _flat(after)
     return [
-        f'{name}: "{_shown(before.get(name))}" → "{_shown(value)}"'
-        for name, value in after.items()
-        if _shown(before.get(name)) != _shown(value) and name != "last_updated"
+        change(name, old.get(name, ""), value)
+        for name, value in new.items()
+        if old.get(name, "") != value and name != "last_updated"
     ]
 
 
-def _shown(value: Any) -> str:
-    return "" if value in ([], {}) else as_text(value)[:200]
+def _flat(given: dict[str, Any]) -> dict[str, str]:
+    """Return the fields of an object as texts. Each custom field is one of its own."""
+    own = given.get("custom_fields")
+    custom = own if isinstance(own, dict) else {}
+    fields = {**{name: value for name, value in given.items() if name != "custom_fields"}, **custom}
+    return {name: spoken(value)[:200] for name, value in fields.items()}
 
 
 FORMAT = Format(read=read_netbox, scheme=hexadecimal("X-Hook-Signature", "sha512"))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request, as_text
-from relay.formats.reading import Reading, labels, links, severity, taken_up, unknown
+from relay.formats.reading import Reading, labels, links, severity, taken_up, trial, unknown
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {
     "created": "firing",
@@ -16,6 +16,8 @@ _STATES: dict[str, Literal["firing", "resolved"]] = {
     "closed": "resolved",
     "recovered": "resolved",
 }
+_SAMPLE = "on 'Some-Entity'"
+"""The end of the title of the sample that the test button sends."""
 _OF_AN_ISSUE = (
     *("issueUrl", "issueId", "impactedEntities", "totalIncidents", "alertPolicyNames", "alertConditionNames"),
     *("workflowName", "incident_id", "incident_url", "violationChartUrl", "condition_name", "policy_name"),
@@ -32,6 +34,8 @@ def read_newrelic(request: Request) -> list[Draft]:
     known = payload.has(*_OF_AN_ISSUE) or (key and state in (*_STATES, "acknowledged"))
     if not known or not (title or key):
         return [unknown(request, "New Relic")]
+    if title.endswith(_SAMPLE):
+        return [trial("", "New Relic", title, links=links(("New Relic", payload.text("issueUrl"))))]
     entities = [as_text(one.value) for one in payload.each("impactedEntities")]
     about = links(
         ("New Relic", payload.text("issueUrl", "incident_url", "violationChartUrl")),

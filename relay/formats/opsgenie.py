@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request
-from relay.formats.reading import Reading, join, labels, severity, taken_up, unknown, withdrawn
+from relay.formats.reading import Reading, join, labels, severity, taken_up, unknown, withdrawn, without_tags
 
 _ENDS = ("close", "delete")
 _UPDATES = (
@@ -36,6 +36,7 @@ _DETAILS = (
     ("owner", "owner"),
     ("tags", "addedTags"),
     ("tags", "removedTags"),
+    ("until", "snoozeEndDate"),
     ("note", "note"),
 )
 """Things that an action adds or removes, and the field of each."""
@@ -66,10 +67,12 @@ def read_opsgenie(request: Request) -> list[Draft]:
     subject = title or f"alert {alert.text('tinyId', 'alertId') or key}"
     who, at = alert.text("username", "actor"), alert.moment("updatedAt", "createdAt")
     did = _spoken(action)
+    was = alert.text("oldPriority")
     done = join(
         " · ",
         join(" by ", did, who) if verb != "create" else "",
         *(f"{name} {alert.text(field)}" for name, field in _DETAILS if alert.text(field)),
+        f"{was} → {alert.text('priority')}" if was else "",
     )
     if verb == "acknowledge":
         return [taken_up(subject, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]
@@ -82,7 +85,7 @@ def read_opsgenie(request: Request) -> list[Draft]:
             status="resolved" if verb in _ENDS else "firing" if known else "notice",
             severity=_NUMBERS.get(alert.text("priority")) or severity(alert.text("priority")),
             key=key,
-            body=alert.text("description"),
+            body=without_tags(alert.text("description")),
             done=done,
             labels=labels(
                 action=action,

@@ -7,11 +7,28 @@ from relay.core.event import Draft
 from relay.core.severity import severity_of
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, misfit, unrecognised
-from relay.formats.reading import Reading, clause, join, labels, links, severity, taken_up, trial, withdrawn
+from relay.formats.reading import (
+    Reading,
+    clause,
+    join,
+    labels,
+    lines,
+    links,
+    severity,
+    spoken,
+    taken_up,
+    trial,
+    withdrawn,
+)
 from relay.formats.signatures import hexadecimal
 
-_NOTES = ("annotated", "status_update_published", "responder.added", "responder.replied")
-"""Actions beside an incident. Each comes with an object of its own, which names the incident."""
+_SAID = {
+    "annotated": "note",
+    "status_update_published": "status update",
+    "responder.added": "help asked of",
+    "responder.replied": "answer of",
+}
+"""Actions beside an incident in words. Each comes with an object of its own, which names the incident."""
 _URGENCY = {"high": "critical", "low": "warning"}
 _CLOSED = ("resolved", "resolve", "auto_resolve", "auto_resolved")
 _TAKEN = ("acknowledged", "acknowledge")
@@ -48,12 +65,14 @@ def _event(event: Reading) -> list[Item]:
                 occurred_at=event.moment("occurred_at"),
             )
         ]
-    if verb in _NOTES or data.has("incident"):
+    if verb in _SAID or data.has("incident"):
         incident = data.sub("incident")
-        text = data.text("content", "message")
-        what = "note" if verb in _NOTES or not verb else verb.replace("_", " ").replace(".", " ")
+        fields = [join(": ", one.text("name"), spoken(one.at("value"))) for one in data.each("custom_fields")]
+        text = lines(data.text("content", "message"), *fields)
+        what = _SAID.get(verb) or verb.replace("_", " ").replace(".", " ") or "note"
+        who = data.text("user.summary", "escalation_policy.summary") if verb.startswith("responder") else ""
         by = clause("by", event.text("agent.summary"))
-        title = join(" ", what, by, "on", incident.text("summary", "title", "id") or "an incident")
+        title = join(" ", what, who, by, "on", incident.text("summary", "title", "id") or "an incident")
         about = links(("PagerDuty", incident.text("html_url")))
         return [Draft(title=title, severity="info", body=text, links=about, occurred_at=event.moment("occurred_at"))]
     return [_incident(data, verb, event.text("agent.summary"), event.moment("occurred_at"))]

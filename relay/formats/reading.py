@@ -185,6 +185,12 @@ def spoken(value: Any) -> str:
     return as_text(value)
 
 
+def change(name: str, before: str, after: str) -> str:
+    """Return in words how a field changed: `name: "a" → "b"`. A value that is empty is said to be none."""
+    was, now = (f'"{text}"' if text else "none" for text in (before, after))
+    return f"{name}: {was} → {now}"
+
+
 def clause(word: str, text: str) -> str:
     """Return a text after the word that leads it, like `on main`, or nothing if the text is empty."""
     return f"{word} {text}" if text else ""

@@ -11,7 +11,19 @@ import re
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request
-from relay.formats.reading import Reading, labels, lines, links, severity, taken_up, unknown, withdrawn, without_tags
+from relay.formats.reading import (
+    Reading,
+    clause,
+    join,
+    labels,
+    lines,
+    links,
+    severity,
+    taken_up,
+    unknown,
+    withdrawn,
+    without_tags,
+)
 
 _ID = re.compile(r"[0-9a-f]{32}")
 """An id of a record (`sys_id`)."""
@@ -31,7 +43,7 @@ def read_servicenow(request: Request) -> list[Draft]:
     state, table = _value(record, "state").lower(), _value(record, "sys_class_name") or "incident"
     base, own = _value(record, "server_url") or outer.text("server_url"), _value(record, "sys_id")
     url = f"{base.rstrip('/')}/nav_to.do?uri={table}.do?sys_id={own}" if base and own else ""
-    about = links(("ServiceNow", url))
+    about = links(("ServiceNow", url or _value(record, "url") or _value(record, "link")))
     title = f"{number} {summary}".strip()
     key = number or own or None
     who = _shown(record, "assigned_to") or _shown(record, "sys_updated_by")
@@ -53,7 +65,11 @@ def read_servicenow(request: Request) -> list[Draft]:
             status="resolved" if state in _ENDS else "firing" if state else "notice",
             severity=_NUMBERS.get(priority[:1]) or severity(priority),
             key=key,
-            body=lines(without_tags(_shown(record, "description")), _shown(record, "close_code")),
+            body=lines(
+                without_tags(_shown(record, "description")),
+                join(": ", _shown(record, "close_code"), without_tags(_shown(record, "close_notes"))),
+                clause("by", _shown(record, "resolved_by")) if state in _ENDS else "",
+            ),
             labels=labels(
                 table=table,
                 group=_shown(record, "assignment_group"),

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, Request, as_text, unrecognised
-from relay.formats.reading import Reading, labels, links, severity
+from relay.formats.contract import Format, Request, unrecognised
+from relay.formats.reading import Reading, labels, links, severity, spoken
 
 _LABELS = ("host", "source", "sourcetype", "index", "app")
 MOST_FIELDS = 12
@@ -39,7 +39,7 @@ def read_splunk(request: Request) -> list[Draft]:
 def _shown(result: Any) -> str:
     """Return the fields of a row, for a row without a text."""
     fields = result.items() if isinstance(result, dict) else ()
-    shown = [f"{name}: {as_text(value)[:200]}" for name, value in fields if name[:1] != "_" and value not in ("", None)]
+    shown = [f"{name}: {spoken(value)[:200]}" for name, value in fields if name[:1] != "_" and value not in ("", None)]
     return "\n".join(shown[:MOST_FIELDS])
 
 

@@ -16,11 +16,11 @@ from relay.core.event import Draft
 from relay.formats.contract import Format, NotJsonError, Request, decode_json
 from relay.formats.reading import (
     Reading,
+    clause,
     downtime,
     is_empty,
     join,
     labels,
-    lines,
     links,
     moment,
     severity,
@@ -62,6 +62,7 @@ def read_zabbix(request: Request) -> list[Draft]:
     if not title or not _is_problem(payload, inner) or (_MACRO.search(title) and not payload.text(*_OF_A_PROBLEM)):
         return [unknown(request, "Zabbix")]
     title = _PREFIX.sub("", title) or title
+    title = title if not is_empty(title) else clause("problem of trigger", payload.text("trigger_id")) or "a problem"
     host = payload.text("host_name", "hostname", "host") or inner.text("hostname")
     url = payload.text("link", "url") or _address(payload)
     found = _TRIGGER.search(url)
@@ -97,7 +98,7 @@ def _is_problem(payload: Reading, inner: Reading) -> bool:
 
 def _update(draft: Draft, action: str, by: str, words: str) -> list[Draft]:
     """Read the actions on a problem, like `acknowledged, changed severity from Warning to High`, and the words of who
-    did them. The message is an administrator's template, which usually holds the words too.
+    did them. The message speaks of the update, as the administrator's template says; the problem keeps its own.
     """
     done = [word.strip() for word in re.split(r",| and ", action)]
     title, key, about = draft.title, draft.key, {"links": draft.links}
@@ -111,8 +112,9 @@ def _update(draft: Draft, action: str, by: str, words: str) -> list[Draft]:
         news.append(downtime(title, key, join(": ", by, said), begins="suppressed" in done, **about))
     if news and "severity" not in action:
         return news
-    note = join(": ", join(" by ", action, by), words) if not news and words not in draft.body else ""
-    return [msgspec.structs.replace(draft, body=lines(draft.body, note)), *news]
+    told = words or (draft.body if "commented" in done else "")
+    line = join(": ", join(" by ", action, by), "" if news else told)
+    return [msgspec.structs.replace(draft, body="", done=line), *news]
 
 
 def _status(payload: Reading, inner: Reading) -> Literal["firing", "resolved", "notice"]:
