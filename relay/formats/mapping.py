@@ -10,6 +10,7 @@ import jmespath.exceptions
 import msgspec
 
 from relay.core.event import Draft, Dropped, Link, Status
+from relay.core.markdown import middle
 from relay.core.severity import severity_of
 from relay.formats.batch import Item, read_each
 from relay.formats.contract import (
@@ -24,6 +25,8 @@ from relay.formats.expressions import FAILURES, Expression, Purse, TooMuchWorkEr
 from relay.formats.mapped import NOTHING, downtime_of, files_of, name_of, time_of
 from relay.formats.statuses import status_of
 
+LONGEST_SHOWN = 100
+"""Characters of an expression that an error shows."""
 MOST_SHOWN = 100
 """Items whose values a trial of a mapping shows."""
 OPTIONAL = (
@@ -142,10 +145,10 @@ class CompiledMapping:
         except TooMuchWorkError as error:
             raise UnreadableError("each", str(error)) from error
         except FAILURES as error:
-            raise UnrecognisedError("each", f"{self.settings.each!r} fails: {error}") from error
+            raise UnrecognisedError("each", f"{_short(self.settings.each)} fails: {error}") from error
         if isinstance(items, list):
             return items
-        raise UnrecognisedError("each", f"{misfit(f'a list from {self.settings.each!r}', items)}; check the path")
+        raise UnrecognisedError("each", f"{misfit(f'a list from {_short(self.settings.each)}', items)}; check the path")
 
     def draft_of(self, item: Any, purse: Purse) -> Draft | None:
         """Return the draft of an item, or None if `when` is false for it.
@@ -155,7 +158,7 @@ class CompiledMapping:
         notes: list[str] = []
         found = {name: self._search(name, one, item, purse, notes) for name, one in self._optional.items()}
         if "requires" in found and found["requires"] in NOTHING and not _is_zero(found["requires"]):
-            raise UnrecognisedError("requires", f"{self.settings.requires!r} finds nothing{_has(item)}")
+            raise UnrecognisedError("requires", f"{_short(self.settings.requires)} finds nothing{_has(item)}")
         if "when" in found and found["when"] in NOTHING:
             meant = self._optional["when"].find(item, purse).drawn  # else its fields are not there at all
             if meant or self._title_of(item, purse):
@@ -165,6 +168,7 @@ class CompiledMapping:
         status = self._status(found.get("status"), notes)
         severity = self._severity(found.get("severity"), status)
         title = self._read_title(item, key, status, purse)
+        body = as_text(found.get("body"))
         if status == "resolved" and not key:
             notes.append("map.key found nothing: an end without a key ends no alert, so the event is a notice")
             status, severity = "notice", severity or "info"
@@ -173,7 +177,7 @@ class CompiledMapping:
             status=status,
             severity=severity,
             key=key or None,
-            body=as_text(found.get("body")),
+            body=body if body.strip() != title else "",
             labels={
                 name: as_text(value)
                 for name, expression in self._labels.items()
@@ -223,10 +227,12 @@ class CompiledMapping:
         except TooMuchWorkError as error:
             raise UnreadableError("title", str(error)) from error
         except FAILURES as error:
-            raise UnrecognisedError("title", f"{self.settings.title!r} {_failure(error, item)}") from error
+            raise UnrecognisedError("title", f"{_short(self.settings.title)} {_failure(error, item)}") from error
         if as_text(value).strip():
-            raise UnrecognisedError("title", f"{self.settings.title!r} finds nothing{_has(item)}")
-        raise UnrecognisedError("title", f"{misfit(f'a text from {self.settings.title!r}', value)}; check the path")
+            raise UnrecognisedError("title", f"{_short(self.settings.title)} finds nothing{_has(item)}")
+        raise UnrecognisedError(
+            "title", f"{misfit(f'a text from {_short(self.settings.title)}', value)}; check the path"
+        )
 
     @staticmethod
     def _search(name: str, expression: Expression, item: Any, purse: Purse, notes: list[str]) -> Any:
@@ -313,6 +319,11 @@ def _failure(error: Exception, item: Any) -> str:
 def _is_zero(value: Any) -> bool:
     """Return whether a value is the number 0, which Python takes for False."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+
+
+def _short(expression: str | None) -> str:
+    """Return an expression in quotes, its middle left out if it is long."""
+    return repr(middle(expression or "", LONGEST_SHOWN))
 
 
 def _has(item: Any) -> str:
