@@ -19,15 +19,20 @@ _LIST = re.compile(rb"\[\s*(?:[\[{\"\]\d-]|(?:true|false|null)\b|$)")
 
 
 def decode(format_: Format, body: bytes, kind: str = "") -> Any:
-    """Return a body for a format to read; `kind` is its content type. Raises `NotJsonError`."""
-    if not format_.texts or body[:1] == b"{":
+    """Return a body for a format to read; `kind` is its content type. Raises `NotJsonError`.
+
+    A person's words are an event of the relay's own JSON. A vendor's format gets them as a text that it does not know.
+    """
+    if not format_.forms or body[:1] == b"{":
         return decode_body(body, kind, forms=format_.forms)
     try:
         found = decode_body(body, kind, forms=format_.forms)
     except NotJsonError:
         if not _may_be_text(body, kind):
             raise
-        return _titled(body)
+        return _titled(body) if format_.texts else whole(body.decode("utf-8-sig", errors="replace"))
+    if not format_.texts:
+        return found
     if not isinstance(found, (dict, list)) and not _is_declared(kind):
         return _titled(found.encode() if isinstance(found, str) else body)
     is_json = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")

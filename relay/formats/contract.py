@@ -314,6 +314,15 @@ def describe(value: object) -> str:
     return f"the number {middle(as_text(value), LONGEST_SHOWN)}"
 
 
+def _shown(payload: Any) -> str:
+    """Return a payload as a person reads it: a text as it is, anything else as JSON, indented unless it is long."""
+    if isinstance(payload, str):
+        return payload
+    encoded = msgspec.json.encode(payload)
+    found = msgspec.json.format(encoded, indent=2) if len(encoded) <= MOST_INDENTED else encoded[:MOST_INDENTED]
+    return found.decode(errors="replace")
+
+
 class Unrecognised(Draft, frozen=True, kw_only=True):
     """The notice of a payload that the source's format does not know."""
 
@@ -328,13 +337,9 @@ def unrecognised(request: Request, why: str = "the source's format does not know
 
     `why` says what the format looked for; the notice's note and the answer to the sender repeat it.
     """
-    encoded = msgspec.json.encode(request.payload)
-    shown = (
-        msgspec.json.format(encoded, indent=2) if len(encoded) <= MOST_INDENTED else encoded[:MOST_INDENTED]
-    ).decode(errors="replace")
     return Unrecognised(
         title=unrecognised_title(request.source),
-        body=shown[:2_000],
+        body=_shown(request.payload)[:2_000],
         notes=(why,),
         unread=(f"the whole payload ({why})",),
     )

@@ -82,3 +82,23 @@ def test_a_payload_with_one_placeholder_is_no_test() -> None:
 def test_json_within_a_text_is_no_placeholder() -> None:
     found = read(READERS["kibana"], {"Message": '{"title": "Pump 3 failed"}'})
     assert isinstance(found.drafts[0], Unrecognised)
+
+
+@pytest.mark.parametrize("name", [name for name in READERS if name not in OWN_WORDS and READERS[name].forms])
+def test_a_persons_words_are_shown_as_unrecognised(name: str) -> None:
+    payload = decode(READERS[name], b"Backup of db1 failed\nat 02:00", "text/plain")
+    (draft,) = read(READERS[name], payload).drafts
+    assert (draft.title, draft.body) == ("unrecognised payload from door", "Backup of db1 failed\nat 02:00")
+
+
+@pytest.mark.parametrize("body", [b'{"alert": {"id": 5, "na', b'[{"a": 1}, {"b"', b'"half a te', b"", b" \n", b"\0"])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", ""])
+def test_json_that_was_cut_is_refused_so_that_it_is_sent_again(body: bytes, kind: str) -> None:
+    for format_ in READERS.values():
+        with pytest.raises(NotJsonError):
+            decode(format_, body, kind)
+
+
+def test_words_that_say_to_be_json_are_refused() -> None:
+    with pytest.raises(NotJsonError):
+        decode(READERS["grafana"], b"Backup failed", "application/json")
