@@ -17,7 +17,7 @@ from relay.core.event import Draft
 from relay.core.words import parse_time
 from relay.formats.batch import Item, read_known
 from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit, unrecognised
-from relay.formats.reading import join, taken_up, withdrawn
+from relay.formats.reading import change, join, taken_up, withdrawn
 
 FAULTS = ("faultInst", "faultDelegate")
 RECORDS = ("aaaModLR", "aaaSessionLR", "eventRecord", "faultRecord", "healthRecord")
@@ -138,8 +138,8 @@ def _merged(known: Managed | None, kind: str, attributes: Mapping[str, str]) -> 
 def _news(known: Managed | None, now: Managed, attributes: Mapping[str, str], status: str) -> list[Draft]:
     """Return the notice about a change of an object that is not a fault."""
     if known is None:
-        change = "modified" if status == "modified" else "created"
-        return [_notice(now, change, _changes({}, attributes, change))]
+        did = "modified" if status == "modified" else "created"
+        return [_notice(now, did, _changes({}, attributes, did))]
     changes = _changes(known.attributes, attributes, "modified")
     return [_notice(now, "modified", changes)] if changes else []
 
@@ -217,28 +217,28 @@ def _record(kind: str, attributes: Mapping[str, str]) -> Draft:
     )
 
 
-def _notice(now: Managed, change: str, changes: list[str]) -> Draft:
+def _notice(now: Managed, did: str, changes: list[str]) -> Draft:
     dn = now.attributes.get("dn", "")
     more = f"… and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
     return Draft(
-        title=join(" ", now.kind, dn, "has been", change),
+        title=join(" ", now.kind, dn, "has been", did),
         severity="info",
         key=dn or None,
         body="\n".join([*changes[:MOST_CHANGES], *([more] if more else [])]),
-        labels={**_place_labels(now), "class": now.kind, "change": change},
+        labels={**_place_labels(now), "class": now.kind, "change": did},
         occurred_at=_time(now.attributes.get("modTs")),
     )
 
 
-def _changes(before: Mapping[str, str], after: Mapping[str, str], change: str) -> list[str]:
+def _changes(before: Mapping[str, str], after: Mapping[str, str], did: str) -> list[str]:
     """Return `name: "a" → "b"` for each difference, or the names and description of a new object."""
-    if change != "modified":
+    if did != "modified":
         return [f'{name}: "{after[name]}"' for name in _SHOWN if after.get(name)]
     changes = []
     for name, value in after.items():
         if name in _NOISE or before.get(name, "") == value:
             continue
-        changes.append(f'{name}: "{before[name]}" → "{value}"' if name in before else f'{name}: "{value}"')
+        changes.append(change(name, before[name], value) if name in before else f'{name}: "{value}"')
     return changes
 
 

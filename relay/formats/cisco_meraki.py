@@ -53,7 +53,8 @@ _STATES = (("connectivity", True), ("connected", True), ("startedAlerting", Fals
 """Fields of an alert's data that hold its state, and whether true means that all is well."""
 MOST_FACTS = 20
 _SAID = frozenset(
-    {"timestamp", "alertConfigId", "alertConfigName", "clientUrl", "imageUrl"} | {name for name, _ in _STATES}
+    {"triggerData", "timestamp", "alertConfigId", "alertConfigName", "clientUrl", "imageUrl"}
+    | {name for name, _ in _STATES}
 )
 """Fields of an alert's data that are shown elsewhere, or say nothing to a person."""
 _TESTS = ("webhook_test", "test_webhook")

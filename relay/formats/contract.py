@@ -286,10 +286,10 @@ def _decode_spoilt(body: bytes) -> Any:
 
 
 def as_text(value: object) -> str:
-    """Return a JSON value as the text that a person would write for it."""
+    """Return a JSON value as the text that a person would write for it. An empty list or object is no text."""
     if isinstance(value, str):
         return value
-    if value is None:
+    if value is None or value == [] or value == {}:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -316,7 +316,7 @@ def describe(value: object) -> str:
 
 def _shown(payload: Any) -> str:
     """Return a payload as a person reads it: a text as it is, anything else as JSON, indented unless it is long."""
-    if isinstance(payload, str):
+    if isinstance(payload, str) and payload.strip():
         return payload
     encoded = msgspec.json.encode(payload)
     found = msgspec.json.format(encoded, indent=2) if len(encoded) <= MOST_INDENTED else encoded[:MOST_INDENTED]

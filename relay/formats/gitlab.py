@@ -129,7 +129,7 @@ def _failed_jobs(payload: Reading) -> list[str]:
         one for one in payload.each("builds") if one.text("status") == "failed" and one.text("allow_failure") != "true"
     ]
     return [
-        join(": ", f"job {one.text('name')}", one.text("failure_reason").replace("_", " "))
+        join(": ", clause("job", one.text("name")) or "a job", one.text("failure_reason").replace("_", " "))
         for one in failed[:MOST_JOBS]
     ]
 

@@ -40,7 +40,7 @@ def read_intersight(request: Request) -> list[Draft]:
         return [_audit(event, kind)]
     state, who = event.text(*_STATES), event.text("Email", "UserIdOrEmail")
     draft = Draft(
-        title=join(" ", kind, f"{name}:" if state else name, state or f"was {operation.lower() or 'changed'}"),
+        title=join(": " if state else " ", join(" ", kind, name), state or f"was {operation.lower() or 'changed'}"),
         severity=_STATES_OF_TROUBLE.get(state.lower().replace("_", "").replace(" ", "")) or severity(word) or "info",
         key=event.text("Moid") or None,
         body=lines(event.text("Description", "Message"), _facts(event), clause("by", who)),
@@ -53,7 +53,7 @@ def read_intersight(request: Request) -> list[Draft]:
     title = named if about in named else join(": ", named, about)
     alarm = msgspec.structs.replace(
         draft,
-        title=title or ("" if over else f"alarm {name}"),
+        title=title or ("" if over else clause("alarm", name) or "an alarm"),
         body=event.text("Description"),
         status="resolved" if over else "firing",
         severity=severity(event.text("OrigSeverity")) if over else severity(word),

@@ -72,7 +72,7 @@ def read_opsgenie(request: Request) -> list[Draft]:
         " · ",
         join(" by ", did, who) if verb != "create" else "",
         *(f"{name} {alert.text(field)}" for name, field in _DETAILS if alert.text(field)),
-        f"{was} → {alert.text('priority')}" if was else "",
+        f"{was} → {alert.text('priority')}" if was and alert.text("priority") else "",
     )
     if verb == "acknowledge":
         return [taken_up(subject, key, who, "Opsgenie", alert.text("note"), occurred_at=at)]

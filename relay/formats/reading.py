@@ -22,6 +22,8 @@ _ZONE = re.compile(r" ?(?:UTC|GMT|Z|\((?:UTC|GMT)\))$")
 _PLACEHOLDER = re.compile(
     r"\$[A-Z][A-Z_]{2,60}|\$?\{(?!\s*\")[^{}]{1,100}\}|\{\{[^{}]{0,100}\}\}|\*\w{1,60}\*|<[A-Z_]{1,60}>|&lt;[A-Z_]{1,60}&gt;"
 )
+_NOTHING = frozenset({"null", "NULL", "None", "undefined", "<nil>", "<no value>", "[object Object]"})
+"""Texts that templates write for a value that is absent."""
 _LONGEST_PLACEHOLDER = 120
 _LONGEST_TIME = 64
 _LONGEST_URL = 4_000
@@ -79,9 +81,14 @@ class Reading:
         return isinstance(self.value, dict)
 
 
+def is_placeholder(text: str) -> bool:
+    """Return whether a text is nothing but a placeholder that its sender did not fill."""
+    return len(text) <= _LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(text) is not None
+
+
 def is_empty(text: str) -> bool:
-    """Return whether a text is empty, or a placeholder that its sender did not fill."""
-    return not text or (len(text) <= _LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(text) is not None)
+    """Return whether a text is empty, a template's word for nothing, or a placeholder that its sender did not fill."""
+    return not text or text in _NOTHING or is_placeholder(text)
 
 
 def severity(word: str, table: Mapping[str, str] | None = None) -> str | None:
@@ -226,7 +233,7 @@ def unknown(request: Request, vendor: str) -> Draft:
     """
     values = request.payload.values() if isinstance(request.payload, dict) else ()
     texts = [text for value in values if isinstance(value, str) and (text := value.strip())]
-    unfilled = [text for text in texts if is_empty(text)]
+    unfilled = [text for text in texts if is_placeholder(text)]
     if unfilled and 2 * len(unfilled) >= len(texts):
         return trial("", vendor, "its variables are not filled: this is what its test button sends")
     return unrecognised(request)

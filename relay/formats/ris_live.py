@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from relay.core.event import Draft
-from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
+from relay.formats.contract import MOST_EVENTS, Format, Request, as_text, unrecognised
 from relay.formats.reading import Reading, clause, join, key_of, labels
 
 _CONTROL = ("pong", "ris_subscribe_ok", "ris_rrc_list")
@@ -57,29 +57,29 @@ def _message(data: Reading) -> list[Draft]:
 
 
 def _update(data: Reading) -> list[Draft]:
-    path = " ".join(_hop(hop.value) for hop in data.each("path"))
+    path = join(" ", *[_hop(hop.value) for hop in data.each("path")])
     origin = path.split()[-1].strip("{}").split(",")[0] if path else ""
     number = data.text("peer_asn")
     peer = join(" ", f"AS{number}" if number else "a peer", clause("at", data.text("host")))
     drafts = []
     for one in data.each("announcements"):
         hop = one.text("next_hop")
-        for prefix in one.each("prefixes"):
-            news = f"{prefix.value} is announced by AS{origin}" if origin else f"{prefix.value} is announced"
-            more = {"prefix": str(prefix.value), "origin_as": origin}
-            key, body = _key(str(prefix.value), data), join(", ", clause("path", path), clause("next hop", hop))
+        for prefix in _texts(one, "prefixes"):
+            news = f"{prefix} is announced by AS{origin}" if origin else f"{prefix} is announced"
+            more = {"prefix": prefix, "origin_as": origin}
+            key, body = _key(prefix, data), join(", ", clause("path", path), clause("next hop", hop))
             drafts.append(_draft(data, f"{news} to {peer}", "notice", None, "info", body, **more))
             drafts.append(_draft(data, f"{news} to {peer}", "resolved", key, None, body, **more))
     drafts += [
         _draft(
             data,
-            f"{prefix.value} is withdrawn by {peer}",
+            f"{prefix} is withdrawn by {peer}",
             "firing",
-            _key(str(prefix.value), data),
+            _key(prefix, data),
             "major",
-            prefix=str(prefix.value),
+            prefix=prefix,
         )
-        for prefix in data.each("withdrawals")
+        for prefix in _texts(data, "withdrawals")
     ]
     unique = {(draft.key or draft.title, draft.status): draft for draft in drafts}
     return list(unique.values())[:MOST_EVENTS]
@@ -107,7 +107,15 @@ def _key(what: str, data: Reading) -> str | None:
 
 def _hop(value: Any) -> str:
     """Return an AS of a path, or a set of them, as text."""
-    return "{" + ",".join(str(one) for one in value) + "}" if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return as_text(value)
+    found = [text for one in value if (text := as_text(one))]
+    return "{" + ",".join(found) + "}" if found else ""
+
+
+def _texts(data: Reading, path: str) -> list[str]:
+    """Return the values of a list that are not empty, as texts."""
+    return [text for one in data.each(path) if (text := as_text(one.value))]
 
 
 FORMAT = Format(read=read_ris_live, forms=False)

@@ -39,7 +39,7 @@ def read_splunk(request: Request) -> list[Draft]:
 def _shown(result: Any) -> str:
     """Return the fields of a row, for a row without a text."""
     fields = result.items() if isinstance(result, dict) else ()
-    shown = [f"{name}: {spoken(value)[:200]}" for name, value in fields if name[:1] != "_" and value not in ("", None)]
+    shown = [f"{name}: {text[:200]}" for name, value in fields if name[:1] != "_" and (text := spoken(value))]
     return "\n".join(shown[:MOST_FIELDS])
 
 

@@ -450,7 +450,9 @@ def test_any_bytes_are_json_or_refused(body: bytes) -> None:
         (0.5, "0.5"),
         (1e300, "1e+300"),
         ([1, "a"], '[1,"a"]'),
-        ({}, "{}"),
+        ({"a": 1}, '{"a":1}'),
+        ({}, ""),
+        ([], ""),
     ],
 )
 def test_values_are_written_as_a_person_would(value: object, text: str) -> None:
