@@ -86,12 +86,13 @@ def _read_alert(alert: Any, group: dict[str, Any]) -> Draft:
     word = labels.get("severity") or notes.get("severity") or ""
     name = labels.get("alertname", "")
     summary = notes.get("summary") or notes.get("title") or ""
+    body = notes.get("description") or notes.get("message") or ""
     return Draft(
         title=_title(name, summary, labels),
         status="resolved" if resolved else "firing",
         severity=severity(word),
         key=fingerprint if isinstance(fingerprint, str) and fingerprint else _hash(labels) if labels else None,
-        body=notes.get("description") or notes.get("message") or "",
+        body=body if body != summary else "",
         labels=labels,
         annotations=notes,
         links=_links(alert.get("generatorURL"), group.get("externalURL"), notes),

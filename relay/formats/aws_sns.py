@@ -8,13 +8,13 @@ Any other message is a notice with its subject. Confirmations of a subscription 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from relay.core.event import Draft
-from relay.formats.contract import Format, NotJsonError, Request, UnreadableError, as_text, decode_json, unrecognised
+from relay.formats.contract import Format, NotJsonError, Request, UnreadableError, decode_json, unrecognised
 from relay.formats.native import read_one
-from relay.formats.reading import Reading, join, key_of, labels, lines, links
+from relay.formats.reading import Reading, join, key_of, labels, lines, links, spoken
 
 CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 MOST_FACTS = 12
@@ -41,7 +41,7 @@ def read_aws_sns(request: Request) -> list[Draft]:
     try:
         return [read_one(inner)]
     except UnreadableError:
-        return [_notice(payload, text, topic)]
+        return [_notice(payload, text, topic, inner)]
 
 
 def _known(message: Reading, topic: str) -> Draft | None:
@@ -70,11 +70,10 @@ def _bridged(event: Reading, topic: str) -> Draft:
             ),
             topic,
         )
-    facts = detail.value.items() if detail.is_object else ()
-    what = detail.text("instance-id", "clusterArn", "DBInstanceIdentifier", "service") or arn.rpartition("/")[2]
+    what = detail.text("title", "instance-id", "clusterArn", "DBInstanceIdentifier") or arn.rpartition("/")[2]
     return Draft(
         title=join(": ", event.text("detail-type"), what, detail.text("state", "status", "lastStatus", "statusCode")),
-        body=lines(*[f"{name}: {as_text(value)[:200]}" for name, value in list(facts)[:MOST_FACTS] if value]),
+        body=_facts(detail),
         labels=labels(
             service=event.text("source"),
             region=event.text("region"),
@@ -85,12 +84,18 @@ def _bridged(event: Reading, topic: str) -> Draft:
     )
 
 
-def _notice(payload: Reading, text: str, topic: str) -> Draft:
+def _facts(given: Reading) -> str:
+    """Return the fields of an object, a line each."""
+    facts = given.value.items() if given.is_object else ()
+    return lines(*[f"{name}: {text[:200]}" for name, value in list(facts)[:MOST_FACTS] if (text := spoken(value))])
+
+
+def _notice(payload: Reading, text: str, topic: str, inner: Any = None) -> Draft:
     first = text.strip().split("\n", 1)[0][:200] if text.strip()[:1] not in ("{", "[") else ""
     title = payload.text("Subject") or first or f"message of {topic.rpartition(':')[2] or 'a topic'}"
     return Draft(
         title=title,
-        body=text if text.strip() != title else "",
+        body=_facts(Reading(inner)) or (text if text.strip() != title else ""),
         labels=labels(topic=topic.rpartition(":")[2]),
         occurred_at=payload.moment("Timestamp"),
     )

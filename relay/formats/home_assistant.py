@@ -18,7 +18,7 @@ import msgspec
 
 from relay.core.event import Draft, Status
 from relay.formats.contract import MOST_EVENTS, Format, Request, unrecognised
-from relay.formats.reading import Reading, clause, join, labels, taken_up, trial, withdrawn
+from relay.formats.reading import Reading, clause, join, labels, severity, spoken, taken_up, trial, withdrawn
 
 _BAD = ("battery", "carbon_monoxide", "cold", "gas", "heat", "moisture", "problem", "safety", "smoke", "tamper")
 _GOOD = ("connectivity", "plug", "power", "running")
@@ -55,14 +55,16 @@ def _frame(frame: Reading, request: Request) -> list[Draft]:
     name = event.text("event_type")
     if name == "test":
         return [trial("Home Assistant's test event", "Home Assistant")]
-    what = data.text("name", "entity_id", "service_data.entity_id", "device_id", "command")
+    what = data.text("name", "entity_id", "service_data.entity_id", "action", "command", "device_id")
     service = join(".", data.text("domain"), data.text("service"))
-    title, message = data.text("title"), data.text("message")
+    title, message = data.text("title"), spoken(data.at("message"))
     return [
         Draft(
-            title=title or message or join(": ", clause("event", name) or "an event", join(" ", service, what)),
-            severity="info",
-            body=message if title else "",
+            title=title
+            or (message if isinstance(data.at("message"), str) else "")
+            or join(": ", clause("event", name) or "an event", join(" ", service, what)),
+            severity=severity(data.text("level")) or "info",
+            body=message if title or not isinstance(data.at("message"), str) else "",
             labels=labels(event_type=name),
             occurred_at=event.moment("time_fired"),
         )

@@ -56,11 +56,11 @@ def _rule(body: Reading) -> Draft | None:
         status="resolved" if group == "recovered" else "firing",
         severity=severity(named.get("severity", "") or context.text("severity", "alertSeverity")),
         key=f"{rule.text('id') or name}/{which}" if which else alert.text("uuid") or rule.text("id") or name,
-        body=context.text("reason", "message", "conditions"),
+        body=context.text("reason", "message", "internalShortMessage", "conditions"),
         labels=labels(**{**named, "rule": name, "group": group, "space": rule.text("spaceId")}),
         links=links(
             ("Alert", context.text("alertDetailsUrl")),
-            ("Kibana", context.text("viewInAppUrl", "link")),
+            ("Kibana", context.text("viewInAppUrl", "link", "anomalyExplorerUrl")),
             ("Rule", rule.text("url")),
         ),
         occurred_at=context.moment("timestamp", "date") or body.moment("date"),
