@@ -22,8 +22,8 @@ _ZONE = re.compile(r" ?(?:UTC|GMT|Z|\((?:UTC|GMT)\))$")
 _PLACEHOLDER = re.compile(
     r"\$[A-Z][A-Z_]{2,60}|\$?\{(?!\s*\")[^{}]{1,100}\}|\{\{[^{}]{0,100}\}\}|\*\w{1,60}\*|<[A-Z_]{1,60}>|&lt;[A-Z_]{1,60}&gt;"
 )
-_NOTHING = frozenset({"null", "NULL", "None", "undefined", "<nil>", "<no value>", "[object Object]"})
-"""Texts that templates write for a value that is absent."""
+_NOTHING = frozenset({"null", "NULL", "undefined", "<nil>", "<no value>", "[object Object]"})
+"""Texts that templates write for a value that is absent. `None` is not among them, as it is a severity too."""
 _LONGEST_PLACEHOLDER = 120
 _LONGEST_TIME = 64
 _LONGEST_URL = 4_000

@@ -57,6 +57,14 @@ SAMPLES: dict[str, Callable[[str], Any]] = {
         "repository": {"full_name": "harbour/locks"},
         "alert": {"number": 1, "rule": {"severity": word, "description": "d", "id": "r"}},
     },
+    "gitlab": lambda word: {
+        "object_kind": "vulnerability",
+        "object_attributes": {"title": "lock", "state": "detected", "severity": word},
+    },
+    "home-assistant": lambda word: {
+        "type": "event",
+        "event": {"event_type": "system_log_event", "data": {"name": "lock", "level": word}},
+    },
     "google-cloud": lambda word: {"incident": {"condition_name": "lock", "state": "open", "severity": word}},
     "intersight": lambda word: {
         "ClassId": "mo.WebhookResult",
@@ -95,7 +103,7 @@ SAMPLES: dict[str, Callable[[str], Any]] = {
     "zabbix": lambda word: {"event_name": "lock", "event_id": "1", "event_value": "1", "event_severity": word},
 }
 """A payload with a severity word, for each place in which a format reads one."""
-WITHOUT = {"webex", "gitlab", "icinga2", "netbox", "uptime-kuma", "uptimerobot", "home-assistant", "ris-live"}
+WITHOUT = {"webex", "icinga2", "netbox", "uptime-kuma", "uptimerobot", "ris-live"}
 """Formats whose payloads say no severity in a word."""
 MEANT: dict[str, dict[str, str | None]] = {
     "datadog": {"error": "critical", "success": None},
