@@ -41,7 +41,9 @@ def read_catalyst_sdwan(request: Request) -> list[Draft]:
     places = payload.each("values") or payload.each("values_short_display")
     first = places[0] if places else Reading(None)
     message, device = payload.text("message"), first.text("host-name", "system-ip")
-    title = join(" ", message or rule.replace("_", " "), clause("on", device))
+    devices = dict.fromkeys(text for one in places if (text := one.text("host-name", "system-ip")))
+    others = f"and {len(devices) - 1} more" if len(devices) > 1 else ""
+    title = join(" ", message or rule.replace("_", " "), clause("on", device), others)
     cleared = [as_text(one.value) for one in payload.each("cleared_events") if as_text(one.value)]
     worst = _NUMBERS.get(payload.text("severity_number")) or severity(payload.text("severity"))
     status = _status(rule, payload.text("active").lower(), cleared)

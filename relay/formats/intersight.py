@@ -53,7 +53,7 @@ def read_intersight(request: Request) -> list[Draft]:
     title = named if about in named else join(": ", named, about)
     alarm = msgspec.structs.replace(
         draft,
-        title=title or ("" if over else clause("alarm", name) or "an alarm"),
+        title=title or ("" if over and draft.key else clause("alarm", name) or "an alarm"),
         body=event.text("Description"),
         status="resolved" if over else "firing",
         severity=severity(event.text("OrigSeverity")) if over else severity(word),

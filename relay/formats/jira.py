@@ -42,6 +42,7 @@ def read_jira(request: Request) -> list[Draft]:
             Draft(title=join(": ", "Jira", join(" by ", what, who), name), severity="info", body=body, occurred_at=at)
         ]
     did = payload.text("issue_event_type_name").removeprefix("issue_").replace("_", " ")
+    did = did or ("deleted" if event == "jira:issue_deleted" else "")
     changes = [
         change(one.text("field") or "a field", one.text("fromString"), one.text("toString"))
         for one in payload.each("changelog.items")

@@ -8,6 +8,7 @@ from typing import Literal
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request
 from relay.formats.reading import Reading, join, labels, severity, taken_up, trial, unknown, without_tags
+from relay.formats.statuses import status_of
 
 _STATES: dict[str, Literal["firing", "resolved"]] = {
     "0": "resolved",
@@ -15,10 +16,8 @@ _STATES: dict[str, Literal["firing", "resolved"]] = {
     "3": "firing",  # got worse
     "4": "firing",  # got better
     "5": "firing",  # changed
-    "recovered": "resolved",
-    "ok": "resolved",
 }
-"""The state of an alert by LibreNMS's number or word; 2 means acknowledged and is read apart."""
+"""The state of an alert by LibreNMS's number; 2 means acknowledged and is read apart. A template may write a word."""
 _OF_AN_ALERT = ("sysName", "display", "device_id", "rule_id", "alert_notes", "faults")
 """Fields of which an alert has at least one, or both `hostname` and `state`. Many senders have a `title`."""
 
@@ -38,14 +37,14 @@ def read_librenms(request: Request) -> list[Draft]:
     body = without_tags(payload.text("msg"))
     notes = without_tags(payload.text("alert_notes"))
     at = payload.moment("timestamp")
-    if state == "2":
+    if state in ("2", "acknowledged", "ack"):
         subject = join(" on ", payload.text("name"), host) if payload.text("name") else title
         return [taken_up(subject, key, "", "LibreNMS", notes, occurred_at=at)]
     word = payload.text("severity")
     return [
         Draft(
             title=f"{title} on {host}" if host and host not in title else title,
-            status=_STATES.get(state, "notice"),
+            status=_STATES.get(state) or status_of(state) or "notice",
             severity=None if word == "ok" else severity(word),
             key=key,
             body=body if body != title else "",

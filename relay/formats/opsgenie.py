@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from relay.core.event import Draft
 from relay.formats.contract import Format, Request
-from relay.formats.reading import Reading, join, labels, severity, taken_up, unknown, withdrawn, without_tags
+from relay.formats.reading import Reading, clause, join, labels, severity, taken_up, unknown, withdrawn, without_tags
 
 _ENDS = ("close", "delete")
 _UPDATES = (
@@ -72,6 +72,7 @@ def read_opsgenie(request: Request) -> list[Draft]:
         " · ",
         join(" by ", did, who) if verb != "create" else "",
         *(f"{name} {alert.text(field)}" for name, field in _DETAILS if alert.text(field)),
+        clause("to", payload.text("escalationNotify.name")),
         f"{was} → {alert.text('priority')}" if was and alert.text("priority") else "",
     )
     if verb == "acknowledge":

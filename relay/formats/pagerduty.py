@@ -25,8 +25,8 @@ from relay.formats.signatures import hexadecimal
 _SAID = {
     "annotated": "note",
     "status_update_published": "status update",
-    "responder.added": "help asked of",
-    "responder.replied": "answer of",
+    "responder.added": "request for help",
+    "responder.replied": "answer",
 }
 """Actions beside an incident in words. Each comes with an object of its own, which names the incident."""
 _URGENCY = {"high": "critical", "low": "warning"}
@@ -70,7 +70,8 @@ def _event(event: Reading) -> list[Item]:
         fields = [join(": ", one.text("name"), spoken(one.at("value"))) for one in data.each("custom_fields")]
         text = lines(data.text("content", "message"), *fields)
         what = _SAID.get(verb) or verb.replace("_", " ").replace(".", " ") or "note"
-        who = data.text("user.summary", "escalation_policy.summary") if verb.startswith("responder") else ""
+        asked = data.text("user.summary", "escalation_policy.summary") if verb.startswith("responder") else ""
+        who = clause("to" if verb == "responder.added" else "of", asked)
         by = clause("by", event.text("agent.summary"))
         title = join(" ", what, who, by, "on", incident.text("summary", "title", "id") or "an incident")
         about = links(("PagerDuty", incident.text("html_url")))

@@ -27,7 +27,7 @@ _NOTHING = frozenset({"null", "NULL", "undefined", "<nil>", "<no value>", "[obje
 _LONGEST_PLACEHOLDER = 120
 _LONGEST_TIME = 64
 _LONGEST_URL = 4_000
-_TAG = re.compile(r"<(?:br|/p|/div|/li|/tr)\s{0,5}/?>", re.IGNORECASE)
+_TAG = re.compile(r"<(?:br|/p|/div|/li|/tr|/h[1-6])\s{0,5}/?>", re.IGNORECASE)
 _MARKUP = re.compile(r"<[a-zA-Z/!][^<>]{0,500}>")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " ", "&amp;": "&"}
 

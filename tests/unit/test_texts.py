@@ -22,14 +22,14 @@ from tests.unit.test_golden import CASES, headers_of
 
 VENDORS = [case for case in CASES if case.parent.name not in ("relay", "map")]
 """Payloads whose events a format of the relay words. Native JSON and a user's mapping are worded by their senders."""
-EMPTIES: tuple[Any, ...] = ("absent", None, "")
+EMPTIES: tuple[Any, ...] = ("absent", None, "", [], {})
 TRACES = re.compile(
     r"""\b(?:None|null|undefined|object)\b      # a value that is not there
-    | \(\s*\) | \[\s*\] | [:,]\s+[:,)] | \(\s*[:,]
+    | \(\s*\) | \[\s*\] | \{\s*\} | "\s*" | ^→ | →$ | [:,]\s+[:,)] | \(\s*[:,]
     | \s{2}
     | ^[\s/:,.)!-] | [\s/:,(!-]$
     | (?:^|\s)//? (?:\s|:|$) | (?<!:)//
-    | \b(?:on|by|at|is|was|of|to|has|in)$
+    | \b(?:on|by|at|is|was|of|to|has|in|with|from)$
     | \b(?:is|was)\s+(?:by|on|to)\b | \b(?:on|by|at|of|to)\s+(?:is|was|by|on|at)\b""",
     re.VERBOSE,
 )
@@ -37,7 +37,7 @@ TRACES = re.compile(
 
 
 def without(value: Any, path: tuple[Any, ...], empty: Any) -> Any:
-    """A payload in which one field is gone (`absent`), null or an empty text."""
+    """A payload in which one field is gone (`absent`), null or empty."""
     head, *rest = path
     if not rest and empty == "absent":
         return {name: inner for name, inner in value.items() if name != head}
@@ -60,7 +60,7 @@ def thinned(value: Any, dice: Random, share: float) -> Any:
     """A payload of whose fields a share is gone, null or empty."""
     if isinstance(value, dict):
         kept = {name: thinned(inner, dice, share) for name, inner in value.items() if dice.random() > share / 2}
-        return {name: dice.choice((None, "")) if dice.random() < share / 2 else inner for name, inner in kept.items()}
+        return {name: dice.choice(EMPTIES[1:]) if dice.random() < share / 2 else inner for name, inner in kept.items()}
     return [thinned(inner, dice, share) for inner in value] if isinstance(value, list) else value
 
 
@@ -98,7 +98,7 @@ def traces(draft: Draft, payload: Any) -> list[str]:
     given = sorted(set(texts_in(payload)), key=len, reverse=True)
     found = [
         f"{name}: {line!r}"
-        for name, text in (("title", draft.title), ("body", draft.body))
+        for name, text in (("title", draft.title), ("body", draft.body), ("done", draft.done))
         for line in text.splitlines()
         if TRACES.search(line) and TRACES.search(skeleton(line, given))
     ]
