@@ -6,12 +6,14 @@ difference between the two decides the change of the message.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
 
 from relay.core.delivery import Ack, IncidentView
-from relay.core.event import Event, Severity
+from relay.core.event import Event, Link, Severity
+from relay.core.naming import telling
 from relay.core.phrases import HOLD
 from relay.core.suppression import Held
 
@@ -21,6 +23,7 @@ FLAPS = 5
 """Openings and ends within `FLAP_WINDOW` from which an incident is flapping."""
 FLAP_WINDOW = 1_200.0
 MOST_CHANGES = 100
+_QUERY = re.compile("[?#]")
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +70,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     beginning and end. `remind_at` is the next reminder, `wake_at` when to look at it again if no event comes. `changes`
     are its last openings and ends. While it is `quiet`, as it flaps, they change no message.
 
+    `problem` is its body while it fired, if its end has brought another.
+
     `shown` is the state that its message shows, or None if it has no message; `fresh` means that its text has changed
     since. `at` is the fallback that its message stands in, empty if it stands in its own room.
 
@@ -100,6 +105,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     held: Held | None = None
     ack: Ack | None = None
     at: str = ""
+    problem: str | None = None
 
     @property
     def where(self) -> str:
@@ -185,14 +191,18 @@ def view_of_incident(incident: Incident) -> IncidentView:
 
 
 def same(event: Event, known: Event) -> bool:
-    """Return whether an event says no more than the incident's known event: the same severity, texts and downtime."""
-    return (event.severity, event.title, event.body, event.done, bool(event.downtime)) == (
-        known.severity,
-        known.title,
-        known.body,
-        known.done,
-        bool(known.downtime),
+    """Return whether an event shows no more than the known one: severity, texts, downtime, links and telling labels."""
+    return (
+        (event.severity, event.title, event.body, event.done, bool(event.downtime))
+        == (known.severity, known.title, known.body, known.done, bool(known.downtime))
+        and (event.links == known.links or _places(event.links) == _places(known.links))
+        and (event.labels == known.labels or telling(event.labels, event.title) == telling(known.labels, known.title))
     )
+
+
+def _places(links: tuple[Link, ...]) -> list[tuple[str, str]]:
+    """Return links without their queries and fragments, in which vendors put the time of each notification."""
+    return [(link.text, _QUERY.split(link.url, 1)[0]) for link in links]
 
 
 def keep(event: Event, known: Event) -> Event:
@@ -251,7 +261,13 @@ def end(
         received_at=when.heard_at,
     )
     ended = msgspec.structs.replace(
-        incident, event=event, state=state, ended_at=when.at, over_at=when.over_at, seq=seq or incident.seq
+        incident,
+        event=event,
+        state=state,
+        ended_at=when.at,
+        over_at=when.over_at,
+        seq=seq or incident.seq,
+        problem=None if event.body == known.body else known.body,
     )
     if state == "expired":
         return msgspec.structs.replace(ended, quiet=False, changes=())
@@ -277,12 +293,18 @@ def absorb(incident: Incident, storm: str, message: int, room: str) -> Incident:
 
 
 def reopen(incident: Incident, seq: int, event: Event, policy: Policy, now: float) -> Incident:
-    """Return an incident that fires again, in the same message; an acknowledgement lasts only while it flaps."""
+    """Return an incident that fires again, in the same message; an acknowledgement lasts only while it flaps.
+
+    The body, links and files that the event lacks are those from before its end. What somebody did then is over.
+    """
+    ended = incident.event
+    known = ended if incident.problem is None else msgspec.structs.replace(ended, body=incident.problem)
     lives = msgspec.structs.replace(
         incident,
         seq=seq,
-        event=event,
+        event=msgspec.structs.replace(keep(event, known), done=event.done),
         state="firing",
+        problem=None,
         ended_at=None,
         ended_before=incident.ended_at,
         remind_at=now + policy.repeat_interval,

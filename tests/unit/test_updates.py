@@ -64,15 +64,46 @@ def update(**changes: Any) -> Event:
         ({"status": "resolved", "body": "in step again"}, "in step again", (RUNBOOK,)),
         ({"cleared": ("body",)}, "", (RUNBOOK,)),
         ({"cleared": ("links", "body"), "status": "resolved"}, "", ()),
+        ({"cleared": ("links",)}, BODY, ()),
         ({"links": (Link("Graph", "https://g.example.net"),)}, BODY, (Link("Graph", "https://g.example.net"),)),
     ],
 )
 def test_what_an_update_does_not_speak_of_stays(changes: dict[str, Any], body: str, links: tuple[Link, ...]) -> None:
-    if "links" in changes:
-        changes = {**changes, "severity": "minor"}
     for one in after(FIRST, update(**changes)).values():
         assert (one.body, one.links) == (body, links)
         assert one.files == FIRST.files
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"labels": {"device": "r2"}}, True),
+        ({"labels": {"owner": "team-b"}}, True),
+        ({"labels": {"severity": "P2", "action": "update"}}, False),
+        ({"links": (Link("Runbook", "https://runbooks.example.net/lag-2"),)}, True),
+        ({"links": (Link("Step 4", RUNBOOK.url),)}, True),
+        ({"links": (Link("Runbook", f"{RUNBOOK.url}?from=1&to=2#panel"),)}, False),
+        ({}, False),
+    ],
+)
+def test_an_update_is_told_if_the_message_would_read_otherwise(changes: dict[str, Any], told: bool) -> None:
+    ledger = Ledger(RULES)
+    for seq, one in enumerate((FIRST, update(**changes)), 1):
+        ledger.take([waiting(seq, one)])
+    assert ledger.done(2) == ([("edit", "noc")] if told else [])
+
+
+@pytest.mark.parametrize(
+    "ends", [{}, {"body": "in step again", "title": "Replica is in step", "done": "closed by anna"}]
+)
+def test_an_alert_that_fires_again_in_its_message_has_the_description_from_before_its_end(ends: dict[str, Any]) -> None:
+    again = after(FIRST, update(status="resolved", **ends), update())["noc"]
+    assert (again.body, again.links, again.files) == (BODY, (RUNBOOK,), FIRST.files)
+    assert (again.done, again.title) == ("", FIRST.title)
+    flaps = after(FIRST, *[update(status="resolved", **ends), update()] * 3)["noc"]
+    assert flaps.body == BODY
+    new = after(FIRST, update(status="resolved", **ends), update(body="Another replica lags."))["noc"]
+    assert new.body == "Another replica lags."
 
 
 def test_a_room_that_is_reached_later_reads_all_of_it() -> None:
