@@ -258,13 +258,15 @@ class PlanWriter:
     ) -> list[Over]:
         """Write edits and replies.
 
-        A new edit supersedes a waiting edit. A post that still waits supersedes the new edit. A message that was pruned
-        meanwhile is inserted again. Its next delivery posts it anew.
+        A new edit supersedes a waiting edit, and a new reply one that says the same of the same alerts. A post that
+        still waits supersedes the new edit. A message that was pruned meanwhile is inserted again. Its next delivery
+        posts it anew.
         """
         over: list[Over] = []
         for change in changes:
             delivery = self._sequences.next("delivery")
             message = _message(change.message, placed)
+            says = None if change.says is None else as_json(change.says)
             row = (
                 delivery,
                 message,
@@ -274,7 +276,7 @@ class PlanWriter:
                 change.rank,
                 position_of(delivery, change.haste),
                 change.content,
-                None if change.says is None else as_json(change.says),
+                says,
                 now,
             )
             connection.execute(_SQL["ensure_message"], _message_row(message, change))
@@ -291,7 +293,11 @@ class PlanWriter:
                 continue
             mine = connection.execute(_SQL["supersede_by_post"], values).fetchall()
             over.extend(mine)
-            if (change.action == "edit" or change.content is None) and not mine:
+            if mine:
+                continue
+            if says is not None:
+                over.extend(connection.execute(_SQL["supersede_replies"], {**values, "says": says}).fetchall())
+            elif change.action == "edit" or change.content is None:
                 over.extend(connection.execute(_SQL["supersede_edits"], values).fetchall())
         return over
 

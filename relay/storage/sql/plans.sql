@@ -109,6 +109,12 @@ UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, 
 WHERE message = :message AND action = :action AND (action = 'edit' OR content IS NULL) AND state = 'waiting' AND id < :id
 RETURNING room, rank, state;
 
+-- name: supersede_replies
+UPDATE deliveries SET state = 'superseded', successor = :id, settled_at = :now, aside = 0
+WHERE message = :message AND action = 'reply' AND state = 'waiting' AND id < :id
+  AND says -> 'kind' = :says -> 'kind' AND says -> 'alerts' = :says -> 'alerts'
+RETURNING room, rank, state;
+
 -- name: supersede_by_post
 UPDATE deliveries SET state = 'superseded', settled_at = :now, successor = (
     SELECT id FROM deliveries WHERE message = :message AND action = 'post' AND state = 'waiting' AND id < :id
