@@ -328,6 +328,7 @@ class Renderer(Protocol):
         room: str,
         summary: Summary | None,
         now: float,
+        behind: float = 0.0,
         mention: Sequence[str] = (),
         longest: int,
         brief: bool = False,
@@ -335,14 +336,14 @@ class Renderer(Protocol):
     ) -> list[str]:
         """Return the markdown of a message and of the replies that follow it, each within the service's limit.
 
-        `summary` holds the incidents that the message is about, if any; `now` is the time of sending in Unix seconds.
-        `mention` names the people to notify, `longest` is the limit in bytes. `brief` keeps the first two lines
-        only; `remark` is added as the last line. Never fails.
+        `summary` holds the incidents that the message is about, if any. `now` is the time of sending in Unix seconds,
+        `behind` the seconds since the message was due. `mention` names the people to notify, `longest` is the limit in
+        bytes. `brief` keeps the first two lines only; `remark` is added as the last line. Never fails.
         """
         ...
 
     def card(
-        self, lineage: str, event: Event, *, room: str, summary: Summary | None, now: float
+        self, lineage: str, event: Event, *, room: str, summary: Summary | None, now: float, behind: float = 0.0
     ) -> Mapping[str, Any] | None:
         """Return the content of the card that goes with a new message of one alert, or None. Never fails."""
         ...

@@ -75,6 +75,7 @@ class Sending:
             room=lease.room,
             summary=lease.summary,
             now=self._clock.wall(),
+            behind=self._behind(lease),
             mention=lease.mention if lease.action == "post" else (),
             longest=service.longest,
             brief=lease.action == "reply" and not service.edits,
@@ -103,5 +104,15 @@ class Sending:
         """Return the card that goes with a new message, or None if there is none or the service takes no files."""
         if lease.action != "post" or lease.note is not None or not sender.service.files:
             return None
-        now = self._clock.wall()
-        return self._renderer.card(lease.lineage, lease.event, room=lease.room, summary=lease.summary, now=now)
+        return self._renderer.card(
+            lease.lineage,
+            lease.event,
+            room=lease.room,
+            summary=lease.summary,
+            now=self._clock.wall(),
+            behind=self._behind(lease),
+        )
+
+    def _behind(self, lease: Lease) -> float:
+        """Return the seconds since a delivery was planned, by the relay's own clock."""
+        return self._clock.now() - lease.created_at

@@ -65,7 +65,7 @@ class CardRenderer:
         self._templates = {name: compile_template(environment, name, text, "card") for name, text in sources.items()}
 
     def card(
-        self, lineage: str, event: Event, *, room: str, incident: IncidentView | None, now: float
+        self, lineage: str, event: Event, *, room: str, incident: IncidentView | None, now: float, behind: float = 0.0
     ) -> dict[str, Any] | None:
         """Return the content of a card, or None if none is chosen or its template fails. Never raises."""
         name = self._chosen(lineage, room)
@@ -73,7 +73,7 @@ class CardRenderer:
         if name is None or template is None:
             return None
         try:
-            return self.render_strictly(template, View(event, room, incident, now, self._zone).names())
+            return self.render_strictly(template, View(event, room, incident, now, self._zone, behind).names())
         except Exception as error:  # noqa: BLE001 - an operator's template may fail in any way; the alert goes out
             self._failed(name, event.id, words_of(error))
             return None

@@ -45,7 +45,7 @@ class Cards(Protocol):
     """A maker of cards."""
 
     def card(
-        self, lineage: str, event: Event, *, room: str, incident: IncidentView | None, now: float
+        self, lineage: str, event: Event, *, room: str, incident: IncidentView | None, now: float, behind: float = 0.0
     ) -> dict[str, Any] | None:
         """Return the content of a card, or None if there is none."""
         ...
@@ -81,6 +81,7 @@ class TemplateRenderer:
         room: str,
         summary: Summary | None,
         now: float,
+        behind: float = 0.0,
         mention: Sequence[str] = (),
         longest: int = WEBEX_MAX_BYTES,
         brief: bool = False,
@@ -94,13 +95,13 @@ class TemplateRenderer:
         single = None if summary is None else summary.single
         if summary is None or single is not None:
             kind = "event"
-            view = View(event if single is None else single.event, room, single, now, self._zone)
+            view = View(event if single is None else single.event, room, single, now, self._zone, behind)
         elif summary.digest is not None:
             kind = "digest"
-            view = DigestView(summary, summary.digest, now, self._zone)
+            view = DigestView(summary, summary.digest, now, self._zone, behind)
         else:
             kind = "group"
-            view = GroupView(summary, room, now, self._zone)
+            view = GroupView(summary, room, now, self._zone, behind)
         chosen = None if template is None else self._templates.get(template)
         fits = kind != "digest" and (template in self._for_groups) == (kind == "group")
         named, living = template or "", summary is not None
@@ -112,13 +113,14 @@ class TemplateRenderer:
         return [with_mentions(texts[0], mention, longest), *texts[1:]] if mention else texts
 
     def card(
-        self, lineage: str, event: Event, *, room: str, summary: Summary | None, now: float
+        self, lineage: str, event: Event, *, room: str, summary: Summary | None, now: float, behind: float = 0.0
     ) -> Mapping[str, Any] | None:
         """Return the content of the card for a new message about one alert, or None if it has none. Never raises."""
         single = None if summary is None else summary.single
         if self._cards is None or (summary is not None and single is None):
             return None
-        return self._cards.card(lineage, event if single is None else single.event, room=room, incident=single, now=now)
+        about = event if single is None else single.event
+        return self._cards.card(lineage, about, room=room, incident=single, now=now, behind=behind)
 
     def note(self, diversion: Diversion, room: str, now: float) -> str:
         """Return the message that reports the end of a diversion, to the room or to its fallback."""

@@ -44,6 +44,8 @@ class View(msgspec.Struct, frozen=True):
     incident: IncidentView | None
     now: float
     zone: tzinfo
+    behind: float = 0.0
+    """Seconds since the message was due."""
 
     def parts(self) -> dict[str, object]:
         """Return the variables of the built-in message."""
@@ -125,8 +127,7 @@ class View(msgspec.Struct, frozen=True):
     @property
     def late(self) -> str:
         """Return how late the message is posted, or an empty text if it is in time."""
-        behind = self.now - self.event.received_at
-        return say_duration(behind) if behind >= LATE_AFTER else ""
+        return say_late(self.behind)
 
     @property
     def facts(self) -> Markdown:
@@ -139,8 +140,7 @@ class View(msgspec.Struct, frozen=True):
         if self.incident is not None and self.incident.ack is not None:
             parts.append(f"{ACKNOWLEDGED} {one_line(self.incident.ack.by, 60)}")
             parts += [one_line(self.incident.ack.comment, 80)] if self.incident.ack.comment else []
-        if self.late:
-            parts.append(f"posted {self.late} late")
+        parts += posted_late(self.behind)
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     def _when(self) -> str:
@@ -162,6 +162,16 @@ class View(msgspec.Struct, frozen=True):
     def links(self) -> Markdown:
         """Return the first three links by name. Files come after links."""
         return _SEPARATOR.join(links_of(self.event)[:MOST_LINKS])
+
+
+def say_late(behind: float) -> str:
+    """Return how late a message is that was due so many seconds ago, or an empty text if it is in time."""
+    return say_duration(behind) if behind >= LATE_AFTER else ""
+
+
+def posted_late(behind: float) -> list[str]:
+    """Return the last part of a line of facts: that the message is posted late, if it is."""
+    return [f"posted {late} late"] if (late := say_late(behind)) else []
 
 
 def first_lines(body: str) -> tuple[str, str]:
@@ -188,6 +198,7 @@ class GroupView(msgspec.Struct, frozen=True):
     room: str
     now: float
     zone: tzinfo
+    behind: float = 0.0
 
     def parts(self) -> dict[str, object]:
         """Return the variables of the built-in message."""
@@ -254,9 +265,8 @@ class GroupView(msgspec.Struct, frozen=True):
         sources = list(dict.fromkeys(one.event.source for one in self.summary.incidents))[:3]
         since = say_clock(self.summary.started_at, self.now, self.zone)
         changed = say_clock(self.now, self.now, self.zone).partition(" ")[0]
-        return Markdown(
-            " · ".join([escape_markdown(part) for part in (*sources, f"since {since}", f"changed {changed}")])
-        )
+        parts = (*sources, f"since {since}", f"changed {changed}", *posted_late(self.behind))
+        return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     @property
     def _events(self) -> list[Event]:
@@ -328,6 +338,7 @@ class DigestView(msgspec.Struct, frozen=True):
     digest: Digest
     now: float
     zone: tzinfo
+    behind: float = 0.0
     sign: str = "🌊"
 
     def parts(self) -> dict[str, object]:
@@ -376,6 +387,7 @@ class DigestView(msgspec.Struct, frozen=True):
         parts = [f"{source} {count:,}" for source, count in largest]
         parts.append(f"since {say_clock(self.digest.began_at, self.now, self.zone)}")
         parts.append("the full list is in this thread" if self.digest.over else "the full list follows when it is over")
+        parts += posted_late(self.behind)
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     def _lines(self) -> list[dict[str, object]]:

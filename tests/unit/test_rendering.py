@@ -84,9 +84,24 @@ def test_an_end_says_how_long_it_lasted_and_what_it_was() -> None:
     assert text == "✅ **resolved** · port-down on node-7 · lasted 14 min  \nfabric · 02:56–03:10 CET · was MAJOR"
 
 
-def test_a_late_message_says_so() -> None:
-    assert "posted 14 min late" in render(event(occurred_at=NOW - 840, received_at=NOW - 840))[0]
-    assert "late" not in render(event(occurred_at=NOW - 840, received_at=NOW))[0]
+LATE_ONES = [
+    None,
+    standing(event(), "firing", NOW - 840),
+    Summary(tuple(IncidentView(event(key=key), "firing", NOW - 840) for key in "ab"), 2, 0, NOW - 840),
+    Summary((), 0, 0, NOW, digest=Digest(((1, "fabric", 9),), (), NOW - 840, NOW, over=False)),
+]
+
+
+@pytest.mark.parametrize("summary", LATE_ONES, ids=["notice", "alert", "group", "digest"])
+def test_a_message_that_waited_says_so_and_an_old_alert_alone_is_not_late(summary: Summary | None) -> None:
+    one = event(occurred_at=NOW - 9_000, received_at=NOW - 9_000)
+    told, late = (
+        renderer().render(one, None, room="noc", summary=summary, now=NOW, behind=behind)[0].split("  \n")
+        for behind in (119.0, 840.0)
+    )
+    assert late[1] == f"{told[1]} · posted 14 min late"
+    assert (late[0], late[2:]) == (told[0], told[2:])
+    assert "late" not in told[1]
 
 
 def test_of_a_long_body_six_lines_are_shown_and_the_rest_stands_in_the_thread() -> None:
