@@ -194,8 +194,9 @@ class IncidentView(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True):
     """The incidents of a message, as they are when a delivery is leased.
 
-    `incidents` are the worst first and those that are over last, `MOST_LINES` at the most. `firing` and `ended` count
-    all of them: those that flap count as firing. The first of them `started_at`. `labels` are those of its group.
+    `incidents` are the worst first and those that are over last, `MOST_LINES` at the most. `unnamed` are further ones,
+    which are looked at for what all have in common. `firing` and `ended` count all of them: those that flap count as
+    firing. The first of them `started_at`, the last that is over `ended_at`. `labels` are those of its group.
     """
 
     incidents: tuple[IncidentView, ...]
@@ -204,11 +205,18 @@ class Summary(msgspec.Struct, frozen=True):
     started_at: float
     labels: dict[str, str] = {}
     digest: Digest | None = None
+    unnamed: tuple[IncidentView, ...] = ()
+    ended_at: float | None = None
+
+    @property
+    def count(self) -> int:
+        """Return how many incidents it has, named or not."""
+        return self.firing + self.ended
 
     @property
     def single(self) -> IncidentView | None:
         """Return its incident if it has just one, else None; None for a digest."""
-        return self.incidents[0] if self.firing + self.ended == 1 and self.digest is None else None
+        return self.incidents[0] if self.count == 1 and self.digest is None else None
 
 
 class Diversion(msgspec.Struct, frozen=True):
@@ -245,6 +253,8 @@ class Digest(msgspec.Struct, frozen=True):
 
 MOST_LINES = 10
 """Incidents that a group's message names."""
+MOST_COMPARED = 1_000
+"""Incidents of a group that are looked at for what all have in common. In a larger group nothing is called common."""
 MOST_DIGEST_LINES = 120
 """Incidents that a digest names at most, as far as there is room."""
 

@@ -99,15 +99,19 @@ def common_title(alerts: Sequence[Named]) -> str:
 def differences(alerts: Sequence[Named]) -> list[list[str]]:
     """Return for each alert the values of the labels in which the alerts differ, as few as tell all of them apart.
 
-    Labels that a title says already are left out. If no label tells two alerts apart, their sources or keys do.
+    A label that a title says already is left out, unless another alert of that title has another value. If no label
+    tells two alerts apart, their sources or keys do.
     """
     if len(alerts) == 1:
         return [[]]
     found: list[list[str]] = [[] for _ in alerts]
     for name in _differing(alerts):
         values = [one_line(one.labels.get(name, ""), LONGEST_VALUE) for one in alerts]
+        of_title: dict[str, set[str]] = {}
+        for one, value in zip(alerts, values, strict=True):
+            of_title.setdefault(one.title, set()).add(value)
         for place, (one, value) in enumerate(zip(alerts, values, strict=True)):
-            if value and value.lower() not in one.title.lower():
+            if value and (len(of_title[one.title]) > 1 or value.lower() not in one.title.lower()):
                 found[place].append(_said(name, value))
         if _unique(alerts, found) or max(map(len, found)) == MOST_VALUES:
             break

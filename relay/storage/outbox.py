@@ -8,7 +8,18 @@ from typing import assert_never
 
 import msgspec
 
-from relay.core.delivery import MOST_DIGEST_LINES, MOST_EDITS, MOST_LINES, DigestLine, Diversion, Lease, Settlement
+from relay.core.delivery import (
+    MOST_COMPARED,
+    MOST_DIGEST_LINES,
+    MOST_EDITS,
+    MOST_LINES,
+    DigestLine,
+    Diversion,
+    IncidentView,
+    Lease,
+    Settlement,
+    Summary,
+)
 from relay.core.event import OPERATOR_SOURCE, SEVERITIES
 from relay.core.incident import Incident
 from relay.core.leasing import (
@@ -35,6 +46,7 @@ _SQL = statements("outbox")
 
 _STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
 _incidents = msgspec.json.Decoder(list[Incident])
+_views = msgspec.json.Decoder(tuple[IncidentView, ...])
 _heads = msgspec.json.Decoder(list[Head])
 _put_off = msgspec.json.Decoder(list[PutOff])
 _lines = msgspec.json.Decoder(list[DigestLine])
@@ -173,6 +185,8 @@ def _take(connection: Connection, lane: str, ready: Ready, now: float) -> LaneHe
     if lease is None:
         values: dict[str, object] = {"id": ready.lease.id, "message": ready.lease.message, "now": now}
         return LaneHead(lane, now, None, tuple(connection.execute(_SQL["outdate"], values).fetchall()))
+    if lease.summary is not None and lease.content is None and lease.kind == "living":
+        lease = msgspec.structs.replace(lease, summary=with_unnamed(connection, lease.message, lease.summary))
     if lease.action == "edit":
         connection.execute(_SQL["count_edit"], (lease.message, MOST_EDITS))
     return LaneHead(lane, lease.due_at, lease, _supersede(connection, lease, now) if ready.supersedes else ())
@@ -202,6 +216,15 @@ def _load(connection: Connection, ready: Ready, now: float) -> Lease | None:
     assert_never(ready.wants)
 
 
+def with_unnamed(connection: Connection, message: int, summary: Summary) -> Summary:
+    """Return the summary of a message with the incidents that it does not name, unless there are too many."""
+    named = len(summary.incidents)
+    if not named < summary.count <= MOST_COMPARED:
+        return summary
+    values = {"message": message, "named": named, "most": MOST_COMPARED}
+    return msgspec.structs.replace(summary, unnamed=_views.decode(read_json(connection, _SQL["unnamed"], values)))
+
+
 def _supersede(connection: Connection, lease: Lease, now: float) -> tuple[Over, ...]:
     """Supersede waiting deliveries that a lease covers; return their rooms, ranks and states."""
     values = {"id": lease.id, "message": lease.message, "action": lease.action, "now": now}
@@ -217,8 +240,8 @@ def _bring_forward(connection: Connection, works: Mapping[str, bool], now: float
 
 
 def digest_lines(connection: Connection, message: int, limit: int) -> list[DigestLine]:
-    """Return the lines of a digest, the worst first."""
-    values = {"message": message, "limit": limit}
+    """Return the lines of a digest, the worst first; with the events' labels, unless it is the full list."""
+    values = {"message": message, "limit": limit, "labels": limit <= MOST_DIGEST_LINES}
     return _lines.decode(read_json(connection, _SQL["digest_lines"], values))
 
 

@@ -11,7 +11,7 @@ import msgspec
 from relay.core.alert import AlertKey
 from relay.core.delivery import MOST_LINES, Summary
 from relay.core.event import Event
-from relay.storage.outbox import Dead, SetAside, deaths, depths, oldest_waiting, set_aside
+from relay.storage.outbox import Dead, SetAside, deaths, depths, oldest_waiting, set_aside, with_unnamed
 from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
@@ -81,6 +81,7 @@ def list_incidents(connection: Connection, *, ended: bool = False, limit: int = 
 class MessageNow(msgspec.Struct, frozen=True):
     """The values from which the living message of an incident is rendered. `labels` are those of its group."""
 
+    id: int
     room: str
     template: str | None
     event: Event
@@ -105,11 +106,10 @@ def trail(connection: Connection, number: int) -> Trail | None:
         return None
     values = {"id": number, "limit": MOST_EVENTS, "named": MOST_LINES}
     row = connection.execute(_SQL["message_of_incident"], values).fetchone()
-    return Trail(
-        found[0],
-        msgspec.json.decode(read_json(connection, _SQL["events_of_incident"], values)),
-        None if row is None else msgspec.json.decode(row[0], type=MessageNow),
-    )
+    message = None if row is None else msgspec.json.decode(row[0], type=MessageNow)
+    if message is not None:
+        message = msgspec.structs.replace(message, summary=with_unnamed(connection, message.id, message.summary))
+    return Trail(found[0], msgspec.json.decode(read_json(connection, _SQL["events_of_incident"], values)), message)
 
 
 def _listed(values: Sequence[object] | None) -> str | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import Literal
 
 import msgspec
 
 from relay.core.delivery import MOST_LINES, Digest, DigestLine, IncidentView, Summary
-from relay.core.event import SEVERITIES, Event
+from relay.core.event import SEVERITIES, Event, Link
 from relay.core.markdown import Markdown, escape_markdown, file_name, link, middle, one_line
-from relay.core.naming import common_title, differences, shared, telling
+from relay.core.naming import common_title, differences, names_of, shared, telling
 from relay.core.phrases import ACKNOWLEDGED, ENDS, HOLD, LATE_AFTER, SIGNS, SILENCED, WITHIN_A_BREATH, flaps
 from relay.core.words import say_clock, say_duration
 
@@ -161,7 +162,7 @@ class View(msgspec.Struct, frozen=True):
     @property
     def links(self) -> Markdown:
         """Return the first three links by name. Files come after links."""
-        return _SEPARATOR.join(links_of(self.event)[:MOST_LINKS])
+        return _SEPARATOR.join(links_of(self.event.links, self.event.files)[:MOST_LINKS])
 
 
 def say_late(behind: float) -> str:
@@ -184,11 +185,11 @@ def first_lines(body: str) -> tuple[str, str]:
     return "\n".join(shown), "\n".join(lines[BODY_LINES:]).strip("\n")
 
 
-def links_of(event: Event) -> list[Markdown]:
+def links_of(links: Iterable[Link], files: Iterable[str]) -> list[Markdown]:
     """Return an event's links by name, and behind them its files."""
-    shown = [link(item.text, item.url) for item in event.links]
-    files = (address for address in event.files if address.startswith(("http://", "https://")))
-    return shown + [link(file_name(address), address) for address in files]
+    shown = [link(item.text, item.url) for item in links]
+    addresses = (address for address in files if address.startswith(("http://", "https://")))
+    return shown + [link(file_name(address), address) for address in addresses]
 
 
 class GroupView(msgspec.Struct, frozen=True):
@@ -237,7 +238,7 @@ class GroupView(msgspec.Struct, frozen=True):
     def sign(self) -> str:
         """Return the one sign of the first line."""
         if self.summary.firing:
-            return SIGNS[self.worst.event.severity]
+            return SILENCED if self._silenced else SIGNS[self.worst.event.severity]
         return ENDS["expired" if all(one.state == "expired" for one in self.summary.incidents) else "resolved"]
 
     @property
@@ -253,10 +254,12 @@ class GroupView(msgspec.Struct, frozen=True):
         """Return the first line after the counts: the problem and the labels that all share, and the worst severity."""
         summary = self.summary
         parts = [title] if (title := self._title) else []
+        parts += ["all silenced"] if self._silenced else []
         parts += [f"worst {self.worst.event.severity.upper()}"] if summary.firing else []
         parts += [f"{one_line(name, 40)} {one_line(value, 60)}" for name, value in self._common()[:MOST_COMMON]]
-        if not summary.firing and (lasted := self.now - summary.started_at) >= WITHIN_A_BREATH:
-            parts.append(f"lasted {say_duration(lasted)}")
+        if not summary.firing:
+            lasted = (summary.ended_at or self.now) - summary.started_at
+            parts += [f"lasted {say_duration(lasted)}"] if lasted >= WITHIN_A_BREATH else []
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     @property
@@ -269,43 +272,56 @@ class GroupView(msgspec.Struct, frozen=True):
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     @property
-    def _events(self) -> list[Event]:
-        return [one.event for one in self.summary.incidents]
-
-    @property
     def _more(self) -> int:
         """Return how many incidents the list does not name."""
-        return self.summary.firing + self.summary.ended - len(self.summary.incidents)
+        return self.summary.count - len(self.summary.incidents)
+
+    @property
+    def _silenced(self) -> bool:
+        """Return whether a silence suppresses all incidents that fire."""
+        found = [one for one in self._all() if not one.over]
+        return bool(found) and all(one.silenced for one in found)
+
+    def _all(self) -> list[IncidentView]:
+        """Return all incidents, or none if there are too many to look at."""
+        found = [*self.summary.incidents, *self.summary.unnamed]
+        return found if len(found) == self.summary.count else []
+
+    def _open(self) -> list[Event]:
+        """Return the events of the incidents that the message is about: of those that fire, or of all if none does."""
+        found = self._all()
+        return [one.event for one in found if not one.over] or [one.event for one in found]
 
     @property
     def _title(self) -> str:
-        """Return the problem that all incidents have in common, or an empty text if some are not named."""
-        return "" if self._more else common_title(self._events)
+        """Return the problem that the open incidents have in common, or an empty text."""
+        return common_title(found) if (found := self._open()) else ""
 
     def _common(self) -> list[tuple[str, str]]:
         """Return the labels that all incidents share: the group's first, then others that the title lacks."""
         found = {name: value for name, value in self.summary.labels.items() if name != "source" and value}
-        if not self._more:
+        if every := [one.event.labels for one in self._all()]:
             title = self._title.lower()
-            others = shared([event.labels for event in self._events])
-            found |= {name: value for name, value in others.items() if name not in found and value.lower() not in title}
+            others = shared(every).items()
+            found |= {name: value for name, value in others if name not in found and value.lower() not in title}
         return list(found.items())
 
     def _body(self) -> str:
-        """Return the first lines of the body that all incidents have in common, or an empty text."""
-        bodies = {event.body.strip() for event in self._events}
-        return first_lines(bodies.pop())[0] if len(bodies) == 1 and not self._more else ""
+        """Return the first lines of the body that the open incidents have in common, or an empty text."""
+        bodies = {event.body.strip() for event in self._open()}
+        return first_lines(bodies.pop())[0] if len(bodies) == 1 else ""
 
     def _links(self) -> list[Markdown]:
-        """Return the links that all incidents have in common."""
-        first, *others = [links_of(event) for event in self._events]
-        return [one for one in first if all(one in links for links in others)] if not self._more else []
+        """Return the links that the open incidents have in common."""
+        first, *others = dict.fromkeys((event.links, event.files) for event in self._open()) or [((), ())]
+        links = [one for one in first[0] if all(one in links for links, _ in others)]
+        return links_of(links, [one for one in first[1] if all(one in files for _, files in others)])
 
     def _incidents(self) -> list[dict[str, object]]:
-        common, title = self._links(), self._title
+        common, title, named = self._links(), self._title, self.summary.incidents
         return [
             self._incident(one, values, common, titled=one_line(one.event.title) != title)
-            for one, values in zip(self.summary.incidents, differences(self._events), strict=True)
+            for one, values in zip(named, differences([one.event for one in named]), strict=True)
         ]
 
     def _incident(
@@ -314,7 +330,11 @@ class GroupView(msgspec.Struct, frozen=True):
         view = View(one.event, self.room, one, self.now, self.zone)
         lasted = view.lasted
         over = f"lasted {lasted}" if lasted else "ended"
-        own = (item for item in links_of(one.event) if item not in common and len(item) <= LONGEST_LINK)
+        own = (
+            item
+            for item in links_of(one.event.links, one.event.files)
+            if item not in common and len(item) <= LONGEST_LINK
+        )
         parts = (
             [view.title, *values] if titled or not values else [*values, *([flaps(one.changes)] if one.quiet else [])]
         )
@@ -326,6 +346,7 @@ class GroupView(msgspec.Struct, frozen=True):
             "severity": one.event.severity,
             "source": one.event.source,
             "labels": Labels(one.event.labels),
+            "done": one_line(one.event.done, 80),
             "acknowledged": "" if one.ack is None else one_line(one.ack.by, 60),
             "lasts": over if one.over else say_duration(self.now - one.started_at),
         }
@@ -391,13 +412,14 @@ class DigestView(msgspec.Struct, frozen=True):
         return Markdown(" · ".join([escape_markdown(part) for part in parts]))
 
     def _lines(self) -> list[dict[str, object]]:
-        """Return the worst events by title: all critical ones that fit, then others until there are `MOST_LINES`."""
+        """Return the worst events by name: all critical ones that fit, then others until there are `MOST_LINES`."""
         shown: list[dict[str, object]] = []
         room = MOST_DIGEST_BYTES
-        for line in self.digest.lines:
+        names = names_of([line.event for line in self.digest.lines])
+        for line, name in zip(self.digest.lines, names, strict=True):
             if line.rank > 0 and len(shown) >= MOST_LINES:
                 break
-            title = one_line(line.event.title, 160)
+            title = one_line(name, 160)
             room -= len(escape_markdown(title).encode()) + 10
             if room < 0:
                 break

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.delivery import IncidentView, Summary
+from relay.core.delivery import Digest, DigestLine, IncidentView, Summary
 from relay.core.event import Event, Link
 from relay.core.naming import common_title, differences, names_of, shared, telling
+from relay.core.suppression import Held
 from relay.templates.rendering import TemplateRenderer
 from tests.fakes.made import event
 
@@ -23,12 +27,25 @@ def alert(title: str, *, body: str = "", links: tuple[Link, ...] = (), key: str 
     return event(title=title, key=key or "-".join(labels.values()), labels=labels, body=body, links=links)
 
 
-def group(*events: Event, more: int = 0, **labels: str) -> str:
+def group(*events: Event, more: int = 0, over: Sequence[Event] = (), named: int = 10, **labels: str) -> str:
+    found = [IncidentView(one, "firing", NOW - 90.0) for one in events]
+    found += [IncidentView(one, "resolved", NOW - 90.0) for one in over]
     summary = Summary(
-        tuple(IncidentView(one, "firing", NOW - 90.0) for one in events), len(events) + more, 0, NOW - 90.0, labels
+        tuple(found[:named]), len(events) + more, len(over), NOW - 90.0, labels, unnamed=tuple(found[named:])
     )
     (text,) = TemplateRenderer({}, UTC, lambda *_: None).render(events[0], None, room="noc", summary=summary, now=NOW)
     return text
+
+
+def pods(count: int, **changes: Any) -> list[Event]:
+    return [
+        event(
+            **{"title": CRASH, "body": "See the runbook.", "links": (RUNBOOK,), **changes},
+            key=f"k{n}",
+            labels={"pod": f"cart-{n}", "zone": "z1"},
+        )
+        for n in range(count)
+    ]
 
 
 def lines(text: str) -> list[str]:
@@ -50,6 +67,7 @@ def lines(text: str) -> list[str]:
             [["b7"], ["a7", "a7"], ["a7", "c7"]],
         ),
         ([alert("down", alertname="A", summary="x"), alert("down", alertname="A", summary="y")], [["x"], ["y"]]),
+        ([alert("r1 or r2 down", host="r1"), alert("r1 or r2 down", host="r2")], [["r1"], ["r2"]]),
         ([alert("down", host="r1")], [[]]),
     ],
 )
@@ -110,6 +128,59 @@ def test_nothing_is_called_common_while_some_are_not_named() -> None:
     text = group(*[alert(CRASH, pod=f"p{n}", zone="z1") for n in range(2)], more=5)
     assert text.startswith("🟠 **7 firing** · worst MAJOR  \n")
     assert lines(text) == [f"🟠 {CRASH} · p{n} · 1 min" for n in range(2)] + ["and 5 more"]
+
+
+@pytest.mark.parametrize("count", [2, 10, 11, 30, 500])
+def test_a_group_of_any_size_says_what_all_have_in_common(count: int) -> None:
+    text = group(*pods(count))
+    assert text.split("  \n")[0] == f"🟠 **{count} firing** · {CRASH} · worst MAJOR · zone z1"
+    assert text.split("  \n")[2:4] == ["See the runbook.", f"[Runbook]({RUNBOOK.url})"]
+    assert lines(text)[: min(count, 10)] == [f"🟠 cart-{n} · 1 min" for n in range(min(count, 10))]
+    assert text.count(CRASH) == text.count("Runbook]") == 1
+
+
+@pytest.mark.parametrize("named", [3, 10])
+def test_one_that_differs_takes_what_was_common_from_the_head_even_if_it_is_not_named(named: int) -> None:
+    other = event(title="Disk full", key="d", labels={"pod": "db-1", "zone": "z2"})
+    text = group(*pods(3), other, named=named)
+    assert text.split("  \n")[0] == "🟠 **4 firing** · worst MAJOR"
+    assert "See the runbook" not in text
+    assert f"🟠 {CRASH} · cart-0 · " in "".join(lines(text))
+
+
+def test_what_has_ended_does_not_take_the_description_of_what_still_fires() -> None:
+    over = pods(2, title="Pod is ready", body="OK", links=(), status="resolved", occurred_at=NOW - 30.0)
+    text = group(*pods(3)[2:], over=over)
+    assert text.split("  \n")[0] == f"🟠 **1 firing, 2 ended** · {CRASH} · worst MAJOR · zone z1"
+    assert text.split("  \n")[2:4] == ["See the runbook.", f"[Runbook]({RUNBOOK.url})"]
+    assert lines(text) == [
+        "🟠 cart-2 · 1 min",
+        "✅ Pod is ready · cart-0 · lasted 1 min",
+        "✅ Pod is ready · cart-1 · lasted 1 min",
+    ]
+
+
+def test_what_was_done_to_one_of_a_group_stands_in_its_line() -> None:
+    one, other = pods(2)
+    text = group(one, msgspec.structs.replace(other, done="note: rolled back"))
+    assert lines(text) == ["🟠 cart-0 · 1 min", "🟠 cart-1 · 1 min · ✎ note: rolled back"]
+
+
+def test_a_group_that_is_silenced_altogether_says_so_in_its_head() -> None:
+    held = tuple(IncidentView(one, "firing", NOW, held=Held("silenced", "s1")) for one in pods(2))
+    for firing, head in ((held, "🔕 **2 firing** · "), ((held[0], IncidentView(pods(2)[1], "firing", NOW)), "🟠 **2")):
+        summary = Summary(firing, 2, 0, NOW)
+        renderer = TemplateRenderer({}, UTC, lambda *_: None)
+        (text,) = renderer.render(pods(1)[0], None, room="noc", summary=summary, now=NOW)
+        assert text.startswith(head)
+        assert ("all silenced" in text) == (firing == held)
+
+
+def test_a_digest_tells_alerts_with_one_title_apart() -> None:
+    found = tuple(DigestLine(1, "firing", one, NOW) for one in pods(12))
+    summary = Summary((), 12, 0, NOW, digest=Digest(((1, "fabric", 12),), found, NOW, NOW, over=False))
+    (text,) = TemplateRenderer({}, UTC, lambda *_: None).render(pods(1)[0], None, room="noc", summary=summary, now=NOW)
+    assert lines(text) == [f"🟠 {CRASH} (cart-{n})" for n in range(10)] + ["and 2 more"]
 
 
 def test_labels_that_all_share() -> None:

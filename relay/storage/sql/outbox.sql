@@ -10,12 +10,14 @@ SELECT json_group_array(json_object(
         'remote', m.remote_id, 'space', m.space, 'mention', json(coalesce(m.mention, '[]')),
         'event', json(e.event), 'summary', iif(m.kind IN ('living', 'digest'), json((
             SELECT iif(count(*) = 0, NULL, json_object(
-                'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started
+                'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started,
+                'ended_at', ended_at
             ))
             FROM (
                 SELECT
                     incident, count(*) FILTER (WHERE over = 0) OVER () AS firing,
-                    count(*) FILTER (WHERE over = 1) OVER () AS ended, min(started_at) OVER () AS started
+                    count(*) FILTER (WHERE over = 1) OVER () AS ended, min(started_at) OVER () AS started,
+                    max(ended_at) OVER () AS ended_at
                 FROM incidents WHERE message = coalesce(m.tells, m.id)
                 ORDER BY over, rank, id LIMIT :named
             )
@@ -68,6 +70,12 @@ SELECT json_group_array(json(i.incident))
 FROM json_each(:alerts) AS wanted
 JOIN incidents AS i ON i.source = wanted.value ->> 0 AND i.key = wanted.value ->> 1
 WHERE i.message = :message;
+
+-- name: unnamed
+SELECT json_group_array(json(incident)) FROM (
+    SELECT incident FROM incidents WHERE message = (SELECT coalesce(tells, id) FROM messages WHERE id = :message)
+    ORDER BY over, rank, id LIMIT :most OFFSET :named
+);
 
 -- name: outdate
 UPDATE deliveries SET state = iif(newer.id > deliveries.id, 'superseded', 'dropped'), settled_at = :now, aside = 0,
@@ -216,9 +224,9 @@ SELECT json_group_array(json_array(rank, source, n)) FROM (
 
 -- name: digest_lines
 SELECT json_group_array(json_array(rank, state, json_set(
-    event, '$.body', '', '$.labels', json('{}'), '$.links', json('[]'), '$.files', json('[]'), '$.notes', json('[]')
+    event, '$.body', '', '$.labels', iif(:labels, json(event -> 'labels'), json('{}')), '$.links', json('[]'), '$.files', json('[]'), '$.notes', json('[]')
 ), started)) FROM (
-    SELECT rank, incident ->> 'state' AS state, incident -> 'event' AS event, started_at AS started, id
+    SELECT rank, iif(over, incident ->> 'state', 'firing') AS state, incident -> 'event' AS event, started_at AS started, id
     FROM incidents WHERE message = :message
     UNION ALL
     SELECT d.rank, 'notice', e.event, e.received_at, d.id FROM deliveries AS d JOIN events AS e ON e.seq = d.event_seq

@@ -148,15 +148,17 @@ SELECT json_group_array(json(event)) FROM (
 
 -- name: message_of_incident
 SELECT json_object(
-    'room', m.room, 'kind', m.kind, 'template', m.template, 'labels', json(m.labels),
+    'id', m.id, 'room', m.room, 'kind', m.kind, 'template', m.template, 'labels', json(m.labels),
     'event', i.incident -> 'event', 'summary', json((
         SELECT json_object(
-            'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started
+            'incidents', json_group_array(json(incident)), 'firing', firing, 'ended', ended, 'started_at', started,
+            'ended_at', ended_at
         )
         FROM (
             SELECT
                 incident, count(*) FILTER (WHERE over = 0) OVER () AS firing,
-                count(*) FILTER (WHERE over = 1) OVER () AS ended, min(started_at) OVER () AS started
+                count(*) FILTER (WHERE over = 1) OVER () AS ended, min(started_at) OVER () AS started,
+                max(ended_at) OVER () AS ended_at
             FROM incidents WHERE message = m.id ORDER BY over, rank, id LIMIT :named
         )
     ))
