@@ -27,6 +27,14 @@ SETTINGS: dict[str, Any] = {
         "routes": [{"matchers": ['site=~".+"'], "group_by": ["site"], "group_wait": "1s", "group_interval": "5s"}],
     },
 }
+SLOW: dict[str, Any] = {
+    **SETTINGS,
+    "route": {
+        **SETTINGS["route"],
+        "reopen_within": "3400s",
+        "routes": [{**SETTINGS["route"]["routes"][0], "group_interval": "5m"}],
+    },
+}
 
 
 @dataclass
@@ -61,11 +69,13 @@ class Outage:
 
 
 @pytest.fixture
-async def outage(tmp_path: Path) -> AsyncIterator[Outage]:
+async def outage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Outage]:
     clock = ManualClock()
     dice = Random(1)  # noqa: S311 - as above
     room = Room(clock, dice)
-    relay = Simulated(tmp_path, clock, room, dice, SETTINGS, policy=RetryPolicy(1.0, 300.0, 86_400.0))
+    relay = Simulated(
+        tmp_path, clock, room, dice, getattr(request, "param", SETTINGS), policy=RetryPolicy(1.0, 300.0, 86_400.0)
+    )
     await relay.start()
     try:
         yield Outage(relay, room, clock)
@@ -209,6 +219,38 @@ async def test_a_change_of_an_old_alert_is_not_late(outage: Outage) -> None:
     (message,) = (message.text for message in outage.room.messages.values() if message.parent is None)
     assert "👤 anna" in message
     assert "late" not in message
+
+
+async def test_an_alert_that_fires_anew_in_its_group_is_listed_once_and_its_former_end_is_not_told(
+    outage: Outage,
+) -> None:
+    for key in ("b0", "b1"):
+        await outage.event(key, "firing", site="ams")
+    for _ in range(3):
+        await outage.event("b0", "resolved", site="ams")
+        await outage.wait(4_000.0)  # longer than reopen_within
+        await outage.event("b0", "firing", site="ams")
+    (group,) = (message.text for message in outage.room.messages.values() if message.parent is None)
+    assert group.startswith("🟠 **2 firing** · ")
+    assert [line.split(" · ")[0] for line in group.split("  \n")[2:]] == ["- 🟠 b1 down", "- 🟠 b0 down"]
+    for key in ("b0", "b1"):
+        await outage.event(key, "resolved", site="ams")
+    await outage.back()
+    assert [text.split(",")[0] for text in outage.replies() if "all" in text] == ["✅ all 2 resolved"]
+
+
+@pytest.mark.parametrize("outage", [SLOW], indirect=True)
+async def test_the_end_of_a_former_life_is_not_told_of_an_alert_that_fires_anew(outage: Outage) -> None:
+    await outage.event("b0", "firing", site="ams")
+    outage.room.down = True
+    await outage.event("b0", "resolved", site="ams")
+    await outage.wait(3_420.0)  # its end is told five minutes later, so its group still counts as the same
+    await outage.event("b0", "firing", site="ams")
+    await outage.wait(400.0)
+    await outage.back()
+    assert not [text for text in outage.replies() if text.startswith("✅")]
+    (group,) = (message.text for message in outage.room.messages.values() if message.parent is None)
+    assert group.startswith("🟠 **MAJOR** · b0 down")
 
 
 async def test_a_large_group_says_what_all_of_it_have_in_common(outage: Outage) -> None:

@@ -18,7 +18,11 @@ SELECT json_group_array(json_object(
                     incident, count(*) FILTER (WHERE over = 0) OVER () AS firing,
                     count(*) FILTER (WHERE over = 1) OVER () AS ended, min(started_at) OVER () AS started,
                     max(ended_at) OVER () AS ended_at
-                FROM incidents WHERE message = coalesce(m.tells, m.id)
+                FROM incidents AS i
+                WHERE message = coalesce(m.tells, m.id) AND NOT EXISTS (
+                    SELECT 1 FROM incidents AS newer
+                    WHERE newer.source = i.source AND newer.key = i.key AND newer.id > i.id AND newer.message = i.message
+                ) -- an alert is shown once, by its last life
                 ORDER BY over, rank, id LIMIT :named
             )
         )), NULL)
@@ -69,11 +73,18 @@ UPDATE deliveries SET state = 'dropped', settled_at = ?, aside = 0 WHERE id = ? 
 SELECT json_group_array(json(i.incident))
 FROM json_each(:alerts) AS wanted
 JOIN incidents AS i ON i.source = wanted.value ->> 0 AND i.key = wanted.value ->> 1
-WHERE i.message = :message;
+WHERE i.message = :message AND NOT EXISTS (
+    SELECT 1 FROM incidents AS newer
+    WHERE newer.source = i.source AND newer.key = i.key AND newer.id > i.id AND newer.message = i.message
+);
 
 -- name: unnamed
 SELECT json_group_array(json(incident)) FROM (
-    SELECT incident FROM incidents WHERE message = (SELECT coalesce(tells, id) FROM messages WHERE id = :message)
+    SELECT incident FROM incidents AS i
+    WHERE message = (SELECT coalesce(tells, id) FROM messages WHERE id = :message) AND NOT EXISTS (
+        SELECT 1 FROM incidents AS newer
+        WHERE newer.source = i.source AND newer.key = i.key AND newer.id > i.id AND newer.message = i.message
+    )
     ORDER BY over, rank, id LIMIT :most OFFSET :named
 );
 

@@ -43,7 +43,11 @@ FROM (
 SELECT json_group_array(json_object(
     'kind', g.kind, 'group', json(g.state),
     'edits', coalesce((SELECT edits FROM messages WHERE id = g.state ->> 'message'), 0),
-    'shown', (SELECT count(*) FROM incidents WHERE message = g.state ->> 'message' AND message != 0),
+    'shown', (
+        SELECT count(*) FROM (
+            SELECT DISTINCT source, key FROM incidents WHERE message = g.state ->> 'message' AND message != 0
+        )
+    ),
     'incidents', (
         SELECT json_group_array(json(incident)) FROM incidents
         WHERE grp = g.id AND live = 1 AND (g.kind != 'storm' OR changed = 1)

@@ -159,7 +159,12 @@ SELECT json_object(
                 incident, count(*) FILTER (WHERE over = 0) OVER () AS firing,
                 count(*) FILTER (WHERE over = 1) OVER () AS ended, min(started_at) OVER () AS started,
                 max(ended_at) OVER () AS ended_at
-            FROM incidents WHERE message = m.id ORDER BY over, rank, id LIMIT :named
+            FROM incidents AS i
+            WHERE message = m.id AND NOT EXISTS (
+                SELECT 1 FROM incidents AS newer
+                WHERE newer.source = i.source AND newer.key = i.key AND newer.id > i.id AND newer.message = i.message
+            )
+            ORDER BY over, rank, id LIMIT :named
         )
     ))
 )
