@@ -244,7 +244,8 @@ class Simulated:
         unsettled = [attempt for attempt, _ in self.dispatcher._unsettled]
         for attempt in (*self.dispatcher._ended, *unsettled):
             if attempt.lease.action == "post" and isinstance(attempt.outcome, Delivered):
-                self.room.messages[attempt.outcome.remote_id].orphan = True
+                service = self.rooms[-1] if attempt.lease.room == "backup" else self.room
+                service.messages[attempt.outcome.remote_id].orphan = True
         await self.store.note_time(self.clock.now(), self.clock.wall())
         await self.store.close()
         self._stream.close()
