@@ -192,7 +192,7 @@ class Daemon:
         return str(self.call("POST", "/api/v1/silences", wanted)["id"])
 
     def firing(self, matchers: Sequence[str]) -> int:
-        """Return how many firing alerts match all matchers."""
+        """Return how many open alerts match all matchers."""
         query = urlencode([("filter", text) for text in matchers])
         return len(self.call("GET", f"/api/v2/alerts?{query}"))
 
@@ -329,12 +329,12 @@ class Stored:
         return made.id
 
     def firing(self, matchers: Sequence[str]) -> int:
-        """Return how many firing alerts match all matchers."""
+        """Return how many open alerts match all matchers."""
         from relay.core.matching import parse_matchers, view_of
-        from relay.storage.plans import firing_alerts
+        from relay.storage.plans import open_alerts
 
         wanted = [matcher for text in matchers for matcher in parse_matchers(text)]
-        alerts = {(alert.source, alert.key): alert for alert in firing_alerts(self._connect())}
+        alerts = {(alert.source, alert.key): alert for alert in open_alerts(self._connect())}
         return sum(all(one.matches(view_of(alert)) for one in wanted) for alert in alerts.values())
 
     def expire(self, silence_id: str) -> bool | None:

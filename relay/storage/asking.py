@@ -77,9 +77,9 @@ class SqliteQueries:
         """Return the key of an open incident's alert, or None."""
         return await self._read(queries.key_of_incident, number)
 
-    async def firing_alerts(self) -> list[Alert]:
-        """Return all alerts that fire."""
-        return await self._read(plans.firing_alerts)
+    async def open_alerts(self) -> list[Alert]:
+        """Return all alerts that fire, and those that flap and have ended for now."""
+        return await self._read(plans.open_alerts)
 
     async def keys_in_downtime(self) -> list[AlertKey]:
         """Return the open alerts that their sources hold back in a downtime."""

@@ -88,6 +88,11 @@ def firing_alerts(connection: Connection) -> list[Alert]:
     return _alerts.decode(read_json(connection, _SQL["firing_alerts"]))
 
 
+def open_alerts(connection: Connection) -> list[Alert]:
+    """Return all alerts that fire, and those that flap and have ended for now."""
+    return _alerts.decode(read_json(connection, _SQL["open_alerts"]))
+
+
 def keys_in_downtime(connection: Connection) -> list[AlertKey]:
     """Return the open alerts that their sources hold back in a downtime."""
     return _keys.decode(read_json(connection, _SQL["keys_in_downtime"]))

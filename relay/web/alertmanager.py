@@ -49,8 +49,8 @@ _V1 = ("alerts", "alerts/groups", "receivers", "silence/{id}")
 class Alerts(Protocol):
     """The alerts on record. Raises `StoreError`."""
 
-    async def firing_alerts(self) -> Sequence[Alert]:
-        """Return all alerts that fire."""
+    async def open_alerts(self) -> Sequence[Alert]:
+        """Return all alerts that fire, and those that flap and have ended for now."""
         ...
 
     async def keys_in_downtime(self) -> Sequence[AlertKey]:
@@ -115,7 +115,7 @@ class AlertmanagerApi:
         return json_answer(ELSEWHERE, 400)
 
     async def get_alerts(self, request: web.Request) -> web.Response:
-        """Return the firing alerts, filtered by `filter`, `receiver`, `active`, `silenced`, `inhibited`."""
+        """Return the open alerts, filtered by `filter`, `receiver`, `active`, `silenced`, `inhibited`."""
         try:
             found = [alert_document(one, self._rules(), self._ahead()) async for one in self._shown(request)]
         except BadMatcherError as error:
@@ -149,7 +149,7 @@ class AlertmanagerApi:
     async def _shown(self, request: web.Request) -> AsyncIterator[Shown]:
         """Yield the alerts that a request asks for. Raises `BadMatcherError`."""
         matchers, receiver = _filters(request), _receiver(request)
-        alerts = {(alert.source, alert.key): alert for alert in await self._alerts.firing_alerts()}
+        alerts = {(alert.source, alert.key): alert for alert in await self._alerts.open_alerts()}
         downtimes = set(await self._alerts.keys_in_downtime())
         for number, alert in enumerate(alerts.values()):
             if number % SLICE == SLICE - 1:

@@ -113,7 +113,7 @@ async def test_whoever_asks_for_many_alerts_holds_nobody_up(relay: Running) -> N
     many = [alert for number in range(20 * SLICE) if (alert := fold(event(key=f"k{number}"), None, 0.0)) is not None]
 
     class Everything:
-        async def firing_alerts(self) -> list[Alert]:
+        async def open_alerts(self) -> list[Alert]:
             return many
 
         async def keys_in_downtime(self) -> list[AlertKey]:

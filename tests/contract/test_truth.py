@@ -214,6 +214,14 @@ class History:
         (act,) = self.dice.choices(list(acts), list(acts.values()))
         await act(self.dice.choice(KEYS))
         await self.relay.turn()
+        await self._compare_lists()
+
+    async def _compare_lists(self) -> None:
+        """The incidents, Alertmanager's API and the counts have the same alerts."""
+        queries = self.relay.store.queries
+        incidents = {one["key"] for one in json.loads(await queries.list_incidents())}
+        assert incidents == {alert.key for alert in await queries.open_alerts()}
+        assert (await queries.counts())["alerts"]["open"] == len(incidents)
 
     async def _event(self, key: str) -> None:
         resolved = key in self.firing and self.dice.random() < 0.6

@@ -77,6 +77,11 @@ SELECT
 -- name: firing_alerts
 SELECT json_group_array(json(alert)) FROM alerts WHERE state = 'firing';
 
+-- name: open_alerts
+SELECT json_group_array(json(alert)) FROM alerts
+WHERE state = 'firing'
+   OR (source, key) IN (SELECT source, key FROM incidents WHERE over = 0 AND ended_at IS NOT NULL);
+
 -- name: keys_in_downtime
 SELECT json_group_array(json_array(source, key)) FROM (
     SELECT DISTINCT source, key FROM incidents WHERE ended_at IS NULL AND incident -> '$.held' ->> 'reason' = 'downtime'
