@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+import msgspec
 from aiohttp import web
 
 from relay.core.alert import Alert, AlertKey
@@ -42,6 +43,9 @@ ELSEWHERE = (
 OUTDATED = "this is Alertmanager's API v1, which is gone; use the same path below /api/v2"
 DOWNTIME = "downtime"
 """The name in `mutedBy` of a downtime in which the alert's source holds it back."""
+_YES = frozenset(("true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"))
+"""Words for true in a query; any other is false. Source: go-openapi/swag, `ConvertBool`."""
+_KINDS = ("active", "silenced", "inhibited", "muted")
 _V1 = ("alerts", "alerts/groups", "receivers", "silence/{id}")
 """Paths of Alertmanager's API v1 that the relay's own API does not have."""
 
@@ -56,6 +60,21 @@ class Alerts(Protocol):
     async def keys_in_downtime(self) -> Sequence[AlertKey]:
         """Return the open alerts that their sources hold back in a downtime."""
         ...
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The alerts that a request asks for."""
+
+    matchers: Sequence[Matcher]
+    receiver: Matcher
+    active: bool
+    silenced: bool
+    inhibited: bool
+    muted: bool
+
+    def wants_room(self, room: str) -> bool:
+        """Return whether it asks for the alerts of a room."""
+        return self.receiver.matches({"receiver": room})
 
 
 class AlertmanagerApi:
@@ -117,28 +136,29 @@ class AlertmanagerApi:
     async def get_alerts(self, request: web.Request) -> web.Response:
         """Return the open alerts, filtered by `filter`, `receiver`, `active`, `silenced`, `inhibited`."""
         try:
-            found = [alert_document(one, self._rules(), self._ahead()) async for one in self._shown(request)]
+            asked = _asked(request)
         except BadMatcherError as error:
-            return json_answer(f"bad matcher format: {error}", 400)
+            return json_answer(str(error), 400)
+        found = [alert_document(one, self._rules(), self._ahead()) async for one in self._shown(asked)]
         return json_answer(sorted(found, key=lambda one: one["fingerprint"]))
 
     async def get_groups(self, request: web.Request) -> web.Response:
         """Return the same alerts by room and by the labels of their routes' `group_by`, also filtered by `muted`."""
         groups: dict[str, dict[str, Any]] = {}
         try:
-            async for one in self._shown(request):
-                self._group(one, request, groups)
+            asked = _asked(request)
         except BadMatcherError as error:
-            return json_answer(f"bad matcher format: {error}", 400)
+            return json_answer(str(error), 400)
+        async for one in self._shown(asked):
+            self._group(one, asked, groups)
         for group in groups.values():
             group["alerts"].sort(key=lambda alert: alert["fingerprint"])
         return json_answer(sorted(groups.values(), key=_order))
 
-    def _group(self, one: Shown, request: web.Request, groups: dict[str, dict[str, Any]]) -> None:
+    def _group(self, one: Shown, asked: Asked, groups: dict[str, dict[str, Any]]) -> None:
         """Add an alert to its groups, by a text that identifies each."""
-        receiver = _receiver(request)
         for room, key, labels in _groups_of(one):
-            if receiver.matches({"receiver": room}) and (_wants(request, "muted") or not one.muted.get(room)):
+            if asked.wants_room(room) and (asked.muted or not one.muted.get(room)):
                 empty = {"labels": labels, "receiver": {"name": room}, "alerts": []}
                 document = alert_document(one, self._rules(), self._ahead(), room)
                 groups.setdefault(key, empty)["alerts"].append(document)
@@ -146,9 +166,8 @@ class AlertmanagerApi:
     def _ahead(self) -> float:
         return self._desk.own_now() - self._desk.now()
 
-    async def _shown(self, request: web.Request) -> AsyncIterator[Shown]:
-        """Yield the alerts that a request asks for. Raises `BadMatcherError`."""
-        matchers, receiver = _filters(request), _receiver(request)
+    async def _shown(self, asked: Asked) -> AsyncIterator[Shown]:
+        """Yield the alerts that a request asks for."""
         alerts = {(alert.source, alert.key): alert for alert in await self._alerts.open_alerts()}
         downtimes = set(await self._alerts.keys_in_downtime())
         for number, alert in enumerate(alerts.values()):
@@ -158,11 +177,11 @@ class AlertmanagerApi:
             silenced, inhibited = self._suppressor.held_by(view, self._desk.own_now())
             targets = destinations(resolve(self._rules().root, view))
             wanted = (
-                all(matcher.matches(view) for matcher in matchers)
-                and any(receiver.matches({"receiver": room}) for room in [one.room for one in targets] or (NOBODY,))
-                and (_wants(request, "silenced") or not silenced)
-                and (_wants(request, "inhibited") or not inhibited)
-                and (_wants(request, "active") or bool(silenced or inhibited))
+                all(matcher.matches(view) for matcher in asked.matchers)
+                and any(asked.wants_room(room) for room in [one.room for one in targets] or (NOBODY,))
+                and (asked.silenced or not silenced)
+                and (asked.inhibited or not inhibited)
+                and (asked.active or bool(silenced or inhibited))
             )
             if wanted:
                 by = [fingerprint(labels_of(alerts[key])) for key in inhibited if key in alerts]
@@ -187,7 +206,7 @@ class AlertmanagerApi:
         try:
             wanted = _filters(request)
         except BadMatcherError as error:
-            return json_answer(f"bad matcher format: {error}", 400)
+            return json_answer(str(error), 400)
         now = self._desk.now()
         order = ("active", "pending", "expired")
         found = [one for one in (await self._desk.known()).values() if _silence_matches(one, wanted)]
@@ -206,7 +225,7 @@ class AlertmanagerApi:
                 comment=wanted.comment,
             )
             silence_id = await self._desk.put(wish, wanted.id or None)
-        except BadSilenceError as error:
+        except (BadSilenceError, BadMatcherError) as error:
             return json_answer(f"silence invalid: {error}", 400)
         except (BadRequestError, ValueError) as error:
             return json_answer({"code": 400, "message": str(error)}, 400)
@@ -239,16 +258,22 @@ def _order(group: dict[str, Any]) -> tuple[object, ...]:
     return sorted(group["labels"].items()), group["receiver"]["name"]
 
 
+def _asked(request: web.Request) -> Asked:
+    """Return what a request asks for. Raises `BadMatcherError`."""
+    query = request.query
+    try:
+        receiver = make_matcher("receiver", "=~", query.get("receiver") or ".*")
+    except BadMatcherError as error:
+        raise BadMatcherError(f"failed to parse receiver param: {error}") from error
+    shown = {name: (query.get(name) or "true").lower() in _YES for name in _KINDS}
+    return Asked(matchers=_filters(request), receiver=receiver, **shown)
+
+
 def _filters(request: web.Request) -> list[Matcher]:
-    return [matcher for text in request.query.getall("filter", []) for matcher in parse_matchers(text)]
-
-
-def _receiver(request: web.Request) -> Matcher:
-    return make_matcher("receiver", "=~", request.query.get("receiver") or ".*")
-
-
-def _wants(request: web.Request, name: str) -> bool:
-    return request.query.get(name, "true").lower() != "false"
+    try:
+        return [matcher for text in request.query.getall("filter", []) for matcher in parse_matchers(text)]
+    except BadMatcherError as error:
+        raise BadMatcherError(f"bad matcher format: {error}") from error
 
 
 def _silence_matches(silence: Silence, wanted: Iterable[Matcher]) -> bool:

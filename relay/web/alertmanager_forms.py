@@ -15,7 +15,7 @@ import yaml
 from relay import __version__
 from relay.core.alert import Alert
 from relay.core.fingerprint import fingerprint
-from relay.core.matching import make_matcher, parse_matchers, view_of
+from relay.core.matching import LABEL_PREFIX, make_matcher, parse_matchers, view_of
 from relay.core.routing import Destination, Route
 from relay.core.rules import Rules
 from relay.core.suppression import Silence
@@ -23,6 +23,8 @@ from relay.core.words import iso
 
 NOBODY = "(nobody)"
 """The receiver's name for a route without rooms."""
+_KEYED_BY_LABELS = frozenset(("alertmanager", "alertmanager-api", "grafana"))
+"""Formats whose alerts have the same key only if they have the same labels."""
 _OPERATORS = {"=": (False, True), "!=": (False, False), "=~": (True, True), "!~": (True, False)}
 """(isRegex, isEqual) of each operator."""
 
@@ -33,11 +35,12 @@ class PostedMatcher(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     value: str
     isRegex: bool  # noqa: N815 - Alertmanager's names
-    isEqual: bool = True  # noqa: N815
+    isEqual: bool | None = True  # noqa: N815
 
     def text(self) -> str:
         """Return the matcher in its written form, like `site="ams"`."""
-        operator = next(op for op, kind in _OPERATORS.items() if kind == (self.isRegex, self.isEqual))
+        kind = (self.isRegex, self.isEqual is not False)
+        operator = next(op for op, meant in _OPERATORS.items() if meant == kind)
         return str(make_matcher(self.name, operator, self.value))  # type: ignore[arg-type]  # one of the four
 
 
@@ -90,13 +93,17 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def labels_of(alert: Alert) -> dict[str, str]:
-    """Return the labels by which Alertmanager's clients know an alert: no two alerts that fire have the same.
+    """Return the labels by which Alertmanager's clients know an alert, named as matchers find them.
 
-    They are its own labels, source and severity. An alert without `alertname` also has its title and key.
+    They are its own labels that have a value, source and severity. If two alerts can have the same labels, title and
+    key tell them apart.
     """
     view = view_of(alert)
-    names = ["source", "severity"] if "alertname" in alert.labels else ["source", "severity", "title", "key"]
-    return {**alert.labels, **{name: view[name] for name in names}}
+    added = ["source", "severity"]
+    if alert.format not in _KEYED_BY_LABELS or "alertname" not in alert.labels:
+        added += ["title", "key"]
+    own = {name if view[name] == value else LABEL_PREFIX + name: value for name, value in alert.labels.items() if value}
+    return {**own, **{name: view[name] for name in added}}
 
 
 def alert_document(shown: Shown, rules: Rules, ahead: float, room: str | None = None) -> dict[str, Any]:

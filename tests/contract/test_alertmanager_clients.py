@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from relay.core.fingerprint import fingerprint
@@ -196,3 +197,55 @@ async def test_the_status_says_which_alertmanager_is_spoken(tmp_path: Path, sand
         assert yaml.safe_load(status.config.original)["route"]["receiver"] == "noc"
         await relay.reload(**HELD, listen={**listen, "alertmanager_version": "0.28.1"})
         assert (await Client(relay).status()).versionInfo.version == "0.28.1"
+
+
+TWINS = [
+    {"title": "one", "status": "firing", "key": "k1", "labels": {"alertname": "Twin", "empty": ""}},
+    {"title": "two", "status": "firing", "key": "k2", "labels": {"alertname": "Twin", "key": "own", "status": "500"}},
+]
+LEVELS = [posted("Errors", status="500", severity="error"), posted("Errors", status="500", severity="high")]
+
+
+async def test_labels_tell_all_alerts_apart_and_a_silence_of_them_holds_that_alert(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    async with running(tmp_path, sandbox, sources=SOURCES) as relay:
+        assert (await relay.post(TWINS))[0] == 202
+        assert (await relay.post(LEVELS, "/api/v2/alerts"))[0] == 200
+        await settled(relay)
+        client = Client(relay)
+        shown = await client.alerts()
+        assert len({one.fingerprint for one in shown}) == len(shown) == 4
+        assert all(value for one in shown for value in one.labels.values())
+        for one in shown:
+            matchers = [
+                {"name": name, "value": value, "isRegex": False, "isEqual": None} for name, value in one.labels.items()
+            ]
+            times = {"startsAt": within(0), "endsAt": within(60)}
+            silence = await client.post_silence(matchers=matchers, createdBy="anna", comment="c", **times)
+            held = {alert.fingerprint for alert in await client.alerts() if silence in alert.status.silencedBy}
+            assert held == {one.fingerprint}
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("receiver=[", "failed to parse receiver param: expected a regular expression of RE2; found '['"),
+        ("filter=word", "bad matcher format: expected a matcher"),
+    ],
+)
+async def test_a_filter_that_can_not_be_read_is_refused_as_alertmanager_does(
+    relay: Running, query: str, said: str
+) -> None:
+    for path in ("alerts", "alerts/groups"):
+        status, answer = await relay.get(f"/api/v2/{path}?{query}")
+        assert (status, answer[: len(said)]) == (400, said)
+
+
+@pytest.mark.parametrize(
+    ("word", "count"), [("false", 0), ("0", 0), ("no", 0), ("maybe", 0), ("", 1), ("true", 1), ("T", 1), ("1", 1)]
+)
+async def test_a_word_for_true_is_one_of_alertmanagers(relay: Running, word: str, count: int) -> None:
+    assert (await relay.post({"title": "t", "status": "firing", "key": "k"}))[0] == 202
+    await settled(relay)
+    assert len((await relay.get(f"/api/v2/alerts?active={word}"))[1]) == count
