@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from relay.settings.document import Document
 from relay.settings.model import Settings
-from relay.settings.problems import Path, Problem, dotted
+from relay.settings.problems import Path, Problem, dotted, nearest, unknown
+
+REQUIRED = ("accounts", "rooms")
+"""Sections of named things that every configuration has."""
 
 
 class Check:
@@ -27,4 +30,20 @@ class Check:
     def names(self, section: str) -> Collection[str]:
         """Return the names in a section, including those of things that have other problems."""
         named = self.document.values.get(section)
+        if isinstance(named, list):
+            return [one["name"] for one in named if isinstance(one, dict) and isinstance(one.get("name"), str)]
         return named if isinstance(named, dict) else ()
+
+    def named(self, path: Path, section: str, name: str) -> Iterator[Problem]:
+        """Yield an error if nothing in a section has the name that stands at a path.
+
+        If a part of the section could not be read, the name may be there: only one that looks misspelled is an error.
+        """
+        known = self.names(section)
+        if name not in known and (self._is_whole(section) or nearest(name, known) is not None):
+            yield self.error(path, unknown(section.removesuffix("s").replace("_", " "), name, known))
+
+    def _is_whole(self, section: str) -> bool:
+        values, kind = self.document.values, list if section == "time_intervals" else dict
+        there = section in values or section in REQUIRED
+        return self.document.is_whole and (not there or isinstance(values.get(section), kind))

@@ -64,15 +64,15 @@ class _Check(Check):
             yield self.error(("listen", "admin"), "is also the events address; give them different addresses")
         if operator is None:
             yield self.warning((), "no `operator.room`: the relay reports its own problems only in the log")
-        elif operator.room not in self.names("rooms"):
-            yield self.error(("operator", "room"), unknown("room", operator.room, self.names("rooms")))
+        else:
+            yield from self.named(("operator", "room"), "rooms", operator.room)
 
     def rooms(self) -> Iterator[Problem]:
         spaces: dict[tuple[str, ...], str] = {}
         for name, room in self.settings.rooms.items():
-            if room.account not in self.names("accounts"):
-                yield self.error(("rooms", name, "account"), unknown("account", room.account, self.names("accounts")))
-            yield from self._template(("rooms", name), room.template)
+            yield from self.named(("rooms", name, "account"), "accounts", room.account)
+            if room.template is not None:
+                yield from self.named(("rooms", name, "template"), "templates", room.template)
             account = self.settings.accounts.get(room.account)
             if isinstance(account, SpikaAccount) and not (room.id or "").isdecimal():
                 yield self.error(("rooms", name), "a room of a Spika account needs an `id`, which is a number")
@@ -86,8 +86,7 @@ class _Check(Check):
         rooms, path = self.settings.rooms, ("rooms", name, "fallback")
         if room.fallback is None:
             return
-        if room.fallback not in self.names("rooms"):
-            yield self.error(path, unknown("room", room.fallback, self.names("rooms")))
+        yield from self.named(path, "rooms", room.fallback)
         if room.fallback not in rooms:
             return
         way = [name]
@@ -163,7 +162,3 @@ class _Check(Check):
                 yield self.warning(
                     path, "a secret is in the file; use {env: NAME}, {file: PATH} or {credential: NAME} to keep it out"
                 )
-
-    def _template(self, path: Path, template: str | None) -> Iterator[Problem]:
-        if template is not None and template not in self.names("templates"):
-            yield self.error((*path, "template"), unknown("template", template, self.names("templates")))

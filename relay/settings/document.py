@@ -45,6 +45,8 @@ class Document(Composed):
         super().__init__()
         self._what = what
         self.values: dict[str, object] = {}
+        self.is_whole = True
+        """False if an included file could not be read."""
         self.text = b""
         self.environment = os.environ if environment is None else environment
         self._loader = yaml.SafeLoader("")
@@ -86,6 +88,7 @@ class Document(Composed):
             self.read(file)
         except ConfigurationError as error:
             self.problems.extend(error.problems)
+            self.is_whole = False
 
     def _merge(self, value: dict[str, object]) -> None:
         """Add the sections of a file. Sections of named things add up; any other section may be given only once."""

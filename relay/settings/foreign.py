@@ -10,10 +10,14 @@ IMPORT = "`relay import alertmanager.yml` converts a whole file"
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """A sentence about a foreign word, and the key that has its meaning here, if there is one at the same place."""
+    """A sentence about a foreign word, and the key that has its meaning here, if there is one at the same place.
+
+    `is_same` says that the value is written as here.
+    """
 
     text: str
     key: str | None = None
+    is_same: bool = False
 
 
 _HINTS = {
@@ -22,16 +26,29 @@ _HINTS = {
         "Alertmanager's global settings belong to what they are for: a token or address to an account, "
         f"`resolve_timeout` to a source; {IMPORT}"
     ),
-    ("", "mute_time_intervals"): Hint("Alertmanager's old name; write `time_intervals`", "time_intervals"),
+    ("", "mute_time_intervals"): Hint(
+        "Alertmanager's old name; write `time_intervals`", "time_intervals", is_same=True
+    ),
+    ("", "resolve_timeout"): Hint("each source has its own here: `sources: {NAME: {resolve_timeout: 5m}}`"),
+    ("", "receiver"): Hint(f"the root of the routing tree is `route`, with `rooms: [noc]`; {IMPORT}"),
     ("", "tracing"): Hint("Alertmanager's tracing has no counterpart here; remove it"),
-    ("route", "receiver"): Hint("Alertmanager's receiver is a list of rooms here, like `rooms: [noc]`", "rooms"),
+    **{
+        ("route", word): Hint("Alertmanager's receiver is a list of rooms here, like `rooms: [noc]`", "rooms")
+        for word in ("receiver", "receivers")
+    },
     ("route", "match"): Hint("""write matchers, like `matchers: ['severity="critical"']`""", "matchers"),
     ("route", "match_re"): Hint("""write matchers, like `matchers: ['severity=~"critical|major"']`""", "matchers"),
-    ("rooms", "room_id"): Hint("Webex's id of a room is `id` here", "id"),
+    ("rooms", "room_id"): Hint("Webex's id of a room is `id` here", "id", is_same=True),
     ("rooms", "message"): Hint("the text of messages is a template: `template: NAME`, from `templates`", "template"),
     ("rooms", "send_resolved"): Hint("a route says what its alerts' ends do: `on_resolve: none` on the route"),
-    ("accounts", "api_url"): Hint("the address of the service is `url` here", "url"),
-    ("accounts", "bot_token"): Hint("an account's secret is `token` here, like `token: {env: WEBEX_TOKEN}`", "token"),
+    ("accounts", "api_url"): Hint("the address of the service is `url` here", "url", is_same=True),
+    **{
+        ("accounts", word): Hint(
+            "an account's secret is `token` here, like `token: {env: WEBEX_TOKEN}`", "token", is_same=True
+        )
+        for word in ("bot_token", "access_token", "bearer_token")
+    },
+    ("accounts", "token"): Hint("the secret of a Spika account is `access_token`", "access_token", is_same=True),
     ("accounts", "http_config"): Hint(
         "an account's secret is `token` here, like `token: {env: WEBEX_TOKEN}`; beside it stand `proxy` and `tls`",
         "token",
@@ -43,6 +60,10 @@ _HINTS = {
         (section, word): Hint(f"it is `{meant}` here", meant.partition(":")[0])
         for section in ("accounts", "sources")
         for word, meant in (("proxy_url", "proxy: ADDRESS"), ("tls_config", "tls: {ca: FILE}"))
+    },
+    **{
+        ("sources", word): Hint("it is `auth: {bearer: {env: NAME}}` here", "auth")
+        for word in ("bearer_token", "bearer_token_file", "http_config")
     },
     ("sources", "basic_auth"): Hint("it is `auth: {basic: {username: NAME, password: {env: NAME}}}` here", "auth"),
     ("sources", "authorization"): Hint("it is `auth: {bearer: {env: NAME}}` here", "auth"),

@@ -78,7 +78,8 @@ class Mending:
         for one in unknown:  # first: a key that is missing may be there under a wrong name
             self._report(*one)
         for path, _, detail in unknown:
-            self._rename(path, detail)
+            if self._has(path[:-1]):  # else it was removed with what was around it
+                self._rename(path, detail)
         others = [one for one in found if one not in unknown and not self._is_there(one[0], one[2])]
         for one in others:  # all before any is mended, as a part around several may be replaced
             self._report(*one)
@@ -92,21 +93,24 @@ class Mending:
 
     def _report(self, path: Path, problem: Problem, detail: ErrorDetails) -> None:
         about = detail.get("ctx", {}).get("keys", ())
-        if not self.follows(problem) and not any((*path, key) in self._touched for key in about):
+        is_known = any((*path, key) in self._touched or dotted((*path, key)) in self._broken for key in about)
+        if not self.follows(problem) and not is_known:
             self.problems.append(problem)
 
     def _rename(self, path: Path, detail: ErrorDetails) -> None:
         """Give an unknown key the name that was meant, or remove it."""
         above, name = self._at(path[:-1]), str(path[-1])
         hint = hint_of(path)
-        meant = nearest(name, known_keys(detail["loc"][:-1])) if hint is None else None
+        instead = nearest(name, known_keys(detail["loc"][:-1])) if hint is None else hint.key
         self._touched.setdefault(path, 0)
         value = above.pop(name, None)
-        if meant is not None and meant not in above:
-            above[meant] = value
-            self._document.rename(path, meant)
-        elif hint is not None and hint.key is not None and hint.key not in above:
-            self._replace((*path[:-1], hint.key))
+        if instead is None or instead in above:
+            return
+        if hint is None or hint.is_same:
+            above[instead] = value
+            self._document.rename(path, instead)
+        elif stand_ins((*path[:-1], instead)):  # else it may be missing
+            self._replace((*path[:-1], instead))
 
     def _mend(self, path: Path, detail: ErrorDetails) -> None:
         context = detail.get("ctx", {})

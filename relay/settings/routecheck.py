@@ -11,7 +11,7 @@ from relay.core.severity import severity_of
 from relay.settings.checking import Check
 from relay.settings.document import Document
 from relay.settings.model import Settings
-from relay.settings.problems import Path, Problem, dotted, near, unknown
+from relay.settings.problems import Path, Problem, dotted, near
 from relay.settings.routing import RouteSettings
 
 
@@ -38,10 +38,9 @@ class _RouteCheck(Check):
 
     def _route(self, route: RouteSettings, path: Path, *, grouped: bool) -> Iterator[Problem]:
         for number, room in enumerate(route.rooms or ()):
-            if room not in self.names("rooms"):
-                yield self.error((*path, "rooms", number), unknown("room", room, self.names("rooms")))
-        if route.template is not None and route.template not in self.names("templates"):
-            yield self.error((*path, "template"), unknown("template", route.template, self.names("templates")))
+            yield from self.named((*path, "rooms", number), "rooms", room)
+        if route.template is not None:
+            yield from self.named((*path, "template"), "templates", route.template)
         yield from self._matchers(route.matchers, (*path, "matchers"))
         grouped = grouped or route.group_by is not None or (*path, "group_by") in self.document.marks
         yield from self._grouping(route, path, grouped)
@@ -64,11 +63,9 @@ class _RouteCheck(Check):
                 yield self.warning((*path, name), "has no effect without `group_by`: each alert is sent at once")
 
     def _named_intervals(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
-        known = [one.name for one in self.settings.time_intervals]
         for key in ("mute_time_intervals", "active_time_intervals"):
             for number, name in enumerate(getattr(route, key)):
-                if name not in known:
-                    yield self.error((*path, key, number), unknown("time interval", name, known))
+                yield from self.named((*path, key, number), "time_intervals", name)
 
     def _intervals(self) -> Iterator[Problem]:
         seen: set[str] = set()

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from relay.core.incident import Change
 from relay.core.times import Range, parse_clock, parse_days_of_month, parse_months, parse_weekdays, parse_years
 from relay.core.words import parse_duration, parse_rate, parse_size
-from relay.settings.problems import expected
+from relay.settings.problems import expected, near
 from relay.settings.secrets import SecretRef
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})")
@@ -111,6 +111,10 @@ ListenAddress = Annotated[
 ]
 
 
+_FORMS = "a secret as {env: NAME}, {file: PATH} or {credential: NAME}"
+_ORIGINS = ("env", "file", "credential")
+
+
 def _secret(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, SecretRef):
         return value
@@ -118,10 +122,12 @@ def _secret(value: Any, info: ValidationInfo) -> Any:
         return SecretRef("literal", value)
     if isinstance(value, dict) and len(value) == 1:
         ((origin, place),) = value.items()
-        if origin in ("env", "file", "credential") and isinstance(place, str) and place:
+        if origin in _ORIGINS and isinstance(place, str) and place:
             base = (info.context or {}).get("base", ".")
             return SecretRef(origin, str(Path(base) / place) if origin == "file" else place)
-    raise wrong(expected("a secret as {env: NAME}, {file: PATH} or {credential: NAME}", value, secret=True))
+        hint = f" whose {origin} is no text" if origin in _ORIGINS else near(str(origin), _ORIGINS)
+        raise wrong(f"{expected(_FORMS, value, secret=True)}{hint}")
+    raise wrong(expected(_FORMS, value, secret=True))
 
 
 def secrets_within(value: Any, info: ValidationInfo) -> Any:
@@ -183,7 +189,8 @@ Proxy = Annotated[str, AfterValidator(_proxy)]
 def _changes(value: Any) -> Any:
     values = value if isinstance(value, (list, tuple)) else [value]
     if not values or not all(one in get_args(Change) for one in values):
-        raise wrong(expected(f"one of {', '.join(get_args(Change))}, or a list of them", value))
+        found = next((one for one in values if one not in get_args(Change)), value)
+        raise wrong(expected(f"one of {', '.join(get_args(Change))}, or a list of them", found))
     if "none" in values and len(values) > 1:
         raise wrong("expected none alone, or a list without it")
     if "edit" in values and "post" in values:

@@ -115,6 +115,11 @@ FAULTS: dict[str, dict[str, str]] = {
         "  webex: {type: webex, token: {env: RELAY_NOT_SET}}": "31: accounts.webex.token: the environment variable",
         "  webex: {type: webex, token: '${RELAY_NOT_SET}'}": "31: accounts.webex.token: the environment variable",
         "  webex: {type: webex, bot_token: {env: RELAY_TEST_TOKEN}}": "24: accounts.webex.bot_token: unknown key;",
+        "  webex: {type: webex, access_token: {env: RELAY_TEST_TOKEN}}": "24: accounts.webex.access_token: unknown",
+        "  webex: {type: webex, token: {envv: A}}": "31: accounts.webex.token: expected a secret as {env: NAME}, "
+        "{file: PATH} or {credential: NAME}, found a mapping (did you mean 'env'?)",
+        "  webex: {type: webex, token: {env: 5}}": "31: accounts.webex.token: expected a secret as {env: NAME}, "
+        "{file: PATH} or {credential: NAME}, found a mapping whose env is no text",
         "  webex: webex": "10: accounts.webex: expected a mapping, found text",
     },
     "    oauth: {client_id: C1, client_secret: {env: RELAY_TEST_TOKEN}}": {
@@ -127,6 +132,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "  noc: {account: webex}": "8: rooms.noc: expected exactly one of id, title and person, found none",
         "  noc: {account: webex, titel: NOC}": "25: rooms.noc.titel: unknown key (did you mean 'title'?)",
         "  noc: {account: webex, room_id: NOC}": "25: rooms.noc.room_id: unknown key; Webex's id of a room is",
+        "  noc: {account: webex, title: '${RELAY_NOT_SET}'}": "32: rooms.noc.title: the environment variable",
         "  noc: {account: webex, title: 5}": "32: rooms.noc.title: expected text, found the number 5",
         "  noc: {account: webex, title: NOC, id: a}": "8: rooms.noc: expected exactly one of id, title and person",
     },
@@ -350,6 +356,56 @@ def test_alertmanagers_words_are_told_with_what_they_are_called_here(folder: Pat
         "`target_matchers: ['severity=~\"critical|major\"']`",
         "11:1: mute_time_intervals: unknown key; Alertmanager's old name; write `time_intervals`",
     ]
+
+
+HINTED = {
+    "accounts": ("bot_token", "api_url", "http_config", "authorization", "proxy_url", "tls_config"),
+    "rooms": ("room_id", "message", "send_resolved", "webex_configs"),
+    "route": ("receiver", "match", "match_re"),
+    "sources": ("basic_auth", "authorization", "bearer_token", "http_config", "proxy_url"),
+}
+
+
+@pytest.mark.parametrize("at", ["accounts.webex", "rooms.noc", "route", "sources.prometheus"])
+def test_all_of_alertmanagers_words_in_one_place_are_told(folder: Path, at: str) -> None:
+    document = yaml.safe_load(GOOD)
+    place = document
+    for step in at.split("."):
+        place = place[step]
+    words = HINTED[at.partition(".")[0]]
+    place.update(dict.fromkeys(words, "x"))
+    found = [one.split(": ")[1] for one in problems(folder, yaml.safe_dump(document)) if "unknown key;" in one]
+    assert sorted(found) == sorted(f"{at}.{word}" for word in words)
+
+
+@pytest.mark.parametrize(
+    ("section", "instead", "said"),
+    [
+        ("rooms", "rooms: [{name: noc, webex_configs: []}]", "rooms: expected a mapping, found a list"),
+        ("accounts", "accounts: webex", "accounts: expected a mapping, found text"),
+        ("templates", "templates: ['/etc/alertmanager/*.tmpl']", "templates: expected a mapping, found a list"),
+        ("time_intervals", "time_intervals: 5", "time_intervals: expected a list, found a number"),
+        ("time_intervals", "include: [none.yaml]", "can't be read: No such file or directory"),
+        ("rooms", "include: [none.yaml]", "can't be read: No such file or directory"),
+        ("accounts", "", "accounts: is missing"),
+    ],
+)
+def test_no_name_is_missed_in_a_section_that_can_not_be_read(
+    folder: Path, section: str, instead: str, said: str
+) -> None:
+    document = yaml.safe_load(GOOD)
+    del document[section]
+    errors = [one for one in problems(folder, f"{yaml.safe_dump(document)}{instead}\n") if ": warning: " not in one]
+    assert said in errors[0], errors
+    missing = [f"{section}: is missing"] if section == "rooms" and instead.startswith("include") else []
+    assert [one for one in errors[1:] if not any(text in one for text in missing)] == []
+
+
+def test_a_misspelled_name_is_told_beside_a_file_that_can_not_be_read(folder: Path) -> None:
+    text = GOOD.replace("rooms: [noc, oncall]", "rooms: [noc, onkall]") + "include: [none.yaml]\n"
+    found = problems(folder, text)
+    assert len(found) == 2
+    assert found[1].endswith("no room is called 'onkall' (did you mean 'oncall'?)")
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,11 @@ def test_every_problem_has_its_place_its_path_and_a_sentence(tmp_path: Path, tex
         ("title: NOC", "create: true", "4:8: rooms.noc: expected exactly one of id, title and person, found none"),
         ("title: NOC", "id: x, create: true", "4:8: rooms.noc: create and members work only with a title"),
         ("type: webex, ", "", "2:10: accounts.webex: type is missing: expected webex or spika"),
-        ("type: webex", "type: spika, url: http://x", "2:3: accounts.webex.access_token: is missing"),
+        (
+            "type: webex",
+            "type: spika, url: http://x",
+            "2:39: accounts.webex.token: unknown key; the secret of a Spika account is `access_token`",
+        ),
         (
             "type: webex, token:",
             "type: spika, url: 'http://x', access_token:",
@@ -577,6 +581,10 @@ def test_a_matcher_that_nothing_can_match_draws_a_warning(tmp_path: Path, matche
         ),
         ("on_update: [edit, none]", "route.on_update: expected none alone"),
         ("on_resolve: [edit, post]", "route.on_resolve: expected edit or post, found both"),
+        (
+            "on_resolve: [edit, edti]",
+            "route.on_resolve: expected one of edit, reply, post, none, or a list of them, found the text 'edti'",
+        ),
         ("on_resolve: []", "route.on_resolve: expected one of edit, reply"),
     ],
 )
