@@ -71,4 +71,12 @@ class Heartbeat(Loop):
                 return None if answer.status < 300 else f"answered {answer.status}"
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             place = urlsplit(url).hostname or "the address"
-            return f"{place} can't be reached: {type(error).__name__}"
+            return f"{place} can't be reached: {_reason(error)}"
+
+
+def _reason(error: Exception) -> str:
+    """Return why the address can't be reached; texts of other errors may have the address."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT:g} s"
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return (isinstance(cause, OSError) and cause.strerror) or type(error).__name__
