@@ -212,6 +212,10 @@ class Retention(Protocol):
         """Return whether events can be committed, also after a full disk."""
         ...
 
+    async def has_plenty(self) -> bool:
+        """Return whether there is so much room that it will not soon be full again."""
+        ...
+
     async def note_time(self, now: float, wall: float) -> None:
         """Record the time of the relay's own clock and of the machine's, in Unix seconds."""
         ...

@@ -69,7 +69,7 @@ def _of_relay(facts: Facts) -> Iterator[Finding]:
     if facts.store == "full":
         yield found(
             "disk_full",
-            "There is no room for new events; their senders are asked to send again later.",
+            "There is too little room for events; while there is none, senders are asked to send again later.",
             "Make room on the disk, or raise `keep.size` and reload. Events are taken again without a restart.",
             detail=facts.store_trouble,
         )

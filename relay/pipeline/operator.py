@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.core.event import OPERATOR_SOURCE, Draft, Severity, SourceDefaults, Status
+from relay.core.event import OPERATOR_SOURCE, Cleared, Draft, Severity, SourceDefaults, Status
 from relay.pipeline.intake import Intake
 from relay.pipeline.loop import Loop
 from relay.ports import Clock, Log
@@ -28,14 +28,19 @@ class OperatorNotices(Loop):
         self._defaults = SourceDefaults(source=OPERATOR_SOURCE, format="relay")
 
     def notify(self, key: str, title: str, severity: Severity, status: Status, body: str) -> None:
-        """Queue a notice to the operator. One of status `notice` is not repeated for its key within five minutes."""
+        """Queue a notice to the operator. One of status `notice` is not repeated for its key within five minutes.
+
+        The body replaces that of the notice before, also if it is empty.
+        """
         now = self._clock.now()
         if status == "notice":
             if now - self._noticed.get(key, -QUIET) < QUIET:
                 return
             self._noticed[key] = now
         if len(self._waiting) < self._most:
-            self._waiting.append(Draft(title=title, severity=severity, status=status, key=key, body=body))
+            cleared: tuple[Cleared, ...] = () if body else ("body",)
+            draft = Draft(title=title, severity=severity, status=status, key=key, body=body, cleared=cleared)
+            self._waiting.append(draft)
             self.nudge()
         elif not self._dropping:
             self._dropping = True

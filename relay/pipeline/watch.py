@@ -55,8 +55,8 @@ class Watch(Loop):
             self._notify(one.key, f"relay: {one.sentence}", one.notice, "firing", body)
         ended = [key for key in self._told if key not in findings and self._is_known(key)]
         for key in ended:
-            del self._told[key]
-            self._notify(key, f"relay: {over(key)}", "info", "resolved", "")
+            finding = self._told.pop(key).finding
+            self._notify(key, f"relay: {over(key)}", "info", "resolved", finding.detail if finding else "")
         return len(changed) + len(ended)
 
     def _is_news(self, one: Finding) -> bool:

@@ -53,6 +53,9 @@ from relay.storage.retention import Pruner
 from relay.storage.sequence import Sequences
 from relay.storage.writer import Writer
 
+PLENTY = 10.0
+"""The room that is plenty, as a multiple of the room from which events are taken again."""
+
 
 class SqliteStore:
     """Implements the pipeline's `Store` and `Retention`; `queries` answers people's questions."""
@@ -249,6 +252,10 @@ class SqliteStore:
             await self._writer.submit(self._set_size, 0)
             self._full = False
         return self.trouble is None
+
+    async def has_plenty(self) -> bool:
+        """Return whether there is so much room that it will not soon be full again."""
+        return await self._read(lambda connection: self._room(connection) > PLENTY * self._needed())
 
     def _went_full(self) -> None:
         """Give up the reserve (in the writer's thread), so that sends can still be recorded and old rows pruned."""

@@ -391,6 +391,7 @@ async def test_a_full_store_refuses_events_still_records_and_recovers_when_there
         accepted = await fill(store)
         assert accepted > 50
         assert store.trouble
+        assert not await store.has_plenty()
         await plan_all(store)
         heads = await lease(store)
         while heads and heads[0].lease is not None:
@@ -399,6 +400,7 @@ async def test_a_full_store_refuses_events_still_records_and_recovers_when_there
         while await store.prune(limits, NOW + 1):
             pass
         assert await store.make_room()
+        assert await store.has_plenty()
         assert isinstance(await store.accept(submission(20_000)), Accepted)
 
 

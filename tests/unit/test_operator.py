@@ -19,9 +19,11 @@ class Taking(Intake):
 
     def __init__(self) -> None:
         self.taken: list[str] = []
+        self.cleared: list[bool] = []
 
     async def accept(self, defaults: SourceDefaults, drafts: Sequence[Draft], *_: object, **__: object) -> Accepted:  # noqa: ARG002
         self.taken += [draft.title for draft in drafts]
+        self.cleared += ["body" in draft.cleared for draft in drafts]
         return Accepted(())
 
 
@@ -40,3 +42,12 @@ async def test_notices_beyond_the_bound_are_dropped_with_one_warning_each_time()
         ("notices_dropped", "notice 2"),
         ("notices_dropped", "notice 7"),
     ]
+
+
+async def test_a_notice_without_a_body_removes_the_one_before() -> None:
+    intake = Taking()
+    notices = OperatorNotices(intake, SystemClock(), make_log("warning", io.StringIO()))
+    notices.notify("room:1", "it fails", "major", "firing", "Look at it.")
+    notices.notify("room:1", "it is well again", "info", "resolved", "")
+    await notices.run_once()
+    assert intake.cleared == [False, True]

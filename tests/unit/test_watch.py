@@ -58,7 +58,7 @@ async def test_a_finding_is_told_once_and_so_is_its_end() -> None:
     assert operator.texts == ["relay: noc fails.\nLook.\n503"]
     assert await operator.after(one, finding(detail="504")) == []
     assert await operator.after() == [(one.key, "resolved")]
-    assert operator.texts[1:] == ["relay: Messages for room noc get through again.\n"]
+    assert operator.texts[1:] == ["relay: Messages for room noc get through again.\n503"]
     assert await operator.after() == []
 
 

@@ -142,6 +142,7 @@ class RelayDaemon:
             hearing,
             self._heartbeat,
             self._keeper,
+            self._janitor,
             self.reloader,
             lifecycle.stuck,
             clock,

@@ -14,6 +14,7 @@ from relay.core.wellness import look
 from relay.core.words import say_duration
 from relay.pipeline.credentials import CredentialKeeper
 from relay.pipeline.hearing import Hearing
+from relay.pipeline.janitor import Janitor
 from relay.pipeline.lanes import Account
 from relay.pipeline.pipeline import Pipeline
 from relay.ports import Clock, Credentials
@@ -74,6 +75,7 @@ class FactFinder:
         hearing: Hearing,
         heartbeat: Heartbeat,
         keeper: CredentialKeeper,
+        janitor: Janitor,
         reloader: Reloader,
         stuck: Callable[[], str | None],
         clock: Clock,
@@ -85,6 +87,7 @@ class FactFinder:
         self._hearing = hearing
         self._heartbeat = heartbeat
         self._keeper = keeper
+        self._janitor = janitor
         self._reloader = reloader
         self._stuck = stuck
         self._clock = clock
@@ -108,13 +111,14 @@ class FactFinder:
     def facts(self, queue: Snapshot) -> Facts:
         """Return what is known, with the queue as it is on record."""
         store, last = self._store, self._reloader.last
-        trouble: Literal["full", "broken"] | None = "full" if store.full else None
+        is_full = store.full or self._janitor.is_short
+        trouble: Literal["full", "broken"] | None = "full" if is_full else None
         settings = self._settings()
         return Facts(
             now=self._clock.wall(),
             stuck=self._stuck(),
             store=trouble or ("broken" if store.trouble else None),
-            store_trouble=store.trouble or "",
+            store_trouble=store.trouble or ("there is a little room again" if is_full else ""),
             queue_full=not self._pipeline.has_room(),
             heartbeat=self._heartbeat.trouble,
             problems=() if last.good else tuple(str(problem) for problem in last.problems),
