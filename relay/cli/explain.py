@@ -20,7 +20,8 @@ from relay.cli.common import (
     read_input,
     say,
 )
-from relay.cli.reasons import REASONS, SUPPRESSED, group_phrase
+from relay.cli.groups import group_phrase
+from relay.core.reasons import REASONS, SUPPRESSED
 
 LONGEST_NUMBER = 18
 """Digits of an incident's number, at most; an event's id is longer."""

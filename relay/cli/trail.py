@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from relay.cli.common import say
-from relay.cli.reasons import REASONS, group_phrase
+from relay.cli.groups import group_phrase
+from relay.core.reasons import REASONS
 
 
 def print_incident(incident: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
+from relay.core.reasons import REASONS
 from relay.web import shapes
 from relay.web.answers import BadRequestError, json_answer, problem, read_json_body
 from relay.web.operations import Operation
@@ -66,6 +67,7 @@ class ConfigurationApi:
             Operation("GET", "/api/v1/rooms", self.get_rooms, list[shapes.Room]),
             Operation("GET", "/api/v1/sources", self.get_sources, list[shapes.Source]),
             Operation("GET", "/api/v1/routes", self.get_routes, shapes.RouteNode),
+            Operation("GET", "/api/v1/reasons", self.get_reasons, dict[str, str]),
             Operation("POST", "/api/v1/explain", self.post_explain, list[shapes.Explained], body=PostExplain),
             Operation("POST", "/-/reload", self.post_reload, shapes.Reloaded, others={422: shapes.NotReloaded}),
         ]
@@ -85,6 +87,10 @@ class ConfigurationApi:
     async def get_routes(self, _: web.Request) -> web.Response:
         """Return the routing tree in force, with inherited values filled in."""
         return json_answer(self._configured.tree())
+
+    async def get_reasons(self, _: web.Request) -> web.Response:
+        """Return the words that say why an event changed no message (`suppressed`, `held`), each with its sentence."""
+        return json_answer(REASONS)
 
     async def post_explain(self, request: web.Request) -> web.Response:
         """Return the full trail of a payload, without sending: events, routes, rooms, rendered markdown."""

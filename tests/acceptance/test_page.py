@@ -80,6 +80,24 @@ async def test_what_happens_is_told_live_with_its_fate(tmp_path: Path, sandbox: 
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+async def test_a_reason_is_a_sentence(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
+    async with running(tmp_path, sandbox) as relay:
+        silence = {"matchers": ["key=k1"], "ends_at": "2099-01-01T00:00:00Z", "created_by": "a", "comment": "b"}
+        async with relay.session.post(f"{relay.admin}/api/v1/silences", json=silence) as answer:
+            assert answer.status == 200
+        await relay.post(FIRING)
+        await page.goto(relay.admin)
+        incident = page.locator("#incidents-list li", has_text="port-down on node-101")
+        await expect(incident).to_contain_text("held back: a silence suppresses it")
+        await expect(incident.locator(".chip")).to_have_text("noc: silenced")
+        event = page.locator("#events-list li", has_text="port-down on node-101")
+        await expect(event.locator(".chip")).to_have_attribute("title", re.compile("a silence suppresses it"))
+        await event.get_by_role("button").click()
+        await expect(page.locator("#event-body")).to_contain_text("no message: a silence suppresses it")
+        await no_wider_than_the_screen(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 async def test_dead_deliveries_are_retried_and_dropped(tmp_path: Path, sandbox: Sandbox, page: Page) -> None:
     async with running(tmp_path, sandbox) as relay:
         sandbox.state.faults = [Fault(status=400)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from relay.core.alert import Alert
 from relay.core.fingerprint import fingerprint
 from relay.core.matching import parse_matchers, view_of
+from relay.core.reasons import REASONS, SUPPRESSED
 from relay.core.silencing import BadSilenceError, Wish, change_silence, expire, make_silence
-from relay.core.suppression import Held, InhibitRule, Silence, Suppressor
+from relay.core.suppression import Held, HeldFor, InhibitRule, Silence, Suppression, Suppressor
 from relay.core.times import (
     Range,
     TimeInterval,
@@ -264,3 +265,10 @@ def test_events_and_alerts_are_seen_alike() -> None:
     suppressor = Suppressor()
     suppressor.silence([silence])
     assert suppressor.held(view, (), (), NOW - 1) == Held("silenced", "s")
+
+
+def test_every_reason_has_one_sentence() -> None:
+    assert set(REASONS) == {*get_args(Suppression), "own", "dropped"}
+    assert set(SUPPRESSED) == set(get_args(HeldFor))
+    assert len(set(REASONS.values())) == len(REASONS)
+    assert all("{by}" in text for text in SUPPRESSED.values())

@@ -1,5 +1,5 @@
 // The operator's desk: open incidents, dead deliveries, silences.
-import { ask, byId, complain, make, moment, open, put, sure, who } from "./parts.js";
+import { ask, byId, complain, make, moment, open, put, sentence, sure, who } from "./parts.js";
 import { now } from "./times.js";
 
 const MOST_SHOWN = 200;
@@ -16,11 +16,14 @@ const empty = (text) => [make("li", { key: "" }, make("span", { class: "empty" }
 // Incidents
 
 function roomChip(one) {
-  if (one.held) return make("span", { class: "chip warn" }, `${one.room}: suppressed, ${one.held}`);
+  if (one.held) return make("span", { class: "chip warn" }, `${one.room}: ${one.held}`);
   if (one.undelivered) return make("span", { class: "chip bad" }, `${one.room}: not delivered, ${one.undelivered}`);
   if (!one.message_id) return make("span", { class: "chip" }, `${one.room}: not posted yet`);
   return make("span", { class: "chip good", title: `message ${one.message_id}` }, `${one.room}: message …${one.message_id.slice(-8)}`);
 }
+
+/** Say why an alert is held back, once for each reason. */
+const heldBack = (rooms) => [...new Set(rooms.map((one) => one.held).filter(Boolean))].map((reason) => make("div", { class: "warn" }, `held back: ${sentence(reason)}`));
 
 function incident([name, rooms]) {
   const [first] = rooms;
@@ -29,6 +32,7 @@ function incident([name, rooms]) {
     make("div", {}, make("div", { class: "what" }, first.name),
       make("div", { class: "dim" }, first.source, " · since ", moment(first.started_at), first.flapping ? " · flapping" : "", labels ? ` · ${labels}` : ""),
       first.acknowledged_by && make("div", { class: "good" }, `${first.acknowledged_by} has it${first.comment ? `: ${first.comment}` : ""}`),
+      ...heldBack(rooms),
       make("div", { class: "chips" }, ...rooms.map(roomChip))),
     make("div", { class: "buttons" },
       first.acknowledged_by

@@ -1,5 +1,5 @@
 // The live stream of events, each with the state of its deliveries. It stops scrolling while someone reads it.
-import { ask, byId, make, moment, put, show } from "./parts.js";
+import { ask, byId, make, moment, put, sentence, show } from "./parts.js";
 
 export const MOST_EVENTS = 100;
 const READING = 20_000; // ms without input after which nobody is reading: a wall's pointer may rest in the list for ever
@@ -21,7 +21,7 @@ function fate(event, fates) {
   }
   const chips = [...counted].map(([text, { state, why, count }]) =>
     make("span", { class: `chip ${FATES[state] ?? ""}`, title: why }, count > 1 ? `${text} ×${count}` : text));
-  if (!chips.length && event.suppressed) return [make("span", { class: "chip" }, event.suppressed)];
+  if (!chips.length && event.suppressed) return [make("span", { class: "chip", title: sentence(event.suppressed) }, event.suppressed)];
   return chips.length ? chips : [make("span", { class: "chip" }, event.state === "waiting" ? "to be planned" : "no message yet")];
 }
 
@@ -72,7 +72,7 @@ async function showEvent(id) {
     const pairs = Object.entries({ ...facts, ...event.labels }).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]);
     byId("event-body").replaceChildren(make("dl", {}, ...pairs), event.body && make("p", {}, event.body),
       ...event.deliveries.map((one) => make("p", {}, `${one.action} ${one.id} to ${one.room}: ${one.state}${one.last_error ? `, ${one.last_error}` : ""}`)),
-      event.suppressed ? make("p", {}, `no message: ${event.suppressed}`) : "", make("h3", {}, "Payload"), make("pre", { tabIndex: 0, "aria-label": "Payload" }, event.payload));
+      event.suppressed ? make("p", {}, `no message: ${sentence(event.suppressed)}`) : "", make("h3", {}, "Payload"), make("pre", { tabIndex: 0, "aria-label": "Payload" }, event.payload));
   } catch (error) {
     byId("event-title").textContent = error.message;
   }

@@ -2,7 +2,7 @@
 import { drawDead, drawIncidents, drawSilences, MOST_ASKED, whenChanged } from "./desk.js";
 import { drawEvents, drawSoon, MOST_EVENTS, takeDelivery, takeEvent } from "./events.js";
 import { drawRooms, drawSources, drawTiles, drawTroubles } from "./now.js";
-import { ask, byId, complain, make, moment } from "./parts.js";
+import { ask, byId, complain, make, moment, useSentences } from "./parts.js";
 import { showRoutes } from "./routes.js";
 import { clock, duration, now, timeOfDay, useZone } from "./times.js";
 
@@ -49,6 +49,7 @@ async function look() {
   ]);
   const load = `${state.config.hash} ${state.config.loaded_at} ${state.config.last_reload_good} ${state.config.problems} ${state.started_at}`;
   if (load !== loaded) {
+    useSentences(await ask("GET", "/api/v1/reasons"));
     await Promise.all([showConfig(), showRoutes()]);
     loaded = load;
   }

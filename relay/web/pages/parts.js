@@ -17,6 +17,15 @@ export function make(tag, properties = {}, ...children) {
   return made;
 }
 
+let sentences = {}; // by the word for a reason
+
+/** Use these sentences for the words of reasons. */
+export function useSentences(found) {
+  sentences = found;
+}
+
+export const sentence = (word) => sentences[word] ?? word;
+
 export const moment = (iso) => make("time", { dateTime: iso, title: iso }, clock(iso));
 
 /** Turn a parent's children into the given ones. An element with the same key is kept and changed, so it keeps its focus. */

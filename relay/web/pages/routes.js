@@ -1,5 +1,5 @@
 // The routing tree, and the trial of a payload.
-import { ask, byId, make, put } from "./parts.js";
+import { ask, byId, make, put, sentence } from "./parts.js";
 
 const EXAMPLE = '{"title": "port-down on node-101", "severity": "critical", "status": "firing", "key": "p1"}'; // of the format relay
 
@@ -38,7 +38,7 @@ function draw(shown = 0) {
 }
 
 function trail(one, place) {
-  const silent = one.suppressed ? `no message: ${one.dropped ? `dropped, as ${one.dropped}` : one.suppressed}` : one.deliveries.length ? "" : "no message";
+  const silent = one.suppressed ? `no message: ${sentence(one.suppressed)}${one.dropped ? ` (${one.dropped})` : ""}` : one.deliveries.length ? "" : "no message";
   return make("article", {},
     make("p", {}, make("strong", { class: one.event.severity }, one.event.severity.toUpperCase()), ` ${one.event.status} · ${one.event.title}`),
     make("p", { class: "dim" }, `key ${one.event.key}`),

@@ -1,4 +1,4 @@
-"""Reasons and groups in words, for commands that explain."""
+"""Reasons in sentences: why an event changed no message, and what suppresses an alert."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REASONS = {
     "dropped": "nobody asked for it, so it is dropped: it is counted and not stored",
     "own": "one of the relay's own accounts wrote it, so it is not an event",
 }
-"""Reasons why an event changed no message."""
+"""Sentences for the words of `Suppression`, and for events that are not kept."""
 SUPPRESSED = {
     "silenced": "silence {by} (`relay silence list`)",
     "inhibited": "the alert {by} fires",
@@ -26,16 +26,3 @@ SUPPRESSED = {
     "downtime": "source {by} is in a downtime",
 }
 """The cause that suppresses an alert in a room, by reason."""
-
-
-def group_phrase(name: str | None) -> str:
-    """Return a group as a phrase: its labels, or that it is a storm's digest."""
-    if name is None:
-        return ""
-    import msgspec
-
-    place, _, labels = name.partition("\n")
-    if place.startswith("storm "):
-        return ", in a storm's digest"
-    pairs = ", ".join(f"{key}={value}" for key, value in msgspec.json.decode(labels or "[]"))
-    return f", in the group {pairs}" if pairs else ", in its route's one group"
