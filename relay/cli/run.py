@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from relay.cli.common import (
     load_config,
     print_problems,
 )
+
+if TYPE_CHECKING:
+    from relay.settings.load import Loaded
 
 StartOption = Annotated[
     Path | None,
@@ -71,8 +74,19 @@ def run(
         if None in refusals:
             raise
         for leaf in _leaves(error):
-            complain(f"can't run: {leaf}")
+            _tell(leaf, loaded)
         raise typer.Exit(max(code for code in refusals if code is not None)) from None
+
+
+def _tell(error: BaseException, loaded: Loaded) -> None:
+    """Print why the relay can't run. If a secret is missing, print all that are, each with its place in the file."""
+    from relay.settings.load import missing_secrets
+    from relay.settings.secrets import SecretError
+
+    missing = missing_secrets(loaded) if isinstance(error, SecretError) else ()
+    print_problems(missing)
+    if not missing:
+        complain(f"can't run: {error}")
 
 
 def _refusal(error: BaseException) -> int | None:

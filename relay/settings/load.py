@@ -128,6 +128,12 @@ def check_machine(loaded: Loaded) -> list[Problem]:
             path: Path_ = ("files", "directories", number)
             message = f"there is no directory {directory} now"
             problems.append(Problem(loaded.document.mark(path), dotted(path), message, "warning"))
+    return [*problems, *missing_secrets(loaded)]
+
+
+def missing_secrets(loaded: Loaded) -> list[Problem]:
+    """Return a problem for each secret that is missing now."""
+    problems: list[Problem] = []
     for path, ref in secrets_of(loaded.settings):
         try:
             ref.resolve()

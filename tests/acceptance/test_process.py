@@ -75,7 +75,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path, sandbox: Sandbox)
         ("lock", 1, "can't be opened"),
         ("folder", 1, "does not exist"),
         ("configuration", 78, "did you mean 'rooms'"),
-        ("secret", 78, "NO_SUCH_VARIABLE"),
+        ("secret", 78, ".token: the environment variable NO_SUCH_VARIABLE is not set"),
     ],
 )
 async def test_a_start_that_cannot_be_says_why_and_exits_with_its_code(

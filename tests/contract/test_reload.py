@@ -92,6 +92,13 @@ async def test_what_is_no_yaml_or_lacks_a_secret_is_refused_with_its_place(tmp_p
         status, said = await relay.reload(sources=lacks)
         assert status == 422
         assert "not-there" in said["problems"][0]["message"]
+        lacks["other"] = {"type": "webhook", "auth": {"bearer": {"env": "RELAY_NOT_SET"}}}
+        status, said = await relay.reload(sources=lacks)
+        assert [one["path"] for one in said["problems"]] == [
+            "sources.lab.auth.bearer[0]",
+            "sources.other.auth.bearer[0]",
+        ]
+        assert all(one["column"] > 1 for one in said["problems"])
         status, said = await relay.reload(templates={"t": "{% for _ in range(10**9) %}{% endfor %}"})
         assert status == 422
         assert "does not end" in said["problems"][0]["message"] or "fails" in said["problems"][0]["message"]

@@ -15,7 +15,7 @@ from relay.core.routing import confusable
 from relay.lifecycle import notify
 from relay.pipeline.loop import LONGEST_REST, Loop
 from relay.ports import Clock, Log
-from relay.settings.load import Loaded, card_files
+from relay.settings.load import Loaded, card_files, missing_secrets
 from relay.settings.model import Settings
 from relay.settings.problems import ConfigurationError, Mark, Problem
 from relay.settings.rooms import TemplateFile
@@ -118,7 +118,10 @@ class Reloader(Loop):
         except ConfigurationError as error:
             rest = error.rest if isinstance(error.rest, Loaded) else candidate
             return self._refused(await asyncio.to_thread(every_problem, error, machine=False), rest)
-        except (SecretError, TemplateError, ValueError, OSError) as error:
+        except SecretError as error:
+            missing = () if candidate is None else await asyncio.to_thread(missing_secrets, candidate)
+            return self._refused(missing or (self._problem(str(error)),), candidate)
+        except (TemplateError, ValueError, OSError) as error:
             return self._refused((self._problem(str(error)),), candidate)
         except Exception as error:  # noqa: BLE001 - the border around an operator's configuration
             self._log.error("reload_bug", error=repr(error), exc_info=error)
