@@ -113,6 +113,6 @@ def show(
     if output is Output.json:
         print_json(event)
         return
-    print_event(event)
+    print_event(event, reached)
     say("  payload")
     say("    " + event["payload"].replace("\n", "\n    "))

@@ -21,7 +21,7 @@ from relay.cli.common import (
     say,
 )
 from relay.cli.groups import group_phrase
-from relay.core.reasons import REASONS, SUPPRESSED
+from relay.core.reasons import SUPPRESSED, no_message
 
 LONGEST_NUMBER = 18
 """Digits of an incident's number, at most; an event's id is longer."""
@@ -34,6 +34,7 @@ TAKEN_OVER = {
 
 if TYPE_CHECKING:
     from relay.app.trial.explain import ExplainedDelivery, Explanation
+    from relay.cli.access import Daemon, Stored
     from relay.core.suppression import Silence
     from relay.settings.load import Loaded
 
@@ -171,7 +172,7 @@ def _print(one: Explanation) -> None:
     for room, held in one.held.items():
         say(f"  suppressed in {room}: {SUPPRESSED[held.reason].format(by=held.by)}")
     if one.suppressed is not None:
-        say(f"  no message: {REASONS[one.suppressed]}{'' if one.dropped is None else f' ({one.dropped})'}")
+        say(f"  {no_message(one.suppressed, event.status)}{'' if one.dropped is None else f' ({one.dropped})'}")
     for delivery in one.deliveries:
         say(f"  {delivery.action} to {delivery.room}, by {delivery.route}{_with_group(delivery)}")
         for number, text in enumerate((delivery.markdown, *delivery.replies)):
@@ -202,15 +203,15 @@ def _explain_recorded(loaded: Loaded, name: str, output: Output) -> None:
     elif incident is not None:
         from relay.cli.trail import print_incident
 
-        print_incident(incident)
+        print_incident(incident, reached)
     elif event is not None:
-        print_event(event)
+        print_event(event, reached)
     else:
         wanted = "a file, an event's id or an incident's number"
         fail(f"expected {wanted}, found {name!r}, which is no file here, and which {reached.name} does not know")
 
 
-def print_event(event: dict[str, Any]) -> None:
+def print_event(event: dict[str, Any], reached: Daemon | Stored) -> None:
     """Print an event, its incidents and its deliveries."""
     say(f"{event['status']} {event['severity']}: {event['title']}")
     say(f"  id {event['id']}, source {event['source']}, format {event['format']}, key {event['key']}")
@@ -221,14 +222,14 @@ def print_event(event: dict[str, Any]) -> None:
         say("  labels " + ", ".join(f"{name}={value!r}" for name, value in event["labels"].items()))
     for note in event["notes"]:
         say(f"  note: {note}")
-    _print_fate(event)
+    _print_fate(event, reached)
 
 
-def _print_fate(event: dict[str, Any]) -> None:
+def _print_fate(event: dict[str, Any], reached: Daemon | Stored) -> None:
     if event.get("suppressed"):
-        say(f"  no message at first: {REASONS[event['suppressed']]}")
+        say(f"  {no_message(event['suppressed'], event['status'])}")
     for incident in event.get("incidents") or []:
-        for sentence in _story(incident):
+        for sentence in _story(incident, reached):
             say(f"  {sentence}")
     if not event["deliveries"] and not event.get("suppressed") and not _waits(event):
         say("  no delivery yet" if event["state"] == "waiting" else "  no delivery is on record")
@@ -240,8 +241,10 @@ def _waits(event: dict[str, Any]) -> bool:
     return any(incident["waits"] for incident in event.get("incidents") or [])
 
 
-def _story(incident: dict[str, Any]) -> list[str]:
+def _story(incident: dict[str, Any], reached: Daemon | Stored) -> list[str]:
     """Return the sentences about an incident of an event."""
+    from relay.cli.trail import cause
+
     at = f"incident {incident['id']} in room {incident['room']}"
     sentences = [f"{at}: {incident['state']}{group_phrase(incident['group'])}"]
     if incident["message_id"] is not None:
@@ -249,9 +252,8 @@ def _story(incident: dict[str, Any]) -> list[str]:
         sentences[0] += f", in message {incident['message_id']}" + (f", edited {edits} times" if edits else "")
     if incident["waits"]:
         sentences.append(f"  its message follows when its group is due, at {incident['due_at'] or 'the next change'}")
-    if incident["held"] is not None:
-        held = incident["held"]
-        sentences.append(f"  suppressed: {SUPPRESSED[held['reason']].format(by=held['by'])}")
+    if (held := incident["held"]) is not None and incident["state"] == "firing":
+        sentences.append(f"  suppressed: {cause(reached, held['reason'], held['by'])}")
     if incident["ack"] is not None:
         comment = f": {incident['ack']['comment']}" if incident["ack"]["comment"] else ""
         sentences.append(f"  acknowledged by {incident['ack']['by']}{comment}")

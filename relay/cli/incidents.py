@@ -45,7 +45,9 @@ def _state(incident: dict[str, Any]) -> str:
     """Return the state of an incident in its room, in one word."""
     if incident["undelivered"]:
         return "undelivered"
-    return str(incident["held"] or ("flapping" if incident["flapping"] else incident["state"]))
+    if incident["held"] and incident["state"] == "firing":
+        return str(incident["held"])
+    return "flapping" if incident["flapping"] else str(incident["state"])
 
 
 def row(incident: dict[str, Any]) -> tuple[str, ...]:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from relay.cli.common import say
 from relay.cli.groups import group_phrase
-from relay.core.reasons import REASONS
+from relay.core.reasons import AFTERWARDS, REASONS, SUPPRESSED, no_message
+
+if TYPE_CHECKING:
+    from relay.cli.access import Daemon, Stored
 
 
-def print_incident(incident: dict[str, Any]) -> None:
+def cause(reached: Daemon | Stored, reason: str, by: str) -> str:
+    """Return what suppresses an alert; another alert by its title and the numbers of its incidents."""
+    if reason == "inhibited":
+        found = [one for one in reached.incidents(ended=False) if f"{one['source']}/{one['key']}" == by]
+        if found:
+            numbers = ", ".join(str(one["id"]) for one in found)
+            by = f"{found[0]['title']!r} (incident {numbers})"
+    return SUPPRESSED[reason].format(by=by)
+
+
+def print_incident(incident: dict[str, Any], reached: Daemon | Stored) -> None:
     """Print an incident's trail: its events, what each did, and what its message says now."""
     say(f"incident {incident['id']} in room {incident['room']}: {incident['severity']}: {incident['title']}")
     say(f"  source {incident['source']}, key {incident['key']}{group_phrase(incident['group'])}")
-    for sentence in _present(incident):
+    for sentence in _present(incident, reached):
         say(f"  {sentence}")
     say("  events" if incident["events"] else "  no event of it is on record any more")
     for event in reversed(incident["events"]):
@@ -24,14 +38,14 @@ def print_incident(incident: dict[str, Any]) -> None:
         say("\n".join(f"    │ {line}" for line in incident["markdown"].split("\n")))
 
 
-def _present(incident: dict[str, Any]) -> list[str]:
+def _present(incident: dict[str, Any], reached: Daemon | Stored) -> Sequence[str]:
     """Return sentences about the present state of an incident."""
     over = f" to {incident['ended_at']}" if incident["ended_at"] else ""
     sentences = [f"{incident['state']}, from {incident['started_at']}{over}"]
     if incident["flapping"]:
         sentences.append(f"flapping: {REASONS['flapping']}")
-    if incident["held"]:
-        sentences.append(f"held back: {REASONS[incident['held']]}")
+    if incident["held"] and incident["state"] == "firing":
+        sentences.append(f"held back: {cause(reached, incident['held'], incident['held_by'])}; {AFTERWARDS}")
     if incident["acknowledged_by"]:
         comment = f": {incident['comment']}" if incident["comment"] else ""
         sentences.append(f"acknowledged by {incident['acknowledged_by']}{comment}")
@@ -51,5 +65,5 @@ def _effect(event: dict[str, Any]) -> str:
     if event["waits"]:
         return "its message follows when its group is due"
     if event["suppressed"]:
-        return f"no message: {REASONS[event['suppressed']]}"
+        return no_message(event["suppressed"], event["status"])
     return "no delivery of it is on record for this room"

@@ -8,10 +8,10 @@ REASONS = {
     "nothing_open": "it is about an alert that is not open",
     "policy": "its route posts no such change (`on_update`, `on_resolve`)",
     "brief": "it ended before its group was due",
-    "silenced": "a silence suppresses it; if it still fires when the silence ends, it is sent then",
-    "inhibited": "another alert that fires suppresses it; if it still fires when that ends, it is sent then",
-    "muted": "its route is muted at this time; if it still fires afterwards, it is sent then",
-    "downtime": "its source is in a downtime; if it still fires when that ends, it is sent then",
+    "silenced": "a silence suppresses it",
+    "inhibited": "another alert that fires suppresses it",
+    "muted": "its route is muted at this time",
+    "downtime": "its source is in a downtime",
     "unrouted": "its route has no rooms",
     "acknowledged": "someone had acknowledged it before its group was due",
     "echo": "it repeats or answers a message that the relay itself has sent",
@@ -26,3 +26,11 @@ SUPPRESSED = {
     "downtime": "source {by} is in a downtime",
 }
 """The cause that suppresses an alert in a room, by reason."""
+AFTERWARDS = "if it still fires when that ends, it is sent then"
+
+
+def no_message(reason: str, status: str) -> str:
+    """Return a phrase why an event of this status changed no message, and whether one may come later."""
+    if reason in SUPPRESSED and status == "firing":
+        return f"no message at first: {REASONS[reason]}; {AFTERWARDS}"
+    return f"no message: {REASONS[reason]}"

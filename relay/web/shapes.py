@@ -150,6 +150,7 @@ class Incident(Shape, frozen=True, kw_only=True):
     """An alert's life in one room; `message_id` is the message that shows it, None while there is none.
 
     `name` is its title and, if another incident has the same title, the labels in which the two differ.
+    `held_by` is the silence, alert, interval or source that suppresses it.
     `undelivered` is the reason why its delivery is dead, if the room knows nothing of it for that.
     """
 
@@ -169,6 +170,7 @@ class Incident(Shape, frozen=True, kw_only=True):
     acknowledged_by: str | None
     comment: str | None
     held: Suppression | None
+    held_by: str | None
     flapping: bool
     undelivered: str | None
 

@@ -55,6 +55,28 @@ async def test_silences_and_acknowledgements_by_hand(tmp_path: Path, sandbox: Sa
         assert "acknowledged by anna: mine" in out
 
 
+async def test_explain_says_what_holds_an_alert_back(tmp_path: Path, sandbox: Sandbox) -> None:
+    rules = [{"source_matchers": ["site=a"], "target_matchers": ["site=b"]}]
+    config = configure(tmp_path, sandbox, inhibit_rules=rules)
+    named = ("-c", str(config))
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        events = [
+            {"title": f"site {site} is down", "status": "firing", "key": site, "labels": {"site": site}}
+            for site in "ab"
+        ]
+        async with session.post(relay.events + "/hooks/lab", json=events) as answer:
+            _, event_id = (await answer.json())["ids"]
+        await until(sandbox, lambda: len(messages(sandbox)) == 1)
+        (first,) = [one for one in json.loads((await command("incidents", *named, "-o", "json"))[1]) if not one["held"]]
+        cause = f"the alert 'site a is down' (incident {first['id']}) fires"
+        afterwards = "if it still fires when that ends, it is sent then"
+        _, out, _ = await command("explain", event_id, *named)
+        assert f"  no message at first: another alert that fires suppresses it; {afterwards}\n" in out
+        assert f"    suppressed: {cause}\n" in out
+        _, out, _ = await command("explain", str(first["id"] + 1), *named)
+        assert f"  held back: {cause}; {afterwards}\n" in out
+
+
 async def test_explain_takes_the_number_of_an_incident_with_a_relay_and_without(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relay.core.alert import Alert
 from relay.core.fingerprint import fingerprint
 from relay.core.matching import parse_matchers, view_of
-from relay.core.reasons import REASONS, SUPPRESSED
+from relay.core.reasons import AFTERWARDS, REASONS, SUPPRESSED, no_message
 from relay.core.silencing import BadSilenceError, Wish, change_silence, expire, make_silence
 from relay.core.suppression import Held, HeldFor, InhibitRule, Silence, Suppression, Suppressor
 from relay.core.times import (
@@ -272,3 +272,12 @@ def test_every_reason_has_one_sentence() -> None:
     assert set(SUPPRESSED) == set(get_args(HeldFor))
     assert len(set(REASONS.values())) == len(REASONS)
     assert all("{by}" in text for text in SUPPRESSED.values())
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_only_what_fires_and_is_held_back_may_be_told_later(reason: str) -> None:
+    for status in ("firing", "resolved", "notice"):
+        later = status == "firing" and reason in get_args(HeldFor)
+        said = no_message(reason, status)
+        assert said.endswith(AFTERWARDS) == said.startswith("no message at first") == later
+        assert REASONS[reason] in said

@@ -110,7 +110,8 @@ SELECT json_group_array(json_object(
     'started_at', strftime('%Y-%m-%dT%H:%M:%fZ', started_at, 'unixepoch'),
     'ended_at', strftime('%Y-%m-%dT%H:%M:%fZ', ended_at, 'unixepoch'),
     'acknowledged_by', incident -> 'ack' ->> 'by', 'comment', incident -> 'ack' ->> 'comment',
-    'held', incident -> 'held' ->> 'reason', 'flapping', json(iif(incident ->> 'quiet', 'true', 'false')),
+    'held', incident -> 'held' ->> 'reason', 'held_by', incident -> 'held' ->> 'by',
+    'flapping', json(iif(incident ->> 'quiet', 'true', 'false')),
     'undelivered', iif(remote_id IS NULL, (
         SELECT reason || coalesce(': ' || last_error, '') FROM deliveries
         WHERE message = shown.message AND state = 'dead' ORDER BY id DESC LIMIT 1

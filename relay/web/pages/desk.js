@@ -15,15 +15,17 @@ const empty = (text) => [make("li", { key: "" }, make("span", { class: "empty" }
 
 // Incidents
 
+const isHeld = (one) => one.held && one.state === "firing";
+
 function roomChip(one) {
-  if (one.held) return make("span", { class: "chip warn" }, `${one.room}: ${one.held}`);
+  if (isHeld(one)) return make("span", { class: "chip warn" }, `${one.room}: ${one.held}`);
   if (one.undelivered) return make("span", { class: "chip bad" }, `${one.room}: not delivered, ${one.undelivered}`);
   if (!one.message_id) return make("span", { class: "chip" }, `${one.room}: not posted yet`);
   return make("span", { class: "chip good", title: `message ${one.message_id}` }, `${one.room}: message …${one.message_id.slice(-8)}`);
 }
 
 /** Say why an alert is held back, once for each reason. */
-const heldBack = (rooms) => [...new Set(rooms.map((one) => one.held).filter(Boolean))].map((reason) => make("div", { class: "warn" }, `held back: ${sentence(reason)}`));
+const heldBack = (rooms) => [...new Set(rooms.filter(isHeld).map((one) => one.held))].map((reason) => make("div", { class: "warn" }, `held back: ${sentence(reason)}`));
 
 function incident([name, rooms]) {
   const [first] = rooms;
