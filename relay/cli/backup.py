@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,7 @@ def backup(
     if file.exists():
         fail(f"{file} exists already; name another file", 2)
     try:
-        with Progress(console=Console(stderr=True), transient=True) as shown:
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as shown:
             task = shown.add_task("copying", total=None)
             size = back_up(loaded.storage, file, lambda done, total: shown.update(task, completed=done, total=total))
     except StoreError as error:

@@ -22,8 +22,8 @@ def back_up(path: Path, to: Path, progress: Callable[[int, int], None]) -> int:
     """
     beside = to.with_name(f".{to.name}.part")
     try:
+        beside.touch(mode=0o600)  # first: a folder that can't be written is told as such
         with closing(connect(path, read_only=True)) as source, closing(sqlite3.connect(beside)) as copy:
-            beside.chmod(0o600)
             source.backup(copy, pages=PAGES, progress=lambda _, left, total: progress(total - left, total))
             copy.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file, without a log beside it
             found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -34,6 +34,8 @@ def back_up(path: Path, to: Path, progress: Callable[[int, int], None]) -> int:
             os.fsync(written.fileno())
         beside.replace(to)
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            raise StoreUnavailableError(f"{to} can't be written: no room left on its disk", full=True) from error
         raise translate(error, path) from error
     except OSError as error:
         raise StoreUnavailableError(f"{to} can't be written: {error.strerror}") from error
