@@ -49,6 +49,8 @@ class Daemon:
     """The API of a running relay. Its calls raise `SilentError`."""
 
     name = "the running relay"
+    patience = TIMEOUT
+    """Seconds to wait for an answer."""
 
     def __init__(
         self, address: str, certificate: str | None = None, tokens: Sequence[str] = (), *, config: str = ""
@@ -105,13 +107,16 @@ class Daemon:
         if token is not None:
             request.add_header("Authorization", f"Bearer {token}")
         try:
-            with self._opener().open(request, timeout=TIMEOUT) as answer:
+            with self._opener().open(request, timeout=self.patience) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read()
         except OSError as error:
             reason = getattr(error, "reason", error)
-            message = f"a relay has the database open, but its admin address {self._base} does not answer: {reason}"
+            message = (
+                f"a relay has the database open, but its admin address {self._base} does not answer: {reason}; "
+                "its log may say why; if it stays so, restart it"
+            )
             raise SilentError(message) from error
 
     def call(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:

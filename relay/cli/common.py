@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -116,6 +116,15 @@ def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
             return rest
         print_problems(error.problems)
         raise typer.Exit(code) from None
+
+
+def remark_unknown(loaded: Loaded, kind: Literal["room", "source"], name: str | None) -> None:
+    """Say on standard error that no room or source has a name; what is on record of one that left is listed still."""
+    from relay.settings.problems import near
+
+    known = loaded.settings.rooms if kind == "room" else loaded.settings.sources
+    if name is not None and name not in known:
+        complain(f"no {kind} is called {name!r} in {loaded.file}{near(name, known)}")
 
 
 def print_problems(problems: Sequence[Problem]) -> None:

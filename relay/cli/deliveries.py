@@ -12,11 +12,11 @@ from relay.cli.common import (
     Output,
     OutputOption,
     RoomOption,
-    complain,
     fail,
     load_to_ask,
     print_json,
     print_table,
+    remark_unknown,
 )
 
 if TYPE_CHECKING:
@@ -192,8 +192,7 @@ def _wanted(
     ):
         if given is not None and given not in known:
             fail(f"{name}: {given!r} is not one of {', '.join(known)}{near(given, known)}", 2)
-    if room is not None and room not in loaded.settings.rooms:
-        complain(f"no room is called {room!r} in {loaded.file}{near(room, loaded.settings.rooms)}")
+    remark_unknown(loaded, "room", room)
     before = None
     if older_than is not None:
         try:

@@ -16,6 +16,7 @@ from relay.cli.common import (
     fail,
     load_to_ask,
     print_json,
+    remark_unknown,
     say,
 )
 
@@ -43,8 +44,11 @@ def tail(
     Example: relay events tail -f --source prometheus
     """
     from relay.cli.access import access
+    from relay.core.event import OPERATOR_SOURCE
 
     loaded = load_to_ask(config)
+    if source != OPERATOR_SOURCE:
+        remark_unknown(loaded, "source", source)
     wanted: dict[str, Any] = {"source": source, "refused": refused, "limit": max(lines, 1)}
     found = list(reversed(access(loaded).events(wanted)))
     events = found[len(found) - min(lines, len(found)) :]

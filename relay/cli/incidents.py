@@ -16,6 +16,7 @@ from relay.cli.common import (
     print_json,
     print_table,
     refuse_comment,
+    remark_unknown,
 )
 from relay.cli.silence import whoever
 
@@ -34,7 +35,9 @@ def incidents(
     """
     from relay.cli.access import access
 
-    found = [one for one in access(load_to_ask(config)).incidents(ended=ended) if room in (None, one["room"])]
+    loaded = load_to_ask(config)
+    remark_unknown(loaded, "room", room)
+    found = [one for one in access(loaded).incidents(ended=ended) if room in (None, one["room"])]
     if output is Output.json:
         print_json(found)
         return

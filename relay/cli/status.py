@@ -11,6 +11,9 @@ from relay.cli.common import ConfigOption, Output, OutputOption, SilentError, lo
 CODES = {"ok": (0, "OK"), "warning": (1, "WARNING"), "critical": (2, "CRITICAL")}
 """A plugin's exit code and word, by how well the relay is."""
 
+PLUGIN_PATIENCE = 8.0
+"""Seconds to wait for the relay's answer: NRPE and most schedulers of plugins end one after ten."""
+
 
 def status(
     config: ConfigOption = None,
@@ -112,10 +115,13 @@ def _seconds(value: float) -> str:
 
 
 def _nagios(config: Any) -> None:
-    from relay.cli.access import access
+    from relay.cli.access import Daemon, access
 
     try:
-        state = access(load_to_ask(config, 3)).status()
+        reached = access(load_to_ask(config, 3))
+        if isinstance(reached, Daemon):
+            reached.patience = PLUGIN_PATIENCE
+        state = reached.status()
     except SilentError as error:
         print(f"RELAY UNKNOWN - {error}")
         raise typer.Exit(3) from None

@@ -14,7 +14,9 @@ from typing import Any
 import aiohttp
 import pytest
 import trustme
+from typer.testing import CliRunner
 
+from relay.cli import app, status
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from relay.storage.database import lock
@@ -489,6 +491,43 @@ async def test_a_stop_does_not_wait_for_tls_handshakes(tmp_path: Path, sandbox: 
             assert await relay.stop() == 0
         for _, writer in opened:
             writer.close()
+
+
+async def test_a_plugin_does_not_wait_for_a_relay_that_hangs(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "PLUGIN_PATIENCE", 0.1)
+    over = asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    silent = await asyncio.start_server(hang, "127.0.0.1", 0)
+    admin = "{}:{}".format(*silent.sockets[0].getsockname())
+    config = configure(tmp_path, sandbox, listen={"events": "127.0.0.1:0", "admin": admin})
+    (tmp_path / "relay.db").touch()
+    held = lock(tmp_path / "relay.db")
+    async with silent:
+        said = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--nagios", "-c", str(config)])
+        over.set()
+    os.close(held)
+    assert (said.exit_code, said.stdout.startswith("RELAY UNKNOWN - a relay has the database open")) == (3, True)
+    assert "if it stays so, restart it" in said.stdout
+
+
+async def test_names_that_nobody_has_are_told_beside_an_empty_list(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = configure(tmp_path, sandbox)
+    named = ("-c", str(config))
+    async with relay_process(config):
+        for words in (["incidents", "--room", "nocc"], ["deliveries", "list", "--room", "nocc"]):
+            _, _, error = await command(*words, *named)
+            assert error == f"relay: no room is called 'nocc' in {config} (did you mean 'noc'?)\n"
+        _, _, error = await command("events", "tail", "--source", "lap", *named)
+        assert error == f"relay: no source is called 'lap' in {config} (did you mean 'lab'?)\n"
+        assert (await command("events", "tail", "--source", "relay", *named))[2] == ""
+        code, _, error = await command("backup", "/nowhere/copy.db", *named)
+        assert (code, error) == (74, "relay: /nowhere/copy.db can't be written: No such file or directory\n")
 
 
 async def test_a_relay_that_can_not_be_asked_is_told_in_a_line(tmp_path: Path, sandbox: Sandbox) -> None:
