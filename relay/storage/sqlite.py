@@ -53,7 +53,7 @@ from relay.storage.retention import Pruner
 from relay.storage.sequence import Sequences
 from relay.storage.writer import Writer
 
-PLENTY = 10.0
+PLENTY = 8
 """The room that is plenty, as a multiple of the room from which events are taken again."""
 
 

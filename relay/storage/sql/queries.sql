@@ -141,7 +141,7 @@ SELECT json_group_array(json(event)) FROM (
             WHERE d.event_seq = e.seq AND (d.room = i.room OR d.message = i.message) AND d.part = 0
         ))
     ) AS event
-    FROM incidents AS i JOIN events AS e ON e.source = i.source AND e.event ->> 'key' = i.key
+    FROM incidents AS i JOIN events AS e ON e.source = i.source AND e.alert = i.key
     WHERE i.id = :id AND i.started_at <= e.received_at
       AND (i.ended_at IS NULL OR i.ended_at >= e.event ->> 'occurred_at')
     ORDER BY e.seq DESC LIMIT :limit
