@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from relay.cli import completion
-from relay.cli.place import find_config, none_found
+from relay.cli.place import database_of, find_config, none_found
 
 if TYPE_CHECKING:
     from relay.settings.load import Loaded
@@ -99,10 +99,10 @@ def refuse_comment(config: Path | None) -> None:
 def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
     """Return the configuration for a command that asks the relay, or print its problems and exit with the code.
 
-    If the file is broken by now but a relay runs, the valid part is enough to ask it.
+    If the file is broken by now but a relay runs, the valid part is enough to ask it, or that it runs with this file.
     """
     from relay.formats import FORMATS
-    from relay.settings.load import Loaded, load
+    from relay.settings.load import Loaded, load, only_storage
     from relay.settings.problems import ConfigurationError
     from relay.storage.database import is_locked
 
@@ -111,6 +111,8 @@ def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
         return load(path, FORMATS)
     except ConfigurationError as error:
         rest = error.rest
+        if rest is None and (database := database_of(path)) is not None:
+            rest = only_storage(path, database)
         if isinstance(rest, Loaded) and is_locked(rest.storage):
             complain(f"{path} has errors (`relay check` lists them); the running relay is asked nevertheless")
             return rest
@@ -123,7 +125,7 @@ def remark_unknown(loaded: Loaded, kind: Literal["room", "source"], name: str | 
     from relay.settings.problems import near
 
     known = loaded.settings.rooms if kind == "room" else loaded.settings.sources
-    if name is not None and name not in known:
+    if name is not None and known and name not in known:
         complain(f"no {kind} is called {name!r} in {loaded.file}{near(name, known)}")
 
 

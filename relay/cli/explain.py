@@ -16,6 +16,7 @@ from relay.cli.common import (
     complain,
     fail,
     load_config,
+    load_to_ask,
     print_json,
     read_input,
     say,
@@ -62,10 +63,10 @@ def explain(
 
     Example: relay explain --source prometheus payload.json
     """
-    loaded = load_config(config)
     if payload != "-" and not Path(payload).exists():
-        _explain_recorded(loaded, payload, output)
+        _explain_recorded(load_to_ask(config), payload, output)
         return
+    loaded = load_config(config)
     from relay.app.trial.explain import as_json, explain_payload
     from relay.formats.contract import NotJsonError, UnreadableError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 SYSTEM = Path("/etc/relay/relay.yaml")
@@ -29,14 +30,24 @@ def find_config(given: Path | None, *, running: bool = True) -> Path | None:
 
 def config_of_running() -> Path | None:
     """Return the file of a relay that runs on a database in the default folders; None if none does."""
+    return next((_shortened(config) for config, _ in _running()), None)
+
+
+def database_of(config: Path) -> Path | None:
+    """Return the database, in the default folders, of a relay that runs with this file; None if none does."""
+    return next((database for used, database in _running() if used == config.absolute()), None)
+
+
+def _running() -> Iterator[tuple[Path, Path]]:
+    """Yield the configuration and the database of each relay that runs on a database in the default folders."""
     from relay.app.running.notice import notice_of
 
     for folder in _folders():
         for lock in _locks(folder):
-            notice = notice_of(lock.with_name(lock.name.removesuffix(".lock")))
+            database = lock.with_name(lock.name.removesuffix(".lock"))
+            notice = notice_of(database)
             if notice is not None and Path(notice.config).name != "-":  # not from standard input
-                return _shortened(Path(notice.config))
-    return None
+                yield Path(notice.config), database
 
 
 def _folders() -> list[Path]:

@@ -54,6 +54,22 @@ def default_storage() -> Path:
     return Path(os.environ.get("STATE_DIRECTORY", ".").split(":")[0]) / "relay.db"
 
 
+def only_storage(file: Path, storage: Path) -> Loaded:
+    """Return a configuration that knows nothing but its database, in place of one that can't be read."""
+    nothing = {"accounts": {}, "rooms": {}, "route": {"rooms": []}, "storage": f"sqlite:{storage}"}
+    return Loaded(
+        settings=Settings.model_validate(nothing, context={"base": file.parent, "names": set()}),
+        templates={},
+        cards={},
+        warnings=(),
+        file=str(file),
+        formats={},
+        digest=0,
+        document=Document(),
+        follows=lambda _: False,
+    )
+
+
 def load(file: Path, formats: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Loaded:
     """Return a configuration that may name these formats. Raises `ConfigurationError` with all problems."""
     document = Document(environment)

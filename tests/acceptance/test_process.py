@@ -516,6 +516,27 @@ async def test_a_plugin_does_not_wait_for_a_relay_that_hangs(
     assert "if it stays so, restart it" in said.stdout
 
 
+@pytest.mark.parametrize("text", ["rooms: [", "- no mapping", "nonsense: 1", None])
+async def test_a_relay_is_asked_though_its_file_is_broken_or_gone(
+    tmp_path: Path, sandbox: Sandbox, text: str | None
+) -> None:
+    config = configure(tmp_path, sandbox)
+    async with relay_process(config) as relay, aiohttp.ClientSession(trust_env=False) as session:
+        async with session.post(relay.events + "/hooks/lab", json={"title": "asked"}) as answer:
+            (event_id,) = (await answer.json())["ids"]
+        kept = config.read_text(encoding="utf-8")
+        if text is None:
+            config.unlink()
+        else:
+            config.write_text(text if text != "nonsense: 1" else kept[:-1] + ', "nonsense": 1}', encoding="utf-8")
+        for words in (["status"], ["explain", event_id], ["incidents", "--room", "noc"]):
+            code, out, error = await command(*words, cwd=tmp_path)
+            assert (code, bool(out)) == (0, True), error
+            named = "relay: relay.yaml has errors (`relay check` lists them); the running relay is asked nevertheless\n"
+            assert error == named
+        config.write_text(kept, encoding="utf-8")
+
+
 async def test_names_that_nobody_has_are_told_beside_an_empty_list(tmp_path: Path, sandbox: Sandbox) -> None:
     config = configure(tmp_path, sandbox)
     named = ("-c", str(config))
