@@ -134,6 +134,7 @@ async def what_is_done(api: Described) -> None:
     await api.ask("POST", "/api/v1/silences/none/expire", None, of, 404)
     (dead,) = await api.ask("GET", "/api/v1/deliveries?state=dead")
     await api.ask("POST", "/api/v1/deliveries/retry", {"ids": [dead["id"]]}, "/api/v1/deliveries/{verb}")
+    assert "repeat" in await api.ask("GET", "/api/v1/reasons")
     await api.ask("POST", "/api/v1/messages", {"room": "noc", "markdown": "by hand"})
     await api.ask("POST", "/api/v1/rooms/noc/files?name=a.txt", "content", "/api/v1/rooms/{room}/files")
     await api.ask("POST", "/api/v1/accounts/webex/ask", {"do": "me"}, "/api/v1/accounts/{account}/ask")
