@@ -192,6 +192,13 @@ def has_unknown_severity(draft: Draft) -> bool:
 
 
 def _oversized(draft: Draft, labels: dict[str, str]) -> bool:
+    """Return whether a part is too large. Few events are near a bound, so all parts together are looked at first."""
+    texts = len(draft.title) + len(draft.body) + len(draft.done) + len(draft.key or "")
+    parts = len(labels) + len(draft.annotations) + len(draft.links) + len(draft.files)
+    if texts <= MAX_DONE and parts <= MAX_LINKS:
+        values = (*labels, *labels.values(), *draft.annotations, *draft.annotations.values())
+        if len("".join(values)) <= MAX_LABEL_VALUE:
+            return False
     return (
         len(draft.title) > MAX_TITLE
         or len(draft.body) > MAX_BODY

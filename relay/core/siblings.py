@@ -34,6 +34,7 @@ class ByLabel(msgspec.Struct, frozen=True):
         found = self.seen.get(value)
         if found is None:
             found = [*self.named.get(value, ()), *(at for pattern, at in self.searching if pattern.fullmatch(value))]
+            found.sort()
             if len(self.seen) >= MOST_SEEN:
                 self.seen.clear()
             self.seen[value] = found
@@ -48,6 +49,10 @@ class SiblingIndex(msgspec.Struct, frozen=True):
 
     def candidates(self, view: Mapping[str, str]) -> Sequence[int]:
         """Return the positions of the siblings that can match, in their order."""
+        if not self.others and len(self.by_label) == 1:
+            one = self.by_label[0]
+            value = view.get(one.label, "")
+            return one.find(value) if one.searching else one.named.get(value, ())
         found = list(self.others)
         for one in self.by_label:
             found += one.find(view.get(one.label, ""))

@@ -19,7 +19,7 @@ from relay.formats.statuses import status_of
 
 OWN_NAMES = ("title", "status", "severity", "key", "body", "labels", "links", "files", "occurred_at", "id")
 """Names that the relay's own JSON has. `id` is the producer's own, which an answer repeats."""
-_OWN = frozenset(OWN_NAMES)
+OWN = frozenset(OWN_NAMES)
 _TITLES = ("summary", "subject", "headline", "alertname", "alert_name", "short_description", "name")
 _TEXTS = ("message", "text", "description", "details", "msg", "content")
 """Names of texts, which are the body if something else is the title."""
@@ -46,9 +46,7 @@ MOST_NAMES = 200
 
 def respelt(item: dict[str, Any]) -> dict[str, Any]:
     """Return an object with the relay's own names as the relay writes them: `Title` and `occurredAt` are meant."""
-    if item.keys() <= _OWN:
-        return item
-    meant = {name: own for name in item if name not in _OWN and (own := _plain(name)) in _OWN and own not in item}
+    meant = {name: own for name in item if name not in OWN and (own := _plain(name)) in OWN and own not in item}
     return {meant.get(name, name): value for name, value in item.items()} if meant else item
 
 
@@ -62,11 +60,7 @@ class Rest:
         self._texts: list[str] = []
         self.unread: list[str] = []
         self._sent_by_apprise = False
-        if not item.keys() <= _OWN:
-            self._collect()
-
-    def _collect(self) -> None:
-        others = [one for one in self._item if one not in _OWN and self._item[one] not in _EMPTY]
+        others = [one for one in self._item if one not in OWN and self._item[one] not in _EMPTY]
         for name in others[:MOST_NAMES]:
             plain = _plain(name)
             self._left[plain if plain not in self._left else f"{name} {len(self._left)}"] = name

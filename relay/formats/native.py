@@ -11,7 +11,7 @@ from relay.core.event import CLEARED, RANK, STATUSES, Cleared, Draft, Link, Stat
 from relay.core.severity import severity_of
 from relay.core.words import parse_time
 from relay.formats.contract import Format, Request, UnreadableError, as_text, misfit
-from relay.formats.foreign import OWN_NAMES, Rest, respelt, say_unread, spelt_like
+from relay.formats.foreign import OWN, OWN_NAMES, Rest, respelt, say_unread, spelt_like
 from relay.formats.statuses import status_of
 
 _EMPTY: tuple[Any, ...] = ("", [])
@@ -34,28 +34,32 @@ def read_one(item: Any, source: str = "") -> Draft:
     """
     if not isinstance(item, dict):
         raise UnreadableError("", misfit('an object like {"title": "…"}, or a list of them', item))
-    item = respelt(item)
-    title, key = _text(item, "title").strip(), _text(item, "key")
-    labels = _labels(item["labels"], "labels") if "labels" in item else {}
-    links = _links(item["links"], "links") if "links" in item else ()
-    rest = Rest(item)
-    foreign = rest.has_names  # few items have any: the others need none of its searches
-    word = _text(item, "status") or (rest.status() if foreign else "")
-    status = _status(word)
-    severity = _text(item, "severity") or (rest.severity() if foreign else "") or _severity_in(word)
-    key = key or (rest.key() if foreign else "")
-    title = title or rest.title(word if status != "resolved" or not key else "", key or source)
+    rest = None if item.keys() <= OWN else Rest(item := respelt(item))  # few items have other names
+    foreign = rest if rest is not None and rest.has_names else None
+    title, severity, body = _text(item, "title").strip(), _text(item, "severity"), _text(item, "body")
+    key, word = _text(item, "key") if "key" in item else "", _text(item, "status") if "status" in item else ""
+    if foreign:
+        word = word or foreign.status()
+        severity = severity or foreign.severity()
+        key = key or foreign.key()
+    status: Status = "notice"
+    if word:
+        status, severity = _status(word), severity or _severity_in(word)
+    title = title or (rest or Rest(item)).title(word if status != "resolved" or not key else "", key or source)
     if not title and not (status == "resolved" and key):
         raise UnreadableError("title", f"expected a text that is not empty, found none{_instead(item)}")
+    missed: list[str] = []
     if status == "resolved" and not key:
-        status, severity = _ended_without_key(word, rest), severity or "info"
-    body = _text(item, "body")
-    at = _time(item["occurred_at"], "occurred_at") if "occurred_at" in item else rest.time() if foreign else None
+        missed.append(_ended_without_key(word))
+        status, severity = "notice", severity or "info"
+    labels = _labels(item["labels"], "labels") if "labels" in item else {}
+    links = _links(item["links"], "links") if "links" in item else ()
+    at = _time(item["occurred_at"], "occurred_at") if "occurred_at" in item else foreign.time() if foreign else None
     if foreign:
-        body = rest.body(body, title)
-        links += rest.links()
-        labels = {**rest.labels(), **labels}
-    unread = say_unread(rest.unread) if rest.unread else ()
+        body = foreign.body(body, title)
+        links += foreign.links()
+        labels = {**foreign.labels(), **labels}
+    unread = say_unread([*missed, *(rest.unread if rest else ())]) if rest or missed else ()
     unknown = severity and severity not in RANK and severity_of(severity.strip().lower()) is None
     return Draft(
         title=title or key,
@@ -79,8 +83,8 @@ def _cleared(item: dict[str, Any], body: str) -> tuple[Cleared, ...]:
 
 
 def _status(word: str) -> Status:
-    """Return the status of a word; an absent one is a notice. Raises `UnreadableError`."""
-    found = status_of(word) if word else "notice"
+    """Return the status of a word. Raises `UnreadableError`."""
+    found = status_of(word)
     if found is None:
         raise UnreadableError(
             "status", misfit(f"{STATUSES[0]}, {STATUSES[1]} or {STATUSES[2]}, or a word like down or ok", word)
@@ -94,15 +98,14 @@ def _severity_in(status: str) -> str:
     return status if known is not None and status_of(status) == "firing" and status.lower() not in _NO_SEVERITY else ""
 
 
-def _ended_without_key(word: str, rest: Rest) -> Status:
-    """Return the status of an end that no alert can be found for. Raises `UnreadableError` for the relay's own word.
+def _ended_without_key(word: str) -> str:
+    """Return why an end is a notice: no alert can be found for it. Raises `UnreadableError` for the relay's own word.
 
     Who writes `resolved` writes for the relay, and has forgotten the key. Others say how things are.
     """
     if word.strip().lower() == "resolved":
         raise UnreadableError("key", "a resolved event needs the key that its firing event had")
-    rest.unread.append(f"status (without a key {word[:40]!r} ends no alert, so the event is a notice)")
-    return "notice"
+    return f"status (without a key {word[:40]!r} ends no alert, so the event is a notice)"
 
 
 def _instead(item: dict[str, Any]) -> str:

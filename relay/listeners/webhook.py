@@ -142,14 +142,8 @@ class WebhookListener:
         if isinstance(source.auth, NoAuth) and request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
             message = "a source without `auth` accepts no request from a web page of another site"
             raise RefusedRequestError(403, "forbidden", message, "unauthorized")
-        if (kind := request.headers.get("Content-Type", "")) not in _JSON_TYPES:
-            kind = request.content_type  # without its parameters
-        forms = _FORM_TYPES if source.format.forms else ()
-        is_text = source.format.texts and kind.startswith("text/")
-        if kind not in _JSON_TYPES and kind not in forms and not kind.endswith("+json") and not is_text:
-            wanted = "application/json or text/plain" if source.format.texts else "application/json"
-            message = f"expected the Content-Type {wanted}, found {kind[:80]!r}"
-            raise RefusedRequestError(415, "unsupported_media_type", message, "malformed")
+        if request.headers.get("Content-Type", "") not in _JSON_TYPES:
+            _check_type(source, request.content_type)
         key = request.headers.get("Idempotency-Key")
         if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
             message = f"expected an Idempotency-Key of 1 to {MAX_KEY} printable ASCII characters, found another"
@@ -201,6 +195,16 @@ class WebhookListener:
         except StoreError as error:
             raise RefusedRequestError(503, "store_unavailable", NO_STORE, "store", RETRY_STORE) from error
         return RefusedRequestError(422, "unreadable", detail, "malformed")
+
+
+def _check_type(source: WebhookSource, kind: str) -> None:
+    """Raise `RefusedRequestError` if a source takes no content of this type, which is without its parameters."""
+    forms = _FORM_TYPES if source.format.forms else ()
+    is_text = source.format.texts and kind.startswith("text/")
+    if kind not in _JSON_TYPES and kind not in forms and not kind.endswith("+json") and not is_text:
+        wanted = "application/json or text/plain" if source.format.texts else "application/json"
+        message = f"expected the Content-Type {wanted}, found {kind[:80]!r}"
+        raise RefusedRequestError(415, "unsupported_media_type", message, "malformed")
 
 
 def _delivery_id(source: WebhookSource, request: web.BaseRequest) -> str | None:
