@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from relay.app.trial.checks import adapter_problems
@@ -36,6 +36,7 @@ WRITTEN: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("how", WRITTEN)
 @given(secret=SECRETS)
 def test_a_secret_is_taken_out_however_it_is_written(how: str, secret: str) -> None:
+    assume(secret not in "before (" and secret not in ") after")  # or it is taken out there, too
     redactor = Redactor()
     redactor.learn(secret)
     written = WRITTEN[how](secret)
