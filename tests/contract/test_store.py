@@ -16,7 +16,9 @@ import pytest
 
 from relay.core.delivery import Intent, Settlement, Subject
 from relay.core.event import Event
+from relay.core.group import Group
 from relay.core.plan import Plan, Waiting
+from relay.core.storm import open_storm
 from relay.ports import (
     Accepted,
     Conflict,
@@ -295,6 +297,21 @@ async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store:
     found = msgspec.json.decode(await store.queries.list_deliveries())
     assert [d["state"] for d in found] == ["waiting"]
     assert (await store.queries.counts())["events"]["total"] == 2  # the first has the payload of both
+
+
+@pytest.mark.parametrize("wake_at", [None, NOW + 10**9])
+async def test_events_are_pruned_while_groups_and_storms_are_on_record(
+    store: SqliteStore, wake_at: float | None
+) -> None:
+    for number in (1, 2, 3):
+        await store.accept(submission(number))
+    group = Group(id="noc|{}", room="noc", lineage="{}", labels={}, wake_at=wake_at, flushed_at=NOW + 10**9)
+    storm = msgspec.structs.replace(open_storm("noc", NOW, seq=2), wake_at=wake_at, flushed_at=NOW + 10**9)
+    await store.commit_plan(Plan(3, groups={group.id: group}, storms={storm.id: storm}), NOW)
+    while await store.prune(Limits(done=60, dead=120, size=2**30), NOW + 61):
+        pass
+    # what the storm may speak of again is its last event; a group speaks of its incidents alone
+    assert (await store.queries.counts())["events"]["total"] == 1
 
 
 async def test_what_is_dead_goes_in_its_own_time_though_what_is_done_is_kept_longer(store: SqliteStore) -> None:

@@ -36,7 +36,7 @@ WHERE seq > :after AND seq <= :end
   AND seq NOT IN (
     SELECT n.value FROM incidents, json_each(incident, '$.news') AS n WHERE live = 1 AND grp IS NOT NULL
   )
-  AND seq NOT IN (SELECT state ->> 'seq' FROM groups)
+  AND seq NOT IN (SELECT state ->> 'seq' FROM groups WHERE kind = 'storm')
   AND (seq != first_seq
        OR NOT EXISTS (SELECT 1 FROM events AS other WHERE other.seq BETWEEN events.seq + 1 AND events.last_seq));
 
