@@ -106,7 +106,8 @@ def middle(text: str, longest: int) -> str:
 
 def link(text: str, url: str) -> Markdown:
     """Return a link if the address is plain http or https, else the text alone."""
-    return _link(one_line(text, 80), url[: LONGEST_URL + 1])
+    url = url.strip()
+    return _link(one_line(text, 80), url if len(url) <= LONGEST_URL else "")
 
 
 @lru_cache(maxsize=1_024)

@@ -153,6 +153,8 @@ def test_a_link_is_one_link_with_the_given_address_and_text(text: str, url: str)
         "http://[",
         "mailto:a@example.org",
         "https://example.org/" + "x" * 2_000,
+        "   https://example.org/" + "x" * 2_000,
+        "https://example.org/" + "x" * 1_980 + " " + "x" * 99,
     ],
 )
 def test_an_address_that_is_not_plain_http_gives_text_alone(url: str) -> None:
