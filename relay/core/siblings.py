@@ -51,8 +51,7 @@ class SiblingIndex(msgspec.Struct, frozen=True):
         """Return the positions of the siblings that can match, in their order."""
         if not self.others and len(self.by_label) == 1:
             one = self.by_label[0]
-            value = view.get(one.label, "")
-            return one.find(value) if one.searching else one.named.get(value, ())
+            return one.find(view.get(one.label, ""))
         found = list(self.others)
         for one in self.by_label:
             found += one.find(view.get(one.label, ""))

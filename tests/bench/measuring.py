@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 NOISY = 0.25
-"""The spread of the calibration, of its median, beyond which the machine is too noisy to tell small differences."""
+"""The spread of a bare client's rate, of its median, beyond which small differences can't be told."""
 
 Measure = Callable[[str], Mapping[str, float]]
 """Measures one subject once, and returns the values by figure."""

@@ -23,13 +23,6 @@ Part = Callable[[str, list[str], int, float], list[Figure]]
 """Measures `(name, subjects, repetitions, size)`."""
 
 
-def calibration(repetitions: int) -> Figure:
-    """Return how fast a bare client posts to the sink, which says how much the machine itself changes its speed."""
-    with a_sink() as sink:
-        rates = [5_000 / float(load("bare_client", sink.port, 5_000, 32)) for _ in range(repetitions)]
-    return Figure("machine", "bare client, requests/s", {"relay": rates})
-
-
 def end_to_end(kind: str, batch: int, name: str, subjects: list[str], repetitions: int, size: float) -> list[Figure]:
     """Measure the rate from the first request to the last message at the sink, the processor time and the memory."""
     count = int(12_000 * size) // batch * batch

@@ -100,8 +100,6 @@ def a_sink() -> Iterator[Sink]:
 class Subject:
     """A program that accepts events and posts messages. It begins at once; `ready_after` is in seconds."""
 
-    name = ""
-
     def __init__(self, folder: Path, command: list[str]) -> None:
         self.folder = folder
         self.log = (folder / "log").open("w")
@@ -146,8 +144,6 @@ class Subject:
 
 class Relay(Subject):
     """The relay itself, with a source, 20 rooms and a route for each."""
-
-    name = "relay"
 
     def __init__(
         self,
@@ -203,8 +199,6 @@ class Relay(Subject):
 class Alertmanager(Subject):
     """Debian's Alertmanager, which posts one message an alert to the same rooms by the same routes."""
 
-    name = "alertmanager"
-
     def __init__(self, folder: Path, sink: int, kind: str = "alertmanager") -> None:
         self.events = free_port()
         self.ready_url = f"http://127.0.0.1:{self.events}/-/ready"
@@ -235,8 +229,6 @@ class Alertmanager(Subject):
 
 class Ceiling(Subject):
     """The prototype without features on the relay's own libraries."""
-
-    name = "ceiling"
 
     def __init__(self, folder: Path, sink: int, kind: str = "native") -> None:  # noqa: ARG002 - it takes both kinds
         self.events = free_port()

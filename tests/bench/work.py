@@ -24,16 +24,12 @@ def native(number: int) -> dict[str, Any]:
     }
 
 
-def alert(number: int, *, resolved: bool = False, times: int = 0) -> dict[str, Any]:
-    """Return an alert as Alertmanager has it: ten labels, two annotations, two sentences of text, and a link.
-
-    `times` changes its text, as an update does. Its key is its labels, so all versions of a number are one alert.
-    """
+def alert(number: int) -> dict[str, Any]:
+    """Return an alert as Alertmanager has it: ten labels, two annotations, two sentences of text, and a link."""
     site = SITES[number % len(SITES)]
     instance = f"node-{number}.{site}.example.net:9100"
-    again = f" It was seen {times} times." if times else ""
     return {
-        "status": "resolved" if resolved else "firing",
+        "status": "firing",
         "labels": {
             "alertname": "DeviceUnreachable",
             "severity": "critical",
@@ -46,9 +42,9 @@ def alert(number: int, *, resolved: bool = False, times: int = 0) -> dict[str, A
             "role": "leaf",
             "cluster": f"{site}-fabric-{number % 3}",
         },
-        "annotations": {"summary": f"{instance} does not answer", "description": f"{DOWN} {WHAT_TO_DO}{again}"},
+        "annotations": {"summary": f"{instance} does not answer", "description": f"{DOWN} {WHAT_TO_DO}"},
         "startsAt": "2026-03-01T02:10:00.000Z",
-        "endsAt": "2026-03-01T02:40:00.000Z" if resolved else "0001-01-01T00:00:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
         "generatorURL": "https://prometheus.example.net/graph?g0.expr=up%7Bjob%3D%22node%22%7D+%3D%3D+0&g0.tab=1",
         "fingerprint": f"{number:016x}",
     }

@@ -50,7 +50,7 @@ _JOINTS = re.compile(r"[_:/]+")
 _CARRIERS = ("value", "name", "label", "display_name", "text")
 """Names of a value that the object around it names: `{"priority": {"name": "High"}}`."""
 _SPELT = re.compile(r"_(?:string|str|text|name|label|display|value)$")
-"""What is at the end of a name beside which another has the number: `severity_string` beside `severity`."""
+"""Endings of a name that has a word, where a name without the ending has its number: `severity_string`, `severity`."""
 KINDS = ("type", "alert_type", "trigger_type")
 """Names of a type, which often ends in `alert` or `problem` whatever the status is."""
 ACTIONS = (
