@@ -21,8 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes `-n auto` takes: three for two cores, because a third of the time is waiting."""
-    return (os.cpu_count() or 1) * 3 // 2 or 1
+    """Return how many processes `-n auto` takes: two for a core, because much of the time is waiting."""
+    return (os.cpu_count() or 1) * 2
 
 
 @pytest.fixture

@@ -408,6 +408,7 @@ async def test_a_stream_that_nobody_reads_any_more_goes_on(tmp_path: Path, sandb
         await relay.post({"title": "before"})
         await page.clock.install()
         await page.goto(relay.admin)
+        await expect(page.locator("#tiles li")).not_to_have_count(0)  # all above the list is there: it moves no more
         await page.locator("#events-list .title").hover()
         await relay.post({"title": "behind"})
         await expect(page.locator("#events-fresh")).to_have_text("1 new")
