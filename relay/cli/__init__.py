@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -34,6 +35,8 @@ from relay.cli import (
 from relay.cli.common import EXIT_NO, SilentError, complain
 
 EXIT_INTERNAL = 70
+_COLLECT_AFTER = 50_000
+"""New objects after which the garbage collector looks for cycles: imports make many objects, and no garbage."""
 
 app = typer.Typer(
     name="relay",
@@ -86,6 +89,7 @@ app.command()(check.schema)
 
 def main() -> None:
     """Run the command line; an unexpected error prints one line and exits with 70."""
+    gc.set_threshold(_COLLECT_AFTER)
     try:
         app(prog_name="relay")
     except SilentError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -121,10 +122,11 @@ def make_admin(
     application.add_routes([web.get(path, readiness) for path in _READY])
     application.add_routes([web.get("/metrics", expose)])
     found = [route for part in parts for route in part.routes()]
-    document = json_answer(openapi([one for one in found if isinstance(one, Operation)])).body
+    operations = [one for one in found if isinstance(one, Operation)]
+    document = cache(lambda: openapi(operations))
 
     async def describe(_: web.Request) -> web.Response:
-        return web.Response(body=document, content_type="application/json")
+        return json_answer(document())
 
     application.add_routes([one.route() if isinstance(one, Operation) else one for one in found])
     application.add_routes([web.get("/api/v1/openapi.json", describe)])

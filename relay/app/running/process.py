@@ -58,7 +58,6 @@ async def serve(
 
 def spare_the_collector() -> None:
     """Exclude the objects that live as long as the process from garbage collection, and collect less often."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
 
