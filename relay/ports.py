@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, BinaryIO, Protocol
 
@@ -40,6 +40,10 @@ class StoreUnavailableError(StoreError):
 
 class StoreImpossibleError(StoreUnavailableError):
     """No database can be there: another kind of file is in its place, or SQLite is too old."""
+
+
+class OutOfStepError(StoreError):
+    """A plan that is not of all the events that waited before its last one. Nothing of it is written."""
 
 
 class StoreInUseError(StoreError):
@@ -159,10 +163,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pressing: bool = False
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """A commit of a submission that has begun: the number of its first event, and its outcome once it is known."""
+
+    first_seq: int
+    outcome: asyncio.Future[Accepted | Conflict]
+
+    def __await__(self) -> Generator[Any, None, Accepted | Conflict]:
+        """Wait for the outcome."""
+        return self.outcome.__await__()
+
+
 class Inbox(Protocol):
     """The inbox, in which events are committed before they are acknowledged. Raises `StoreError`."""
 
-    def accept(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
+    def accept(self, submission: Submission) -> Begun:
         """Begin at once to commit a submission's events, or to find that it was committed before."""
         ...
 

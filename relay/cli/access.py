@@ -402,9 +402,8 @@ class Stored:
         if key is None:
             return False
         now = SystemClock().wall()
-        InboxWriter(Sequences(connection)).accept(
-            connection, [entry_of(notice_of_alert(key, draft_for(key), new_event_id(now), now))]
-        )
+        notice = notice_of_alert(key, draft_for(key), new_event_id(now), now)
+        InboxWriter.accept(connection, [entry_of(notice, Sequences(connection).next("event"))])
         return True
 
     def status(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Known(msgspec.Struct):
 class Plan(msgspec.Struct):
     """The changes that a batch makes. `incidents`, `groups` and `storms` are by id, as they stand after it.
 
+    The batch has `events` new events, the last of them `up_to`; both are 0 if it has none.
     `touched` are groups whose incidents have changed. They are looked at next, and created if they do not exist yet.
     `stirred` are storms whose incidents have changed, each with the time to look at it. `suppressed` are the seqs of
     events that change no message, each with the reason.
@@ -49,3 +50,4 @@ class Plan(msgspec.Struct):
     stirred: dict[str, float] = {}
     adopted: list[Waiting] = []
     suppressed: list[tuple[int, Suppression]] = []
+    events: int = 0

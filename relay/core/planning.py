@@ -113,6 +113,7 @@ def plan(
             planner.result.suppressed.append((waiting.seq, "echo"))
         else:
             planner.take(waiting)
+    planner.result.events = len(batch)
     return planner.result
 
 

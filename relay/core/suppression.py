@@ -120,10 +120,22 @@ class Suppressor:
         self.use(rules, intervals or {})
 
     def use(self, rules: Sequence[InhibitRule], intervals: Mapping[str, Sequence[TimeInterval]]) -> None:
-        """Put other rules and intervals in force, and forget the alerts: the caller must `note` those that fire."""
+        """Put other rules and intervals in force, and forget the alerts: it must `learn` those that fire."""
         self._rules = tuple(rules)
         self._intervals = dict(intervals)
         self._sources = [_Sources() for _ in self._rules]
+
+    @property
+    def inhibits(self) -> bool:
+        """Return whether some alerts may inhibit others, so that it must know those that fire."""
+        return bool(self._rules)
+
+    def learn(self, firing: Iterable[Alert]) -> None:
+        """Forget the alerts that it knows, and `note` those that fire."""
+        self._sources = [_Sources() for _ in self._rules]
+        for alert in firing:
+            self.note(alert)
+        self.stirred = self.inhibits
 
     def silence(self, silences: Iterable[Silence]) -> None:
         """Replace the silences by these."""

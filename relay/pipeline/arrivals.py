@@ -1,10 +1,12 @@
-"""Arrivals: committed events that wait for the planner, in memory as long as it keeps up."""
+"""Arrivals: events that wait for the planner, in memory as long as it keeps up."""
 
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from relay.core.event import OPERATOR_SOURCE
@@ -14,7 +16,11 @@ from relay.ports import Clock, StoreError
 BATCH = 512
 """The most events that one plan takes."""
 MOST_IN_MEMORY = 2_048
-"""The most committed events kept in memory; if more wait, the planner reads them from the store."""
+"""The most events kept in memory; if more wait, the planner reads them from the store."""
+FEW = 8
+"""Events that are planned while their commit goes on. More make it long, and the next events would wait for it."""
+MOST_TURNS = 30
+"""The most turns of the loop in which a batch gathers."""
 
 
 class ArrivalStore(Protocol):
@@ -30,7 +36,7 @@ class ArrivalStore(Protocol):
 
 
 class Arrivals:
-    """The queue between intake and planner. Its events are on disk, so it may forget them and read them again."""
+    """The queue between intake and planner. Its events are on disk or soon will be, so it may forget and read them."""
 
     def __init__(self, store: ArrivalStore, clock: Clock, backlog: int | None = None) -> None:
         self.woken = asyncio.Event()
@@ -45,6 +51,8 @@ class Arrivals:
         self._store = store
         self._clock = clock
         self._queued: list[Waiting] = []
+        self._in_flight: dict[int, bool] = {}
+        """The commits that have begun, by the `seq` of their first event, and whether their events were queued."""
         self._behind = True
         self._up_to = 0
 
@@ -60,18 +68,28 @@ class Arrivals:
         """Return how many events of a source wait to be planned, since the start."""
         return self._by_source[source]
 
-    def expect(self, source: str, count: int) -> None:
-        """Count events whose commit has begun. A negative count takes back those whose commit has failed."""
-        self._by_source[source] += count
-
-    def offer(self, committed: Sequence[Waiting]) -> None:
-        """Add committed events, in order."""
-        self.waiting += len(committed)
+    def expect(self, events: Sequence[Waiting]) -> None:
+        """Add events whose commit has begun, in order. They may be planned before it ends."""
+        self.waiting += len(events)
+        self._by_source.update(one.event.source for one in events)
+        if not self._behind and len(self._queued) + len(events) > MOST_IN_MEMORY:
+            self.fall_behind()
+        self._in_flight[events[0].seq] = not self._behind
         if not self._behind:
-            if len(self._queued) + len(committed) <= MOST_IN_MEMORY:
-                self._queued.extend(committed)
-            else:
-                self.fall_behind()
+            self._queued.extend(events)
+            self._wake()
+
+    def landed(self, events: Sequence[Waiting], *, fresh: bool) -> None:
+        """The commit of events has ended; they are not `fresh` if it failed, or found them on record before."""
+        queued = self._in_flight.pop(events[0].seq)
+        if not fresh:
+            gone = {one.seq for one in events}
+            self._queued = [one for one in self._queued if one.seq not in gone]
+            self._leave(events)
+        if not queued or self._queued:
+            self._wake()
+
+    def _wake(self) -> None:
         self.woken.set()
         if self._behind or len(self._queued) >= BATCH:
             self.full.set()
@@ -80,6 +98,7 @@ class Arrivals:
         """Forget the events in memory: the next batch is read from the store."""
         self._behind = True
         self._queued.clear()
+        self._in_flight = dict.fromkeys(self._in_flight, False)
 
     @property
     def may_have_more(self) -> bool:
@@ -87,9 +106,19 @@ class Arrivals:
         return bool(self._queued) or self._behind
 
     async def next_batch(self) -> list[Waiting]:
-        """Take the next events. Raises `StoreError`."""
+        """Take the next events. Raises `StoreError`.
+
+        It waits until a turn of the loop has brought none, so that events that come together are planned together.
+        The commit of these events waits for more such turns, so their plan joins it.
+        """
+        seen = -1
+        for _ in range(MOST_TURNS):
+            if len(self._queued) == seen:
+                break
+            seen = len(self._queued)
+            await asyncio.sleep(0)  # noqa: TID251 - not to wait, but to give other tasks a turn
         batch = await self._next_batch()
-        if self._queued:
+        if self._ready():
             self.woken.set()
         if len(self._queued) < BATCH and not self._behind:
             self.full.clear()
@@ -97,17 +126,18 @@ class Arrivals:
 
     async def _next_batch(self) -> list[Waiting]:
         if not self._behind:
-            batch, self._queued = self._queued[:BATCH], self._queued[BATCH:]
+            count = self._ready()
+            batch, self._queued = self._queued[:count], self._queued[count:]
             return [waiting for waiting in batch if waiting.seq > self._up_to]
-        # Clear the flag before the read, so that `offer` queues events that arrive meanwhile. `_up_to` removes those
-        # that the read returns too.
-        self._behind = False
+        # Clear the flag before the read, so that events that arrive meanwhile are queued. `_up_to` removes those that
+        # the read returns, too. It does not return what is still in flight: unless that is queued, read again.
+        self._behind, missing = False, not all(self._in_flight.values())
         try:
             batch = await self._store.waiting_events(BATCH, self._clock.now())
         except StoreError:
             self.fall_behind()
             raise
-        if len(batch) == BATCH:
+        if len(batch) == BATCH or missing:
             self.fall_behind()
         elif not batch:
             self.waiting = len(self._queued)
@@ -116,9 +146,19 @@ class Arrivals:
     def planned(self, batch: Sequence[Waiting]) -> None:
         """Remove a planned batch from the counts."""
         self._up_to = batch[-1].seq
-        self.waiting = max(0, self.waiting - len(batch))
-        self._by_source.subtract(waiting.event.source for waiting in batch)
+        self._leave(batch)
+        if self._behind or self._ready():
+            self.woken.set()
+
+    def _ready(self) -> int:
+        """Return how many events in memory can be planned now: of many, only those whose commit has ended."""
+        if len(self._queued) <= FEW or not self._in_flight:
+            return min(len(self._queued), BATCH)
+        first = next(iter(self._in_flight))
+        return min(bisect_left(self._queued, first, key=attrgetter("seq")), BATCH)
+
+    def _leave(self, events: Sequence[Waiting]) -> None:
+        self.waiting = max(0, self.waiting - len(events))
+        self._by_source.subtract(one.event.source for one in events)
         for source in [source for source, count in self._by_source.items() if count <= 0]:
             del self._by_source[source]
-        if self.may_have_more:
-            self.woken.set()

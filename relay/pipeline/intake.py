@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -104,9 +106,8 @@ class Intake:
         began = self._clock.now()
         submission = self._submission(defaults, drafts, payload, dedupe_key if drafts else None, unread)
         outcome = await self._commit(submission)
-        now = self._clock.now()
-        self._telemetry.accepted_in(now - began)
-        self._record(defaults.source, submission, outcome, now)
+        self._telemetry.accepted_in(self._clock.now() - began)
+        self._record(defaults.source, submission, outcome)
         return outcome
 
     def submission(self, defaults: SourceDefaults, frame: Frame) -> Submission | None:
@@ -163,7 +164,7 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - the border around one frame: drafts that can't be written
             await self.refuse(frame.source, "malformed", f"bug: {error!r}", frame.payload)
         else:
-            self._record(frame.source, frame, outcome, self._clock.now())
+            self._record(frame.source, frame, outcome)
 
     async def state(self, source: str) -> dict[str, bytes]:
         """Return the state of a source that was committed last, by name. Raises `StoreError`."""
@@ -179,32 +180,28 @@ class Intake:
 
     async def _commit_notice(self, key: AlertKey, notice: Draft) -> None:
         now = self._clock.wall()
-        submission = notice_of_alert(key, notice, self._new_id(now), now)
-        outcome = await self._inbox.accept(submission)
-        if isinstance(outcome, Accepted):
-            self._arrivals.offer([Waiting(outcome.first_seq, submission.events[0], self._clock.now())])
+        await self._commit(notice_of_alert(key, notice, self._new_id(now), now))
 
     def _commit(self, submission: Submission) -> Awaitable[Accepted | Conflict]:
-        """Begin to commit a submission. Its events count as waiting from now on, unless the commit fails."""
-        begun: Awaitable[Accepted | Conflict]
+        """Begin to commit a submission. The planner may take its events from now on."""
         try:
             begun = self._inbox.accept(submission)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - drafts that can't be written are their own submission's trouble
-            begun = _failing(error)
-        self._arrivals.expect(submission.source, len(submission.events))
-        return self._committed(submission, begun)
+            return _failing(error)
+        if not submission.events:
+            return begun.outcome
+        now = self._clock.now()
+        events = [Waiting(seq, event, now) for seq, event in enumerate(submission.events, begun.first_seq)]
+        self._arrivals.expect(events)
+        begun.outcome.add_done_callback(partial(self._landed, events))
+        return begun.outcome
 
-    async def _committed(self, submission: Submission, begun: Awaitable[Accepted | Conflict]) -> Accepted | Conflict:
-        fresh = False
-        try:
-            outcome = await begun
-            fresh = isinstance(outcome, Accepted) and not outcome.duplicate
-        finally:
-            if not fresh:
-                self._arrivals.expect(submission.source, -len(submission.events))
-        return outcome
+    def _landed(self, events: Sequence[Waiting], done: asyncio.Future[Accepted | Conflict]) -> None:
+        ok = not done.cancelled() and done.exception() is None
+        outcome = done.result() if ok else None
+        self._arrivals.landed(events, fresh=isinstance(outcome, Accepted) and not outcome.duplicate)
 
     def _check_room(self, source: str) -> None:
         if source == OPERATOR_SOURCE:  # its notices are few, and one of them says that the queue is full
@@ -238,7 +235,7 @@ class Intake:
             state=state,
         )
 
-    def _record(self, source: str, submission: Submission, outcome: Accepted | Conflict, now: float) -> None:
+    def _record(self, source: str, submission: Submission, outcome: Accepted | Conflict) -> None:
         if isinstance(outcome, Conflict):
             return
         if outcome.duplicate:
@@ -255,8 +252,6 @@ class Intake:
             events = submission.events  # one line for a request of thousands
             self._log.info("request_accepted", source=source, events=len(events), event_id=events[0].id)
             self.last_at[source] = submission.received_at
-            placed = enumerate(submission.events, outcome.first_seq)
-            self._arrivals.offer([Waiting(seq, event, now) for seq, event in placed])
 
     def _record_refused(self, source: str, refused: Sequence[Refusal]) -> None:
         """Count the refused items of a request; write one log line for all of them."""

@@ -58,7 +58,7 @@ class Planner(Loop):
             alerts,
             NewStorms(plans),
             DueGroups(store, plans),
-            NewEvents(store, plans, arrivals, brake, clock, notify),
+            NewEvents(store, plans, arrivals, brake, clock, notify, self.vigil.relearn),
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from relay.core.alert import AlertKey
@@ -15,7 +15,7 @@ from relay.pipeline.arrivals import BATCH, Arrivals
 from relay.pipeline.brake import Brake
 from relay.pipeline.plans import Plans, together_or_alone
 from relay.pipeline.vigil import Vigil
-from relay.ports import Clock, NotifyOperator, StoreError
+from relay.ports import Clock, NotifyOperator, OutOfStepError, StoreError
 
 LATE = 60.0
 """Due alerts wait up to this many seconds for queued events. Such an event may say that an alert still fires."""
@@ -204,14 +204,23 @@ class NewEvents:
     """Plans committed events. A bad one is set aside as a bug, and the operator is notified."""
 
     def __init__(
-        self, store: EventStore, plans: Plans, arrivals: Arrivals, brake: Brake, clock: Clock, notify: NotifyOperator
+        self,
+        store: EventStore,
+        plans: Plans,
+        arrivals: Arrivals,
+        brake: Brake,
+        clock: Clock,
+        notify: NotifyOperator,
+        forget: Callable[[], None],
     ) -> None:
+        """Call `forget` when a plan was not committed: the suppressor then learns anew which alerts fire."""
         self._store = store
         self._plans = plans
         self._arrivals = arrivals
         self._brake = brake
         self._clock = clock
         self._notify = notify
+        self._forget = forget
         self.due_at = 0.0
 
     async def run(self, now: float) -> int:  # noqa: ARG002 - time goes on while earlier stages work
@@ -222,11 +231,20 @@ class NewEvents:
         try:
             if await together_or_alone(batch, self._plan, self._set_aside, self._plans.log):
                 self._arrivals.fall_behind()
+        except OutOfStepError:  # one of the events was on record before, or its commit failed
+            self._go_back()
+            self._arrivals.woken.set()
+            return 0
         except StoreError:
-            self._arrivals.fall_behind()
+            self._go_back()
             raise
         self._arrivals.planned(batch)
         return len(batch)
+
+    def _go_back(self) -> None:
+        """Forget what was planned and not committed: some of it may never have happened."""
+        self._arrivals.fall_behind()
+        self._forget()
 
     async def _plan(self, batch: Sequence[Waiting]) -> None:
         keys = list({(one.event.source, one.event.key): None for one in batch if concerns_alert(one.event)})

@@ -75,6 +75,12 @@ class Vigil:
         self._next_at = self._clock.now()
         self._begin()
 
+    def relearn(self) -> None:
+        """Learn anew which alerts fire: the suppressor may know of some that were never committed."""
+        if self._suppressor.inhibits:
+            self._learnt = False
+            self._next_at = self._clock.now()
+
     async def _load(self) -> None:
         now = self._clock.now()
         found = await self._store.silences()
@@ -84,8 +90,7 @@ class Vigil:
         """Return the next keys of open alerts to look at again, `limit` at most. Raises `StoreError`."""
         if not self._learnt:
             await self._load()
-            for alert in await self._store.firing_alerts():
-                self._suppressor.note(alert)
+            self._suppressor.learn(await self._store.firing_alerts())
             self._learnt = True
         self._look_at_the_clock()
         if self._at is None:

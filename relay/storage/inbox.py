@@ -9,7 +9,6 @@ import msgspec
 from relay.core.encoding import whole
 from relay.core.event import Event
 from relay.ports import Accepted, Conflict, Refusal, Submission
-from relay.storage.sequence import Sequences
 from relay.storage.statements import Row, statements, write_rows
 
 _SQL = statements("inbox")
@@ -27,23 +26,27 @@ class Entry(msgspec.Struct, frozen=True):
     """A submission as rows. The event loop makes them, which leaves little work to the writer's thread."""
 
     submission: Submission
+    first: int
     ids: tuple[str, ...]
     events: tuple[Row, ...]
 
 
-def entry_of(submission: Submission) -> Entry:
-    """Make the rows of a submission."""
-    ids = tuple([event.id for event in submission.events])
-    return Entry(submission, ids, tuple([_row(event) for event in submission.events]))
+def entry_of(submission: Submission, first: int) -> Entry:
+    """Make the rows of a submission. Its events are numbered from `first`; the first row keeps the payload."""
+    events = submission.events
+    last = first + len(events) - 1
+    rows = [
+        (seq, *_row(event), first, last, submission.payload if seq == first else None)
+        for seq, event in enumerate(events, first)
+    ]
+    return Entry(submission, first, tuple([event.id for event in events]), tuple(rows))
 
 
 class InboxWriter:
     """Operations of the group commit on events, the keys of their requests, and refusals."""
 
-    def __init__(self, sequences: Sequences) -> None:
-        self._sequences = sequences
-
-    def accept(self, connection: Connection, entries: list[Entry]) -> list[Accepted | Conflict]:
+    @staticmethod
+    def accept(connection: Connection, entries: list[Entry]) -> list[Accepted | Conflict]:
         """Insert the events of requests; for a key that is on record, return the original ids or a conflict."""
         keys: list[Row] = []
         events: list[Row] = []
@@ -66,12 +69,8 @@ class InboxWriter:
             if not entry.events:
                 results.append(Accepted(()))
                 continue
-            first = self._sequences.take("event", len(entry.events))
-            last = first + len(entry.events) - 1
-            events.append((first, *entry.events[0], first, last, submission.payload))
-            if last > first:
-                events.extend([(seq, *row, first, last, None) for seq, row in enumerate(entry.events[1:], first + 1)])
-            results.append(Accepted(entry.ids, first_seq=first))
+            events.extend(entry.events)
+            results.append(Accepted(entry.ids, first_seq=entry.first))
         write_rows(connection, _SQL["insert_keys"], keys)
         write_rows(connection, _SQL["insert_events"], events)
         _refuse(connection, refusals)

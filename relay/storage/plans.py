@@ -16,7 +16,7 @@ from relay.core.incident import Incident, absorb
 from relay.core.plan import Known, Plan, Waiting
 from relay.core.storm import MOST_ALONE, Storm, StormMembers
 from relay.core.suppression import Silence
-from relay.ports import Over
+from relay.ports import OutOfStepError, Over
 from relay.storage.inbox import as_json
 from relay.storage.sequence import Sequences
 from relay.storage.statements import Row, read_json, statements, write_rows
@@ -189,12 +189,20 @@ class PlanWriter:
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
 
-    def commit(self, connection: Connection, plans: list[tuple[Plan, float]]) -> list[list[Over]]:
+    def commit(self, connection: Connection, plans: list[tuple[Plan, float]]) -> list[list[Over] | OutOfStepError]:
         """Write plans, each with its time; return the deliveries that each replaces."""
         return [self._commit(connection, plan, now) for plan, now in plans]
 
-    def _commit(self, connection: Connection, plan: Plan, now: float) -> list[Over]:
-        """Write one plan. New messages come first: the other rows refer to their numbers."""
+    def _commit(self, connection: Connection, plan: Plan, now: float) -> list[Over] | OutOfStepError:
+        """Write one plan. New messages come first: the other rows refer to their numbers.
+
+        A plan of events was made before they were committed. It is refused if one of them is not on record, or another
+        one waits among them.
+        """
+        if plan.events:
+            (waiting,) = connection.execute(_SQL["count_planned"], (plan.up_to,)).fetchone()
+            if waiting != plan.events:
+                return OutOfStepError(f"a plan of {plan.events} events, where {waiting} wait")
         placed = self._post(connection, [intent for intent in plan.intents if intent.action in POSTS], now)
         changes = [intent for intent in plan.intents if intent.action not in POSTS]
         over = self._change(connection, changes, placed, now) if changes else []

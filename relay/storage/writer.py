@@ -16,14 +16,25 @@ from relay.storage.database import fold_log, translate
 T = TypeVar("T")
 R = TypeVar("R")
 
-Operation = Callable[[sqlite3.Connection, list[T]], Sequence[R]]
-"""Writes a list of items in the open transaction; returns one result for each."""
+Operation = Callable[[sqlite3.Connection, list[T]], Sequence[R | StoreError]]
+"""Writes a list of items in the open transaction; returns one result for each: an error for one it did not write."""
 QUIET_TURNS = 3
-"""A commit begins after this many loop turns without a new item. A request needs as many turns to become rows."""
+"""A commit begins after this many loop turns without a new item. A request needs as many turns to become rows.
+
+An event's plan needs fewer, and so do the leases of a plan. So they join the commit of the event.
+"""
 MOST_TURNS = 30
 """The most turns of the loop that a commit waits for more items."""
 _Job = tuple[Operation[Any, Any], Any, "asyncio.Future[Any]"]
 _Result = tuple["asyncio.Future[Any]", object, BaseException | None]
+
+
+class Commit(asyncio.Future[R]):
+    """The result of a commit. It can't be cancelled: who is cancelled meanwhile is so when the commit has ended."""
+
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 - asyncio's
+        """Return False: what has been submitted is written."""
+        return False
 
 
 class Writer:
@@ -50,7 +61,7 @@ class Writer:
 
     def submit(self, operation: Operation[T, R], item: T) -> asyncio.Future[R]:
         """Have an item written; return a future that is done after the commit. It may raise a `StoreError`."""
-        future: asyncio.Future[R] = self._loop.create_future()
+        future: asyncio.Future[R] = Commit(loop=self._loop)
         if self._closed:
             future.set_exception(StoreUnavailableError("the store is closed"))
             return future
@@ -114,7 +125,8 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             for operation, (items, futures) in groups.items():
                 written = operation(connection, items)
-                results.extend((future, value, None) for future, value in zip(futures, written, strict=True))
+                for future, value in zip(futures, written, strict=True):
+                    results.append((future, value, value if isinstance(value, StoreError) else None))
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - every error reaches the one who waits for its item
             self._roll_back()

@@ -28,7 +28,7 @@ from relay.listeners.staying import Staying
 from relay.logs import make_log
 from relay.pipeline.arrivals import Arrivals
 from relay.pipeline.intake import Intake
-from relay.ports import Accepted, Refusal, StoreUnavailableError, Submission
+from relay.ports import Accepted, Begun, Conflict, Refusal, StoreUnavailableError, Submission
 from relay.sandbox.apic import FabricAnswerError, StandInFabric
 from relay.sandbox.server import Sandbox
 from relay.web.metrics import Metrics
@@ -356,8 +356,9 @@ class Shelf:
         self.trouble = 0.02
         self._dice = dice
         self._state: dict[str, bytes] = {}
+        self._last = 0
 
-    def accept(self, submission: Submission) -> Awaitable[Accepted]:
+    def accept(self, submission: Submission) -> Begun:
         if self._dice.random() < self.trouble and not self.told.get(""):
             raise StoreUnavailableError("no")
         self._state.update({name: value for name, value in submission.state if value is not None})
@@ -365,7 +366,10 @@ class Shelf:
             self._state.pop(name, None)
         for event in submission.events:
             self.told[event.key].append(event.status if event.status != "notice" else event.labels["change"])
-        return _done(Accepted(tuple(event.id for event in submission.events)))
+        first, self._last = self._last + 1, self._last + len(submission.events)
+        outcome: asyncio.Future[Accepted | Conflict] = asyncio.get_running_loop().create_future()
+        outcome.set_result(Accepted(tuple(event.id for event in submission.events), first))
+        return Begun(first, outcome)
 
     def refuse(self, refusal: Refusal) -> Awaitable[None]:
         raise AssertionError(refusal)

@@ -124,12 +124,14 @@ async def test_a_label_that_speaks_of_storms_is_only_a_label(tmp_path: Path, san
             assert await relay.daemon.store.storms() == []
 
 
+OPS = {"account": "webex", "title": "OPS"}
+
+
 async def test_a_room_that_is_gone_keeps_nobody_busy_and_its_storm_is_told_of_when_it_is_back(tmp_path: Path) -> None:
     dice, clock = Random(1), ManualClock()  # noqa: S311 - seeded, so that it can be repeated
     room = Room(clock, dice)
-    two = {**SETTINGS["rooms"], "ops": {"account": "webex", "title": "OPS"}}
-    with_both = {**SETTINGS, "rooms": two}
-    without = {**SETTINGS, "rooms": {"ops": two["ops"]}, "route": {"rooms": ["ops"], "repeat_interval": "10s"}}
+    with_both = {**SETTINGS, "rooms": {**SETTINGS["rooms"], "ops": OPS}}
+    without = {**SETTINGS, "rooms": {"ops": OPS}, "route": {"rooms": ["ops"], "repeat_interval": "10s"}}
     relay = Simulated(tmp_path, clock, room, dice, with_both)
     await relay.start()
     drafts = [Draft(title=f"k{n} is down", status="firing", key=f"k{n}", severity="minor") for n in range(40)]
@@ -138,6 +140,7 @@ async def test_a_room_that_is_gone_keeps_nobody_busy_and_its_storm_is_told_of_wh
     await relay.post(drafts)
     while not any(message.text.startswith("🌊 **Storm**") for message in room.messages.values()):
         await relay.turn()
+        clock.time += 0.001
     await relay.stop()
     relay = Simulated(tmp_path, clock, room, dice, without)
     await relay.start()

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random  # noqa: TID251 - a seeded history, not the relay's chance
 from typing import Any
@@ -22,6 +23,7 @@ from relay.core.retry import RetryPolicy
 from relay.formats import FORMATS
 from relay.logs import make_log
 from relay.pipeline.lanes import Account, Lane
+from relay.pipeline.loop import Loop
 from relay.pipeline.pipeline import InForce, Pipeline, World
 from relay.ports import Credentials, Send, Service, StoreUnavailableError
 from relay.senders.webex import SERVICE as WEBEX
@@ -253,16 +255,25 @@ class Simulated:
         assert not [bug for bug in BUGS if f'"event": "{bug}"' in said], said
 
     async def post(self, drafts: Sequence[Draft]) -> None:
-        """Commit events."""
+        """Commit events; in every other case the planner takes them before their commit has ended."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._accept(drafts))
+            if self._dice.random() < 0.5:
+                tasks.create_task(self._come_round(self.planner))
+
+    async def _accept(self, drafts: Sequence[Draft]) -> None:
         await self.intake.accept(SourceDefaults(source="lab", format="relay"), drafts, b"{}")
 
+    @staticmethod
+    async def _come_round(loop: Loop) -> None:
+        """A loop comes round once, but for what the store refuses."""
+        with suppress(StoreUnavailableError):
+            await loop.run_once()
+
     async def turn(self) -> None:
-        """Each loop comes round once, but for what the store refuses."""
+        """Each loop comes round once."""
         for loop in (self.planner, self.dispatcher):
-            try:
-                await loop.run_once()
-            except StoreUnavailableError:
-                continue
+            await self._come_round(loop)
         sends, self._sends = self._sends, []
         for send in sends:
             await send

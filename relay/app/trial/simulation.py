@@ -171,12 +171,10 @@ class Simulation:
         submission = Submission(
             source=events[0].source, received_at=self.clock.time, payload=b"{}", events=tuple(events)
         )
-        outcome = await self._store.accept(submission)
-        if isinstance(outcome, Accepted):
-            now = self.clock.time
-            self._pipeline.arrivals.offer(
-                [Waiting(seq, event, now) for seq, event in enumerate(events, outcome.first_seq)]
-            )
+        begun, arrivals, now = self._store.accept(submission), self._pipeline.arrivals, self.clock.time
+        waiting = [Waiting(seq, event, now) for seq, event in enumerate(events, begun.first_seq)]
+        arrivals.expect(waiting)
+        arrivals.landed(waiting, fresh=isinstance(await begun, Accepted))
         await self._settle()
 
     async def silence(self, silences: Sequence[Silence]) -> None:

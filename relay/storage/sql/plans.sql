@@ -94,6 +94,10 @@ SELECT json_group_array(json(silence)) FROM silences;
 INSERT INTO silences (id, silence, ends_at) VALUES (?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET silence = excluded.silence, ends_at = excluded.ends_at;
 
+-- name: count_planned
+SELECT count(*) FROM events
+WHERE seq > (SELECT value FROM meta WHERE name = 'planned_up_to') AND seq <= ? AND set_aside IS NULL;
+
 -- name: advance
 UPDATE meta SET value = ? WHERE name = 'planned_up_to' AND value < ?;
 
