@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Protocol
 
 from relay.core.event import OPERATOR_SOURCE
@@ -50,11 +48,13 @@ class Arrivals:
         self._by_source: Counter[str] = Counter()
         self._store = store
         self._clock = clock
+        self._in_flight: dict[int, tuple[Sequence[Waiting], bool]] = {}
+        """The events of the commits that go on, by the `seq` of the first, and whether they may be planned early."""
         self._queued: list[Waiting] = []
-        self._in_flight: dict[int, bool] = {}
-        """The commits that have begun, by the `seq` of their first event, and whether their events were queued."""
+        """Committed events."""
         self._behind = True
-        self._up_to = 0
+        self._taken = 0
+        """The `seq` of the last event that was taken since the queue fell behind."""
 
     async def count(self) -> None:
         """Count the events that an earlier process left waiting. Raises `StoreError`."""
@@ -68,28 +68,27 @@ class Arrivals:
         """Return how many events of a source wait to be planned, since the start."""
         return self._by_source[source]
 
-    def expect(self, events: Sequence[Waiting]) -> None:
-        """Add events whose commit has begun, in order. They may be planned before it ends."""
-        self.waiting += len(events)
+    def expect(self, events: Sequence[Waiting], *, early: bool) -> None:
+        """Add events whose commit has begun, in order; `early`: they may be planned before it ends, if they are few."""
         self._by_source.update(one.event.source for one in events)
-        if not self._behind and len(self._queued) + len(events) > MOST_IN_MEMORY:
-            self.fall_behind()
-        self._in_flight[events[0].seq] = not self._behind
-        if not self._behind:
-            self._queued.extend(events)
-            self._wake()
+        self._in_flight[events[0].seq] = (events, early)
+        if early and len(self._in_flight) <= FEW:
+            self.woken.set()
 
     def landed(self, events: Sequence[Waiting], *, fresh: bool) -> None:
         """The commit of events has ended; they are not `fresh` if it failed, or found them on record before."""
-        queued = self._in_flight.pop(events[0].seq)
+        del self._in_flight[events[0].seq]
         if not fresh:
-            gone = {one.seq for one in events}
-            self._queued = [one for one in self._queued if one.seq not in gone]
             self._leave(events)
-        if not queued or self._queued:
-            self._wake()
-
-    def _wake(self) -> None:
+            return
+        self.waiting += len(events)
+        if events[0].seq <= self._taken:
+            return
+        if not self._behind:
+            if len(self._queued) + len(events) <= MOST_IN_MEMORY:
+                self._queued.extend(events)
+            else:
+                self.fall_behind()
         self.woken.set()
         if self._behind or len(self._queued) >= BATCH:
             self.full.set()
@@ -98,11 +97,12 @@ class Arrivals:
         """Forget the events in memory: the next batch is read from the store."""
         self._behind = True
         self._queued.clear()
-        self._in_flight = dict.fromkeys(self._in_flight, False)
+        self._taken = 0
+        self.woken.set()
 
     @property
     def may_have_more(self) -> bool:
-        """True if more events may wait, in memory or on disk."""
+        """True if more committed events may wait, in memory or on disk."""
         return bool(self._queued) or self._behind
 
     async def next_batch(self) -> list[Waiting]:
@@ -113,12 +113,14 @@ class Arrivals:
         """
         seen = -1
         for _ in range(MOST_TURNS):
-            if len(self._queued) == seen:
+            if len(self._in_flight) + len(self._queued) == seen:
                 break
-            seen = len(self._queued)
+            seen = len(self._in_flight) + len(self._queued)
             await asyncio.sleep(0)  # noqa: TID251 - not to wait, but to give other tasks a turn
         batch = await self._next_batch()
-        if self._ready():
+        if batch:
+            self._taken = batch[-1].seq
+        if self._queued:
             self.woken.set()
         if len(self._queued) < BATCH and not self._behind:
             self.full.clear()
@@ -126,39 +128,40 @@ class Arrivals:
 
     async def _next_batch(self) -> list[Waiting]:
         if not self._behind:
-            count = self._ready()
-            batch, self._queued = self._queued[:count], self._queued[count:]
-            return [waiting for waiting in batch if waiting.seq > self._up_to]
-        # Clear the flag before the read, so that events that arrive meanwhile are queued. `_up_to` removes those that
-        # the read returns, too. It does not return what is still in flight: unless that is queued, read again.
-        self._behind, missing = False, not all(self._in_flight.values())
+            early = self._early()
+            batch, self._queued = self._queued[:BATCH], self._queued[BATCH:]
+            return [waiting for waiting in (*batch, *early) if waiting.seq > self._taken]
+        # Clear the flag before the read, so that events that land meanwhile are queued. `_taken` removes those that the
+        # read returns, too.
+        self._behind = False
         try:
             batch = await self._store.waiting_events(BATCH, self._clock.now())
         except StoreError:
             self.fall_behind()
             raise
-        if len(batch) == BATCH or missing:
+        if len(batch) == BATCH:
             self.fall_behind()
         elif not batch:
             self.waiting = len(self._queued)
         return batch
 
-    def planned(self, batch: Sequence[Waiting]) -> None:
-        """Remove a planned batch from the counts."""
-        self._up_to = batch[-1].seq
-        self._leave(batch)
-        if self._behind or self._ready():
-            self.woken.set()
+    def _early(self) -> Sequence[Waiting]:
+        """Return the events in flight that may be planned with those queued; none if they are many."""
+        found: list[Waiting] = []
+        for events, early in self._in_flight.values():
+            if not early:
+                break  # a plan leaves out no event
+            found.extend(events)
+            if len(self._queued) + len(found) > FEW:
+                return ()
+        return found
 
-    def _ready(self) -> int:
-        """Return how many events in memory can be planned now: of many, only those whose commit has ended."""
-        if len(self._queued) <= FEW or not self._in_flight:
-            return min(len(self._queued), BATCH)
-        first = next(iter(self._in_flight))
-        return min(bisect_left(self._queued, first, key=attrgetter("seq")), BATCH)
+    def planned(self, batch: Sequence[Waiting]) -> None:
+        """Remove planned events from the counts."""
+        self.waiting = max(0, self.waiting - len(batch))
+        self._leave(batch)
 
     def _leave(self, events: Sequence[Waiting]) -> None:
-        self.waiting = max(0, self.waiting - len(events))
         self._by_source.subtract(one.event.source for one in events)
         for source in [source for source, count in self._by_source.items() if count <= 0]:
             del self._by_source[source]

@@ -194,7 +194,7 @@ class Intake:
             return begun.outcome
         now = self._clock.now()
         events = [Waiting(seq, event, now) for seq, event in enumerate(submission.events, begun.first_seq)]
-        self._arrivals.expect(events)
+        self._arrivals.expect(events, early=submission.dedupe_key is None)  # one with a key may be on record already
         begun.outcome.add_done_callback(partial(self._landed, events))
         return begun.outcome
 

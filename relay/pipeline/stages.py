@@ -201,7 +201,10 @@ class DueGroups:
 
 
 class NewEvents:
-    """Plans committed events. A bad one is set aside as a bug, and the operator is notified."""
+    """Plans events: few within their commit, many after it.
+
+    A bad one is set aside as a bug, and the operator is notified.
+    """
 
     def __init__(
         self,
@@ -231,14 +234,12 @@ class NewEvents:
         try:
             if await together_or_alone(batch, self._plan, self._set_aside, self._plans.log):
                 self._arrivals.fall_behind()
-        except OutOfStepError:  # one of the events was on record before, or its commit failed
+        except OutOfStepError:  # the commit of an event has failed
             self._go_back()
-            self._arrivals.woken.set()
             return 0
         except StoreError:
             self._go_back()
             raise
-        self._arrivals.planned(batch)
         return len(batch)
 
     def _go_back(self) -> None:
@@ -253,10 +254,12 @@ class NewEvents:
         echoes = self._brake.hold(batch)
         rules, suppressor = self._plans.rules, self._plans.suppressor
         await self._plans.commit(plan(batch, rules, known, suppressor, storms, now=self._clock.now(), echoes=echoes))
+        self._arrivals.planned(batch)
 
     async def _set_aside(self, waiting: Waiting, error: Exception) -> None:
         event = waiting.event
         self._plans.log.error("event_set_aside", event_id=event.id, source=event.source, error=repr(error))
         await self._store.set_event_aside(waiting.seq, f"bug: {error!r}")
+        self._arrivals.planned([waiting])
         title = f"relay: an event of {event.source} could not be planned"
         self._notify("planner", title, "major", "notice", f"event {event.id} is set aside: {error!r}")

@@ -124,9 +124,10 @@ def key_of_incident(connection: Connection, number: int) -> AlertKey | None:
 
 def counts(connection: Connection) -> dict[str, dict[str, int]]:
     """Count deliveries by state, events, and alerts with an open incident, in however many rooms."""
+    events = msgspec.json.decode(read_json(connection, _SQL["count_events"]))  # first: what is planned now is counted
     return {
         "deliveries": msgspec.json.decode(read_json(connection, _SQL["count_states"])),
-        "events": msgspec.json.decode(read_json(connection, _SQL["count_events"])),
+        "events": events,
         "alerts": {"open": connection.execute(_SQL["count_open"]).fetchone()[0]},
     }
 

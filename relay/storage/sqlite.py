@@ -75,6 +75,7 @@ class SqliteStore:
             os.close(self._lock)
             raise
         self._direct = connect(path, read_only=True)
+        self._direct.execute("PRAGMA busy_timeout = 0")  # the event loop does not wait for a lock
         self._reading = Reader(path, "store-reader")
         self._read = self._reading.read
         self._asking = Reader(path, "store-queries")
@@ -271,7 +272,8 @@ class SqliteStore:
         self._full = True
         self._reserve.give_up()
         fold_log(self._connection)
-        self._set_size(self._connection, [self._reserve.size])
+        with suppress(sqlite3.Error):  # the next commit tells whether there is room
+            self._set_size(self._connection, [self._reserve.size])
         self._loop.call_soon_threadsafe(self.on_full)
 
     def _set_size(self, connection: sqlite3.Connection, extra: list[int]) -> list[None]:

@@ -22,7 +22,7 @@ from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
 from tests.acceptance.harness import command, free_port
 from tests.fakes.browser import CHROMIUM, WIDTHS, browser_page
-from tests.fakes.running import ROOM, Running, running
+from tests.fakes.running import ROOM, Running, running, settled
 
 expect.set_options(timeout=20_000)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
@@ -247,6 +247,7 @@ async def test_hostile_texts_do_no_harm(tmp_path: Path, sandbox: Sandbox, page: 
         evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
         await relay.post({**FIRING, "title": evil, "labels": {"site": evil}, "body": evil})
         await relay.post({**FIRING, "title": "w" * 10_000, "key": "k2"})
+        await settled(relay)
         sandbox.state.faults = [Fault(status=400)]
         await relay.post({"title": evil + "x" * 10_000})
         await relay.until_state("dead")

@@ -173,7 +173,7 @@ class Simulation:
         )
         begun, arrivals, now = self._store.accept(submission), self._pipeline.arrivals, self.clock.time
         waiting = [Waiting(seq, event, now) for seq, event in enumerate(events, begun.first_seq)]
-        arrivals.expect(waiting)
+        arrivals.expect(waiting, early=True)
         arrivals.landed(waiting, fresh=isinstance(await begun, Accepted))
         await self._settle()
 
