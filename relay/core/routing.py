@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from relay.core.incident import Policy
+from relay.core.matcher_index import MatcherIndex
 from relay.core.matching import Matcher
-from relay.core.siblings import SiblingIndex
 
 _ORDINAL = re.compile(r"#\d+$")
 
@@ -38,7 +38,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     lineage: str = "{}"
     policy: Policy = Policy()
     routes: tuple[Route, ...] = ()
-    index: SiblingIndex | None = None
+    index: MatcherIndex | None = None
 
     def matches(self, view: Mapping[str, str]) -> bool:
         """Return whether all matchers of this node accept the view."""

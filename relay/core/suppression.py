@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from relay.core.alert import Alert, AlertKey
 from relay.core.event import Event
+from relay.core.matcher_index import MatcherIndex, index_matchers
 from relay.core.matching import Matcher, parse_matchers, view_of
 from relay.core.times import TimeInterval
 
@@ -113,6 +114,7 @@ class Suppressor:
         self, rules: Sequence[InhibitRule] = (), intervals: Mapping[str, Sequence[TimeInterval]] | None = None
     ) -> None:
         self._silences: list[_Compiled] = []
+        self._index: MatcherIndex | None = None
         self.ahead = 0.0
         """Seconds by which the relay's own clock is ahead of the machine's. Time intervals go by the machine's."""
         self.stirred = False
@@ -139,10 +141,9 @@ class Suppressor:
 
     def silence(self, silences: Iterable[Silence]) -> None:
         """Replace the silences by these."""
-        self._silences = [
-            _Compiled(one, tuple(matcher for text in one.matchers for matcher in parse_matchers(text)))
-            for one in silences
-        ]
+        known = {one.silence.matchers: one.matchers for one in self._silences}
+        self._silences = [_Compiled(one, known.get(one.matchers) or _compiled(one.matchers)) for one in silences]
+        self._index = index_matchers([one.matchers for one in self._silences])
 
     def note(self, alert: Alert) -> None:
         """Record an alert as it stands now; set `stirred` if it begins or ceases to inhibit others."""
@@ -163,9 +164,8 @@ class Suppressor:
 
     def held(self, view: View, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
         """Return why an alert of this view is held back on a route with these intervals, or None."""
-        for one in self._silences:
-            if one.silence.state(now) == "active" and all(matcher.matches(view) for matcher in one.matchers):
-                return Held("silenced", one.silence.id)
+        if (silence := next(self._silencing(view, now), None)) is not None:
+            return Held("silenced", silence)
         for rule, known in zip(self._rules, self._sources, strict=True):
             if known.places and (by := _inhibitor(rule, known, view)) is not None:
                 return Held("inhibited", "/".join(by))
@@ -173,14 +173,17 @@ class Suppressor:
 
     def held_by(self, view: View, now: float) -> tuple[list[str], list[AlertKey]]:
         """Return the ids of all silences that hold back an alert of this view, and one inhibitor's key per rule."""
-        silences = [
-            one.silence.id
-            for one in self._silences
-            if one.silence.state(now) == "active" and all(matcher.matches(view) for matcher in one.matchers)
-        ]
         pairs = zip(self._rules, self._sources, strict=True)
         inhibitors = [by for rule, known in pairs if known.places and (by := _inhibitor(rule, known, view)) is not None]
-        return silences, inhibitors
+        return list(self._silencing(view, now)), inhibitors
+
+    def _silencing(self, view: View, now: float) -> Iterator[str]:
+        """Yield the ids of the active silences that match a view."""
+        likely = range(len(self._silences)) if self._index is None else self._index.candidates(view)
+        for position in likely:
+            one = self._silences[position]
+            if one.silence.state(now) == "active" and all(matcher.matches(view) for matcher in one.matchers):
+                yield one.silence.id
 
     def muted(self, mute: Sequence[str], active: Sequence[str], now: float) -> Held | None:
         """Return why a route with these intervals is muted at a time, or None."""
@@ -202,6 +205,10 @@ class Suppressor:
         if self._intervals:
             times.append(((now - self.ahead) // 60 + 1) * 60 + self.ahead)
         return min(times, default=None)
+
+
+def _compiled(texts: Sequence[str]) -> tuple[Matcher, ...]:
+    return tuple(matcher for text in texts for matcher in parse_matchers(text))
 
 
 def _values(rule: InhibitRule, view: View) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from relay.core.incident import Policy
+from relay.core.matcher_index import index_matchers
 from relay.core.matching import Matcher, parse_matchers
 from relay.core.routing import Route, lineages, walk
 from relay.core.rules import Rules
-from relay.core.siblings import index_siblings
 from relay.core.suppression import InhibitRule
 from relay.settings.accounts import SpikaAccount
 from relay.settings.model import Settings
@@ -69,7 +69,7 @@ def _compile(settings: RouteSettings, path: str, parent: Route, matchers: tuple[
         lineage=lineage,
     )
     children = _children(settings.routes, node)
-    return msgspec.structs.replace(node, routes=children, index=index_siblings([child.matchers for child in children]))
+    return msgspec.structs.replace(node, routes=children, index=index_matchers([child.matchers for child in children]))
 
 
 def _children(settings: Sequence[RouteSettings], node: Route) -> tuple[Route, ...]:

@@ -20,8 +20,8 @@ from relay.web.answers import BadRequestError, json_answer, problem, read_json_b
 from relay.web.filters import IncidentFilter
 from relay.web.operations import Operation
 
-MOST_SILENCES = 1_000
-"""Silences that may be active or pending, at most; each event is compared with all of them."""
+MOST_SILENCES = 10_000
+"""Silences that may be active or pending, at most; each change reads all of them."""
 
 
 class Silences(Protocol):
@@ -81,7 +81,7 @@ class SilenceBook:
         now = self.now()
         everything = await self.known()
         if sum(one.state(now) != "expired" for one in everything.values()) >= MOST_SILENCES:
-            raise BadSilenceError(f"{MOST_SILENCES} silences are active or pending already; expire some first")
+            raise BadSilenceError(f"{MOST_SILENCES:,} silences are active or pending already; expire some first")
         if silence_id is None:
             made = [make_silence(wish, self._new_id(), now)]
         else:

@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.core.matcher_index import MOST_SEEN, index_matchers
 from relay.core.matching import Matcher, make_matcher, parse_matchers
 from relay.core.routing import (
     Route,
@@ -15,7 +16,6 @@ from relay.core.routing import (
     trace,
     walk,
 )
-from relay.core.siblings import MOST_SEEN, index_siblings
 from tests.fakes.trees import LABELS, ROOT, VALUES, Tree, grown, plain_trees, views
 
 
@@ -32,7 +32,7 @@ def route(
 
 def indexed(node: Route) -> Route:
     children = tuple(map(indexed, node.routes))
-    return msgspec.structs.replace(node, routes=children, index=index_siblings([child.matchers for child in children]))
+    return msgspec.structs.replace(node, routes=children, index=index_matchers([child.matchers for child in children]))
 
 
 def placed(node: Route, path: str) -> Route:
@@ -121,21 +121,21 @@ def test_a_room_belongs_to_the_first_route_that_leads_there() -> None:
 
 
 def test_few_siblings_or_none_that_want_a_value_get_no_index() -> None:
-    assert index_siblings([parse_matchers('site="a"')] * 7) is None
-    assert index_siblings([parse_matchers('site!="a"')] * 20) is None
+    assert index_matchers([parse_matchers('site="a"')] * 7) is None
+    assert index_matchers([parse_matchers('site!="a"')] * 20) is None
 
 
 def test_the_index_leaves_few_candidates_whatever_way_the_values_are_written() -> None:
     siblings = [parse_matchers(f'team=~"team-{number}|squad-{number}"') for number in range(1_000)]
     siblings += [parse_matchers('site="ams"'), parse_matchers('host=~"edge-.*"'), parse_matchers('site!="ams"')]
-    index = index_siblings(siblings)
+    index = index_matchers(siblings)
     assert index is not None
     assert list(index.candidates({"team": "squad-7"})) == [7, 1_002]
     assert list(index.candidates({"site": "ams", "host": "edge-1"})) == [1_000, 1_001, 1_002]
 
 
 def test_an_index_keeps_a_bounded_number_of_values() -> None:
-    index = index_siblings([parse_matchers(f'host=~".*-{number}"') for number in range(8)])
+    index = index_matchers([parse_matchers(f'host=~".*-{number}"') for number in range(8)])
     assert index is not None
     for number in range(3 * MOST_SEEN):
         assert list(index.candidates({"host": f"{number}-3"})) == [3]

@@ -118,6 +118,38 @@ def test_a_silence_holds_while_it_is_active() -> None:
     assert suppressor.held_by(view_of(one), NOW + 20) == (["s1"], [])
 
 
+matchers = st.builds(
+    "{}{}{}".format, st.sampled_from(["site", "host"]), st.sampled_from(["=", "!=", "=~", "!~"]), st.sampled_from("abc")
+)
+
+
+@given(
+    st.lists(st.lists(matchers, min_size=1, max_size=2), max_size=20),
+    st.dictionaries(st.sampled_from(["site", "host"]), st.sampled_from("abc")),
+)
+def test_of_many_silences_those_hold_that_would_hold_alone(each: list[list[str]], labels: dict[str, str]) -> None:
+    silences = [
+        Silence(
+            id=str(n),
+            matchers=tuple(one),
+            starts_at=NOW - 1,
+            ends_at=NOW + 60,
+            created_by="a",
+            comment="b",
+            updated_at=NOW,
+        )
+        for n, one in enumerate(each)
+    ]
+    view = view_of(alert("k", **labels))
+    suppressor = Suppressor()
+
+    def holding(some: list[Silence]) -> list[str]:
+        suppressor.silence(some)
+        return suppressor.held_by(view, NOW)[0]
+
+    assert holding(silences) == [one for silence in silences for one in holding([silence])]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -1,4 +1,4 @@
-"""An index of sibling routes by the labels that they look at. It finds the few that can match an event."""
+"""An index of routes or silences by the labels that they look at. It finds the few that can match an event."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import msgspec
 from relay.core.matching import Matcher, Pattern
 
 FEW = 8
-"""Siblings below this number are tried one after the other: an index would not be faster."""
+"""Below this number they are tried one after the other: an index would not be faster."""
 MOST_SEEN = 1_024
 """The most values of a label for which the result of the regular expressions is kept."""
 
 
 class ByLabel(msgspec.Struct, frozen=True):
-    """The positions of siblings that want certain values of one label.
+    """The positions of those that want certain values of one label.
 
     `named` has them by the values that they name. `searching` are those with a regular expression. `seen` keeps what
     was found for a value, because the values of most labels come again and again.
@@ -28,7 +28,7 @@ class ByLabel(msgspec.Struct, frozen=True):
     seen: dict[str, list[int]]
 
     def find(self, value: str) -> Sequence[int]:
-        """Return the positions of the siblings that accept a value."""
+        """Return the positions of those that accept a value."""
         if not self.searching:
             return self.named.get(value, ())
         found = self.seen.get(value)
@@ -41,14 +41,14 @@ class ByLabel(msgspec.Struct, frozen=True):
         return found
 
 
-class SiblingIndex(msgspec.Struct, frozen=True):
-    """The siblings by label, each under one label; `others` want no certain value and are always tried."""
+class MatcherIndex(msgspec.Struct, frozen=True):
+    """All of them by label, each under one label; `others` want no certain value and are always tried."""
 
     by_label: tuple[ByLabel, ...]
     others: tuple[int, ...]
 
     def candidates(self, view: Mapping[str, str]) -> Sequence[int]:
-        """Return the positions of the siblings that can match, in their order."""
+        """Return the positions of those that can match, in their order."""
         if not self.others and len(self.by_label) == 1:
             one = self.by_label[0]
             return one.find(view.get(one.label, ""))
@@ -59,11 +59,11 @@ class SiblingIndex(msgspec.Struct, frozen=True):
         return found
 
 
-def index_siblings(siblings: Sequence[Sequence[Matcher]]) -> SiblingIndex | None:
-    """Index siblings by their matchers; return None if they are few or none of them wants a certain value."""
-    wanted = [[matcher for matcher in matchers if matcher.op in ("=", "=~")] for matchers in siblings]
+def index_matchers(each: Sequence[Sequence[Matcher]]) -> MatcherIndex | None:
+    """Index the matchers of each; return None if they are few or none of them wants a certain value."""
+    wanted = [[matcher for matcher in matchers if matcher.op in ("=", "=~")] for matchers in each]
     common = Counter(matcher.name for matchers in wanted for matcher in matchers)
-    if len(siblings) < FEW or not common:
+    if len(each) < FEW or not common:
         return None
     by_label: dict[str, ByLabel] = {}
     others: list[int] = []
@@ -78,4 +78,4 @@ def index_siblings(siblings: Sequence[Sequence[Matcher]]) -> SiblingIndex | None
             by.searching.append((chosen.pattern, position))
         for value in chosen.values:
             by.named.setdefault(value, []).append(position)
-    return SiblingIndex(tuple(by_label.values()), tuple(others))
+    return MatcherIndex(tuple(by_label.values()), tuple(others))
