@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from relay.core.event import OPERATOR_SOURCE, SEVERITIES, STATUSES
@@ -107,17 +108,19 @@ class _RouteCheck(Check):
 
     def _reach(self, route: RouteSettings, path: Path) -> Iterator[Problem]:
         """Yield a warning for each child that gets no events, since an earlier sibling takes them all."""
-        earlier: list[tuple[int, list[Matcher]]] = []
-        for number, child in enumerate(route.routes):
-            at = (*path, "routes", number)
-            wanted = _matchers(child)
-            taker = next((n for n, taken in earlier if all(m in wanted for m in taken)), None)
+        each = [_matchers(child) for child in route.routes]
+        common = Counter(matcher for wanted in each for matcher in wanted)
+        earlier: dict[Matcher | None, list[tuple[int, frozenset[Matcher]]]] = {}  # by the rarest matcher of each
+        for number, (child, wanted) in enumerate(zip(route.routes, each, strict=True)):
+            likely = (one for matcher in (None, *wanted) for one in earlier.get(matcher, ()))
+            taker = min((n for n, taken in likely if taken <= wanted), default=None)
             if taker is not None:
                 yield self.warning(
-                    at, f"is never reached: {dotted((*path, 'routes', taker))} takes every event that it would match"
+                    (*path, "routes", number),
+                    f"is never reached: {dotted((*path, 'routes', taker))} takes every event that it would match",
                 )
             if not child.continue_:
-                earlier.append((number, wanted))
+                earlier.setdefault(min(wanted, key=common.__getitem__, default=None), []).append((number, wanted))
 
 
 def _hint(matcher: Matcher, known: Collection[str]) -> str:
@@ -129,7 +132,7 @@ def _hint(matcher: Matcher, known: Collection[str]) -> str:
     return f": {', '.join(meant)}; if the sender's word is also a label, match label.severity"
 
 
-def _matchers(route: RouteSettings) -> list[Matcher]:
+def _matchers(route: RouteSettings) -> frozenset[Matcher]:
     """Return a route's matchers without their compiled expressions, for comparison; invalid ones match nothing."""
     found: list[Matcher] = []
     for text in route.matchers:
@@ -137,4 +140,4 @@ def _matchers(route: RouteSettings) -> list[Matcher]:
             found += [Matcher(m.name, m.op, m.value) for m in parse_matchers(text)]
         except BadMatcherError:
             found.append(Matcher("", "=", text))
-    return found
+    return frozenset(found)

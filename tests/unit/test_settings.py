@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.core.routing import destinations, resolve
 from relay.formats import FORMATS
@@ -364,6 +367,22 @@ def test_what_may_not_be_meant_is_a_warning(tmp_path: Path, text: str, said: str
     (warning,) = read(tmp_path, text).warnings
     assert warning.level == "warning"
     assert said in str(warning)
+
+
+@given(st.lists(st.tuples(st.sets(st.sampled_from(("a=b", 'a=~"x|y"', "c=d", "e!=f"))), st.booleans()), max_size=8))
+def test_a_route_is_never_reached_if_an_earlier_one_asks_for_no_more(routes: list[tuple[set[str], bool]]) -> None:
+    tree = [{"matchers": sorted(matchers), "continue": on} for matchers, on in routes]
+    with TemporaryDirectory() as folder:
+        found = read(Path(folder), BASE.replace("[noc]}", f"[noc], routes: {json.dumps(tree)}}}")).warnings
+    takers = [
+        next((n for n, (other, on) in enumerate(routes[:number]) if other <= matchers and not on), None)
+        for number, (matchers, _) in enumerate(routes)
+    ]
+    assert [(one.path, one.message.split(" takes")[0]) for one in found] == [
+        (f"route.routes[{number}]", f"is never reached: route.routes[{taker}]")
+        for number, taker in enumerate(takers)
+        if taker is not None
+    ]
 
 
 @pytest.mark.parametrize(
