@@ -293,6 +293,11 @@ def deaths(connection: Connection) -> dict[str, Dead]:
     return {one.room: one for one in found}
 
 
+def waiting_counts(connection: Connection) -> dict[str, int]:
+    """Return the number of waiting deliveries by room."""
+    return {room: int(count) for room, count in _pairs.decode(read_json(connection, _SQL["waiting_counts"]))}
+
+
 def dead_counts(connection: Connection) -> dict[str, int]:
     """Return the number of dead deliveries by room."""
     return {room: int(count) for room, count in _pairs.decode(read_json(connection, _SQL["dead_counts"]))}

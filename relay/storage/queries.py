@@ -11,7 +11,7 @@ import msgspec
 from relay.core.alert import AlertKey
 from relay.core.delivery import MOST_LINES, Summary
 from relay.core.event import Event
-from relay.storage.outbox import Dead, SetAside, deaths, depths, oldest_waiting, set_aside, with_unnamed
+from relay.storage.outbox import Dead, SetAside, deaths, oldest_waiting, set_aside, waiting_counts, with_unnamed
 from relay.storage.statements import read_json, statements
 
 _SQL = statements("queries")
@@ -156,7 +156,7 @@ def snapshot(connection: Connection, rooms: Sequence[str], *, everything: bool) 
     connection.execute("BEGIN")  # one read transaction, so that all figures are of the same moment
     try:
         return Snapshot(
-            waiting={room: sum(found) for room, found in depths(connection).items()},
+            waiting=waiting_counts(connection),
             oldest=oldest_waiting(connection, list(rooms)),
             deaths=deaths(connection),
             aside=set_aside(connection),

@@ -186,6 +186,11 @@ SELECT json_group_array(json_array(room, rank, n)) FROM (
     SELECT room, rank, count(*) AS n FROM deliveries WHERE state = 'waiting' GROUP BY room, rank
 );
 
+-- name: waiting_counts
+SELECT json_group_array(json_array(room, n)) FROM (
+    SELECT room, count(*) AS n FROM deliveries WHERE state = 'waiting' GROUP BY room
+);
+
 -- name: set_aside
 SELECT json_group_array(json_array(room, rank, n, due_at)) FROM (
     SELECT room, rank, count(*) AS n, min(due_at) AS due_at FROM deliveries

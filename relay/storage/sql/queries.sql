@@ -85,7 +85,13 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('waiting', 'dead')
 RETURNING id, room, rank;
 
 -- name: count_states
-SELECT json_group_object(state, n) FROM (SELECT state, count(*) AS n FROM deliveries GROUP BY state);
+SELECT json_group_object(state, n) FROM (
+    SELECT state, count(*) AS n FROM deliveries WHERE settled_at IS NOT NULL GROUP BY state
+    UNION ALL
+    SELECT 'waiting', count(*) FROM deliveries WHERE state = 'waiting'
+    UNION ALL
+    SELECT 'leased', count(*) FROM deliveries WHERE state = 'leased'
+) WHERE n > 0;
 
 -- name: count_events
 SELECT json_object(
