@@ -13,9 +13,9 @@ from typing import Any, ClassVar, cast
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.bench.work import body, native
+from tests.bench.work import ROOMS, body, native
 
-PATHS = {"relay": "/hooks/bench", "ceiling": "/hooks/bench", "alertmanager": "/api/v2/alerts"}
+PATHS = {"relay": "/hooks/bench", "large": "/hooks/large", "ceiling": "/hooks/bench", "alertmanager": "/api/v2/alerts"}
 
 MOST_PREPARED = 100_000
 """The most events whose requests are made before the first is sent; more would fill the memory."""
@@ -109,11 +109,13 @@ def request(path: str, body: bytes) -> bytes:
     ).encode() + body
 
 
-async def post(port: int, to: str, kind: str, count: int, connections: int, batch: int, first: int = 0) -> None:
+async def post(
+    port: int, to: str, kind: str, count: int, connections: int, batch: int, first: int = 0, teams: int = ROOMS
+) -> None:
     """Post `count` requests of `batch` events to a subject over keep-alive connections; print the seconds it took."""
 
     def made(number: int) -> bytes:
-        return request(PATHS[to], body(kind, first + number * batch, batch, to))
+        return request(PATHS[to], body(kind, first + number * batch, batch, to, teams))
 
     prepared = [made(number) for number in range(count if count * batch <= MOST_PREPARED else 0)]
     sent = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.measuring import Figure, in_turn, percentile
 from tests.bench.subjects import Relay, a_relay, a_sink, a_subject, begin_load, free_port, load, server, wait_until
-from tests.bench.work import KINDS
+from tests.bench.work import KINDS, LIFE
 
 CONNECTIONS = 16
 WARM = 500
@@ -56,21 +56,41 @@ def latency(kind: str, name: str, subjects: list[str], repetitions: int, size: f
     count = int(5_000 * size)
 
     def measure(subject: str) -> dict[str, float]:
-        with a_sink() as sink, a_subject(subject, sink.port, kind) as running:
-            load("post", running.events, subject, kind, WARM, CONNECTIONS, 1, 10**6)
-            sink.wait(WARM)
-            sink.reset(note=True)
-            times = json.loads(load("steady", running.events, subject, kind, 500.0, count))
-            sink.wait(count)
-            arrived = sink.arrivals()
-        late = sorted((arrived[mark] - due) * 1000 for mark, (due, _) in times.items())
-        answers = sorted((answered - due) * 1000 for due, answered in times.values())
+        late, answers = late_by(subject, kind, 500.0, count)
         return {
             "to the sink p50, ms": percentile(late, 0.5),
             "to the sink p99, ms": percentile(late, 0.99),
             "to the answer p50, ms": percentile(answers, 0.5),
             "to the answer p99, ms": percentile(answers, 0.99),
         }
+
+    return in_turn(name, subjects, repetitions, measure)
+
+
+def late_by(subject: str, kind: str, rate: float, count: int) -> tuple[list[float], list[float]]:
+    """Return, sorted and in ms, how long after its due time each alert was at the sink, and was answered."""
+    with a_sink() as sink, a_subject(subject, sink.port, kind) as running:
+        load("post", running.events, subject, kind, WARM, CONNECTIONS, 1, 10**6)
+        sink.wait(WARM)
+        sink.reset(note=True)
+        times = json.loads(load("steady", running.events, subject, kind, rate, count))
+        sink.wait(count)
+        arrived = sink.arrivals()
+    late = sorted((arrived[mark] - due) * 1000 for mark, (due, _) in times.items())
+    return late, sorted((answered - due) * 1000 for due, answered in times.values())
+
+
+def mixed(name: str, subjects: list[str], repetitions: int, size: float) -> list[Figure]:
+    """Measure alerts that fire, are updated and end, until their messages have said so."""
+    count = max(1, int(12_000 * size) // (3 * LIFE)) * 3 * LIFE
+
+    def measure(_: str) -> dict[str, float]:
+        with a_sink() as sink, a_relay(sink.port, "mixed") as running:
+            used, began = running.cpu(), time.monotonic()
+            load("post", running.events, "relay", "mixed", count, CONNECTIONS, 1)
+            running.wait_idle()
+            took = time.monotonic() - began
+            return {"rate, alerts/s": count / took, "CPU for 1,000, s": (running.cpu() - used) * 1000 / count}
 
     return in_turn(name, subjects, repetitions, measure)
 
@@ -147,6 +167,7 @@ PARTS: dict[str, Part] = {
     "native-single": partial(end_to_end, "native", 1),
     "native-batch": partial(end_to_end, "native", 100),
     "native-latency": partial(latency, "native"),
+    "mixed": mixed,
     "accept": accept,
     "websocket": websocket,
     "waiting": waiting,

@@ -8,10 +8,17 @@ from typing import Any
 ROOMS = 20
 SITES = ("ams1", "fra2", "lon3", "par1")
 KINDS = ("native", "alertmanager")
+"""The kinds of events that a subject is measured with. Beside them are `mixed` and `large`, see `body`."""
 POSTED = ("labels", "annotations", "startsAt", "generatorURL")
 """The fields of an alert that is posted to Alertmanager's API v2. It makes the others itself."""
 DOWN = "The device has not answered for five minutes, and its neighbours have lost their sessions with it."
 WHAT_TO_DO = "Look at the power of the rack first, then at the uplink; call the site if both are well."
+
+
+LIFE = 300
+"""Alerts of `mixed` that fire one after the other; then so many updates follow, then so many ends."""
+LARGE = 60_000
+"""Characters in the text of a large event."""
 
 
 def native(number: int) -> dict[str, Any]:
@@ -24,7 +31,21 @@ def native(number: int) -> dict[str, Any]:
     }
 
 
-def alert(number: int) -> dict[str, Any]:
+def large(number: int) -> dict[str, Any]:
+    """Return an event with as long a text as the relay keeps, for nobody."""
+    return {"title": f"report {number}", "body": "x" * LARGE, "labels": {"room": "nobody"}}
+
+
+def mixed(number: int, teams: int) -> dict[str, Any]:
+    """Return one step in the life of an alert: it fires, changes, or ends."""
+    round_, place = divmod(number, LIFE)
+    lives, step = divmod(round_, 3)
+    one = alert(lives * LIFE + place, teams)
+    one["annotations"]["description"] += ("", " The site has been called.", "")[step]
+    return {**one, "status": "resolved", "endsAt": "2026-03-01T02:20:00.000Z"} if step == 2 else one
+
+
+def alert(number: int, teams: int = ROOMS) -> dict[str, Any]:
     """Return an alert as Alertmanager has it: ten labels, two annotations, two sentences of text, and a link."""
     site = SITES[number % len(SITES)]
     instance = f"node-{number}.{site}.example.net:9100"
@@ -37,7 +58,7 @@ def alert(number: int) -> dict[str, Any]:
             "job": "node",
             "site": site,
             "rack": f"rack-{number % 40}",
-            "team": f"team-{number % ROOMS}",
+            "team": f"team-{number % teams}",
             "environment": "production",
             "role": "leaf",
             "cluster": f"{site}-fabric-{number % 3}",
@@ -66,18 +87,19 @@ def webhook(alerts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def body(kind: str, first: int, batch: int, to: str = "relay", *, marked: bool = False) -> bytes:
+def body(kind: str, first: int, batch: int, to: str = "relay", teams: int = ROOMS, *, marked: bool = False) -> bytes:
     """Return the body of a request with `batch` events of a kind, numbered from `first`, as a subject takes them.
 
-    `marked`: the text of each event has a mark with its number, by which the sink knows it.
+    `native` and `large` are events in the relay's own JSON, `alertmanager` alerts of so many teams. Those of `mixed`
+    are updated and end. `marked`: the text of each event has a mark with its number, by which the sink knows it.
     """
     numbers = range(first, first + batch)
-    if kind == "native":
-        events = [native(number) for number in numbers]
+    if kind in ("native", "large"):
+        events = [native(number) if kind == "native" else large(number) for number in numbers]
         if marked:
             events = [{**event, "title": mark(number)} for number, event in zip(numbers, events, strict=True)]
         return json.dumps(events if batch > 1 else events[0]).encode()
-    alerts = [alert(number) for number in numbers]
+    alerts = [mixed(number, teams) if kind == "mixed" else alert(number, teams) for number in numbers]
     if marked:
         for number, one in zip(numbers, alerts, strict=True):
             one["annotations"]["summary"] += f" {mark(number)}"
@@ -92,5 +114,8 @@ def mark(number: int) -> str:
 
 def route(kind: str, room: int) -> dict[str, Any]:
     """Return the route of a room: by an equal label, or by a regular expression as Alertmanager's users write them."""
-    matcher = f'team=~"team-{room}|squad-{room}"' if kind == "alertmanager" else f'room="r{room}"'
-    return {"matchers": [matcher], "rooms": [f"r{room}"]}
+    return {"matchers": [matcher_of(kind, room)], "rooms": [f"r{room}"]}
+
+
+def matcher_of(kind: str, number: int) -> str:
+    return f'room="r{number}"' if kind == "native" else f'team=~"team-{number}|squad-{number}"'
