@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relay.core.alert import AlertKey
     from relay.core.event import Draft
     from relay.settings.load import Loaded
+    from relay.storage.session import Session
 
 
 class _Problem(msgspec.Struct):
@@ -254,12 +255,12 @@ class Stored:
                 EXIT_STORE,
             )
 
-    def _connect(self) -> Any:
+    def _open(self) -> Session:
         from relay.ports import StoreError
-        from relay.storage.database import open_database
+        from relay.storage.sqlite.session import open_session
 
         try:
-            return open_database(self._path)
+            return open_session(self._path)
         except StoreError as error:
             fail(str(error), EXIT_STORE)
 
@@ -269,13 +270,13 @@ class Stored:
         from relay.web.filters import EventFilter
 
         checked = msgspec.structs.asdict(msgspec.convert(wanted, EventFilter))
-        return list(msgspec.json.decode(list_events(self._connect(), **checked)))
+        return list(msgspec.json.decode(list_events(self._open(), **checked)))
 
     def event(self, event_id: str) -> dict[str, Any] | None:
         """Return an event with its deliveries; None if there is none with the id."""
         from relay.storage.queries import show_event
 
-        found: dict[str, Any] | None = msgspec.json.decode(show_event(self._connect(), event_id))
+        found: dict[str, Any] | None = msgspec.json.decode(show_event(self._open(), event_id))
         if found is not None:
             found["deliveries"] = self.deliveries({"event": event_id, "limit": 1000})
         return found
@@ -286,7 +287,7 @@ class Stored:
         from relay.web.filters import DeliveryFilter
 
         checked = msgspec.structs.asdict(msgspec.convert(wanted, DeliveryFilter))
-        return list(msgspec.json.decode(list_deliveries(self._connect(), **checked)))
+        return list(msgspec.json.decode(list_deliveries(self._open(), **checked)))
 
     def change(self, verb: Literal["retry", "drop"], ids: Sequence[int]) -> list[int]:
         """Retry or drop deliveries; return the ids that were changed."""
@@ -295,16 +296,16 @@ class Stored:
 
         return [number for number, _ in change(self._write(), [(verb, tuple(ids), SystemClock().wall())])[0]]
 
-    def _write(self) -> Any:
-        """Return a connection to the database, locked for this command."""
+    def _write(self) -> Session:
+        """Return a session with the database, locked for this command."""
         from relay.ports import StoreError
-        from relay.storage.database import lock
+        from relay.storage.sqlite.database import lock
 
         try:
             lock(self._path)
         except StoreError as error:
             fail(str(error), EXIT_STORE)
-        return self._connect()
+        return self._open()
 
     def silences(self) -> list[dict[str, Any]]:
         """Return all silences, sorted by their end, latest first."""
@@ -313,7 +314,7 @@ class Stored:
         from relay.web.silences import silence_json
 
         now = SystemClock().wall()
-        found = sorted(silences(self._connect()), key=lambda one: one.ends_at, reverse=True)
+        found = sorted(silences(self._open()), key=lambda one: one.ends_at, reverse=True)
         return [silence_json(one, now) for one in found]
 
     def silence(self, wanted: Mapping[str, object]) -> str:
@@ -339,7 +340,7 @@ class Stored:
         from relay.storage.plans import open_alerts
 
         wanted = [matcher for text in matchers for matcher in parse_matchers(text)]
-        alerts = {(alert.source, alert.key): alert for alert in open_alerts(self._connect())}
+        alerts = {(alert.source, alert.key): alert for alert in open_alerts(self._open())}
         return sum(all(one.matches(view_of(alert)) for one in wanted) for alert in alerts.values())
 
     def expire(self, silence_id: str) -> bool | None:
@@ -348,12 +349,12 @@ class Stored:
         from relay.lifecycle import SystemClock
         from relay.storage.plans import save_silences, silences
 
-        connection = self._write()
-        known = next((one for one in silences(connection) if one.id == silence_id), None)
+        session = self._write()
+        known = next((one for one in silences(session) if one.id == silence_id), None)
         if known is None:
             return None
         ended = expire(known, SystemClock().wall())
-        save_silences(connection, ended)
+        save_silences(session, ended)
         return bool(ended)
 
     def incidents(self, *, ended: bool) -> list[dict[str, Any]]:
@@ -361,7 +362,7 @@ class Stored:
         from relay.storage.queries import list_incidents
         from relay.web.silences import with_names
 
-        return with_names(list_incidents(self._connect(), ended=ended))
+        return with_names(list_incidents(self._open(), ended=ended))
 
     def incident(self, number: int) -> dict[str, Any] | None:
         """Return an incident with its trail; None if there is none with the number."""
@@ -371,7 +372,7 @@ class Stored:
         from relay.storage.queries import trail
         from relay.templates.rendering import TemplateRenderer
 
-        found, loaded = trail(self._connect(), number), self._loaded
+        found, loaded = trail(self._open(), number), self._loaded
         if found is None:
             return None
         renderer = TemplateRenderer(loaded.templates, loaded.settings.timezone, lambda *_: None)
@@ -395,15 +396,15 @@ class Stored:
         from relay.pipeline.intake import notice_of_alert
         from relay.storage.inbox import InboxWriter, entry_of
         from relay.storage.queries import key_of_incident
-        from relay.storage.sequence import Sequences
+        from relay.storage.sqlite.sequence import MemorySequences
 
-        connection = self._write()
-        key = key_of_incident(connection, incident)
+        session = self._write()
+        key = key_of_incident(session, incident)
         if key is None:
             return False
         now = SystemClock().wall()
         notice = notice_of_alert(key, draft_for(key), new_event_id(now), now)
-        InboxWriter.accept(connection, [entry_of(notice, Sequences(connection).next("event"))])
+        InboxWriter.accept(session, [entry_of(notice, MemorySequences(session).next("event"))])
         return True
 
     def status(self) -> dict[str, Any]:
@@ -416,7 +417,7 @@ class Stored:
         from relay.lifecycle import SystemClock
         from relay.storage.queries import snapshot
 
-        queue, now = snapshot(self._connect(), self._rooms, everything=True), SystemClock().wall()
+        queue, now = snapshot(self._open(), self._rooms, everything=True), SystemClock().wall()
         rooms = tuple(room_facts(queue, room, now) for room in self._rooms)
         facts = Facts(now=now, running=False, rooms=rooms, gone=gone_facts(queue, self._rooms, now))
         findings = look(facts)
@@ -459,7 +460,7 @@ def daemon_of(loaded: Loaded, *, strictly: bool = False) -> Daemon | None:
     runs but can't be asked, exit with an error or, if `strictly`, raise `SecretError` or OSError.
     """
     from relay.settings.secrets import SecretError
-    from relay.storage.database import is_locked
+    from relay.storage.sqlite.database import is_locked
 
     locked = is_locked(loaded.storage)  # None if that can't be seen
     if locked is False:

@@ -27,7 +27,7 @@ def backup(
     from rich.progress import Progress
 
     from relay.ports import StoreError
-    from relay.storage.backup import back_up
+    from relay.storage.sqlite.backup import back_up
 
     loaded = load_config(config)
     if not loaded.storage.exists():

@@ -104,7 +104,7 @@ def load_to_ask(given: Path | None, code: int = EXIT_CONFIGURATION) -> Loaded:
     from relay.formats import FORMATS
     from relay.settings.load import Loaded, load, only_storage
     from relay.settings.problems import ConfigurationError
-    from relay.storage.database import is_locked
+    from relay.storage.sqlite.database import is_locked
 
     path = config_path(given, code)
     try:

@@ -13,7 +13,7 @@ from relay.storage.queries import Snapshot, Trail
 from relay.storage.reading import Reader
 
 
-class SqliteQueries:
+class Queries:
     """Answers people's questions about what is on record. Raises `StoreError`."""
 
     def __init__(self, reader: Reader) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from sqlite3 import Connection
-
 import msgspec
 
 from relay.core.encoding import whole
 from relay.core.event import Event
 from relay.ports import Accepted, Conflict, Refusal, Submission
-from relay.storage.statements import Row, statements, write_rows
+from relay.storage.session import Row, Session
 
-_SQL = statements("inbox")
 _encode = msgspec.json.Encoder().encode
 REFUSED_PAYLOAD = 65_536
 """The most bytes of a refused payload that are kept."""
@@ -46,7 +43,7 @@ class InboxWriter:
     """Operations of the group commit on events, the keys of their requests, and refusals."""
 
     @staticmethod
-    def accept(connection: Connection, entries: list[Entry]) -> list[Accepted | Conflict]:
+    def accept(session: Session, entries: list[Entry]) -> list[Accepted | Conflict]:
         """Insert the events of requests; for a key that is on record, return the original ids or a conflict."""
         keys: list[Row] = []
         events: list[Row] = []
@@ -57,49 +54,50 @@ class InboxWriter:
             submission = entry.submission
             key = submission.dedupe_key
             if key is not None:
-                known = fresh.get((submission.source, key)) or _recorded(connection, submission.source, key)
+                known = fresh.get((submission.source, key)) or _recorded(session, submission.source, key)
                 if known is not None:
                     results.append(_again(submission, key, known))
                     continue
                 digest, ids = fresh[submission.source, key] = (submission.digest or b"", as_json(entry.ids))
                 keys.append((submission.source, key, digest, ids, submission.received_at))
             if submission.state:
-                _keep(connection, submission)
+                _keep(session, submission)
             refusals += submission.refused
             if not entry.events:
                 results.append(Accepted(()))
                 continue
             events.extend(entry.events)
             results.append(Accepted(entry.ids, first_seq=entry.first))
-        write_rows(connection, _SQL["insert_keys"], keys)
-        write_rows(connection, _SQL["insert_events"], events)
-        _refuse(connection, refusals)
+        session.write("inbox.insert_keys", keys)
+        session.write("inbox.insert_events", events)
+        _refuse(session, refusals)
         return results
 
     @staticmethod
-    def refuse(connection: Connection, refusals: list[Refusal]) -> list[None]:
+    def refuse(session: Session, refusals: list[Refusal]) -> list[None]:
         """Record the beginning of each refused payload."""
-        _refuse(connection, refusals)
+        _refuse(session, refusals)
         return [None] * len(refusals)
 
 
-def _refuse(connection: Connection, refusals: list[Refusal]) -> None:
+def _refuse(session: Session, refusals: list[Refusal]) -> None:
     rows = [(r.source, r.received_at, r.reason, whole(r.detail), _readable(r.payload)) for r in refusals]
-    write_rows(connection, _SQL["insert_refusals"], rows)
+    session.write("inbox.insert_refusals", rows)
 
 
-def _keep(connection: Connection, submission: Submission) -> None:
+def _keep(session: Session, submission: Submission) -> None:
     """Write the state from which the source's listener resumes."""
     last = dict(submission.state)
     kept = [(submission.source, name, value) for name, value in last.items() if value is not None]
-    write_rows(connection, _SQL["set_state"], kept)
+    session.write("inbox.set_state", kept)
     gone = [(submission.source, name) for name, value in last.items() if value is None]
-    connection.executemany(_SQL["drop_state"], gone)
+    for row in gone:
+        session.run("inbox.drop_state", row)
 
 
-def state_of(connection: Connection, source: str) -> dict[str, bytes]:
+def state_of(session: Session, source: str) -> dict[str, bytes]:
     """Return the state from which a source's listener resumes, by name."""
-    return dict(connection.execute(_SQL["state_of"], (source,)).fetchall())
+    return dict(session.run("inbox.state_of", (source,)).fetchall())
 
 
 def _readable(payload: bytes) -> str:
@@ -107,8 +105,8 @@ def _readable(payload: bytes) -> str:
     return payload[:REFUSED_PAYLOAD].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _recorded(connection: Connection, source: str, key: str) -> tuple[bytes, str] | None:
-    row: tuple[bytes, str] | None = connection.execute(_SQL["find_duplicate"], (source, key)).fetchone()
+def _recorded(session: Session, source: str, key: str) -> tuple[bytes, str] | None:
+    row: tuple[bytes, str] | None = session.run("inbox.find_duplicate", (source, key)).fetchone()
     return row
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from sqlite3 import Connection
 from typing import assert_never
 
 import msgspec
@@ -38,11 +37,7 @@ from relay.core.retry import PutOff, bring_all_forward
 from relay.core.storm import Storm
 from relay.ports import LaneHead, Over, Recovered, Start
 from relay.storage.clocks import turn_back
-from relay.storage.sequence import Sequences
-from relay.storage.statements import Row, read_json, statements, write_rows
-
-_SQL = statements("outbox")
-
+from relay.storage.session import Row, Sequences, Session
 
 _STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
 _incidents = msgspec.json.Decoder(list[Incident])
@@ -74,21 +69,20 @@ class OutboxWriter:
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
 
-    def exchange(self, connection: Connection, requests: list[ExchangeRequest]) -> list[tuple[LaneHead, ...]]:
+    def exchange(self, session: Session, requests: list[ExchangeRequest]) -> list[tuple[LaneHead, ...]]:
         """Settle, bring failed deliveries of working rooms forward, then lease the next delivery of each free lane."""
         heads: list[tuple[LaneHead, ...]] = []
         for request in requests:
             if request.settlements:
-                self._settle(connection, request.settlements, request.now)
+                self._settle(session, request.settlements, request.now)
             if request.works:
-                _bring_forward(connection, request.works, request.now)
-            heads.append(_lease(connection, request) if request.lanes else ())
+                _bring_forward(session, request.works, request.now)
+            heads.append(_lease(session, request) if request.lanes else ())
         return heads
 
-    def _settle(self, connection: Connection, settlements: Sequence[Settlement], now: float) -> None:
-        write_rows(
-            connection,
-            _SQL["settle"],
+    def _settle(self, session: Session, settlements: Sequence[Settlement], now: float) -> None:
+        session.write(
+            "outbox.settle",
             [
                 (
                     s.id,
@@ -107,27 +101,27 @@ class OutboxWriter:
             ],
         )
         posted = [(s.message, s.remote_id, s.space) for s in settlements if s.remote_id is not None]
-        write_rows(connection, _SQL["settle_messages"], posted)
+        session.write("outbox.settle_messages", posted)
         for s in settlements:
             if s.message_is is not None:
                 values = {"message": s.message, "most": MOST_EDITS}
-                connection.execute(_SQL[_STATEMENTS[s.message_is]], values)
+                session.run(f"outbox.{_STATEMENTS[s.message_is]}", values)
             if s.unset_aside is not None:
-                connection.execute(_SQL["unset_aside"], {"id": s.unset_aside, "now": now})
+                session.run("outbox.unset_aside", {"id": s.unset_aside, "now": now})
             if s.state == "waiting":
                 # The message's other deliveries are set aside or freed with it: no edit may overtake a failed post.
                 retry = {"aside": int(s.aside), "due_at": s.due_at, "message": s.message}
-                connection.execute(_SQL["hold_message"], retry)
+                session.run("outbox.hold_message", retry)
             elif s.state == "dead":
-                connection.execute(_SQL["free_message"], {"message": s.message, "now": now})
+                session.run("outbox.free_message", {"message": s.message, "now": now})
             for part, content in enumerate(s.parts, 1):
-                connection.execute(_SQL["add_part"], (self._sequences.next("delivery"), part, now, content, s.id))
+                session.run("outbox.add_part", (self._sequences.next("delivery"), part, now, content, s.id))
             for file in s.files:
                 added = {"id": self._sequences.next("delivery"), "now": now, "file": file, "delivery": s.id}
-                connection.execute(_SQL["add_file"], added)
+                session.run("outbox.add_file", added)
 
     @staticmethod
-    def recover(connection: Connection, starts: list[Start]) -> list[Recovered]:
+    def recover(session: Session, starts: list[Start]) -> list[Recovered]:
         """Put back deliveries that an earlier process left leased, and bound due times by `Start.latest`.
 
         Deliveries for rooms that are gone become dead. Groups and incidents that were skipped while their room was
@@ -136,25 +130,25 @@ class OutboxWriter:
         found: list[Recovered] = []
         for start in starts:
             if start.fresh:
-                turn_back(connection, start.now)
+                turn_back(session, start.now)
             # A lease without a settlement: the last process ended between the send and its record, so the message
             # may have arrived. It is sent again; the dispatcher counts it as ambiguous.
-            left = connection.execute(_SQL["recover"]).fetchall() if start.fresh else ()
+            left = session.run("outbox.recover").fetchall() if start.fresh else ()
             in_flight = [room for (room,) in left]
-            connection.execute(_SQL["not_later_than"], {"latest": start.latest})
+            session.run("outbox.not_later_than", {"latest": start.latest})
             for name in ("wake_groups", "wake_ended"):
-                connection.execute(_SQL[name], {"now": start.now})
+                session.run(f"outbox.{name}", {"now": start.now})
             values = {"now": start.now, "rooms": msgspec.json.encode(start.rooms).decode()}
-            homeless = [room for (room,) in connection.execute(_SQL["bury_homeless"], values).fetchall()]
+            homeless = [room for (room,) in session.run("outbox.bury_homeless", values).fetchall()]
             found.append(Recovered(in_flight, homeless))
         return found
 
 
-def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, ...]:
+def _lease(session: Session, request: ExchangeRequest) -> tuple[LaneHead, ...]:
     """Lease the next delivery of each free lane. `next_step` decides for each lane, within the transaction."""
     lanes, now = request.lanes, request.now
     wanted = {"lanes": msgspec.json.encode(list(lanes.items())).decode(), "now": now, "named": MOST_LINES}
-    first = first_of_lanes(_heads.decode(read_json(connection, _SQL["heads"], wanted)))
+    first = first_of_lanes(_heads.decode(session.read("outbox.heads", wanted)))
     found: list[LaneHead] = []
     leased: list[Row] = []
     later: dict[str, float] = {}
@@ -163,92 +157,92 @@ def _lease(connection: Connection, request: ExchangeRequest) -> tuple[LaneHead, 
             case Later(due_at):
                 later[lane] = due_at
             case Drop():
-                connection.execute(_SQL["drop"], (now, head.lease.id))
+                session.run("outbox.drop", (now, head.lease.id))
                 found.append(LaneHead(lane, now, None, ((head.lease.room, head.lease.rank, "dropped"),)))
             case Ready() as ready:
-                found.append(_take(connection, lane, ready, now))
+                found.append(_take(session, lane, ready, now))
                 if (lease := found[-1].lease) is not None:
                     leased.append((lease.id, ready.recorded_as))
-    write_rows(connection, _SQL["lease"], leased)
+    session.write("outbox.lease", leased)
     idle = [pair for pair in lanes.items() if pair[1] not in first or pair[1] in later]
     if idle:
         values = {"lanes": msgspec.json.encode(idle).decode(), "now": now}
-        for lane, due_at in _pairs.decode(read_json(connection, _SQL["next_aside"], values)):
+        for lane, due_at in _pairs.decode(session.read("outbox.next_aside", values)):
             later[lane] = min(due_at, later.get(lane, due_at))
     found.extend(LaneHead(lane, due_at, None) for lane, due_at in later.items())
     return tuple(found)
 
 
-def _take(connection: Connection, lane: str, ready: Ready, now: float) -> LaneHead:
+def _take(session: Session, lane: str, ready: Ready, now: float) -> LaneHead:
     """Return a lane's delivery, ready to send, or the end of a reply that is no longer true."""
-    lease = _load(connection, ready, now)
+    lease = _load(session, ready, now)
     if lease is None:
         values: dict[str, object] = {"id": ready.lease.id, "message": ready.lease.message, "now": now}
-        return LaneHead(lane, now, None, tuple(connection.execute(_SQL["outdate"], values).fetchall()))
+        return LaneHead(lane, now, None, tuple(session.run("outbox.outdate", values).fetchall()))
     if lease.summary is not None and lease.content is None and lease.kind == "living":
-        lease = msgspec.structs.replace(lease, summary=with_unnamed(connection, lease.message, lease.summary))
+        lease = msgspec.structs.replace(lease, summary=with_unnamed(session, lease.message, lease.summary))
     if lease.action == "edit":
-        connection.execute(_SQL["count_edit"], (lease.message, MOST_EDITS))
-    return LaneHead(lane, lease.due_at, lease, _supersede(connection, lease, now) if ready.supersedes else ())
+        session.run("outbox.count_edit", (lease.message, MOST_EDITS))
+    return LaneHead(lane, lease.due_at, lease, _supersede(session, lease, now) if ready.supersedes else ())
 
 
-def _load(connection: Connection, ready: Ready, now: float) -> Lease | None:
+def _load(session: Session, ready: Ready, now: float) -> Lease | None:
     """Add to a lease the values that few need, such as a storm's counts. Return None if its reply is no longer true."""
     lease = ready.lease
     match ready.wants:
         case "digest":
-            row = connection.execute(_SQL["storm_of"], (lease.message,)).fetchone()
+            row = session.run("outbox.storm_of", (lease.message,)).fetchone()
             storm = None if row is None else _storm.decode(row[0])
-            counts = _counts.decode(read_json(connection, _SQL["digest_counts"], {"message": lease.message}))
-            lines = digest_lines(connection, lease.message, MOST_DIGEST_LINES)
+            counts = _counts.decode(session.read("outbox.digest_counts", {"message": lease.message}))
+            lines = digest_lines(session, lease.message, MOST_DIGEST_LINES)
             return with_digest(lease, storm, counts, tuple(lines))
         case "note":
-            row = connection.execute(_SQL["note_of"], (lease.message,)).fetchone()
+            row = session.run("outbox.note_of", (lease.message,)).fetchone()
             return with_note(lease, None if row is None else _note.decode(row[0]))
         case "attached":
-            return with_attached(lease, _texts.decode(read_json(connection, _SQL["attached"], (lease.message,))))
+            return with_attached(lease, _texts.decode(session.read("outbox.attached", (lease.message,))))
         case "reply":
             alerts = [] if lease.says is None else lease.says.alerts
             values = {"message": lease.message, "alerts": msgspec.json.encode(alerts).decode()}
-            return with_reply(lease, _incidents.decode(read_json(connection, _SQL["incidents_of"], values)), now)
+            return with_reply(lease, _incidents.decode(session.read("outbox.incidents_of", values)), now)
         case "nothing":
             return lease
     assert_never(ready.wants)
 
 
-def with_unnamed(connection: Connection, message: int, summary: Summary) -> Summary:
+def with_unnamed(session: Session, message: int, summary: Summary) -> Summary:
     """Return the summary of a message with the incidents that it does not name, unless there are too many."""
     named = len(summary.incidents)
     if not named < summary.count <= MOST_COMPARED:
         return summary
     values = {"message": message, "named": named, "most": MOST_COMPARED}
-    return msgspec.structs.replace(summary, unnamed=_views.decode(read_json(connection, _SQL["unnamed"], values)))
+    return msgspec.structs.replace(summary, unnamed=_views.decode(session.read("outbox.unnamed", values)))
 
 
-def _supersede(connection: Connection, lease: Lease, now: float) -> tuple[Over, ...]:
+def _supersede(session: Session, lease: Lease, now: float) -> tuple[Over, ...]:
     """Supersede waiting deliveries that a lease covers; return their rooms, ranks and states."""
     values = {"id": lease.id, "message": lease.message, "action": lease.action, "now": now}
-    return tuple(connection.execute(_SQL["take_over"], values).fetchall())
+    return tuple(session.run("outbox.take_over", values).fetchall())
 
 
-def _bring_forward(connection: Connection, works: Mapping[str, bool], now: float) -> None:
+def _bring_forward(session: Session, works: Mapping[str, bool], now: float) -> None:
     """Make failed deliveries of rooms that work due earlier."""
     rooms = {"rooms": msgspec.json.encode(list(works.items())).decode(), "now": now}
-    found = _put_off.decode(read_json(connection, _SQL["put_off"], rooms))
+    found = _put_off.decode(session.read("outbox.put_off", rooms))
     rows: list[Row] = [(one.id, one.due_at, one.times) for one in bring_all_forward(found, now)]
-    write_rows(connection, _SQL["bring_forward"], rows)
+    session.write("outbox.bring_forward", rows)
 
 
-def digest_lines(connection: Connection, message: int, limit: int) -> list[DigestLine]:
+def digest_lines(session: Session, message: int, limit: int) -> list[DigestLine]:
     """Return the lines of a digest, the worst first; with the events' labels, unless it is the full list."""
     values = {"message": message, "limit": limit, "labels": limit <= MOST_DIGEST_LINES}
-    return _lines.decode(read_json(connection, _SQL["digest_lines"], values))
+    return _lines.decode(session.read("outbox.digest_lines", values))
 
 
-def depths(connection: Connection) -> dict[str, list[int]]:
+def depths(session: Session) -> dict[str, list[int]]:
     """Return the number of waiting deliveries by room and severity, the worst first."""
     found: dict[str, list[int]] = {}
-    for room, rank, count in _triples.decode(read_json(connection, _SQL["depths"])):
+    for room, rank, count in _triples.decode(session.read("outbox.depths")):
         found.setdefault(room, [0] * len(SEVERITIES))[rank] = count
     return found
 
@@ -260,11 +254,11 @@ class SetAside(msgspec.Struct, frozen=True):
     until: float
 
 
-def set_aside(connection: Connection) -> dict[str, SetAside]:
+def set_aside(session: Session) -> dict[str, SetAside]:
     """Return the deliveries that are set aside, by room, without those that a storm may absorb."""
     counts: dict[str, list[int]] = {}
     until: dict[str, float] = {}
-    for room, rank, count, due_at in _asides.decode(read_json(connection, _SQL["set_aside"])):
+    for room, rank, count, due_at in _asides.decode(session.read("outbox.set_aside")):
         counts.setdefault(room, [0] * len(SEVERITIES))[rank] = count
         until[room] = min(due_at, until.get(room, due_at))
     return {room: SetAside(tuple(found), until[room]) for room, found in counts.items()}
@@ -287,22 +281,22 @@ class Dead(msgspec.Struct, frozen=True, array_like=True):
 _deaths = msgspec.json.Decoder(list[Dead])
 
 
-def deaths(connection: Connection) -> dict[str, Dead]:
+def deaths(session: Session) -> dict[str, Dead]:
     """Return the dead deliveries by room."""
-    found = _deaths.decode(read_json(connection, _SQL["deaths"], {"operator": OPERATOR_SOURCE}))
+    found = _deaths.decode(session.read("outbox.deaths", {"operator": OPERATOR_SOURCE}))
     return {one.room: one for one in found}
 
 
-def waiting_counts(connection: Connection) -> dict[str, int]:
+def waiting_counts(session: Session) -> dict[str, int]:
     """Return the number of waiting deliveries by room."""
-    return {room: int(count) for room, count in _pairs.decode(read_json(connection, _SQL["waiting_counts"]))}
+    return {room: int(count) for room, count in _pairs.decode(session.read("outbox.waiting_counts"))}
 
 
-def dead_counts(connection: Connection) -> dict[str, int]:
+def dead_counts(session: Session) -> dict[str, int]:
     """Return the number of dead deliveries by room."""
-    return {room: int(count) for room, count in _pairs.decode(read_json(connection, _SQL["dead_counts"]))}
+    return {room: int(count) for room, count in _pairs.decode(session.read("outbox.dead_counts"))}
 
 
-def oldest_waiting(connection: Connection, rooms: list[str]) -> dict[str, float]:
+def oldest_waiting(session: Session, rooms: list[str]) -> dict[str, float]:
     """Return when the oldest waiting delivery of each room was made, in Unix seconds."""
-    return dict(_pairs.decode(read_json(connection, _SQL["oldest_waiting"], (msgspec.json.encode(rooms).decode(),))))
+    return dict(_pairs.decode(session.read("outbox.oldest_waiting", (msgspec.json.encode(rooms).decode(),))))

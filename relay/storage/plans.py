@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from sqlite3 import Connection
 from typing import NamedTuple
 
 import msgspec
@@ -18,10 +17,8 @@ from relay.core.storm import MOST_ALONE, Storm, StormMembers
 from relay.core.suppression import Silence
 from relay.ports import OutOfStepError, Over
 from relay.storage.inbox import as_json
-from relay.storage.sequence import Sequences
-from relay.storage.statements import Row, read_json, statements, write_rows
+from relay.storage.session import Row, Sequences, Session
 
-_SQL = statements("plans")
 _waiting = msgspec.json.Decoder(list[Waiting])
 _alerts = msgspec.json.Decoder(list[Alert])
 _incidents = msgspec.json.Decoder(list[Incident])
@@ -31,88 +28,88 @@ _members = msgspec.json.Decoder(list[Members | StormMembers])
 _silences = msgspec.json.Decoder(list[Silence])
 
 
-def waiting_events(connection: Connection, limit: int, now: float) -> list[Waiting]:
+def waiting_events(session: Session, limit: int, now: float) -> list[Waiting]:
     """Return the first `limit` events that wait for the planner, as read at `now`."""
-    return _waiting.decode(read_json(connection, _SQL["waiting_events"], {"limit": limit, "now": now}))
+    return _waiting.decode(session.read("plans.waiting_events", {"limit": limit, "now": now}))
 
 
-def count_waiting_events(connection: Connection) -> int:
+def count_waiting_events(session: Session) -> int:
     """Return how many events wait for the planner."""
-    return int(connection.execute(_SQL["count_waiting_events"]).fetchone()[0])
+    return int(session.run("plans.count_waiting_events").fetchone()[0])
 
 
-def known(connection: Connection, keys: list[AlertKey]) -> Known:
+def known(session: Session, keys: list[AlertKey]) -> Known:
     """Return the alerts of these keys, and the last incident of each in each room."""
     wanted = (msgspec.json.encode(keys).decode(),)
-    alerts = _alerts.decode(read_json(connection, _SQL["known_alerts"], wanted))
+    alerts = _alerts.decode(session.read("plans.known_alerts", wanted))
     incidents: dict[AlertKey, dict[str, Incident]] = {}
-    for incident in _incidents.decode(read_json(connection, _SQL["known_incidents"], wanted)):
+    for incident in _incidents.decode(session.read("plans.known_incidents", wanted)):
         incidents.setdefault((incident.source, incident.key), {})[incident.room] = incident
     return Known({(alert.source, alert.key): alert for alert in alerts}, incidents)
 
 
-def due_keys(connection: Connection, now: float, limit: int) -> list[AlertKey]:
+def due_keys(session: Session, now: float, limit: int) -> list[AlertKey]:
     """Return keys of incidents that are due by a time, the longest due first."""
-    return _keys.decode(read_json(connection, _SQL["due_keys"], {"now": now, "limit": limit}))
+    return _keys.decode(session.read("plans.due_keys", {"now": now, "limit": limit}))
 
 
-def due_groups(connection: Connection, now: float, limit: int) -> list[Members | StormMembers]:
+def due_groups(session: Session, now: float, limit: int) -> list[Members | StormMembers]:
     """Return groups that are due by a time, each with the incidents to look at."""
-    return _members.decode(read_json(connection, _SQL["due_groups"], (now, limit)))
+    return _members.decode(session.read("plans.due_groups", (now, limit)))
 
 
-def open_keys(connection: Connection, after: AlertKey, limit: int) -> list[AlertKey]:
+def open_keys(session: Session, after: AlertKey, limit: int) -> list[AlertKey]:
     """Return keys of open incidents that come after a key, in order."""
-    return _keys.decode(read_json(connection, _SQL["open_keys"], (*after, limit)))
+    return _keys.decode(session.read("plans.open_keys", (*after, limit)))
 
 
-def next_wakes(connection: Connection) -> tuple[float | None, float | None]:
+def next_wakes(session: Session) -> tuple[float | None, float | None]:
     """Return when the next incident is due, and when the next group, in Unix seconds; None if none is."""
-    incident, group = connection.execute(_SQL["next_wakes"]).fetchone()
+    incident, group = session.run("plans.next_wakes").fetchone()
     return incident, group
 
 
-def storms(connection: Connection) -> list[Storm]:
+def storms(session: Session) -> list[Storm]:
     """Return the storms that are not over."""
-    return _storms.decode(read_json(connection, _SQL["storms"]))
+    return _storms.decode(session.read("plans.storms"))
 
 
-def waiting_posts(connection: Connection, room: str, limit: int) -> tuple[int, int]:
+def waiting_posts(session: Session, room: str, limit: int) -> tuple[int, int]:
     """Count the new posts among the first `limit` deliveries of a room. Return also the last event's `seq`."""
-    count, seq = connection.execute(_SQL["waiting_posts"], (room, limit)).fetchone()
+    count, seq = session.run("plans.waiting_posts", (room, limit)).fetchone()
     return count, seq
 
 
-def firing_alerts(connection: Connection) -> list[Alert]:
+def firing_alerts(session: Session) -> list[Alert]:
     """Return all alerts that fire."""
-    return _alerts.decode(read_json(connection, _SQL["firing_alerts"]))
+    return _alerts.decode(session.read("plans.firing_alerts"))
 
 
-def open_alerts(connection: Connection) -> list[Alert]:
+def open_alerts(session: Session) -> list[Alert]:
     """Return all alerts that fire, and those that flap and have ended for now."""
-    return _alerts.decode(read_json(connection, _SQL["open_alerts"]))
+    return _alerts.decode(session.read("plans.open_alerts"))
 
 
-def keys_in_downtime(connection: Connection) -> list[AlertKey]:
+def keys_in_downtime(session: Session) -> list[AlertKey]:
     """Return the open alerts that their sources hold back in a downtime."""
-    return _keys.decode(read_json(connection, _SQL["keys_in_downtime"]))
+    return _keys.decode(session.read("plans.keys_in_downtime"))
 
 
-def silences(connection: Connection) -> list[Silence]:
+def silences(session: Session) -> list[Silence]:
     """Return all silences on record."""
-    return _silences.decode(read_json(connection, _SQL["silences"]))
+    return _silences.decode(session.read("plans.silences"))
 
 
-def save_silences(connection: Connection, items: list[Silence]) -> list[None]:
+def save_silences(session: Session, items: list[Silence]) -> list[None]:
     """Write silences; each replaces the one of the same id."""
     for one in items:
-        connection.execute(_SQL["save_silence"], (one.id, as_json(one), one.ends_at))
+        session.run("plans.save_silence", (one.id, as_json(one), one.ends_at))
     return [None] * len(items)
 
 
-def firing_keys(connection: Connection, source: str) -> list[str]:
+def firing_keys(session: Session, source: str) -> list[str]:
     """Return the keys of a source's alerts that fire, or that have events waiting to be planned."""
-    return list(msgspec.json.decode(read_json(connection, _SQL["firing_keys"], {"source": source}), type=list[str]))
+    return list(msgspec.json.decode(session.read("plans.firing_keys", {"source": source}), type=list[str]))
 
 
 class _Placed(NamedTuple):
@@ -159,7 +156,7 @@ def _incident_row(incident: Incident) -> Row:
     )
 
 
-def _absorb(connection: Connection, digest: Intent, home: str, placed: Mapping[int, _Placed], now: float) -> list[Over]:
+def _absorb(session: Session, digest: Intent, home: str, placed: Mapping[int, _Placed], now: float) -> list[Over]:
     """Merge posts that wait for room `home` into a digest, except the first critical ones, which go before it."""
     at = placed[digest.message]
     values: dict[str, object] = {
@@ -170,16 +167,16 @@ def _absorb(connection: Connection, digest: Intent, home: str, placed: Mapping[i
         "ahead": position_of(0, "first"),
         "alone": MOST_ALONE if digest.action == "digest" else 0,
     }
-    connection.execute(_SQL["hasten"], values)
-    taken = connection.execute(_SQL["absorb"], values).fetchall()
+    session.run("plans.hasten", values)
+    taken = session.run("plans.absorb", values).fetchall()
     if taken:
         values["messages"] = as_json([message for *_, message in taken])
-        incidents = _incidents.decode(read_json(connection, _SQL["incidents_of"], values))
+        incidents = _incidents.decode(session.read("plans.incidents_of", values))
         storm = str(digest.subject.group)
         rows = [_incident_row(absorb(incident, storm, at.message, digest.room)) for incident in incidents]
-        write_rows(connection, _SQL["upsert_incidents"], rows)
+        session.write("plans.upsert_incidents", rows)
         for name in ("absorb_groups", "absorb_messages", "absorb_tales", "forget_messages"):
-            connection.execute(_SQL[name], values)
+            session.run(f"plans.{name}", values)
     return [(room, rank, state) for room, rank, state, _ in taken]
 
 
@@ -189,44 +186,43 @@ class PlanWriter:
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
 
-    def commit(self, connection: Connection, plans: list[tuple[Plan, float]]) -> list[list[Over] | OutOfStepError]:
+    def commit(self, session: Session, plans: list[tuple[Plan, float]]) -> list[list[Over] | OutOfStepError]:
         """Write plans, each with its time; return the deliveries that each replaces."""
-        return [self._commit(connection, plan, now) for plan, now in plans]
+        return [self._commit(session, plan, now) for plan, now in plans]
 
-    def _commit(self, connection: Connection, plan: Plan, now: float) -> list[Over] | OutOfStepError:
+    def _commit(self, session: Session, plan: Plan, now: float) -> list[Over] | OutOfStepError:
         """Write one plan. New messages come first: the other rows refer to their numbers.
 
         A plan of events was made before they were committed. It is refused if one of them is not on record, or another
         one waits among them.
         """
         if plan.events:
-            (waiting,) = connection.execute(_SQL["count_planned"], (plan.up_to,)).fetchone()
+            (waiting,) = session.run("plans.count_planned", (plan.up_to,)).fetchone()
             if waiting != plan.events:
                 return OutOfStepError(f"a plan of {plan.events} events, where {waiting} wait")
-        placed = self._post(connection, [intent for intent in plan.intents if intent.action in POSTS], now)
+        placed = self._post(session, [intent for intent in plan.intents if intent.action in POSTS], now)
         changes = [intent for intent in plan.intents if intent.action not in POSTS]
-        over = self._change(connection, changes, placed, now) if changes else []
-        write_rows(
-            connection,
-            _SQL["upsert_alerts"],
+        over = self._change(session, changes, placed, now) if changes else []
+        session.write(
+            "plans.upsert_alerts",
             [(a.source, a.key, as_json(a), a.updated_at, a.state, a.wake_at) for a in plan.alerts.values()],
         )
-        write_rows(connection, _SQL["upsert_incidents"], self._incidents(plan, placed))
-        write_rows(connection, _SQL["upsert_groups"], [_group_row(g, placed) for g in plan.groups.values()])
-        write_rows(connection, _SQL["upsert_groups"], [_group_row(s, placed) for s in plan.storms.values()])
-        write_rows(connection, _SQL["touch_groups"], [_group_row(g, placed) for g in plan.touched.values()])
-        write_rows(connection, _SQL["stir_storms"], list(plan.stirred.items()))
+        session.write("plans.upsert_incidents", self._incidents(plan, placed))
+        session.write("plans.upsert_groups", [_group_row(g, placed) for g in plan.groups.values()])
+        session.write("plans.upsert_groups", [_group_row(s, placed) for s in plan.storms.values()])
+        session.write("plans.touch_groups", [_group_row(g, placed) for g in plan.touched.values()])
+        session.write("plans.stir_storms", list(plan.stirred.items()))
         for intent in plan.intents:
             if intent.absorbs is not None:
-                over += _absorb(connection, intent, intent.absorbs, placed, now)
+                over += _absorb(session, intent, intent.absorbs, placed, now)
         for waiting in plan.adopted:
-            connection.execute(_SQL["adopt_event"], (as_json(waiting.event), waiting.seq))
+            session.run("plans.adopt_event", (as_json(waiting.event), waiting.seq))
         for seq, why in plan.suppressed:
-            connection.execute(_SQL["suppress_event"], (why, seq))
-        connection.execute(_SQL["advance"], (plan.up_to, plan.up_to))
+            session.run("plans.suppress_event", (why, seq))
+        session.run("plans.advance", (plan.up_to, plan.up_to))
         return over
 
-    def _post(self, connection: Connection, posts: Sequence[Intent], now: float) -> dict[int, _Placed]:
+    def _post(self, session: Session, posts: Sequence[Intent], now: float) -> dict[int, _Placed]:
         """Write new messages and their posts; return their row numbers, by the number that the plan gave them."""
         messages: list[Row] = []
         rows: list[Row] = []
@@ -254,20 +250,20 @@ class PlanWriter:
             )
             if intent.also:
                 merged += self._merged(intent, delivery)
-        write_rows(connection, _SQL["insert_messages"], messages)
-        write_rows(connection, _SQL["insert_deliveries"], rows)
-        write_rows(connection, _SQL["insert_merged"], merged)
+        session.write("plans.insert_messages", messages)
+        session.write("plans.insert_deliveries", rows)
+        session.write("plans.insert_merged", merged)
         for intent in posts:
             if intent.replaces:
                 values = {"message": intent.replaces, "new": placed[intent.message].message}
-                connection.execute(_SQL["move_tales"], values)
+                session.run("plans.move_tales", values)
         return placed
 
     def _merged(self, intent: Intent, delivery: int) -> list[Row]:
         return [(self._sequences.next("delivery"), seq, delivery) for seq in intent.also]
 
     def _change(
-        self, connection: Connection, changes: Sequence[Intent], placed: dict[int, _Placed], now: float
+        self, session: Session, changes: Sequence[Intent], placed: dict[int, _Placed], now: float
     ) -> list[Over]:
         """Write edits and replies.
 
@@ -292,37 +288,37 @@ class PlanWriter:
                 says,
                 now,
             )
-            connection.execute(_SQL["ensure_message"], _message_row(message, change))
-            write_rows(connection, _SQL["insert_changes"], [row])
-            write_rows(connection, _SQL["insert_merged"], self._merged(change, delivery))
+            session.run("plans.ensure_message", _message_row(message, change))
+            session.write("plans.insert_changes", [row])
+            session.write("plans.insert_merged", self._merged(change, delivery))
             values = {"id": delivery, "message": message, "now": now, "action": change.action}
             if change.moved_to:
                 new = placed[change.moved_to]
-                over += self._move(connection, {**values, "new": new.message, "post": new.delivery})
+                over += self._move(session, {**values, "new": new.message, "post": new.delivery})
                 continue
             if change.absorbs is not None:
                 placed[change.message] = _Placed(message, delivery)
             if change.action == "file":
                 continue
-            mine = connection.execute(_SQL["supersede_by_post"], values).fetchall()
+            mine = session.run("plans.supersede_by_post", values).fetchall()
             over.extend(mine)
             if mine:
                 continue
             if says is not None:
-                over.extend(connection.execute(_SQL["supersede_replies"], {**values, "says": says}).fetchall())
+                over.extend(session.run("plans.supersede_replies", {**values, "says": says}).fetchall())
             elif change.action == "edit" or change.content is None:
-                over.extend(connection.execute(_SQL["supersede_edits"], values).fetchall())
+                over.extend(session.run("plans.supersede_edits", values).fetchall())
         return over
 
     @staticmethod
-    def _move(connection: Connection, values: Mapping[str, object]) -> list[Over]:
+    def _move(session: Session, values: Mapping[str, object]) -> list[Over]:
         """Replace a message by a new one. Its incidents move, and its last edit says so.
 
         If the message was never posted, that edit is superseded, too.
         """
-        connection.execute(_SQL["move_incidents"], values)
-        over = connection.execute(_SQL["replace_waiting"], values).fetchall()
-        return [*over, *connection.execute(_SQL["supersede_unposted"], values).fetchall()]
+        session.run("plans.move_incidents", values)
+        over = session.run("plans.replace_waiting", values).fetchall()
+        return [*over, *session.run("plans.supersede_unposted", values).fetchall()]
 
     def _incidents(self, plan: Plan, placed: Mapping[int, _Placed]) -> list[Row]:
         rows: list[Row] = []
@@ -336,9 +332,9 @@ class PlanWriter:
         return rows
 
     @staticmethod
-    def set_aside(connection: Connection, items: list[tuple[int, str]]) -> list[None]:
+    def set_aside(session: Session, items: list[tuple[int, str]]) -> list[None]:
         """Set events aside, each with the reason. The planner then skips them."""
         for seq, why in items:
-            connection.execute(_SQL["set_event_aside"], (why, seq))
-            connection.execute(_SQL["advance"], (seq, seq))
+            session.run("plans.set_event_aside", (why, seq))
+            session.run("plans.advance", (seq, seq))
         return [None] * len(items)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from sqlite3 import Connection
 from typing import Any, Literal
 
 import msgspec
@@ -12,45 +11,44 @@ from relay.core.alert import AlertKey
 from relay.core.delivery import MOST_LINES, Summary
 from relay.core.event import Event
 from relay.storage.outbox import Dead, SetAside, deaths, oldest_waiting, set_aside, waiting_counts, with_unnamed
-from relay.storage.statements import read_json, statements
+from relay.storage.session import Session
 
-_SQL = statements("queries")
 MOST_EVENTS = 200
 """Events of an incident's trail, at most."""
 Verb = Literal["retry", "drop"]
 
 
 def list_events(
-    connection: Connection, *, source: str | None = None, after: int = 0, limit: int = 100, refused: bool = False
+    session: Session, *, source: str | None = None, after: int = 0, limit: int = 100, refused: bool = False
 ) -> str:
     """Return events (or refusals) that came after a `seq`, newest first."""
     name = "list_refusals" if refused else "list_events"
-    return read_json(connection, _SQL[name], {"source": source, "after": after, "limit": limit})
+    return session.read(f"queries.{name}", {"source": source, "after": after, "limit": limit})
 
 
-def newest(connection: Connection) -> tuple[int, float]:
+def newest(session: Session) -> tuple[int, float]:
     """Return the last event's number, and the last outcome's time in Unix seconds."""
-    found: tuple[int, float] = connection.execute(_SQL["newest"]).fetchone()
+    found: tuple[int, float] = session.run("queries.newest").fetchone()
     return found
 
 
-def events_after(connection: Connection, seq: int, limit: int) -> str:
+def events_after(session: Session, seq: int, limit: int) -> str:
     """Return events after a number, oldest first."""
-    return read_json(connection, _SQL["events_after"], {"seq": seq, "limit": limit})
+    return session.read("queries.events_after", {"seq": seq, "limit": limit})
 
 
-def outcomes_after(connection: Connection, at: float, delivery: int, limit: int) -> list[tuple[float, str]]:
+def outcomes_after(session: Session, at: float, delivery: int, limit: int) -> list[tuple[float, str]]:
     """Return deliveries settled after a time and a number, in that order, each with its time."""
-    return connection.execute(_SQL["outcomes_after"], {"at": at, "id": delivery, "limit": limit}).fetchall()
+    return session.run("queries.outcomes_after", {"at": at, "id": delivery, "limit": limit}).fetchall()
 
 
-def show_event(connection: Connection, event_id: str) -> str:
+def show_event(session: Session, event_id: str) -> str:
     """Return one event with its payload, or `null`."""
-    return read_json(connection, _SQL["show_event"], (event_id,))
+    return session.read("queries.show_event", (event_id,))
 
 
 def list_deliveries(
-    connection: Connection,
+    session: Session,
     *,
     ids: Sequence[int] | None = None,
     event: str | None = None,
@@ -70,12 +68,12 @@ def list_deliveries(
         "created_before": created_before,
         "limit": limit,
     }
-    return read_json(connection, _SQL["list_deliveries"], values)
+    return session.read("queries.list_deliveries", values)
 
 
-def list_incidents(connection: Connection, *, ended: bool = False, limit: int = 10_000) -> str:
+def list_incidents(session: Session, *, ended: bool = False, limit: int = 10_000) -> str:
     """Return open incidents, the worst first, followed by ended ones if asked for."""
-    return read_json(connection, _SQL["list_incidents"], {"ended": ended, "limit": limit, "id": None})
+    return session.read("queries.list_incidents", {"ended": ended, "limit": limit, "id": None})
 
 
 class MessageNow(msgspec.Struct, frozen=True):
@@ -97,38 +95,36 @@ class Trail(msgspec.Struct, frozen=True):
     message: MessageNow | None
 
 
-def trail(connection: Connection, number: int) -> Trail | None:
+def trail(session: Session, number: int) -> Trail | None:
     """Return an incident by its number with its last events and its message; None if there is none."""
-    found = msgspec.json.decode(
-        read_json(connection, _SQL["list_incidents"], {"ended": True, "limit": 1, "id": number})
-    )
+    found = msgspec.json.decode(session.read("queries.list_incidents", {"ended": True, "limit": 1, "id": number}))
     if not found:
         return None
     values = {"id": number, "limit": MOST_EVENTS, "named": MOST_LINES}
-    row = connection.execute(_SQL["message_of_incident"], values).fetchone()
+    row = session.run("queries.message_of_incident", values).fetchone()
     message = None if row is None else msgspec.json.decode(row[0], type=MessageNow)
     if message is not None:
-        message = msgspec.structs.replace(message, summary=with_unnamed(connection, message.id, message.summary))
-    return Trail(found[0], msgspec.json.decode(read_json(connection, _SQL["events_of_incident"], values)), message)
+        message = msgspec.structs.replace(message, summary=with_unnamed(session, message.id, message.summary))
+    return Trail(found[0], msgspec.json.decode(session.read("queries.events_of_incident", values)), message)
 
 
 def _listed(values: Sequence[object] | None) -> str | None:
     return None if values is None else msgspec.json.encode(values).decode()
 
 
-def key_of_incident(connection: Connection, number: int) -> AlertKey | None:
+def key_of_incident(session: Session, number: int) -> AlertKey | None:
     """Return the key of an open incident's alert, or None."""
-    row: AlertKey | None = connection.execute(_SQL["key_of_incident"], (number,)).fetchone()
+    row: AlertKey | None = session.run("queries.key_of_incident", (number,)).fetchone()
     return row
 
 
-def counts(connection: Connection) -> dict[str, dict[str, int]]:
+def counts(session: Session) -> dict[str, dict[str, int]]:
     """Count deliveries by state, events, and alerts with an open incident, in however many rooms."""
-    events = msgspec.json.decode(read_json(connection, _SQL["count_events"]))  # first: what is planned now is counted
+    events = msgspec.json.decode(session.read("queries.count_events"))  # first: what is planned now is counted
     return {
-        "deliveries": msgspec.json.decode(read_json(connection, _SQL["count_states"])),
+        "deliveries": msgspec.json.decode(session.read("queries.count_states")),
         "events": events,
-        "alerts": {"open": connection.execute(_SQL["count_open"]).fetchone()[0]},
+        "alerts": {"open": session.run("queries.count_open").fetchone()[0]},
     }
 
 
@@ -151,34 +147,31 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return {room: one.count for room, one in self.deaths.items()}
 
 
-def snapshot(connection: Connection, rooms: Sequence[str], *, everything: bool) -> Snapshot:
+def snapshot(session: Session, rooms: Sequence[str], *, everything: bool) -> Snapshot:
     """Return the queue at one moment; with `everything`, also count all rows on record."""
-    connection.execute("BEGIN")  # one read transaction, so that all figures are of the same moment
-    try:
+    with session.moment():
         return Snapshot(
-            waiting=waiting_counts(connection),
-            oldest=oldest_waiting(connection, list(rooms)),
-            deaths=deaths(connection),
-            aside=set_aside(connection),
-            counts=counts(connection) if everything else {},
+            waiting=waiting_counts(session),
+            oldest=oldest_waiting(session, list(rooms)),
+            deaths=deaths(session),
+            aside=set_aside(session),
+            counts=counts(session) if everything else {},
         )
-    finally:
-        connection.execute("COMMIT")
 
 
-def count_untold_events(connection: Connection) -> int:
+def count_untold_events(session: Session) -> int:
     """Count the events without a delivery that nothing suppressed.
 
     They wait for the planner, or are set aside. Events that wait in an incident until its group is due don't count.
     """
-    return int(connection.execute(_SQL["count_untold_events"]).fetchone()[0])
+    return int(session.run("queries.count_untold_events").fetchone()[0])
 
 
-def change(connection: Connection, items: list[tuple[Verb, tuple[int, ...], float]]) -> list[list[tuple[int, str]]]:
+def change(session: Session, items: list[tuple[Verb, tuple[int, ...], float]]) -> list[list[tuple[int, str]]]:
     """Retry or drop deliveries by id, at a time in Unix seconds; return ids and rooms of those that were changed."""
     changed: list[list[tuple[int, str]]] = []
     for verb, ids, now in items:
         values = {"ids": msgspec.json.encode(ids).decode(), "now": now}
-        rows = connection.execute(_SQL[f"{verb}_deliveries"], values).fetchall()
+        rows = session.run(f"queries.{verb}_deliveries", values).fetchall()
         changed.append(sorted((row[0], row[1]) for row in rows))
     return changed

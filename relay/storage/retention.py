@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from sqlite3 import Connection
 
 import msgspec
 
 from relay.ports import Limits
-from relay.storage.statements import statements
+from relay.storage.session import Session
 
-_SQL = statements("retention")
 WINDOW = 500
 """The most rows of a table that one slice looks at."""
 _SWEPT = {
@@ -30,8 +28,6 @@ DEDUPE_KEPT = 7 * 86_400.0
 """Seconds that an idempotency key is remembered at the least."""
 MOST_REFUSALS = 10_000
 """The most refusals that are kept; the oldest go first."""
-SHRINK_BY = 500
-"""The most pages that are given back to a full disk at a time."""
 FULL_AT = 0.9
 """Share of the allowed size above which settled deliveries are pruned before their time."""
 
@@ -42,18 +38,18 @@ class Pruner:
     def __init__(self) -> None:
         self._after = dict.fromkeys(_SWEPT, 0)
 
-    def prune(self, connection: Connection, items: list[tuple[Limits, float]]) -> list[bool]:
+    def prune(self, session: Session, items: list[tuple[Limits, float]]) -> list[bool]:
         """Prune one slice for each item's limits and time; return whether each sweep goes on."""
-        return [self._prune(connection, limits, now) for limits, now in items]
+        return [self._prune(session, limits, now) for limits, now in items]
 
-    def _prune(self, connection: Connection, limits: Limits, now: float) -> bool:
+    def _prune(self, session: Session, limits: Limits, now: float) -> bool:
         """Prune one window of each table. If the file is nearly full, keep no time: done ones go, then dead ones."""
         done, dead = now - limits.done, now - limits.dead
         if limits.pressing:
             done = now
-        elif used_bytes(connection) > limits.size * FULL_AT:
+        elif used_bytes(session) > limits.size * FULL_AT:
             done = now
-            if not _anything_done(connection):
+            if not session.run("retention.anything_done").fetchone()[0]:
                 dead = now
         values: dict[str, float | int] = {
             "done_before": done,
@@ -64,52 +60,36 @@ class Pruner:
         }
         more = False
         for table, names in _SWEPT.items():
-            more |= self._sweep(connection, table, names, values, max(done, dead))
+            more |= self._sweep(session, table, names, values, max(done, dead))
         for name in _AT_ONCE:
-            more |= connection.execute(_SQL[name], values).rowcount > 0
+            more |= session.run(f"retention.{name}", values).rowcount > 0
         return more
 
     def _sweep(
-        self, connection: Connection, table: str, names: Sequence[str], values: dict[str, float | int], before: float
+        self, session: Session, table: str, names: Sequence[str], values: dict[str, float | int], before: float
     ) -> bool:
         values = {**values, "after": self._after[table]}
-        end, count, oldest = connection.execute(_SQL[f"window_of_{table}"], values).fetchone()
+        end, count, oldest = session.run(f"retention.window_of_{table}", values).fetchone()
         if not count or oldest > before:
             self._after[table] = 0
             return False
         values["end"] = end
-        changed = sum(_run(connection, name, values) for name in names)
+        changed = sum(_run(session, name, values) for name in names)
         self._after[table] = end if count == WINDOW else 0
         return changed > 0 or count == WINDOW
 
 
-def _run(connection: Connection, name: str, values: Mapping[str, float | int]) -> int:
+def _run(session: Session, name: str, values: Mapping[str, float | int]) -> int:
     """Run one statement; return how many rows it changed. A message is pruned with the last of its deliveries."""
     if name != "prune_deliveries":
-        return connection.execute(_SQL[name], values).rowcount
-    touched = connection.execute(_SQL[name], values).fetchall()
+        return session.run(f"retention.{name}", values).rowcount
+    touched = session.run(f"retention.{name}", values).fetchall()
     if touched:
         messages = msgspec.json.encode([message for (message,) in touched]).decode()
-        connection.execute(_SQL["prune_messages"], (messages,))
+        session.run("retention.prune_messages", (messages,))
     return len(touched)
 
 
-def used_bytes(connection: Connection) -> int:
-    """Return how many bytes of the file are in use."""
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    return int((pages - free) * size)
-
-
-def shrink(connection: Connection, items: list[None]) -> list[None]:
-    """Give unused pages back to the disk, `SHRINK_BY` at a time."""
-    connection.execute(f"PRAGMA incremental_vacuum({SHRINK_BY})").fetchall()
-    return items
-
-
-def _anything_done(connection: Connection) -> bool:
-    query = (
-        "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state IN ('done', 'superseded', 'merged', 'moved', 'dropped'))"
-    )
-    return bool(connection.execute(query).fetchone()[0])
+def used_bytes(session: Session) -> int:
+    """Return how many bytes the database uses."""
+    return int(session.run("retention.used_bytes").fetchone()[0])

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from relay.ports import StoreError, StoreUnavailableError
-from relay.storage.database import fold_log, translate
+from relay.storage.session import Session
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-Operation = Callable[[sqlite3.Connection, list[T]], Sequence[R | StoreError]]
+Operation = Callable[[Session, list[T]], Sequence[R | StoreError]]
 """Writes a list of items in the open transaction; returns one result for each: an error for one it did not write."""
 QUIET_TURNS = 3
 """A commit begins after this many loop turns without a new item. A request needs as many turns to become rows.
@@ -38,22 +36,24 @@ class Commit(asyncio.Future[R]):
 
 
 class Writer:
-    """Runs operations on one connection in one thread. Pending items of one operation are passed in one call.
+    """Runs operations in one session, in one thread. Pending items of one operation are passed in one call.
 
     Items that are submitted during a commit wait for the next one. A commit begins once some turns of the loop have
     added nothing. So a burst shares one commit. The thread then does not compete with a busy loop for the interpreter.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, on_full: Callable[[], None]) -> None:
-        self._connection = connection
-        self._path = path
+    def __init__(
+        self, session: Session, on_full: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_full` is called when the disk is full, `after` when a commit has ended; both in the thread."""
+        self._session = session
         self._on_full = on_full
+        self._after = after
         self._pending: list[_Job] = []
         self._busy = False
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
-        self._fold_next = False
         self.trouble: str | None = None
         """The error of the last commit, if the store caused it."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -94,10 +94,6 @@ class Writer:
         else:
             self._busy = False
 
-    def fold_log_next(self) -> None:
-        """Write the log into the file after the next commit, to give its room back to the disk."""
-        self._fold_next = True
-
     async def close(self) -> None:
         """Write pending items, then end the thread."""
         self._closed = True
@@ -114,7 +110,7 @@ class Writer:
 
     def _commit(self, jobs: list[_Job]) -> list[_Result]:
         """Run all jobs in one transaction; return the result of each. A failure is a result, never an exception."""
-        connection = self._connection
+        session = self._session
         groups: dict[Operation[Any, Any], tuple[list[Any], list[asyncio.Future[Any]]]] = {}
         for operation, item, future in jobs:
             items, futures = groups.setdefault(operation, ([], []))
@@ -122,27 +118,23 @@ class Writer:
             futures.append(future)
         results: list[_Result] = []
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            session.begin()
             for operation, (items, futures) in groups.items():
-                written = operation(connection, items)
+                written = operation(session, items)
                 for future, value in zip(futures, written, strict=True):
                     results.append((future, value, value if isinstance(value, StoreError) else None))
-            connection.execute("COMMIT")
+            session.commit()
         except Exception as error:  # noqa: BLE001 - every error reaches the one who waits for its item
-            self._roll_back()
+            session.roll_back()
             return self._after_failure(jobs, error)
         self.trouble = None
-        if self._fold_next:
-            self._fold_next = False
-            fold_log(connection)
+        self._after()
         return results
 
     def _after_failure(self, jobs: list[_Job], error: Exception) -> list[_Result]:
         """Fail all items if the store is unusable. Else repeat them one by one, so that a bad item fails alone."""
-        if isinstance(error, sqlite3.Error) and not isinstance(
-            error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)
-        ):
-            ours: StoreError = translate(error, self._path)
+        ours = self._session.trouble(error)
+        if ours is not None:
             self.trouble = str(ours)
             if isinstance(ours, StoreUnavailableError) and ours.full:
                 self._on_full()
@@ -150,10 +142,3 @@ class Writer:
         if len(jobs) == 1:
             return [(jobs[0][2], None, error)]
         return [result for job in jobs for result in self._commit([job])]
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            try:
-                self._connection.execute("ROLLBACK")
-            except sqlite3.Error:
-                return  # a full disk rolls back by itself; the next BEGIN shows whether the store works

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from relay.cli import app, status
 from relay.sandbox.server import Sandbox
 from relay.sandbox.state import Fault
-from relay.storage.database import lock
+from relay.storage.sqlite.database import lock
 from tests.acceptance.harness import ROOT, RelayProcess, command, configure, environment, free_port, relay_process
 from tests.acceptance.killing import kill_under_load
 from tests.fakes.looking import PATIENCE, until_seen

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.core.suppression import Silence
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from tests.bench.measuring import Figure, in_turn, percentile
 from tests.bench.parts import CONNECTIONS, late_by
 from tests.bench.subjects import Relay, Sink, a_relay, a_sink, load

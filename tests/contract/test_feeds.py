@@ -23,7 +23,7 @@ from relay.pipeline.arrivals import Arrivals
 from relay.pipeline.intake import Intake
 from relay.sandbox.server import Sandbox
 from relay.settings.sources import ApicSettings, WebsocketSettings
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from relay.web.metrics import Metrics
 from tests.fakes.running import TOKEN, Running, running
 

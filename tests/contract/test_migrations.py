@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from relay.ports import StoreNewerError
-from relay.storage.database import migrations, open_database
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.database import migrations, open_database
+from relay.storage.sqlite.store import SqliteStore
 
 DUMPS = sorted((Path(__file__).parents[1] / "golden" / "databases").glob("schema-*.sql"))
 """Databases as an earlier release wrote them, with every kind of row in them."""
@@ -23,7 +23,7 @@ KILLED_AT_EACH_STATEMENT = """
 import os, shutil, signal, sys
 from pathlib import Path
 from typing import Any
-from relay.storage import database
+from relay.storage.sqlite import database
 
 folder, before = Path(sys.argv[1]), Path(sys.argv[2])
 connect, number = database.connect, 0

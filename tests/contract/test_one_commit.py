@@ -16,7 +16,7 @@ import pytest
 from relay.core.event import Draft, SourceDefaults
 from relay.core.plan import Plan
 from relay.ports import Accepted, OutOfStepError, Submission
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from tests.fakes.made import event
 from tests.fakes.simulated import SETTINGS, ManualClock, Room, Simulated
 
@@ -29,7 +29,7 @@ from pathlib import Path
 from random import Random
 from relay.core.event import Draft
 from relay.core.delivery import Delivered
-from relay.storage import sqlite
+from relay.storage.sqlite import store as sqlite
 from tests.fakes.simulated import ManualClock, Room, SETTINGS, Simulated
 
 class Noted(Room):

@@ -33,8 +33,8 @@ from relay.ports import (
     StoreUnavailableError,
     Submission,
 )
-from relay.storage.database import APPLICATION_ID, lock, migrations, open_database
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.database import APPLICATION_ID, lock, migrations, open_database
+from relay.storage.sqlite.store import SqliteStore
 
 NOW = 1_800_000_000.0
 

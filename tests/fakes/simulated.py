@@ -29,7 +29,7 @@ from relay.ports import Credentials, Send, Service, StoreUnavailableError
 from relay.senders.webex import SERVICE as WEBEX
 from relay.settings.load import load
 from relay.settings.rules import compile_rules
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from relay.templates.rendering import TemplateRenderer
 from relay.web.metrics import Metrics
 from tests.fakes.running import BUGS

@@ -10,7 +10,7 @@ import pytest
 from relay.core import delivery, diverting, phrases, storm
 
 STORAGE = Path(delivery.__file__).parents[1] / "storage"
-FILES = sorted([*STORAGE.glob("*.py"), *STORAGE.glob("sql/*.sql")])
+FILES = sorted([*STORAGE.rglob("*.py"), *STORAGE.glob("*/sql/*.sql")])
 """The migrations are left out: they say what was right when they were written."""
 FIGURES = {
     delivery.MOST_EDITS,

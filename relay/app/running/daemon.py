@@ -53,7 +53,7 @@ from relay.settings.model import Settings
 from relay.settings.rules import compile_rules
 from relay.settings.secrets import secrets_of
 from relay.settings.sources import WebsocketSettings
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from relay.templates.rendering import BUILT_IN
 from relay.web.accounts import AccountApi
 from relay.web.admin import AdminGuard, Part, make_admin

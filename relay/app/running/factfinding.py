@@ -20,7 +20,7 @@ from relay.pipeline.pipeline import Pipeline
 from relay.ports import Clock, Credentials
 from relay.senders.heartbeat import Heartbeat
 from relay.settings.model import Settings
-from relay.storage.asking import SqliteQueries
+from relay.storage.asking import Queries
 from relay.storage.queries import Snapshot
 
 UNKNOWN = "refused before the last start"
@@ -30,7 +30,7 @@ UNKNOWN = "refused before the last start"
 class Storage(Protocol):
     """The store, as far as its own trouble goes."""
 
-    queries: SqliteQueries
+    queries: Queries
 
     @property
     def full(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from relay.storage.database import is_locked, read_notice
+from relay.storage.sqlite.database import is_locked, read_notice
 
 TRIES = 10
 """Most attempts to read a notice that is being written."""

@@ -20,7 +20,7 @@ from relay.pipeline.pipeline import Pipeline
 from relay.ports import Credentials
 from relay.senders.heartbeat import Heartbeat
 from relay.settings.model import Settings
-from relay.storage.asking import SqliteQueries
+from relay.storage.asking import Queries
 from relay.storage.queries import Snapshot
 from relay.web.metrics import Metrics
 
@@ -55,7 +55,7 @@ class StatusBoard:
     def __init__(
         self,
         settings: Callable[[], Settings],
-        queries: SqliteQueries,
+        queries: Queries,
         pipeline: Pipeline,
         feeds: Feeds,
         hearing: Hearing,

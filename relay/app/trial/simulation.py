@@ -27,7 +27,7 @@ from relay.ports import Accepted, Credentials, File, Log, Missing, Send, Service
 from relay.settings.load import Loaded
 from relay.settings.model import Settings
 from relay.settings.rules import compile_rules
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 
 # In memory if possible: each step commits, and a disk would make each commit wait
 _PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - each store has its own folder in it

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from sqlite3 import Connection
-from typing import Literal
-
-from relay.storage.statements import statements
-
-Table = Literal["event", "message", "delivery", "incident"]
+from relay.storage.session import Session, Table
 
 
-class Sequences:
-    """The last row number of each table."""
+class MemorySequences:
+    """The last row number of each table. Implements `Sequences`."""
 
-    def __init__(self, connection: Connection) -> None:
-        event, message, delivery, incident = connection.execute(statements("inbox")["last_ids"]).fetchone()
+    def __init__(self, session: Session) -> None:
+        event, message, delivery, incident = session.run("inbox.last_ids").fetchone()
         self._last: dict[Table, int] = {
             "event": event or 0,
             "message": message,

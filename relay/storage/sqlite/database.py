@@ -185,7 +185,7 @@ def _inspect(path: Path) -> None:
 
 def migrations() -> list[str]:
     """Return the numbered migrations in order; the schema's version is their count."""
-    folder = files("relay.storage").joinpath("migrations")
+    folder = files("relay.storage.sqlite").joinpath("migrations")
     return [
         entry.read_text(encoding="utf-8")
         for entry in sorted(folder.iterdir(), key=lambda e: e.name)

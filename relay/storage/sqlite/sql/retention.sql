@@ -74,3 +74,10 @@ DELETE FROM silences WHERE ends_at < :done_before;
 
 -- name: prune_diversions
 DELETE FROM diversions WHERE ended_at < :dead_before;
+
+-- name: anything_done
+SELECT EXISTS (SELECT 1 FROM deliveries WHERE state IN ('done', 'superseded', 'merged', 'moved', 'dropped'));
+
+-- name: used_bytes
+SELECT (pages.page_count - free.freelist_count) * size.page_size
+FROM pragma_page_count() AS pages, pragma_freelist_count() AS free, pragma_page_size() AS size;

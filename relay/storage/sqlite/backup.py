@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from relay.ports import StoreUnavailableError
-from relay.storage.database import connect, translate
+from relay.storage.sqlite.database import connect, translate
 
 PAGES = 1_024
 """Pages that are copied at a time; writers go on in between."""
