@@ -66,8 +66,10 @@ class ExchangeRequest(msgspec.Struct, frozen=True):
 class OutboxWriter:
     """Operations of the group commit on deliveries."""
 
-    def __init__(self, sequences: Sequences) -> None:
+    def __init__(self, sequences: Sequences, *, own_clock: bool) -> None:
+        """`own_clock`: times on record are by a process's own clock, so a start corrects them (see `turn_back`)."""
         self._sequences = sequences
+        self._own_clock = own_clock
 
     def exchange(self, session: Session, requests: list[ExchangeRequest]) -> list[tuple[LaneHead, ...]]:
         """Settle, bring failed deliveries of working rooms forward, then lease the next delivery of each free lane."""
@@ -120,8 +122,7 @@ class OutboxWriter:
                 added = {"id": self._sequences.next("delivery"), "now": now, "file": file, "delivery": s.id}
                 session.run("outbox.add_file", added)
 
-    @staticmethod
-    def recover(session: Session, starts: list[Start]) -> list[Recovered]:
+    def recover(self, session: Session, starts: list[Start]) -> list[Recovered]:
         """Put back deliveries that an earlier process left leased, and bound due times by `Start.latest`.
 
         Deliveries for rooms that are gone become dead. Groups and incidents that were skipped while their room was
@@ -129,7 +130,7 @@ class OutboxWriter:
         """
         found: list[Recovered] = []
         for start in starts:
-            if start.fresh:
+            if start.fresh and self._own_clock:
                 turn_back(session, start.now)
             # A lease without a settlement: the last process ended between the send and its record, so the message
             # may have arrived. It is sent again; the dispatcher counts it as ambiguous.

@@ -33,8 +33,13 @@ class Store:
     `queries` answers people's questions, in a thread of its own.
     """
 
-    def __init__(self, writer: Writer, reading: Session, asking: Session, sequences: Sequences) -> None:
-        """Write with `writer`. `reading` reads for the pipeline, `asking` for people."""
+    def __init__(
+        self, writer: Writer, reading: Session, asking: Session, sequences: Sequences, *, own_clock: bool
+    ) -> None:
+        """Write with `writer`. `reading` reads for the pipeline, `asking` for people.
+
+        `own_clock`: times on record are by a process's own clock, not by one that all processes share.
+        """
         self._writer = writer
         self._reading = Reader(reading, "store-reader")
         self._read = self._reading.read
@@ -42,7 +47,7 @@ class Store:
         self.queries = Queries(self._asking)
         self._sequences = sequences
         self._plans = PlanWriter(sequences)
-        self._outbox = OutboxWriter(sequences)
+        self._outbox = OutboxWriter(sequences, own_clock=own_clock)
         self._diverter = Diverter(sequences)
         self._pruner = Pruner()
 

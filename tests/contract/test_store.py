@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 
 from relay.core.delivery import Intent, Settlement, Subject
@@ -33,10 +36,19 @@ from relay.ports import (
     StoreUnavailableError,
     Submission,
 )
+from relay.storage.named import statements
+from relay.storage.postgres.database import migrate
+from relay.storage.postgres.session import prepared
+from relay.storage.postgres.store import PostgresStore
 from relay.storage.sqlite.database import APPLICATION_ID, lock, migrations, open_database
 from relay.storage.sqlite.store import SqliteStore
+from tests.fakes.postgres import Server, postgres
 
 NOW = 1_800_000_000.0
+SHIFTED = ("alerts", "deliveries", "groups", "incidents", "silences")
+OF_ONE_PROCESS = {"clocks.latest", *(f"clocks.shift_{table}" for table in SHIFTED)}
+"""Statements that only a store needs whose times are by its process's own clock."""
+NOT_UNIQUE = (sqlite3.IntegrityError, psycopg.errors.UniqueViolation)
 
 
 @asynccontextmanager
@@ -48,9 +60,31 @@ async def opened(folder: Path, size: int | None = None) -> AsyncIterator[SqliteS
         await store.close()
 
 
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(address)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+AnyStore = SqliteStore | PostgresStore
+Open = Callable[[], AbstractAsyncContextManager[AnyStore]]
+"""Opens one and the same database, once or again."""
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    if request.param == "sqlite":
+        return lambda: opened(tmp_path)
+    address = request.getfixturevalue("server").new_database()
+    return lambda: connected(address)
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with opened(tmp_path) as made:
+async def store(opening: Open) -> AsyncIterator[AnyStore]:
+    async with opening() as made:
         yield made
 
 
@@ -84,7 +118,7 @@ def submission(*numbers: int, key: str | None = None, payload: bytes = b"{}") ->
     )
 
 
-async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
+async def plan_all(store: AnyStore, room: str = "noc") -> list[Waiting]:
     waiting = await store.waiting_events(10_000, NOW)
     posts = [
         Intent(
@@ -96,7 +130,7 @@ async def plan_all(store: SqliteStore, room: str = "noc") -> list[Waiting]:
     return waiting
 
 
-async def lease(store: SqliteStore, *rooms: str, now: float = NOW) -> list[LaneHead]:
+async def lease(store: AnyStore, *rooms: str, now: float = NOW) -> list[LaneHead]:
     return list(await store.exchange([], {room: room for room in rooms or ("noc",)}, {}, now))
 
 
@@ -112,67 +146,66 @@ def done(head: LaneHead, **changes: object) -> Settlement:
     return msgspec.structs.replace(settled, **changes)
 
 
-async def test_events_wait_in_order_and_whole_across_a_restart(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_events_wait_in_order_and_whole_across_a_restart(opening: Open) -> None:
+    async with opening() as store:
         assert await store.accept(submission(1, 2)) == Accepted((event(1).id, event(2).id), first_seq=1)
         await store.accept(submission(3))
-    async with opened(tmp_path) as store:
+    async with opening() as store:
         assert [w.event for w in await store.waiting_events(10, NOW)] == [event(1), event(2), event(3)]
         await plan_all(store)
         assert await store.waiting_events(10, NOW) == []
-    async with opened(tmp_path) as store:
+    async with opening() as store:
         assert await store.waiting_events(10, NOW) == []
         assert await store.accept(submission(4)) == Accepted((event(4).id,), first_seq=4)
 
 
-async def test_a_key_is_one_request_for_ever_and_another_body_is_a_conflict(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_key_is_one_request_for_ever_and_another_body_is_a_conflict(opening: Open) -> None:
+    async with opening() as store:
         await store.accept(submission(1, key="k"))
         assert await store.accept(submission(2, key="k")) == Accepted((event(1).id,), duplicate=True)
-    async with opened(tmp_path) as store:
+    async with opening() as store:
         assert await store.accept(submission(2, key="k")) == Accepted((event(1).id,), duplicate=True)
         assert await store.accept(submission(2, key="k", payload=b"other")) == Conflict("k")
         assert len(await store.waiting_events(10, NOW)) == 1
 
 
-async def test_refused_items_are_committed_with_the_events_of_their_request_and_once(tmp_path: Path) -> None:
+async def test_refused_items_are_committed_with_the_events_of_their_request_and_once(opening: Open) -> None:
     def mixed(*numbers: int, key: str | None = None) -> Submission:
         bad = Refusal(source="lab", received_at=NOW, reason="malformed", detail="[1]: no title", payload=b"{}")
         return msgspec.structs.replace(submission(*numbers, key=key), refused=(bad,))
 
-    async def kept(store: SqliteStore) -> int:
+    async def kept(store: AnyStore) -> int:
         return len(json.loads(await store.queries.list_events(refused=True)))
 
-    async with opened(tmp_path) as store:
+    async with opening() as store:
         await store.accept(mixed(1, key="k"))
         assert await kept(store) == 1
         begun = [store.accept(mixed(2, key="j")), store.accept(mixed(3, key="j"))]
         assert [await one for one in begun][1] == Accepted((event(2).id,), duplicate=True)
         assert await kept(store) == 2
-    async with opened(tmp_path) as store:
+    async with opening() as store:
         assert await store.accept(mixed(1, key="k")) == Accepted((event(1).id,), duplicate=True)
         assert await kept(store) == 2
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises(NOT_UNIQUE):
             await store.accept(mixed(1))  # an event that can't be written takes its refusals with it
         assert await kept(store) == 2
         assert await store.accept(mixed()) == Accepted(())
         assert await kept(store) == 3
 
 
-async def test_one_bad_item_in_a_group_commit_fails_alone(store: SqliteStore) -> None:
+async def test_one_bad_item_in_a_group_commit_fails_alone(store: AnyStore) -> None:
     begun = [store.accept(submission(1)), store.accept(submission(1)), store.accept(submission(2))]
     results: list[object] = []
     for one in begun:
         try:
             results.append(await one)
-        except sqlite3.IntegrityError as error:
-            results.append(type(error))
-    assert [type(result) for result in results].count(Accepted) == 2
-    assert results.count(sqlite3.IntegrityError) == 1
+        except NOT_UNIQUE as error:
+            results.append(error)
+    assert sorted(type(result) is Accepted for result in results) == [False, True, True]
     assert [w.event.title for w in await store.waiting_events(10, NOW)] == ["event 1", "event 2"]
 
 
-async def test_a_lane_gives_its_deliveries_in_order_one_at_a_time(store: SqliteStore) -> None:
+async def test_a_lane_gives_its_deliveries_in_order_one_at_a_time(store: AnyStore) -> None:
     await store.accept(submission(1, 2, 3))
     await plan_all(store)
     (head,) = await lease(store)
@@ -186,7 +219,7 @@ async def test_a_lane_gives_its_deliveries_in_order_one_at_a_time(store: SqliteS
     assert found[-1]["message_id"] == "m1"
 
 
-async def test_a_lease_is_given_once(store: SqliteStore) -> None:
+async def test_a_lease_is_given_once(store: AnyStore) -> None:
     await store.accept(submission(1))
     await plan_all(store)
     (head,) = await lease(store)
@@ -194,12 +227,12 @@ async def test_a_lease_is_given_once(store: SqliteStore) -> None:
     assert await lease(store) == []
 
 
-async def test_what_was_leased_when_the_process_died_waits_again(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_what_was_leased_when_the_process_died_waits_again(opening: Open) -> None:
+    async with opening() as store:
         await store.accept(submission(1))
         await plan_all(store)
         await lease(store)
-    async with opened(tmp_path) as store:
+    async with opening() as store:
         assert await store.recover(start()) == Recovered(["noc"], [])
         assert await store.recover(start()) == Recovered([], [])
         (head,) = await lease(store)
@@ -207,7 +240,7 @@ async def test_what_was_leased_when_the_process_died_waits_again(tmp_path: Path)
         assert head.lease.attempts == 1
 
 
-async def test_a_head_that_is_not_due_holds_its_lane_unless_it_is_set_aside(store: SqliteStore) -> None:
+async def test_a_head_that_is_not_due_holds_its_lane_unless_it_is_set_aside(store: AnyStore) -> None:
     await store.accept(submission(1, 2))
     await plan_all(store)
     (head,) = await lease(store)
@@ -222,7 +255,7 @@ async def test_a_head_that_is_not_due_holds_its_lane_unless_it_is_set_aside(stor
     assert following.lease.event.title == "event 2"
 
 
-async def test_the_rest_of_a_message_that_is_set_aside_waits_with_it_and_no_longer(store: SqliteStore) -> None:
+async def test_the_rest_of_a_message_that_is_set_aside_waits_with_it_and_no_longer(store: AnyStore) -> None:
     await store.accept(submission(1, 2))
     await plan_all(store)
     (head,) = await lease(store)
@@ -240,7 +273,7 @@ async def test_the_rest_of_a_message_that_is_set_aside_waits_with_it_and_no_long
     assert rest.lease.content == "three"
 
 
-async def test_each_try_in_vain_makes_the_next_success_bring_a_delivery_forward_later(store: SqliteStore) -> None:
+async def test_each_try_in_vain_makes_the_next_success_bring_a_delivery_forward_later(store: AnyStore) -> None:
     await store.accept(submission(1))
     await plan_all(store)
     (head,) = await lease(store)
@@ -260,7 +293,7 @@ async def test_each_try_in_vain_makes_the_next_success_bring_a_delivery_forward_
     assert anew.lease is not None
 
 
-async def test_parts_follow_their_message_before_the_next_one(store: SqliteStore) -> None:
+async def test_parts_follow_their_message_before_the_next_one(store: AnyStore) -> None:
     await store.accept(submission(1, 2))
     await plan_all(store)
     (head,) = await lease(store)
@@ -274,7 +307,7 @@ async def test_parts_follow_their_message_before_the_next_one(store: SqliteStore
     assert contents == [("reply", "two", "m1"), ("reply", "three", "m1"), ("post", None, None)]
 
 
-async def test_a_late_settlement_of_a_lost_lease_changes_nothing(store: SqliteStore) -> None:
+async def test_a_late_settlement_of_a_lost_lease_changes_nothing(store: AnyStore) -> None:
     await store.accept(submission(1))
     await plan_all(store)
     (head,) = await lease(store)
@@ -284,7 +317,7 @@ async def test_a_late_settlement_of_a_lost_lease_changes_nothing(store: SqliteSt
     assert found[0]["state"] == "waiting"
 
 
-async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store: SqliteStore) -> None:
+async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store: AnyStore) -> None:
     await store.accept(submission(1, 2))
     await plan_all(store)
     (head,) = await lease(store)
@@ -300,9 +333,7 @@ async def test_what_is_done_is_pruned_after_its_time_and_what_waits_never(store:
 
 
 @pytest.mark.parametrize("wake_at", [None, NOW + 10**9])
-async def test_events_are_pruned_while_groups_and_storms_are_on_record(
-    store: SqliteStore, wake_at: float | None
-) -> None:
+async def test_events_are_pruned_while_groups_and_storms_are_on_record(store: AnyStore, wake_at: float | None) -> None:
     for number in (1, 2, 3):
         await store.accept(submission(number))
     group = Group(id="noc|{}", room="noc", lineage="{}", labels={}, wake_at=wake_at, flushed_at=NOW + 10**9)
@@ -314,7 +345,7 @@ async def test_events_are_pruned_while_groups_and_storms_are_on_record(
     assert (await store.queries.counts())["events"]["total"] == 1
 
 
-async def test_what_is_dead_goes_in_its_own_time_though_what_is_done_is_kept_longer(store: SqliteStore) -> None:
+async def test_what_is_dead_goes_in_its_own_time_though_what_is_done_is_kept_longer(store: AnyStore) -> None:
     await store.accept(submission(1))
     await plan_all(store)
     (head,) = await lease(store)
@@ -325,7 +356,7 @@ async def test_what_is_dead_goes_in_its_own_time_though_what_is_done_is_kept_lon
     assert (await store.queries.counts())["deliveries"] == {}
 
 
-async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: SqliteStore) -> None:
+async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: AnyStore) -> None:
     for first in range(0, 1_200, 100):
         await store.accept(submission(*range(first, first + 100)))
     await plan_all(store)
@@ -342,8 +373,8 @@ async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: Sq
     assert counts["events"]["total"] == 100
 
 
-async def test_a_key_outlives_its_payload(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_key_outlives_its_payload(opening: Open) -> None:
+    async with opening() as store:
         await store.accept(submission(1, key="k", payload=b"x" * 5_000))
         await plan_all(store)
         (head,) = await lease(store)
@@ -353,14 +384,12 @@ async def test_a_key_outlives_its_payload(tmp_path: Path) -> None:
         assert await store.accept(submission(2, key="k", payload=b"x" * 5_000)) == Accepted(
             (event(1).id,), duplicate=True
         )
-    with sqlite3.connect(tmp_path / "relay.db") as connection:
-        assert connection.execute("SELECT count(*) FROM events").fetchall() == [(0,)]
-        assert connection.execute("SELECT key FROM request_keys").fetchall() == [("k",)]
-    connection.close()
+        assert json.loads(await store.queries.list_events()) == []
+        assert (await store.queries.counts())["events"]["total"] == 0
 
 
 async def test_a_room_that_is_gone_makes_dead_deliveries_and_none_waits_for_a_clock_that_was_wrong(
-    store: SqliteStore,
+    store: AnyStore,
 ) -> None:
     await store.accept(submission(1))
     await plan_all(store, "old")
@@ -376,7 +405,7 @@ async def test_a_room_that_is_gone_makes_dead_deliveries_and_none_waits_for_a_cl
     assert head.due_at == NOW + 3_600
 
 
-async def test_a_payload_stays_as_long_as_any_event_of_its_request(store: SqliteStore) -> None:
+async def test_a_payload_stays_as_long_as_any_event_of_its_request(store: AnyStore) -> None:
     await store.accept(submission(1, 2, 3, payload=b'{"n": 123}'))
     await plan_all(store)
     heads = await lease(store)
@@ -390,6 +419,71 @@ async def test_a_payload_stays_as_long_as_any_event_of_its_request(store: Sqlite
     while await store.prune(Limits(done=60, dead=60, size=2**30), NOW + 61):
         pass
     assert (await store.queries.counts())["events"]["total"] == 0
+
+
+@pytest.mark.parametrize("name", sorted(statements("relay.storage.sqlite")))
+def test_both_databases_have_each_statement(name: str) -> None:
+    assert name in statements("relay.storage.postgres") or name in OF_ONE_PROCESS
+
+
+async def test_a_server_can_prepare_each_statement(server: Server) -> None:
+    address = server.new_database()
+    async with connected(address):  # it makes the schema
+        with psycopg.connect(address, autocommit=True) as connection:
+            for sql in prepared().values():
+                connection.execute(f"PREPARE it AS {numbered(sql)}")
+                connection.execute("DEALLOCATE it")
+
+
+def numbered(sql: str) -> str:
+    """Return a statement with the server's own placeholders: `$1` for `%s`, and the same number for the same name."""
+    numbers: dict[str, int] = {}
+
+    def placed(found: re.Match[str]) -> str:
+        return f"${numbers.setdefault(found[1] or str(len(numbers)), len(numbers) + 1)}"
+
+    return re.sub(r"%(?:\((\w+)\))?[sb]", placed, sql)
+
+
+async def test_relays_that_start_together_make_one_schema(server: Server) -> None:
+    address = server.new_database()
+    connections = [psycopg.connect(address, autocommit=True) for _ in range(4)]
+    async with asyncio.TaskGroup() as tasks:
+        for connection in connections:
+            tasks.create_task(asyncio.to_thread(migrate, connection))
+    for connection in connections:
+        connection.close()
+    async with connected(address) as store:
+        assert await store.waiting_events(10, NOW) == []
+
+
+async def test_a_newer_schema_and_another_programs_tables_are_refused(server: Server) -> None:
+    newer, other = server.new_database(), server.new_database()
+    async with connected(newer):
+        with psycopg.connect(newer, autocommit=True) as connection:
+            connection.execute("UPDATE meta SET value = 999 WHERE name = 'schema'")
+    with psycopg.connect(other, autocommit=True) as connection:
+        connection.execute("CREATE TABLE events (name text)")
+    for address, error, said in (
+        (newer, StoreNewerError, "schema 999"),
+        (other, StoreCorruptError, "another program"),
+        ("host=/nowhere", StoreUnavailableError, "can't be used"),
+    ):
+        with pytest.raises(error, match=said):
+            PostgresStore(address)
+
+
+async def test_a_server_that_is_gone_is_told_and_loses_nothing() -> None:
+    with postgres(fsync="on") as own:
+        async with connected(own.address) as store:
+            await store.accept(submission(1))
+            own.stop()
+            with pytest.raises(StoreUnavailableError, match="can't be used"):
+                await store.accept(submission(2))
+            assert store.trouble is not None
+        own.start()
+        async with connected(own.address) as store:
+            assert [w.event.title for w in await store.waiting_events(10, NOW)] == ["event 1"]
 
 
 async def fill(store: SqliteStore) -> int:
@@ -483,7 +577,7 @@ def test_a_database_of_the_first_schema_is_carried_over(tmp_path: Path) -> None:
     reasons = "SELECT id, suppressed FROM events ORDER BY seq"
     assert connection.execute(reasons).fetchall() == [("e1", None), ("e2", "muted")]
     connection.execute("UPDATE events SET suppressed = 'unrouted' WHERE seq = 1")
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(NOT_UNIQUE):
         connection.execute("UPDATE events SET suppressed = 'no reason' WHERE seq = 1")
     times = "SELECT incident ->> '$.opened_at', incident ->> '$.over_at' FROM incidents ORDER BY id"
     assert connection.execute(times).fetchall() == [(5.0, 0.0), (5.0, 7.0)]

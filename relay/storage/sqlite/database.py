@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 
 import tenacity
@@ -20,6 +19,7 @@ from relay.ports import (
     StoreNewerError,
     StoreUnavailableError,
 )
+from relay.storage import named
 
 APPLICATION_ID = 0x6E6F6372
 """The mark of our files in SQLite's header ("nocr")."""
@@ -184,13 +184,8 @@ def _inspect(path: Path) -> None:
 
 
 def migrations() -> list[str]:
-    """Return the numbered migrations in order; the schema's version is their count."""
-    folder = files("relay.storage.sqlite").joinpath("migrations")
-    return [
-        entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda e: e.name)
-        if entry.name.endswith(".sql")
-    ]
+    """Return the numbered migrations in order."""
+    return named.migrations("relay.storage.sqlite")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

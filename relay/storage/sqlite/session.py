@@ -11,29 +11,17 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 
 from relay.ports import StoreError
+from relay.storage.named import statements
 from relay.storage.session import Row, Values
 from relay.storage.sqlite.database import connect, open_database, translate
 
-_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+PACKAGE = "relay.storage.sqlite"
 _ROWS = re.compile(r":rows\((\d+)\)")
 _CHUNKS = (512, 256, 128, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-
-
-@cache
-def statements() -> dict[str, str]:
-    """Return the statements of all files in `sql`, by `file.statement`."""
-    found: dict[str, str] = {}
-    for file in files("relay.storage.sqlite").joinpath("sql").iterdir():
-        pieces = _NAME.split(file.read_text(encoding="utf-8"))
-        module = file.name.removesuffix(".sql")
-        for name, body in zip(pieces[1::2], pieces[2::2], strict=True):
-            found[f"{module}.{name}"] = body.strip().rstrip(";")
-    return found
 
 
 @cache
@@ -48,7 +36,7 @@ class SqliteSession:
         """`path` is named in errors."""
         self.connection = connection
         self._path = path
-        self._sql = statements()
+        self._sql = statements(PACKAGE)
 
     def run(self, name: str, values: Values = ()) -> sqlite3.Cursor:
         """Run a statement."""

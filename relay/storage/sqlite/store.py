@@ -65,7 +65,7 @@ class SqliteStore(Store):
         self.on_full: Callable[[], object] = lambda: None
         """Called in the event loop when the disk is full, so that pruning starts at once."""
         writer = Writer(session, self._went_full, self._committed)
-        super().__init__(writer, open_reading(path), open_reading(path), MemorySequences(session))
+        super().__init__(writer, open_reading(path), open_reading(path), MemorySequences(session), own_clock=True)
 
     async def close(self) -> None:
         """Write all pending items, fold the log into the file, and release the lock."""
