@@ -9,6 +9,8 @@ from hypothesis import settings
 from relay.sandbox.server import Sandbox
 from tests.fakes.running import started_sandbox
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what a test starts is compiled once, as in an installation
+
 settings.register_profile("quick", max_examples=100, deadline=None)
 settings.register_profile("fixed", max_examples=100, deadline=None, derandomize=True, database=None)
 settings.load_profile("fixed" if os.environ.get("CI") else "quick")
