@@ -396,7 +396,7 @@ class Stored:
         from relay.pipeline.intake import notice_of_alert
         from relay.storage.inbox import InboxWriter, entry_of
         from relay.storage.queries import key_of_incident
-        from relay.storage.sqlite.sequence import MemorySequences
+        from relay.storage.sequence import Sequences
 
         session = self._write()
         key = key_of_incident(session, incident)
@@ -404,7 +404,7 @@ class Stored:
             return False
         now = SystemClock().wall()
         notice = notice_of_alert(key, draft_for(key), new_event_id(now), now)
-        InboxWriter.accept(session, [entry_of(notice, MemorySequences(session).next("event"))])
+        InboxWriter.accept(session, [entry_of(notice, Sequences(session).next("event"))])
         return True
 
     def status(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An index of routes or silences by the labels that they look at. It finds the few that can match an event."""
+"""An index of routes or silences, its entries, by the labels that they look at. It finds the few that can match."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import msgspec
 from relay.core.matching import Matcher, Pattern
 
 FEW = 8
-"""Below this number they are tried one after the other: an index would not be faster."""
+"""Fewer entries are tried one after the other: an index would not be faster."""
 MOST_SEEN = 1_024
 """The most values of a label for which the result of the regular expressions is kept."""
 
 
 class ByLabel(msgspec.Struct, frozen=True):
-    """The positions of those that want certain values of one label.
+    """The positions of entries that want certain values of one label.
 
     `named` has them by the values that they name. `searching` are those with a regular expression. `seen` keeps what
     was found for a value, because the values of most labels come again and again.
@@ -28,7 +28,7 @@ class ByLabel(msgspec.Struct, frozen=True):
     seen: dict[str, list[int]]
 
     def find(self, value: str) -> Sequence[int]:
-        """Return the positions of those that accept a value."""
+        """Return the positions of the entries that accept a value."""
         if not self.searching:
             return self.named.get(value, ())
         found = self.seen.get(value)
@@ -42,13 +42,13 @@ class ByLabel(msgspec.Struct, frozen=True):
 
 
 class MatcherIndex(msgspec.Struct, frozen=True):
-    """All of them by label, each under one label; `others` want no certain value and are always tried."""
+    """The entries by label, each under one label; `others` want no certain value and are always tried."""
 
     by_label: tuple[ByLabel, ...]
     others: tuple[int, ...]
 
     def candidates(self, view: Mapping[str, str]) -> Sequence[int]:
-        """Return the positions of those that can match, in their order."""
+        """Return the positions of the entries that can match, in their order."""
         if not self.others and len(self.by_label) == 1:
             one = self.by_label[0]
             return one.find(view.get(one.label, ""))
@@ -60,7 +60,7 @@ class MatcherIndex(msgspec.Struct, frozen=True):
 
 
 def index_matchers(each: Sequence[Sequence[Matcher]]) -> MatcherIndex | None:
-    """Index the matchers of each; return None if they are few or none of them wants a certain value."""
+    """Index entries by the matchers of each; return None if they are few or none of them wants a certain value."""
     wanted = [[matcher for matcher in matchers if matcher.op in ("=", "=~")] for matchers in each]
     common = Counter(matcher.name for matchers in wanted for matcher in matchers)
     if len(each) < FEW or not common:

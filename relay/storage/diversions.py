@@ -26,7 +26,8 @@ from relay.core.diverting import (
 )
 from relay.core.event import RANK
 from relay.ports import Diverted, Over
-from relay.storage.session import Sequences, Session
+from relay.storage.sequence import Sequences
+from relay.storage.session import Session
 
 MOST_AT_ONCE = 500
 """The most deliveries that one commit moves."""

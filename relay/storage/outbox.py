@@ -37,7 +37,8 @@ from relay.core.retry import PutOff, bring_all_forward
 from relay.core.storm import Storm
 from relay.ports import LaneHead, Over, Recovered, Start
 from relay.storage.clocks import turn_back
-from relay.storage.session import Row, Sequences, Session
+from relay.storage.sequence import Sequences
+from relay.storage.session import Row, Session
 
 _STATEMENTS = {"uncounted": "uncount_edit", "sealed": "seal_message", "gone": "forget_message"}
 _incidents = msgspec.json.Decoder(list[Incident])

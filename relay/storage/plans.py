@@ -17,7 +17,8 @@ from relay.core.storm import MOST_ALONE, Storm, StormMembers
 from relay.core.suppression import Silence
 from relay.ports import OutOfStepError, Over
 from relay.storage.inbox import as_json
-from relay.storage.session import Row, Sequences, Session
+from relay.storage.sequence import Sequences
+from relay.storage.session import Row, Session
 
 _waiting = msgspec.json.Decoder(list[Waiting])
 _alerts = msgspec.json.Decoder(list[Alert])

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from relay.ports import StoreError
 
 Row = Sequence[object]
 Values = Row | Mapping[str, object]
 """The values of a statement, by place or by name."""
-Table = Literal["event", "message", "delivery", "incident"]
 
 
 class Cursor(Protocol):
@@ -72,16 +71,4 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
-        ...
-
-
-class Sequences(Protocol):
-    """Numbers for new rows."""
-
-    def next(self, table: Table) -> int:
-        """Return the next number of a table."""
-        ...
-
-    def take(self, table: Table, count: int) -> int:
-        """Take `count` consecutive numbers of a table; return the first."""
         ...

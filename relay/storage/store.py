@@ -1,4 +1,4 @@
-"""What every store does, whatever database it keeps its rows in."""
+"""The store, without what is particular to one database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from relay.storage.outbox import ExchangeRequest, OutboxWriter
 from relay.storage.plans import PlanWriter
 from relay.storage.reading import Reader
 from relay.storage.retention import Pruner
-from relay.storage.session import Sequences, Session
+from relay.storage.sequence import Sequences
+from relay.storage.session import Session
 from relay.storage.writer import Writer
 
 

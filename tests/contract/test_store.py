@@ -10,8 +10,9 @@ import re
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import psycopg
@@ -70,21 +71,36 @@ async def connected(address: str) -> AsyncIterator[PostgresStore]:
 
 
 AnyStore = SqliteStore | PostgresStore
-Open = Callable[[], AbstractAsyncContextManager[AnyStore]]
-"""Opens one and the same database, once or again."""
+
+
+class Opening(NamedTuple):
+    """One and the same database: `store` opens it as a store, once or again, and `rows` reads it past the store."""
+
+    store: Callable[[], AbstractAsyncContextManager[AnyStore]]
+    rows: Callable[[str], list[tuple[object, ...]]]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Opening:
     if request.param == "sqlite":
-        return lambda: opened(tmp_path)
+        return Opening(lambda: opened(tmp_path), lambda query: in_file(tmp_path / "relay.db", query))
     address = request.getfixturevalue("server").new_database()
-    return lambda: connected(address)
+    return Opening(lambda: connected(address), lambda query: at_server(address, query))
+
+
+def in_file(file: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def at_server(address: str, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(address) as connection:
+        return connection.execute(query).fetchall()
 
 
 @pytest.fixture
-async def store(opening: Open) -> AsyncIterator[AnyStore]:
-    async with opening() as made:
+async def store(opening: Opening) -> AsyncIterator[AnyStore]:
+    async with opening.store() as made:
         yield made
 
 
@@ -146,30 +162,30 @@ def done(head: LaneHead, **changes: object) -> Settlement:
     return msgspec.structs.replace(settled, **changes)
 
 
-async def test_events_wait_in_order_and_whole_across_a_restart(opening: Open) -> None:
-    async with opening() as store:
+async def test_events_wait_in_order_and_whole_across_a_restart(opening: Opening) -> None:
+    async with opening.store() as store:
         assert await store.accept(submission(1, 2)) == Accepted((event(1).id, event(2).id), first_seq=1)
         await store.accept(submission(3))
-    async with opening() as store:
+    async with opening.store() as store:
         assert [w.event for w in await store.waiting_events(10, NOW)] == [event(1), event(2), event(3)]
         await plan_all(store)
         assert await store.waiting_events(10, NOW) == []
-    async with opening() as store:
+    async with opening.store() as store:
         assert await store.waiting_events(10, NOW) == []
         assert await store.accept(submission(4)) == Accepted((event(4).id,), first_seq=4)
 
 
-async def test_a_key_is_one_request_for_ever_and_another_body_is_a_conflict(opening: Open) -> None:
-    async with opening() as store:
+async def test_a_key_is_one_request_for_ever_and_another_body_is_a_conflict(opening: Opening) -> None:
+    async with opening.store() as store:
         await store.accept(submission(1, key="k"))
         assert await store.accept(submission(2, key="k")) == Accepted((event(1).id,), duplicate=True)
-    async with opening() as store:
+    async with opening.store() as store:
         assert await store.accept(submission(2, key="k")) == Accepted((event(1).id,), duplicate=True)
         assert await store.accept(submission(2, key="k", payload=b"other")) == Conflict("k")
         assert len(await store.waiting_events(10, NOW)) == 1
 
 
-async def test_refused_items_are_committed_with_the_events_of_their_request_and_once(opening: Open) -> None:
+async def test_refused_items_are_committed_with_the_events_of_their_request_and_once(opening: Opening) -> None:
     def mixed(*numbers: int, key: str | None = None) -> Submission:
         bad = Refusal(source="lab", received_at=NOW, reason="malformed", detail="[1]: no title", payload=b"{}")
         return msgspec.structs.replace(submission(*numbers, key=key), refused=(bad,))
@@ -177,13 +193,13 @@ async def test_refused_items_are_committed_with_the_events_of_their_request_and_
     async def kept(store: AnyStore) -> int:
         return len(json.loads(await store.queries.list_events(refused=True)))
 
-    async with opening() as store:
+    async with opening.store() as store:
         await store.accept(mixed(1, key="k"))
         assert await kept(store) == 1
         begun = [store.accept(mixed(2, key="j")), store.accept(mixed(3, key="j"))]
         assert [await one for one in begun][1] == Accepted((event(2).id,), duplicate=True)
         assert await kept(store) == 2
-    async with opening() as store:
+    async with opening.store() as store:
         assert await store.accept(mixed(1, key="k")) == Accepted((event(1).id,), duplicate=True)
         assert await kept(store) == 2
         with pytest.raises(NOT_UNIQUE):
@@ -227,12 +243,12 @@ async def test_a_lease_is_given_once(store: AnyStore) -> None:
     assert await lease(store) == []
 
 
-async def test_what_was_leased_when_the_process_died_waits_again(opening: Open) -> None:
-    async with opening() as store:
+async def test_what_was_leased_when_the_process_died_waits_again(opening: Opening) -> None:
+    async with opening.store() as store:
         await store.accept(submission(1))
         await plan_all(store)
         await lease(store)
-    async with opening() as store:
+    async with opening.store() as store:
         assert await store.recover(start()) == Recovered(["noc"], [])
         assert await store.recover(start()) == Recovered([], [])
         (head,) = await lease(store)
@@ -373,8 +389,8 @@ async def test_a_sweep_over_many_rows_comes_to_its_end_and_begins_anew(store: An
     assert counts["events"]["total"] == 100
 
 
-async def test_a_key_outlives_its_payload(opening: Open) -> None:
-    async with opening() as store:
+async def test_a_key_outlives_its_payload(opening: Opening) -> None:
+    async with opening.store() as store:
         await store.accept(submission(1, key="k", payload=b"x" * 5_000))
         await plan_all(store)
         (head,) = await lease(store)
@@ -384,8 +400,8 @@ async def test_a_key_outlives_its_payload(opening: Open) -> None:
         assert await store.accept(submission(2, key="k", payload=b"x" * 5_000)) == Accepted(
             (event(1).id,), duplicate=True
         )
-        assert json.loads(await store.queries.list_events()) == []
-        assert (await store.queries.counts())["events"]["total"] == 0
+    assert opening.rows("SELECT count(*) FROM events") == [(0,)]
+    assert opening.rows("SELECT key FROM request_keys") == [("k",)]
 
 
 async def test_a_room_that_is_gone_makes_dead_deliveries_and_none_waits_for_a_clock_that_was_wrong(
@@ -464,7 +480,11 @@ async def test_a_newer_schema_and_another_programs_tables_are_refused(server: Se
             connection.execute("UPDATE meta SET value = 999 WHERE name = 'schema'")
     with psycopg.connect(other, autocommit=True) as connection:
         connection.execute("CREATE TABLE events (name text)")
+    with psycopg.connect(server.address, autocommit=True) as connection:
+        connection.execute("CREATE ROLE guest LOGIN")
+    guest = server.new_database().replace("user=postgres", "user=guest")
     for address, error, said in (
+        (guest, StoreUnavailableError, "permission denied"),
         (newer, StoreNewerError, "schema 999"),
         (other, StoreCorruptError, "another program"),
         ("host=/nowhere", StoreUnavailableError, "can't be used"),

@@ -34,7 +34,13 @@ def connect(address: str) -> psycopg.Connection:
 
 def migrate(connection: psycopg.Connection) -> None:
     """Bring the schema to this version; others that start at the same time wait. Raises a `StoreError`."""
-    scripts = migrations(PACKAGE)
+    try:
+        _migrate(connection, migrations(PACKAGE))
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+def _migrate(connection: psycopg.Connection, scripts: list[str]) -> None:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
         version = _version(connection)

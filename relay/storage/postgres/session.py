@@ -18,10 +18,9 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from relay.ports import StoreError
 from relay.storage.named import statements
-from relay.storage.postgres.database import connect, translate
+from relay.storage.postgres.database import PACKAGE, connect, translate
 from relay.storage.session import Row, Values
 
-PACKAGE = "relay.storage.postgres"
 _ROWS = re.compile(r":rows\(([\w, ]+)\)")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+
 from relay.ports import Limits
-from relay.storage.postgres.database import connect, migrate
-from relay.storage.postgres.session import PostgresSession, open_session
-from relay.storage.sqlite.sequence import MemorySequences
+from relay.storage.postgres.database import migrate
+from relay.storage.postgres.session import open_session
+from relay.storage.sequence import Sequences
 from relay.storage.store import Store
 from relay.storage.writer import Writer
 
@@ -15,16 +17,12 @@ class PostgresStore(Store):
 
     def __init__(self, address: str) -> None:
         """Connect to the database at an address of libpq, and bring its schema up to date. Raises a `StoreError`."""
-        connection = connect(address)
-        try:
-            migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._session = PostgresSession(connection)
-        writer = Writer(self._session)
-        sequences = MemorySequences(self._session)
-        super().__init__(writer, open_session(address), open_session(address), sequences, own_clock=False)
+        with ExitStack() as undo:
+            self._session, reading, asking = (undo.enter_context(closing(open_session(address))) for _ in range(3))
+            migrate(self._session.connection)
+            sequences = Sequences(self._session)
+            undo.pop_all()
+        super().__init__(Writer(self._session), reading, asking, sequences, own_clock=False)
 
     async def close(self) -> None:
         """Write all pending items, and close the connections."""

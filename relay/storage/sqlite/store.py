@@ -18,6 +18,7 @@ from relay.core.plan import Known
 from relay.ports import Begun, Limits, StoreUnavailableError, Submission
 from relay.storage import plans
 from relay.storage.retention import used_bytes
+from relay.storage.sequence import Sequences
 from relay.storage.session import Session
 from relay.storage.sqlite.database import (
     Reserve,
@@ -27,7 +28,6 @@ from relay.storage.sqlite.database import (
     open_database,
     write_notice,
 )
-from relay.storage.sqlite.sequence import MemorySequences
 from relay.storage.sqlite.session import SqliteSession, open_reading
 from relay.storage.store import Store
 from relay.storage.writer import Writer
@@ -65,7 +65,7 @@ class SqliteStore(Store):
         self.on_full: Callable[[], object] = lambda: None
         """Called in the event loop when the disk is full, so that pruning starts at once."""
         writer = Writer(session, self._went_full, self._committed)
-        super().__init__(writer, open_reading(path), open_reading(path), MemorySequences(session), own_clock=True)
+        super().__init__(writer, open_reading(path), open_reading(path), Sequences(session), own_clock=True)
 
     async def close(self) -> None:
         """Write all pending items, fold the log into the file, and release the lock."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from relay.storage.session import Session, Table
+from typing import Literal
+
+from relay.storage.session import Session
+
+Table = Literal["event", "message", "delivery", "incident"]
 
 
-class MemorySequences:
-    """The last row number of each table. Implements `Sequences`."""
+class Sequences:
+    """The last row number of each table."""
 
     def __init__(self, session: Session) -> None:
         event, message, delivery, incident = session.run("inbox.last_ids").fetchone()
